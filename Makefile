@@ -1,0 +1,47 @@
+# Two commands matter: `make demo` and `make test`. Everything runs in .venv, built from the exact pins in .ci/pins.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+export OMP_NUM_THREADS := 1
+
+.PHONY: install demo test test-real test-slow test-gpu lint format bench clean
+
+install: $(STAMP)
+
+$(STAMP): .ci/pins.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("qlogad needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r .ci/pins.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $(STAMP)
+
+demo: install  ## the built-in synthetic log, a classical detector and its quantum twin, one table
+	$(BIN)/qlogad run experiments/quickstart.toml
+
+test: install  ## every law that needs no real logs, no GPU and no patience
+	$(BIN)/pytest -n auto
+
+test-real: install  ## the laws on real logs below $$QLOGAD_DATA
+	$(BIN)/pytest -n auto -m real
+
+test-slow: install  ## exhaustive versions
+	$(BIN)/pytest -n auto -m slow
+
+test-gpu: install  ## the laws that need a CUDA device
+	$(BIN)/pytest -m gpu
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install  ## ratios and rates of this machine, to results/bench
+	$(BIN)/qlogad bench
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

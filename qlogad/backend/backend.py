@@ -1,0 +1,141 @@
+"""What a backend is: a place where circuits run, given weights once and inputs many times.
+
+Weights are shared by a whole batch, by the G circuits of a cell and by every time step; `bind` is where that work is done once.
+The file's name is the backend's name: "exact", "pennylane", "pennylane:lightning.qubit" (what follows the colon is its target).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from qlogad import names
+from qlogad.circuit.circuit import Circuit
+from qlogad.errors import BackendError
+
+__all__ = ["DEFAULT_KEY", "Abilities", "Backend", "Bound", "Estimate", "Key", "check_inputs", "check_weights", "open_backend"]
+
+Rows = Sequence[str | int]
+
+
+@dataclass(frozen=True)
+class Key:
+    """Where randomness comes from: the run's seed and a path of names below it (contender, cut, training step, ...)."""
+
+    seed: int = 0
+    path: tuple[str | int, ...] = ()
+
+    def at(self, *names: str | int) -> Key:
+        """The key further down the path."""
+        return Key(self.seed, (*self.path, *names))
+
+
+DEFAULT_KEY = Key()
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a backend can do; a caller asks here and never by type."""
+
+    differentiable: bool = False  # gradients in weights and inputs come from the backend
+    shots: bool = False  # it can sample
+    noise: bool = False  # it can simulate, or has, noise
+    device: bool = False  # it is hardware
+    max_wires: int = 0
+    native: tuple[str, ...] = ()  # the gates it runs as they are
+    counts: bool = False  # it can return counts
+    states: bool = False  # it can return state vectors
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Readouts with what they cost and how sure they are."""
+
+    mean_GNK: Tensor
+    error_GNK: Tensor  # standard error of the mean; 0 where nothing was sampled
+    shots: int | None  # None: exact expectation values
+    executions: int  # circuits run: bindings x measurement bases
+    provenance: Mapping[str, str | int | float] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Bound(Protocol):
+    """A circuit with its weights: call it as often as there are time steps."""
+
+    def __call__(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Tensor:
+        """The readouts mean_GNK in [-1, 1], differentiable in weights and inputs.
+
+        Args:
+            inputs_GNI: (1 or G, N, I), radians; one set of inputs for all G circuits, or one each. N may be 0.
+            rows: a name for each of the N rows, where sampling should not depend on their order.
+
+        Raises:
+            BackendError: the inputs do not fit, are not finite, or need more memory than there is.
+        """
+
+    def estimate(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Estimate:
+        """The same readouts with their standard error and cost; without gradients."""
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A place where circuits run. A concrete backend names this class as its base and takes its target as first argument."""
+
+    name: str
+    abilities: Abilities
+
+    @abstractmethod
+    def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY) -> Bound:
+        """Do the work that depends on weights alone, once.
+
+        Args:
+            circuit: what to run.
+            weights_GP: (G, P), radians: G circuits of one structure, side by side. Its dtype is the precision.
+            key: where randomness comes from.
+
+        Raises:
+            BackendError: the weights do not fit the circuit, or the backend cannot run it.
+        """
+
+
+def open_backend(spec: str) -> Backend:
+    """The backend of a name, "exact" or "pennylane:lightning.qubit" say.
+
+    Raises:
+        UnknownName: there is no such backend.
+        MissingExtra: it needs a package that is not installed.
+        BackendError: it has no such target.
+    """
+    name, _, target = spec.partition(":")
+    backend = names.find("backend", name)
+    opened: Backend = backend(target) if target else backend()
+    return opened
+
+
+def check_weights(circuit: Circuit, weights_GP: Tensor, *, dephased: bool = False) -> None:
+    """Refuse weights that do not fit the circuit, and dephased circuits where the backend cannot run them."""
+    if circuit.dephased and not dephased:
+        raise BackendError("this backend runs no dephased circuits; use the backend 'exact'")
+    if weights_GP.ndim != 2 or weights_GP.shape[1] != circuit.weights or not len(weights_GP):
+        raise BackendError(f"weights of shape (G, {circuit.weights}) with G >= 1 expected, got {tuple(weights_GP.shape)}")
+    if weights_GP.dtype not in {torch.float32, torch.float64}:
+        raise BackendError(f"weights are float32 or float64, got {weights_GP.dtype}; call .float() or .double()")
+    if not torch.isfinite(weights_GP).all():
+        raise BackendError("weights are not all finite; has training diverged? try a lower learning rate")
+
+
+def check_inputs(circuit: Circuit, weights_GP: Tensor, inputs_GNI: Tensor) -> None:
+    """Refuse inputs that do not fit the circuit and its weights."""
+    shape = tuple(inputs_GNI.shape)
+    if len(shape) != 3 or shape[2] != circuit.inputs or shape[0] not in {1, len(weights_GP)}:
+        raise BackendError(f"inputs of shape (1 or {len(weights_GP)}, N, {circuit.inputs}) expected, got {shape}")
+    if inputs_GNI.dtype != weights_GP.dtype or inputs_GNI.device != weights_GP.device:
+        got, want = f"{inputs_GNI.dtype} on {inputs_GNI.device}", f"{weights_GP.dtype} on {weights_GP.device}"
+        raise BackendError(f"inputs are {got} but weights are {want}; use .to(weights)")
+    if not torch.isfinite(inputs_GNI).all():
+        raise BackendError("inputs are not all finite; scale them before the circuit, or look for NaN in the features")

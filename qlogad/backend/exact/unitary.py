@@ -1,0 +1,64 @@
+"""Runs of gates that read weights alone, fused into one unitary: built once per weights, used for every row and time step.
+
+Single-wire gates that come before anything else on their wires make a product state from the inputs; the rest splits
+into maximal runs that read inputs, and runs that do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from qlogad.backend.exact.gates import Step, apply
+from qlogad.circuit.circuit import Circuit, Gate
+
+__all__ = ["Run", "Split", "fuse", "split"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Neighbouring gates that read inputs, or that do not."""
+
+    inputs: bool
+    gates: tuple[Gate, ...]
+
+
+@dataclass(frozen=True)
+class Split:
+    """A circuit by what its gates read."""
+
+    start: tuple[tuple[Gate, ...], ...]  # for each wire, the gates that make its state from |0> and the inputs
+    runs: tuple[Run, ...]
+
+
+def split(circuit: Circuit) -> Split:
+    """Take the product-state start off a circuit and cut the rest into runs."""
+    start: list[list[Gate]] = [[] for _ in range(circuit.wires)]
+    later: list[Gate] = []
+    closed: set[int] = set()  # wires that a later gate has touched
+    for gate in circuit.gates:
+        if len(gate.wires) == 1 and gate.wires[0] not in closed and not gate.reads("weight"):
+            start[gate.wires[0]].append(gate)
+        else:
+            later.append(gate)
+            closed.update(gate.wires)
+    runs: list[Run] = []
+    for gate in later:
+        reads = gate.reads("input")
+        if runs and runs[-1].inputs == reads:
+            runs[-1] = Run(reads, (*runs[-1].gates, gate))
+        else:
+            runs.append(Run(reads, (gate,)))
+    return Split(tuple(tuple(gates) for gates in start), tuple(runs))
+
+
+def fuse(steps: Sequence[Step], wires: int, like: Tensor) -> Tensor:
+    """The transposed unitary of some steps, (G, D, D), built on the identity: psi_GND @ it applies them."""
+    size = 2**wires
+    rows = torch.eye(size, dtype=torch.complex64 if like.dtype == torch.float32 else torch.complex128, device=like.device)[None]
+    for on, matrix in steps:
+        rows = apply(rows, matrix, on, wires)
+    return rows

@@ -1,0 +1,373 @@
+"""Qiskit: its state vectors as a backend, its circuits, OpenQASM 3 and drawings. Javadi-Abhari et al. (2024), arXiv:2405.08810.
+
+Wire k of ours is qubit k of Qiskit's. Ours calls wire 0 the most significant bit of a basis state and Qiskit the least, so matrices
+agree after `QuantumCircuit.reverse_bits()`, and Pauli words are read backwards. OpenQASM 3: Cross et al. (2022), arXiv:2104.14722.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import qiskit.circuit.library as library
+import torch
+from qiskit import QuantumCircuit, qasm3
+from qiskit import __version__ as version
+from qiskit.circuit import Parameter, ParameterExpression, ParameterVector, ParameterVectorElement
+from qiskit.exceptions import MissingOptionalLibraryError
+from qiskit.quantum_info import Operator, Pauli, Statevector
+from torch import Tensor
+
+from qlogad.backend.backend import DEFAULT_KEY, Abilities, Backend, Bound, Estimate, Key, Rows, check_inputs, check_weights
+from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
+from qlogad.circuit.gates import GATES
+from qlogad.circuit.readout import bases, is_projector
+from qlogad.errors import BackendError, DesignError, InputError, MissingExtra
+
+__all__ = ["Qiskit", "QiskitBound", "draw", "from_qasm", "from_qiskit", "to_qasm", "to_qiskit"]
+
+_OPERATIONS: dict[str, Any] = {
+    "h": library.HGate,
+    "x": library.XGate,
+    "y": library.YGate,
+    "z": library.ZGate,
+    "s": library.SGate,
+    "sdg": library.SdgGate,
+    "t": library.TGate,
+    "tdg": library.TdgGate,
+    "sx": library.SXGate,
+    "sxdg": library.SXdgGate,
+    "rx": library.RXGate,
+    "ry": library.RYGate,
+    "rz": library.RZGate,
+    "phase": library.PhaseGate,
+    "cx": library.CXGate,
+    "cy": library.CYGate,
+    "cz": library.CZGate,
+    "swap": library.SwapGate,
+    "crx": library.CRXGate,
+    "cry": library.CRYGate,
+    "crz": library.CRZGate,
+    "rxx": library.RXXGate,
+    "ryy": library.RYYGate,
+    "rzz": library.RZZGate,
+}
+_NAMES = {operation: name for name, operation in _OPERATIONS.items()}
+
+_DEFINED = {  # what OpenQASM's stdgates.inc lacks
+    "sxdg": "gate sxdg a { s a; h a; s a; }",
+    "rxx": "gate rxx(t) a, b { h a; h b; cx a, b; rz(t) b; cx a, b; h a; h b; }",
+    "ryy": "gate ryy(t) a, b { sx a; sx b; cx a, b; rz(t) b; cx a, b; sxdg a; sxdg b; }",
+    "rzz": "gate rzz(t) a, b { cx a, b; rz(t) b; cx a, b; }",
+}
+_SILENT = frozenset({"barrier", "id", "delay"})
+
+
+class Qiskit(Backend):
+    """Qiskit's state-vector simulator, exact and without gradients: to check a circuit, not to train it.
+
+    Args:
+        target: "statevector" is the only one.
+
+    Raises:
+        BackendError: there is no such target.
+    """
+
+    name = "qiskit"
+    abilities = Abilities(max_wires=20, native=tuple(GATES))
+
+    def __init__(self, target: str = "statevector") -> None:
+        if target != "statevector":
+            raise BackendError(f"qiskit has no target '{target}'; use 'qiskit'")
+
+    def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY) -> QiskitBound:
+        """Translate the circuit once and put the weights in."""
+        check_weights(circuit, weights_GP)
+        if circuit.wires > self.abilities.max_wires:
+            raise BackendError(f"qiskit runs up to {self.abilities.max_wires} wires, got {circuit.wires}; use fewer")
+        return QiskitBound(circuit, weights_GP)
+
+
+class QiskitBound(Bound):
+    """A circuit with its weights on Qiskit's state vectors."""
+
+    def __init__(self, circuit: Circuit, weights_GP: Tensor) -> None:
+        self._circuit, self._weights_GP = circuit, weights_GP
+        whole = to_qiskit(circuit)
+        self._filled = [_fill(whole, "w", weights_P) for weights_P in weights_GP.detach().cpu().double().tolist()]
+
+    def __call__(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Tensor:
+        """The readouts mean_GNK; see `Bound`. Each row is one run.
+
+        Raises:
+            BackendError: the inputs do not fit, or gradients are asked for.
+        """
+        check_inputs(self._circuit, self._weights_GP, inputs_GNI)
+        if torch.is_grad_enabled() and (self._weights_GP.requires_grad or inputs_GNI.requires_grad):
+            raise BackendError("qiskit has no gradients; train on 'exact', and run here inside torch.no_grad()")
+        groups, count = len(self._weights_GP), inputs_GNI.shape[1]
+        inputs = inputs_GNI.detach().cpu().double().expand(groups, -1, -1).tolist()
+        means = [[self._one(filled, row) for row in rows_NI] for filled, rows_NI in zip(self._filled, inputs, strict=True)]
+        return (
+            torch.tensor(means, dtype=torch.float64)
+            .reshape(groups, count, -1 if count else len(self._circuit.readout))
+            .to(inputs_GNI)
+        )
+
+    def _one(self, filled: QuantumCircuit, inputs_I: Sequence[float]) -> list[float]:
+        psi = Statevector(_fill(filled, "x", inputs_I))
+        chances = psi.probabilities() if any(map(is_projector, self._circuit.readout)) else np.zeros(0)
+        return [
+            float(chances[int(word[::-1], 2)] if is_projector(word) else psi.expectation_value(Pauli(word[::-1])).real)
+            for word in self._circuit.readout
+        ]
+
+    def estimate(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Estimate:
+        """The same readouts, with a standard error of zero."""
+        with torch.no_grad():
+            mean_GNK = self(inputs_GNI, rows)
+        executions = mean_GNK.shape[0] * mean_GNK.shape[1] * len(bases(self._circuit.readout))
+        return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, {"backend": "qiskit", "version": version})
+
+
+# ---------------------------------------------------------------- circuits
+
+
+def to_qiskit(circuit: Circuit) -> QuantumCircuit:
+    """The circuit as Qiskit's, its inputs a ParameterVector `x` and its weights `w`; the readouts lie in `metadata`.
+
+    >>> from qlogad.circuit.design import Design
+    >>> sorted(str(one) for one in to_qiskit(Design.load("basic-entangler", "ansatz").build(2)).parameters)
+    ['w[0]', 'w[1]']
+
+    Raises:
+        DesignError: the circuit is dephased, and no unitary.
+    """
+    return _translate(circuit, ParameterVector("x", circuit.inputs), ParameterVector("w", circuit.weights))
+
+
+def from_qiskit(circuit: QuantumCircuit, readout: Sequence[str] | None = None) -> Circuit:
+    """A circuit from Qiskit's, up to a global phase; gates that are not in the gate table are taken apart.
+
+    Args:
+        circuit: its parameters `x[0]` or `x_000` are inputs and `w[0]` or `w_000` weights; where one is called otherwise, all are
+            weights, in Qiskit's order. Measurements at the end are dropped.
+        readout: what to read; otherwise what `to_qiskit` noted, or <Z> on every wire.
+
+    Raises:
+        DesignError: it has an instruction that is no gate, or an angle that is not affine in one parameter.
+    """
+    noted = (circuit.metadata or {}).get("qlogad", {})
+    places = _places(circuit)
+    gates = tuple(_gates(circuit, places, range(circuit.num_qubits), set()))
+    counts = {
+        source: max([noted.get(f"{source}s", 0), *(index + 1 for kind, index in places.values() if kind == source)])
+        for source in ("input", "weight")
+    }
+    words = tuple(readout or noted.get("readout") or z_each(circuit.num_qubits))
+    return Circuit(circuit.num_qubits, gates, words, counts["input"], counts["weight"])
+
+
+def _translate(circuit: Circuit, inputs: Sequence[Parameter], weights: Sequence[Parameter]) -> QuantumCircuit:
+    if circuit.dephased:
+        raise DesignError("a dephased circuit is no unitary and cannot be exported; export the circuit it was made from")
+    made = QuantumCircuit(circuit.wires)
+    made.metadata = {"qlogad": {"readout": circuit.readout, "inputs": circuit.inputs, "weights": circuit.weights}}
+    sources: dict[str | None, Sequence[Parameter]] = {"input": inputs, "weight": weights}
+    for gate in circuit.gates:
+        made.append(_OPERATIONS[gate.name](*(_value(angle, sources) for angle in gate.angles)), gate.wires)
+    return made
+
+
+def _value(angle: Angle, sources: Mapping[str | None, Sequence[Parameter]]) -> ParameterExpression | float:
+    if angle.source is None:
+        return angle.shift
+    value = sources[angle.source][angle.index]
+    value = value if angle.scale == 1 else angle.scale * value
+    return value if angle.shift == 0 else value + angle.shift
+
+
+def _fill(circuit: QuantumCircuit, vector: str, values: Sequence[float]) -> QuantumCircuit:
+    """The circuit with the parameters of one vector replaced by numbers."""
+    found = {one: values[one.index] for one in circuit.parameters if one.vector.name == vector}
+    return circuit.assign_parameters(found) if found else circuit
+
+
+_NAMED = re.compile(r"([xw])_(\d{1,9})")
+_SOURCES = {"x": "input", "w": "weight"}
+Places = Mapping[Parameter, tuple[str, int]]
+
+
+def _places(circuit: QuantumCircuit) -> Places:
+    """Which input or weight each parameter is."""
+    found: dict[Parameter, tuple[str, int]] = {}
+    for one in circuit.parameters:
+        named = _NAMED.fullmatch(one.name)
+        if isinstance(one, ParameterVectorElement) and one.vector.name in _SOURCES:
+            found[one] = (_SOURCES[one.vector.name], one.index)
+        elif named is not None:
+            found[one] = (_SOURCES[named[1]], int(named[2]))
+        else:
+            return {other: ("weight", place) for place, other in enumerate(circuit.parameters)}
+    return found
+
+
+def _gates(circuit: QuantumCircuit, places: Places, wires: Sequence[int], measured: set[int]) -> Iterator[Gate]:
+    for item in circuit.data:
+        operation = item.operation
+        on = tuple(wires[circuit.find_bit(qubit).index] for qubit in item.qubits)
+        if operation.name == "measure":
+            measured.update(on)
+            continue
+        if operation.name in _SILENT:
+            continue
+        if measured.intersection(on):
+            raise DesignError(
+                f"'{operation.name}' follows a measurement of wire {on[0]}; only measurements at the end can be dropped"
+            )
+        name = _NAMES.get(operation.base_class) if getattr(operation, "ctrl_state", None) in (None, 1) else None
+        if name is None:
+            name = _defined(operation)
+        if operation.base_class is library.UGate:  # takes nothing apart itself
+            theta, phi, lam = (_angle(value, places) for value in operation.params)
+            yield from (Gate("rz", on, (lam,)), Gate("ry", on, (theta,)), Gate("rz", on, (phi,)))
+        elif name is not None:
+            yield Gate(name, on, tuple(_angle(value, places) for value in operation.params))
+        elif getattr(operation, "definition", None) is not None and not item.clbits:
+            yield from _gates(operation.definition, places, on, measured)
+        else:
+            raise DesignError(f"instruction '{operation.name}' is no gate that qlogad knows; remove it, or write it with others")
+
+
+def _defined(operation: Any) -> str | None:
+    """The name in the gate table of a gate that a file defines itself, where it does the same."""
+    if operation.name not in _DEFINED or getattr(operation, "definition", None) is None:
+        return None
+    standard = _OPERATIONS[operation.name]
+    if len(operation.params) != GATES[operation.name].angles or operation.num_qubits != GATES[operation.name].wires:
+        return None
+    trial, body = 0.7312, operation.definition
+    angles = [
+        float(value.bind_all(dict.fromkeys(value.parameters, trial))) if isinstance(value, ParameterExpression) else float(value)
+        for value in operation.params
+    ]
+    same = Operator(body.assign_parameters(dict.fromkeys(body.parameters, trial)))
+    return operation.name if same.equiv(standard(*angles)) else None
+
+
+def _angle(value: Any, places: Places) -> Angle:
+    if not isinstance(value, ParameterExpression) or not value.parameters:
+        return Angle(None, shift=float(value))
+    (parameter, *others) = value.parameters
+    slope = None if others else value.gradient(parameter)
+    if slope is None or (isinstance(slope, ParameterExpression) and slope.parameters):
+        raise DesignError(f"angle '{value}' is not affine in one parameter; compute it before the circuit and make it an input")
+    source, index = places[parameter]
+    if isinstance(value, Parameter):
+        return Angle("input" if source == "input" else "weight", index)
+    scale, shift = (float(np.real(complex(number))) for number in (slope, value.bind({parameter: 0.0})))
+    return Angle("input" if source == "input" else "weight", index, scale, shift)
+
+
+# ---------------------------------------------------------------- OpenQASM 3
+
+
+def to_qasm(circuit: Circuit) -> str:
+    """The circuit as OpenQASM 3: inputs are `x_000`, `x_001`, ..., weights `w_000`, ...; comments hold the readouts.
+
+    >>> bell = Circuit(2, (Gate("ry", (0,), (Angle("input", 0),)), Gate("cx", (0, 1))), ("ZZ",), 1, 0)
+    >>> print(to_qasm(bell))
+    OPENQASM 3.0;
+    include "stdgates.inc";
+    // qlogad reads ZZ
+    input float[64] x_000;
+    qubit[2] q;
+    ry(x_000) q[0];
+    cx q[0], q[1];
+
+    Raises:
+        DesignError: the circuit is dephased, and no unitary.
+    """
+    if circuit.dephased:
+        raise DesignError("a dephased circuit is no unitary and cannot be exported; export the circuit it was made from")
+    used = {gate.name for gate in circuit.gates}
+    needed = used | ({"sxdg"} if "ryy" in used else set())
+    names = [_name("x", index) for index in range(circuit.inputs)] + [_name("w", index) for index in range(circuit.weights)]
+    return "\n".join(
+        [
+            "OPENQASM 3.0;",
+            'include "stdgates.inc";',
+            *(text for name, text in _DEFINED.items() if name in needed),
+            f"// qlogad reads {' '.join(circuit.readout)}",
+            *(f"input float[64] {name};" for name in names),
+            f"qubit[{circuit.wires}] q;",
+            *(_statement(gate) for gate in circuit.gates),
+        ]
+    )
+
+
+def from_qasm(text: str) -> Circuit:
+    """A circuit from OpenQASM 3.
+
+    What `to_qasm` wrote comes back with its gates, readouts and counts; of foreign text the unitary, see `from_qiskit`.
+
+    Raises:
+        DesignError: it is not OpenQASM 3, or holds more than gates.
+    """
+    try:
+        made = qasm3.loads(text)
+    except Exception as error:  # the reader and its grammar raise many kinds
+        raise DesignError(
+            f"this is not OpenQASM 3 that can be read: {str(error).splitlines()[0] if str(error) else error!r}"
+        ) from error
+    declared = re.findall(r"^\s*input\s+float(?:\[64\])?\s+([xw])_(\d{1,9})\s*;", text, re.MULTILINE)
+    counts = {kind: max((int(index) + 1 for letter, index in declared if letter == kind), default=0) for kind in "xw"}
+    words = re.search(r"^// qlogad reads ([IXYZ01 ]+)$", text, re.MULTILINE)
+    made.metadata = {"qlogad": {"inputs": counts["x"], "weights": counts["w"], "readout": words[1].split() if words else None}}
+    return from_qiskit(made)
+
+
+def _name(letter: str, index: int) -> str:
+    return f"{letter}_{index:03d}"
+
+
+def _statement(gate: Gate) -> str:
+    called = "p" if gate.name == "phase" else gate.name
+    angles = f"({', '.join(_text(angle) for angle in gate.angles)})" if gate.angles else ""
+    return f"{called}{angles} {', '.join(f'q[{wire}]' for wire in gate.wires)};"
+
+
+def _text(angle: Angle) -> str:
+    if angle.source is None:
+        return repr(float(angle.shift))
+    scale = "" if angle.scale == 1 else f"{float(angle.scale)!r} * "
+    shift = "" if angle.shift == 0 else f" {'-' if angle.shift < 0 else '+'} {abs(float(angle.shift))!r}"
+    return f"{scale}{_name('x' if angle.source == 'input' else 'w', angle.index)}{shift}"
+
+
+# ---------------------------------------------------------------- drawing
+
+
+def draw(circuit: Circuit, path: str | Path) -> None:
+    """Draw with Qiskit into a .svg or .png file; inputs read `x[0]`, weights `w[0]`.
+
+    Raises:
+        InputError: the path ends otherwise.
+        MissingExtra: Qiskit's drawer needs pylatexenc.
+    """
+    path = Path(path)
+    if path.suffix not in (".svg", ".png"):
+        raise InputError(f"drawings are written as .svg or .png, got '{path.name}'")
+    from matplotlib import pyplot, rc_context
+
+    made = to_qiskit(circuit)
+    with rc_context({"svg.hashsalt": circuit.digest()}):  # equal circuits, equal files
+        try:
+            figure = made.draw("mpl", fold=25)
+        except MissingOptionalLibraryError as error:
+            raise MissingExtra("pylatexenc", "draw") from error
+        figure.savefig(path, bbox_inches="tight", metadata={"Date": None} if path.suffix == ".svg" else None)
+    pyplot.close(figure)

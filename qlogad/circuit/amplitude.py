@@ -1,0 +1,80 @@
+"""Amplitude encoding by multiplexed RY gates: Moettoenen, Vartiainen, Bergholm, Salomaa (2005), quant-ph/0407010.
+
+For features x of norm |x| the amplitudes are (x / |x|, 0, ..., 0, |x|), divided by their own norm: the direction of x, and in the
+last amplitude, the sink, its norm, which plain amplitude encoding discards (for counts it is the session's length).
+The sink takes |x|^2 / (1 + |x|^2) of the probability: scale features so that a typical norm is about 1.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlogad.circuit.circuit import Angle, Gate
+from qlogad.circuit.expression import namespace
+from qlogad.errors import DesignError
+
+__all__ = ["amplitudes", "angles", "gates"]
+
+
+def gates(wires: int) -> tuple[Gate, ...]:
+    """The gates that make real amplitudes of |0...0>; they read 2^wires - 1 inputs, see `angles`.
+
+    >>> [gate.name for gate in gates(2)]
+    ['ry', 'ry', 'cx', 'ry', 'cx']
+    """
+    found: list[Gate] = []
+    for wire in range(wires):
+        size = 2**wire
+        for k in range(size):
+            found.append(Gate("ry", (wire,), (Angle("input", size - 1 + k),)))
+            if wire:
+                turned = _gray(k) ^ _gray((k + 1) % size)  # one bit; bit 0 is the wire before the target
+                found.append(Gate("cx", (wire - turned.bit_length(), wire)))
+    return tuple(found)
+
+
+def amplitudes(x_ND: Any, wires: int) -> Any:
+    """The amplitudes (..., 2^wires) of features (..., D <= 2^wires - 1), with the norm in the last one; numpy or torch.
+
+    Raises:
+        DesignError: a row is zero, so that it has no direction.
+    """
+    norm_N1 = (x_ND * x_ND).sum(-1)[..., None] ** 0.5
+    if not (norm_N1 > 0).all():
+        raise DesignError("amplitude encoding has no direction for a row of zeros; drop empty rows, or use another encoding")
+    missing = 2**wires - 1 - x_ND.shape[-1]
+    parts = [x_ND / norm_N1, *[x_ND[..., :1] * 0] * missing, norm_N1]
+    return namespace(x_ND).concatenate(parts, -1) / (1 + norm_N1 * norm_N1) ** 0.5
+
+
+def angles(amplitudes_ND: Any) -> Any:
+    """The angles (..., D - 1), radians, with which `gates` make these real amplitudes (..., D)."""
+    array = namespace(amplitudes_ND)
+    level, found = amplitudes_ND, []
+    while level.shape[-1] > 1:
+        zero, one = level[..., ::2], level[..., 1::2]
+        square = zero * zero + one * one
+        empty = square == 0  # kept away from roots and quotients, whose derivatives it would spoil
+        turn_Nk = 2 * array.arctan2(one, array.where(empty, square + 1, zero))
+        found.append(turn_Nk @ _like(_uniform(turn_Nk.shape[-1]), turn_Nk))
+        level = array.where(empty, square, array.where(empty, square + 1, square) ** 0.5)
+    return array.concatenate(found[::-1], -1)
+
+
+@lru_cache
+def _uniform(size: int) -> NDArray[np.float64]:
+    """Angles by control state -> angles of the RY gates between the CX gates, (size, size)."""
+    return np.array([[(-1.0) ** (state & _gray(k)).bit_count() / size for k in range(size)] for state in range(size)])
+
+
+def _like(values: NDArray[np.float64], like: Any) -> Any:
+    array = namespace(like)
+    return array.asarray(values, dtype=like.dtype, **({"device": like.device} if array.__name__ == "torch" else {}))
+
+
+def _gray(k: int) -> int:
+    return k ^ (k >> 1)

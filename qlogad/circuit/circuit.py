@@ -1,0 +1,180 @@
+"""A parameterized circuit as frozen, hashable data: a circuit is its own cache key.
+
+Wire 0 is the most significant bit of a basis state, as in PennyLane. Angles are affine in one input or one weight; whatever is not
+affine is computed before the circuit and enters as an input.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import compress
+from typing import Literal
+
+from qlogad import documents
+from qlogad.circuit.gates import GATES
+from qlogad.circuit.readout import is_projector, readout
+from qlogad.errors import DesignError, did_you_mean
+
+__all__ = ["MAX_WIRES", "Angle", "Circuit", "Gate", "Init", "z_each"]
+
+MAX_WIRES = 256
+
+Source = Literal["input", "weight"]
+Init = Literal["uniform", "small-angle", "identity-block"]
+
+
+@dataclass(frozen=True)
+class Angle:
+    """`scale * source[index] + shift`, radians; without a source, `shift` alone."""
+
+    source: Source | None
+    index: int = 0
+    scale: float = 1.0
+    shift: float = 0.0
+
+    def __neg__(self) -> Angle:
+        return replace(self, scale=-self.scale, shift=-self.shift)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A gate of the table on its wires; controls come first."""
+
+    name: str
+    wires: tuple[int, ...]
+    angles: tuple[Angle, ...] = ()
+
+    def inverse(self) -> Gate:
+        """The gate that undoes this one."""
+        return Gate(GATES[self.name].inverse or self.name, self.wires, tuple(-angle for angle in self.angles))
+
+    def reads(self, source: Source) -> bool:
+        """Whether one of its angles depends on an input, or on a weight."""
+        return any(angle.source == source for angle in self.angles)
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """Gates on |0...0>, then readouts, one letter per wire: Pauli words such as "ZIII", each a mean in [-1, 1], or basis states such as
+    "0110", each a probability; readout.py makes them by name.
+
+    `inputs` and `weights` say how many numbers the circuit is given; every index of an angle lies below them. `init` says how the
+    weights start (nn/layer.py draws them): where it is "identity-block", the second weight of each of the `twins` starts as the
+    first, and a weight without a twin starts at 0. `dephased` lists after how many gates every wire loses its phases.
+
+    >>> bell = Circuit(2, (Gate("h", (0,)), Gate("cx", (0, 1))), ("ZZ",), inputs=0, weights=0)
+    >>> bell.inverse().gates[0].name
+    'cx'
+
+    Raises:
+        DesignError: a gate, wire, angle or readout does not fit.
+    """
+
+    wires: int
+    gates: tuple[Gate, ...]
+    readout: tuple[str, ...]
+    inputs: int
+    weights: int
+    init: Init = "uniform"
+    twins: tuple[tuple[int, int], ...] = ()
+    dephased: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.wires <= MAX_WIRES:
+            raise DesignError(f"a circuit has 1 to {MAX_WIRES} wires, got {self.wires}")
+        if min(self.inputs, self.weights) < 0:
+            raise DesignError(f"a circuit cannot have {self.inputs} inputs and {self.weights} weights")
+        for problem in self._problems():
+            raise DesignError(problem)
+
+    def _problems(self) -> Iterator[str]:
+        for place, gate in enumerate(self.gates):
+            kind = GATES.get(gate.name)
+            if kind is None:
+                yield f"gate {place}: there is no gate '{gate.name}'{did_you_mean(gate.name, GATES)}"
+                return
+            if len(gate.wires) != kind.wires or len(set(gate.wires)) != kind.wires:
+                yield f"gate {place}: '{gate.name}' acts on {kind.wires} different wires, got {gate.wires}"
+            if not all(0 <= wire < self.wires for wire in gate.wires):
+                yield f"gate {place}: '{gate.name}' on wires {gate.wires}, but the circuit has wires 0 to {self.wires - 1}"
+            if len(gate.angles) != kind.angles:
+                yield f"gate {place}: '{gate.name}' takes {kind.angles} angles, got {len(gate.angles)}"
+            for angle in gate.angles:
+                limit = {"input": self.inputs, "weight": self.weights, None: 1}[angle.source]
+                if not 0 <= angle.index < limit:
+                    yield f"gate {place}: '{gate.name}' reads {angle.source} {angle.index}, but there are {limit}"
+                if not (math.isfinite(angle.scale) and math.isfinite(angle.shift)):
+                    yield f"gate {place}: '{gate.name}' has an angle that is not finite"
+        if not all(0 <= one < self.weights for pair in self.twins for one in pair):
+            yield f"twins name weights from 0 to {self.weights - 1}, got {self.twins}"
+        if list(self.dephased) != sorted(set(self.dephased)) or not all(0 <= end <= len(self.gates) for end in self.dephased):
+            yield f"dephased lists numbers of gates from 0 to {len(self.gates)}, rising, got {self.dephased}"
+        if not self.readout:
+            yield "a circuit reads out at least one Pauli word; use z_each(wires) for <Z> on every wire"
+        for word in self.readout:
+            if len(word) != self.wires or (set(word) - set("IXYZ") and not is_projector(word)):
+                yield f"readout '{word:.40}' is not a Pauli word of {self.wires} letters I, X, Y or Z, nor a basis state of 0 and 1"
+
+    def then(self, other: Circuit, *, shared: bool = False) -> Circuit:
+        """This circuit followed by another, with the other's readout.
+
+        Args:
+            other: as many wires.
+            shared: both read the same inputs and weights; by default the other's inputs and weights come after this one's.
+        """
+        if other.wires != self.wires:
+            raise DesignError(f"a circuit on {self.wires} wires cannot be followed by one on {other.wires}")
+        init = other.init if other.weights else self.init
+        dephased = self.dephased + tuple(
+            end + len(self.gates) for end in other.dephased if end or len(self.gates) not in self.dephased
+        )
+        if shared:
+            inputs, weights = max(self.inputs, other.inputs), max(self.weights, other.weights)
+            twins = tuple(sorted({*self.twins, *other.twins}))
+            return Circuit(self.wires, self.gates + other.gates, other.readout, inputs, weights, init, twins, dephased)
+        offset = {"input": self.inputs, "weight": self.weights, None: 0}
+        moved = tuple(
+            replace(gate, angles=tuple(replace(angle, index=angle.index + offset[angle.source]) for angle in gate.angles))
+            for gate in other.gates
+        )
+        inputs, weights = self.inputs + other.inputs, self.weights + other.weights
+        twins = self.twins + tuple((one + self.weights, two + self.weights) for one, two in other.twins)
+        return Circuit(self.wires, self.gates + moved, other.readout, inputs, weights, init, twins, dephased)
+
+    def inverse(self) -> Circuit:
+        """The circuit that undoes this one, given the same inputs and weights.
+
+        Raises:
+            DesignError: it is dephased, and lost phases do not come back.
+        """
+        if self.dephased:
+            raise DesignError("a dephased circuit cannot be undone; undo the circuit it was made from")
+        return replace(self, gates=tuple(gate.inverse() for gate in reversed(self.gates)))
+
+    def without_entanglement(self) -> Circuit:
+        """The control of the same shape: fixed two-wire gates are dropped, and a two-wire rotation becomes the rotation of its last
+        wire by the same angle, so that every weight is still counted and used."""
+        stays = [len(gate.wires) == 1 or bool(GATES[gate.name].alone) for gate in self.gates]
+        kept = compress(self.gates, stays)
+        dephased = tuple(sorted({sum(stays[:end]) for end in self.dephased}))
+        gates = (gate if len(gate.wires) == 1 else Gate(GATES[gate.name].alone, gate.wires[-1:], gate.angles) for gate in kept)
+        return replace(self, gates=tuple(gates), dephased=dephased)
+
+    def alive(self) -> Circuit:
+        """The same circuit read by <X> and <Z> on every wire: weights that <Z> alone cannot see come alive."""
+        return replace(self, readout=readout("x+z", self.wires))
+
+    def digest(self) -> str:
+        """A content digest: equal circuits, equal digests, on every machine."""
+        return documents.digest(self)
+
+
+def z_each(wires: int) -> tuple[str, ...]:
+    """The readout <Z> on every wire.
+
+    >>> z_each(2)
+    ('ZI', 'IZ')
+    """
+    return tuple("I" * wire + "Z" + "I" * (wires - wire - 1) for wire in range(wires))

@@ -1,0 +1,214 @@
+"""The command line: parses, calls, prints. Progress goes to stderr, results to stdout; exit code 0, 1 (failure) or 2 (bad input)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from qlogad.errors import InputError, QlogadError
+
+if TYPE_CHECKING:
+    from qlogad.experiment.experiment import Watch
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="qlogad",
+    help="Quantum-classical experiments in log anomaly detection: one detector, two cores, the same features, the same judge.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Look at data sets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set judge.seeds=2")]
+
+
+@app.command(epilog="Example: qlogad run experiments/quickstart.toml --set judge.seeds=2")
+def run(
+    experiment: Annotated[str, typer.Argument(help="An experiment file, or the name of a shipped one.")],
+    overrides: Set = None,
+    out: Annotated[Path, typer.Option(help="Where results folders lie.")] = Path("results"),
+    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 means one for each core.")] = 0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget the finished cells of earlier runs.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run an experiment; finished cells are kept, so a killed run continues."""
+    from qlogad.experiment import Experiment
+
+    with _Progress() as progress:
+        loaded = Experiment.load(experiment, overrides or ())
+        record = loaded.run(out, workers=workers, fresh=fresh, watch=cast("Watch", progress))
+    print(json.dumps(record.rows, indent=1) if as_json else record.text)
+    print(f"report: {out / loaded.name / 'table.md'}", file=sys.stderr)
+    for what, cause in record.failed.items():
+        print(f"failed: {what}: {cause}", file=sys.stderr)
+    if record.failed:
+        raise QlogadError(f"{len(record.failed)} cells failed; run the same command again to retry them")
+
+
+@app.command("list", epilog="Example: qlogad list ansatz --analyse --sort expressibility")
+def list_(
+    kind: Annotated[str, typer.Argument(help="datasets, detectors, backends, ansatz, encoding, controls or experiments.")],
+    analyse: Annotated[bool, typer.Option("--analyse", help="Of ansatz or encoding: measure every circuit.")] = False,
+    sort: Annotated[str, typer.Option(help="With --analyse: the column to sort by.")] = "name",
+    wires: Annotated[int, typer.Option(help="With --analyse: width of the circuits.")] = 4,
+    depth: Annotated[int, typer.Option(help="With --analyse: how often the layer is repeated.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """List what can be named in an experiment."""
+    from qlogad.experiment import listing
+
+    if analyse:
+        with _Progress() as progress:
+            rows = listing.analysed(kind, wires=wires, depth=depth, sort=sort, progress=progress.preparing)
+    else:
+        rows = listing.rows(kind)
+    _print_rows(rows, as_json)
+
+
+@app.command(epilog="Example: qlogad show strongly-entangling --wires 4 --depth 2")
+def show(
+    name: Annotated[str, typer.Argument(help="An ansatz, encoding, detector or dataset, or a design file.")],
+    wires: Annotated[int, typer.Option(help="Width of the circuit.")] = 4,
+    depth: Annotated[int, typer.Option(help="How often the layer is repeated.")] = 1,
+    analyse: Annotated[bool, typer.Option("--analyse", help="Measure it: expressibility, gradients, spectrum and more.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write it to a .svg, .png or .qasm file.")] = None,
+    drawer: Annotated[str, typer.Option(help="With --out: pennylane or qiskit.")] = "pennylane",
+    as_json: Json = False,
+) -> None:
+    """Draw a circuit design, count its weights and measure it; or list a detector's or dataset's keys."""
+    from qlogad.experiment import listing
+
+    if out is not None:
+        listing.export(name, out, wires=wires, depth=depth, drawer=drawer)
+        print(f"written: {out}", file=sys.stderr)
+    shown = listing.show(name, wires=wires, depth=depth, analyse=analyse)
+    print(json.dumps(shown.facts, indent=1) if as_json else shown.text)
+
+
+@app.command(epilog="Example: qlogad doctor")
+def doctor(as_json: Json = False) -> None:
+    """What is usable here: versions, devices, and a tested two-qubit circuit on each backend."""
+    from qlogad.experiment.doctor import examine
+
+    with _Progress() as progress:
+        rows = examine(progress.preparing)
+    _print_rows(rows, as_json)
+    if any(row["state"] == "broken" for row in rows):
+        raise QlogadError("something that is installed does not work; see the lines marked 'broken'")
+
+
+@app.command(epilog="Example: qlogad bench --out results")
+def bench(
+    out: Annotated[Path, typer.Option(help="Where results folders lie.")] = Path("results"),
+    lines: Annotated[int, typer.Option(min=1000, help="Synthetic log lines for the reading benchmark.")] = 200_000,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed repetitions of each step; the median counts.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """Measure this machine: lines per second, seconds per epoch, and the exact engine against PennyLane, as ratios in one run."""
+    from qlogad.experiment.bench import measure, write
+
+    with _Progress() as progress:
+        rows = measure(lines=lines, repeats=repeats, progress=progress.preparing)
+    path = write(rows, out / "bench")
+    _print_rows(rows, as_json)
+    print(f"report: {path}", file=sys.stderr)
+
+
+@data_app.command(epilog="Example: qlogad data describe synthetic --set lines=20000")
+def describe(
+    name: Annotated[str, typer.Argument(help="A dataset, or an experiment file (its [data] table counts).")],
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Read a data set and say what is in it: lines, quarantine, templates, windows, labels, cuts."""
+    from qlogad.experiment import listing
+
+    with _Progress() as progress:
+        facts = listing.describe(name, overrides or (), progress.preparing)
+    print(json.dumps(facts, indent=1) if as_json else listing.facts_text(facts))
+
+
+def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    from tabulate import tabulate
+
+    print(tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True))
+
+
+class _Progress:
+    """A line on stderr: a counter while preparing, a bar while cells run; every tenth part where stderr is no terminal."""
+
+    def __enter__(self) -> _Progress:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._bar.start()
+        self._task = self._bar.add_task("starting", total=None)
+        self._count = 0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def preparing(self, what: str, count: int) -> None:
+        """Say how far a step of unknown length is."""
+        self._bar.update(self._task, description=what, completed=count)
+
+    def prepared(self, text: str) -> None:
+        """Print what is known before training."""
+        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True) if not self._bar.disable else print(
+            text, file=sys.stderr
+        )
+        self._bar.reset(self._task, description="cells", total=None)
+
+    def finished(self, what: str, total: int) -> None:
+        """One more cell is done."""
+        self._count += 1
+        self._bar.update(self._task, description=what, completed=self._count, total=total)
+        if self._bar.disable and self._count * 10 // total > (self._count - 1) * 10 // total:
+            print(f"{self._count}/{total} cells", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """The entry point: errors become one line and an exit code, unless --debug is given."""
+    debug = "--debug" in sys.argv
+    sys.argv = [word for word in sys.argv if word != "--debug"]
+    try:
+        app()
+    except QlogadError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, InputError) else 1)
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("interrupted; the same command continues from the cells that were finished", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        if debug:
+            raise
+        print(
+            f"error: {error.strerror or error}: {error.filename}; check the path, its permissions and the space left",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

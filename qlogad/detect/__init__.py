@@ -1,0 +1,1 @@
+"""Detectors: features in, scores out (higher is more anomalous), one per file."""

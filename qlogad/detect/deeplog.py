@@ -1,0 +1,305 @@
+"""DeepLog: a log line is anomalous when the model did not expect it.  Du et al., CCS 2017, doi:10.1145/3133956.3134015.
+
+    the h events before ── embedding ──► LSTM(core) ── last h ──► linear ──► V logits ──► rank of the true event ── max ──► window
+
+Only the log-key model; one recurrent layer, whose core is classical, quantum or a control. Equal histories are run once, in
+training (with the counts of what followed them as soft targets) and in scoring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from qlogad import seeds
+from qlogad.detect.detector import Detector, State
+from qlogad.errors import DataError, ResultError
+from qlogad.features.features import Features, Labels
+from qlogad.nn.core import Cell, Classical, Core, Quantum
+from qlogad.nn.layer import QuantumLayer
+from qlogad.nn.recurrent import LSTM
+from qlogad.nn.train import History, Schedule, train
+
+__all__ = ["DeepLog", "Network"]
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+SLOTS = 256  # rows of a scoring micro-batch
+
+
+@dataclass(kw_only=True)
+class DeepLog(Detector):
+    """Next-event detection: predict every event of a window from the `history` events before it.
+
+    Histories are padded on the left; the padding has an embedding of its own, an event unseen in training is the zero vector.
+    The event score is the rank of the true event among the V (1 is best, ties count against it; unseen = V + 1), or its negative
+    log likelihood (unseen = +inf). The score of a window is the largest of its events, 0 without events.
+
+    Early stopping goes by the negative log likelihood of the validation windows, of those labelled normal where there are labels.
+    After `fit`: `history_`, the training run; `executions`, the circuits run so far by this object.
+
+    >>> windows = [[0, 1, 2, 3] * 5] * 20
+    >>> detector = DeepLog(epochs=40, history=3).fit(windows, validation=windows)
+    >>> detector.predict([[0, 1, 2, 3] * 3, [0, 2, 1, 3] * 3]).tolist()
+    [0, 1]
+    """
+
+    core: Core = Classical()  # what runs inside the cell; its `hidden` is the size of the state
+    history: int = 10  # h, events a prediction is made from
+    embedding: int = 32  # width of the learned event vectors
+    score: Literal["rank", "nll"] = "rank"  # of an event
+    unseen: Literal["anomaly", "ignore"] = "anomaly"  # an event unseen in training; "ignore": NaN, no part in the maximum
+    epochs: int = 30  # at most
+    batch: int = 128  # distinct histories per step
+    lr: float = 0.01  # Adam's step
+    clip: float = 1.0  # largest norm of a gradient
+    patience: int = 8  # epochs without a better validation loss
+    seed: int = 0  # of weights and shuffling
+    device: str = "cpu"  # a torch device
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("history", "embedding", "epochs", "batch", "patience"):
+            if getattr(self, name) < 1:
+                raise DataError(f"{name} is 1 or more, got {getattr(self, name)}")
+        for name in ("lr", "clip"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise DataError(f"{name} is above 0, got {getattr(self, name)}")
+        _check_device(self.device)
+
+    def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
+        table = self._table(features, features.weight_N)
+        if len(table) == 0:
+            raise DataError("the training windows hold no known event; choose a later cut or more data")
+        held = None
+        if validation is not None:
+            rows, known = validation
+            held = self._table(rows, rows.weight_N if known is None else rows.weight_N * (known.window_N == 0))
+        self._network = self._build()
+        self.history_: History = train(
+            self._network,
+            partial(self._loss, table),
+            len(table),
+            validation=None if held is None or len(held) == 0 else partial(self._held_loss, held),
+            schedule=Schedule(self.epochs, self.batch, self.lr, self.clip, self.patience),
+            seed=self.seed,
+        )
+
+    def anomaly_score(self, features: Features) -> Floats:
+        scores_N = np.zeros(len(features))
+        np.maximum.at(scores_N, _row_E(features), np.nan_to_num(self.event_score(features), posinf=np.inf))
+        return scores_N
+
+    def event_score(self, features: Features) -> Floats:
+        histories_EH, target_E = _histories(features, self.history), features.ids_E
+        scores_E = np.full(len(target_E), float(self.size_ + 1) if self.score == "rank" else np.inf)
+        if self.unseen == "ignore":
+            scores_E[:] = np.nan
+        known_E = np.flatnonzero(target_E < self.size_)
+        distinct_UH, history_K = _distinct(histories_EH[known_E])
+        pair_P, pair_K = np.unique(history_K * self.size_ + target_E[known_E], return_inverse=True)
+        scores_E[known_E] = self._score(distinct_UH, pair_P // self.size_, pair_P % self.size_)[pair_K]
+        return scores_E
+
+    def weights(self) -> dict[str, int]:
+        """Weights of the network by kind; `live`: of the quantum ones, those the readouts can tell apart (frozen ones included)."""
+        return self._network.weights()
+
+    @property
+    def executions(self) -> int:
+        """Circuits run by this object so far, in training and scoring; a micro-batch counts as a whole."""
+        return self._network.executions
+
+    def _state(self) -> State:
+        return {name: value.detach().cpu().numpy() for name, value in self._network.state_dict().items()}
+
+    def _restore(self, state: State) -> None:
+        self._network = self._build()
+        try:
+            self._network.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
+        except RuntimeError as error:
+            raise ResultError(f"the saved weights do not fit core {self.core}: {str(error).splitlines()[-1].strip()}") from error
+        self._network.eval()
+
+    def _build(self) -> Network:
+        def build(core: Cell) -> Network:
+            return Network(self.size_, self.embedding, core, self.seed)
+
+        return build(self.core.resolve(lambda core: build(core).weights()["total"])).to(self.device)
+
+    def _table(self, features: Features, weight_N: Floats) -> _Table:
+        return _Table.of(_histories(features, self.history), features.ids_E, weight_N[_row_E(features)], features.size, self.device)
+
+    def _loss(self, table: _Table, rows_B: Tensor) -> Tensor:
+        """Negative log likelihood of a batch; its mean over batches is that over all events, each as often as it occurred."""
+        return self._sum_loss(table, rows_B) / (len(rows_B) * table.total_U.mean())
+
+    def _sum_loss(self, table: _Table, rows_B: Tensor) -> Tensor:
+        row_P, target_P, count_P = table.pairs(rows_B)
+        log_BV = torch.log_softmax(self._network(table.histories_UH[rows_B]), dim=1)
+        return -(log_BV[row_P, target_P] * count_P).sum()
+
+    def _held_loss(self, table: _Table) -> float:
+        with torch.no_grad():
+            parts = [self._sum_loss(table, rows_B) for rows_B in torch.split(torch.arange(len(table)), 4 * SLOTS)]
+        return float(sum(parts) / table.total_U.sum())
+
+    def _score(self, histories_UH: Ints, history_P: Ints, target_P: Ints) -> Floats:
+        """Scores of (history, target) pairs; `history_P` is sorted."""
+        scores_P = np.empty(len(history_P))
+        first_U1 = np.searchsorted(history_P, np.arange(len(histories_UH) + 1))
+        for batch_SH, slots_B, rows_B in _micro_batches(histories_UH, self.size_):
+            with torch.no_grad():
+                logits_SV = self._network(torch.from_numpy(batch_SH).to(self.device)).double()
+            counts_B = first_U1[rows_B + 1] - first_U1[rows_B]
+            pairs_Q = np.repeat(first_U1[rows_B] - np.cumsum(counts_B) + counts_B, counts_B) + np.arange(counts_B.sum())
+            logits_QV = logits_SV[torch.from_numpy(np.repeat(slots_B, counts_B))].cpu()
+            true_Q1 = logits_QV.gather(1, torch.from_numpy(target_P[pairs_Q])[:, None])
+            scores_P[pairs_Q] = (_rank if self.score == "rank" else _nll)(logits_QV, true_Q1).numpy()
+        return scores_P
+
+
+def _rank(logits_QV: Tensor, true_Q1: Tensor) -> Tensor:
+    return (logits_QV >= true_Q1).sum(dim=1)
+
+
+def _nll(logits_QV: Tensor, true_Q1: Tensor) -> Tensor:
+    return torch.logsumexp(logits_QV, dim=1) - true_Q1[:, 0]
+
+
+class Network(nn.Module):
+    """Embedding, recurrent layer and head: histories (N, h) of ids 0..V-1, V (unseen) and V + 1 (padding) -> logits (N, V)."""
+
+    def __init__(self, size: int, width: int, core: Cell, seed: int) -> None:
+        super().__init__()
+        self.core = core
+        hidden = core.hidden
+        start_VD = torch.randn(size + 1, width, generator=seeds.torch_generator(seed, "embedding"))
+        self.embedding_VD = nn.Parameter(start_VD)  # the last row is the padding's
+        self.lstm = LSTM(width, hidden, make=partial(core.map, generator=seeds.torch_generator(seed, "core")))
+        bound = hidden**-0.5
+        generator = seeds.torch_generator(seed, "head")
+        self.head_HV = nn.Parameter((2 * torch.rand(hidden, size, generator=generator) - 1) * bound)
+        self.bias_V = nn.Parameter((2 * torch.rand(size, generator=generator) - 1) * bound)
+
+    def forward(self, histories_NT: Tensor) -> Tensor:
+        size = len(self.bias_V)
+        unseen_1D = self.embedding_VD.new_zeros(1, self.embedding_VD.shape[1])
+        table_VD = torch.cat([self.embedding_VD[:size], unseen_1D, self.embedding_VD[size:]])
+        _, (h_NH, _) = self.lstm(nn.functional.embedding(histories_NT, table_VD))
+        return torch.addmm(self.bias_V, h_NH, self.head_HV)
+
+    def layers(self) -> list[QuantumLayer]:
+        """The circuits in it."""
+        return [module for module in self.modules() if isinstance(module, QuantumLayer)]
+
+    @property
+    def executions(self) -> int:
+        """Circuits run so far."""
+        return sum(layer.executions for layer in self.layers())
+
+    def weights(self) -> dict[str, int]:
+        """Registered weights by kind, and the live ones of the circuits."""
+        total = sum(parameter.numel() for parameter in self.parameters())
+        quantum = sum(weight.numel() for layer in self.layers() for weight in layer.parameters())
+        live = sum(layer.gates for layer in self.layers()) * (self.core.live() if isinstance(self.core, Quantum) else 0)
+        return {"quantum": quantum, "classical": total - quantum, "total": total, "live": live}
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """Distinct histories with the weights of what followed them: U histories, P pairs (history, target), sorted by history."""
+
+    histories_UH: Tensor
+    first_U1: Tensor
+    target_P: Tensor
+    weight_P: Tensor
+    total_U: Tensor
+
+    def __len__(self) -> int:
+        return len(self.total_U)
+
+    def pairs(self, rows_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(place in the batch, target, weight) of all pairs of a batch of histories."""
+        first_B, counts_B = self.first_U1[rows_B], self.first_U1[rows_B + 1] - self.first_U1[rows_B]
+        place_Q = torch.repeat_interleave(counts_B)
+        pairs_Q = torch.arange(len(place_Q), device=place_Q.device) + (first_B - counts_B.cumsum(0) + counts_B)[place_Q]
+        return place_Q, self.target_P[pairs_Q], self.weight_P[pairs_Q]
+
+    @classmethod
+    def of(cls, histories_EH: Ints, target_E: Ints, weight_E: Floats, size: int, device: str) -> _Table:
+        known_E = np.flatnonzero((target_E < size) & (weight_E > 0))
+        distinct_UH, history_K = _distinct(histories_EH[known_E])
+        pair_P, pair_K = np.unique(history_K * size + target_E[known_E], return_inverse=True)
+        weight_P = np.bincount(pair_K, weights=weight_E[known_E], minlength=len(pair_P))
+        arrays = (
+            distinct_UH,
+            np.searchsorted(pair_P // max(size, 1), np.arange(len(distinct_UH) + 1)),
+            pair_P % max(size, 1),
+            weight_P.astype(np.float32),
+            np.bincount(history_K, weights=weight_E[known_E], minlength=len(distinct_UH)).astype(np.float32),
+        )
+        return cls(*(torch.from_numpy(array).to(device) for array in arrays))
+
+
+def _check_device(name: str) -> None:
+    try:
+        kind = torch.device(name).type
+    except RuntimeError:
+        raise DataError(f"device is a torch device such as 'cpu' or 'cuda:0', got '{name}'") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise DataError(f"device is '{name}', but torch finds no CUDA device here; use device = 'cpu', or see `qlogad doctor`")
+
+
+def _row_E(features: Features) -> Ints:
+    return np.repeat(np.arange(len(features)), features.lengths_N)
+
+
+def _histories(features: Features, history: int) -> Ints:
+    """The `history` ids before every event of its row, oldest first; V + 1 where the row has not begun."""
+    events = len(features.ids_E)
+    place_E = np.arange(events) - np.repeat(features.offsets_N1[:-1], features.lengths_N)
+    histories_EH = np.full((events, history), features.size + 1)
+    for back in range(1, min(history, int(features.lengths_N.max(initial=1)) - 1) + 1):
+        there_E = np.flatnonzero(place_E >= back)
+        histories_EH[there_E, history - back] = features.ids_E[there_E - back]
+    return histories_EH
+
+
+def _distinct(rows_EH: Ints) -> tuple[Ints, Ints]:
+    """The distinct rows in lexicographic order, and the place of every row among them (by columns: faster than sorting rows)."""
+    code_E = np.zeros(len(rows_EH), dtype=np.int64)
+    first_U = np.zeros(0, dtype=np.int64)
+    base = int(rows_EH.max(initial=0)) + 1
+    for column_E in rows_EH.T:
+        _, first_U, code_E = np.unique(code_E * base + column_E, return_index=True, return_inverse=True)
+    return rows_EH[first_U], code_E
+
+
+def _micro_batches(histories_UH: Ints, size: int) -> Iterator[tuple[Ints, Ints, Ints]]:
+    """Histories in micro-batches of one shape: (ids (SLOTS, h), taken slots, which history is in each).
+
+    A history's slot is a hash of its own ids. The same history is therefore computed at the same place of a product of the same
+    shape whatever it is scored together with, and its score is the same to the last bit (kernels may round row by row differently).
+    """
+    hash_U = np.zeros(len(histories_UH), dtype=np.uint64)
+    for column_U in histories_UH.astype(np.uint64).T:
+        hash_U = (hash_U ^ column_U) * np.uint64(0x9E3779B97F4A7C15)
+        hash_U ^= hash_U >> np.uint64(29)
+    slot_U = (hash_U % np.uint64(SLOTS)).astype(np.int64)
+    order_U = np.argsort(slot_U, kind="stable")
+    sorted_U = slot_U[order_U]
+    turn_U = np.arange(len(order_U)) - np.searchsorted(sorted_U, sorted_U)  # the first of every slot, then the second, ...
+    order_U = order_U[np.argsort(turn_U, kind="stable")]
+    for rows_B in np.split(order_U, np.cumsum(np.bincount(turn_U))[:-1]):
+        batch_SH = np.full((SLOTS, histories_UH.shape[1]), size + 1)
+        batch_SH[slot_U[rows_B]] = histories_UH[rows_B]
+        yield batch_SH, slot_U[rows_B], rows_B

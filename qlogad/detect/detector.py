@@ -1,0 +1,190 @@
+"""What a detector is: features in, one anomaly score per window out (higher is more anomalous), a threshold fitted on validation.
+
+A concrete detector is a keyword-only dataclass in a file of its own; its fields are its keys in an experiment, its `get_params`
+and its saved form. It writes four small methods: `_fit`, `anomaly_score`, `_state`, `_restore`. `fit` has no test argument.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from qlogad import documents
+from qlogad.detect.threshold import Threshold
+from qlogad.errors import DataError, NotFitted, ResultError
+from qlogad.features.features import Features, Labels
+
+__all__ = ["Detector", "State", "Track"]
+
+FORMAT = 1
+Floats = NDArray[np.float64]
+State = dict[str, np.ndarray]
+Track = Literal["unsupervised", "normal-only", "normal-only, labelled validation", "supervised"]
+Sequences = Sequence[Sequence[int]]
+
+
+@dataclass(kw_only=True)
+class Detector(BaseEstimator, ABC):  # type: ignore[misc]
+    """A detector of anomalous windows, in scikit-learn's manners.
+
+    After `fit`: `threshold_` (None without validation data), `size_` (V), `weights_` (how many numbers were learnt, by kind).
+    """
+
+    threshold: Literal["fpr", "f1"] = "fpr"  # the rule on validation: label-free false positive rate, or best labelled F1
+    fpr: float = 0.01  # the false positive rate asked for by the rule "fpr"
+
+    reads: ClassVar[tuple[str, ...]] = ("ids",)  # the views it needs
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.fpr < 1:
+            raise DataError(f"fpr is a share of normal windows in [0, 1), got {self.fpr}")
+
+    @abstractmethod
+    def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
+        """Learn from the training rows (multiplicities in `features.weight_N`)."""
+
+    @abstractmethod
+    def anomaly_score(self, features: Features) -> Floats:
+        """One score per row, (N,); higher is more anomalous; +inf is allowed, NaN is not. A pure function of complete windows."""
+
+    @abstractmethod
+    def _state(self) -> State:
+        """What was learnt, as named arrays."""
+
+    @abstractmethod
+    def _restore(self, state: State) -> None:
+        """The inverse of `_state`; `size_` is already set."""
+
+    def event_score(self, features: Features) -> Floats:
+        """One score per event, (E,), ragged as `features.offsets_N1`; NaN where the detector has no opinion on single events."""
+        return np.full(len(features.ids_E), np.nan)
+
+    def weights(self) -> dict[str, int]:
+        """How many numbers the fitted model holds: `quantum`, `classical` and `total`."""
+        total = sum(int(array.size) for array in self._state().values())
+        return {"quantum": 0, "classical": total, "total": total}
+
+    def fit(
+        self,
+        features: Features | Sequences,
+        labels: Labels | None = None,
+        *,
+        validation: tuple[Features, Labels | None] | Sequences | None = None,
+    ) -> Self:
+        """Learn from training windows, then fix the threshold on validation windows.
+
+        Args:
+            features: the training rows; plain lists of event ids will do.
+            labels: labels of the training rows (0/1), for supervised detectors.
+            validation: other windows, for the threshold and early stopping: features with their labels, or None in their
+                place when they are normal by assumption. Plain lists of event ids are taken as normal.
+
+        Raises:
+            DataError: there is nothing to learn from, or labels do not fit the rows.
+        """
+        features = features if isinstance(features, Features) else Features.from_sequences(features)
+        if len(features) == 0:
+            raise DataError("there are no training windows; choose a later cut or more data")
+        if labels is not None and len(labels.window_N) != len(features):
+            raise DataError(f"there are {len(features)} training rows but {len(labels.window_N)} labels")
+        held = self._validation(validation, features.size)
+        self.size_ = features.size
+        self._fit(features, labels, held)
+        self.threshold_ = None if held is None else self._threshold(*held)
+        self.weights_ = self.weights()
+        return self
+
+    @staticmethod
+    def _validation(given: Any, size: int) -> tuple[Features, Labels | None] | None:
+        if given is None:
+            return None
+        if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], Features):
+            return given[0], given[1]
+        return (given if isinstance(given, Features) else Features.from_sequences(given, size=size)), None
+
+    def _threshold(self, features: Features, labels: Labels | None) -> Threshold:
+        scores_N = self.anomaly_score(features)
+        if self.threshold == "f1":
+            if labels is None:
+                raise DataError("the rule 'f1' needs labelled validation windows; use threshold = 'fpr'")
+            return Threshold.best_f1(scores_N, labels.window_N, features.weight_N)
+        normal_N = np.ones(len(features), dtype=bool) if labels is None else labels.window_N == 0
+        return Threshold.at_rate(scores_N[normal_N], self.fpr, features.weight_N[normal_N])
+
+    def score_samples(self, windows: Features | Sequences) -> Floats:
+        """`anomaly_score` for plain lists of event ids too. Higher is more anomalous (scikit-learn's sign is the opposite)."""
+        return self.anomaly_score(self._known(windows))
+
+    def predict(self, windows: Features | Sequences) -> NDArray[np.int64]:
+        """1 for an anomaly, 0 for a normal window (scikit-learn's outlier detectors say -1 and 1).
+
+        Raises:
+            NotFitted: before `fit`, or when `fit` had no validation windows to set the threshold on.
+        """
+        threshold: Threshold | None = getattr(self, "threshold_", None)
+        if threshold is None:
+            raise NotFitted(f"{type(self).__name__} has no threshold; call fit(..., validation=windows) first")
+        return threshold(self.score_samples(windows)).astype(np.int64)
+
+    def _known(self, windows: Features | Sequences) -> Features:
+        if not hasattr(self, "size_"):
+            raise NotFitted(f"{type(self).__name__} is not fitted yet; call fit(windows) first")
+        return windows if isinstance(windows, Features) else Features.from_sequences(windows, size=self.size_)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the fitted detector: `detector.toml` (class, parameters, threshold) and `weights.safetensors`. Never pickle."""
+        from safetensors.numpy import save as to_bytes
+
+        if not hasattr(self, "size_"):
+            raise NotFitted(f"{type(self).__name__} is not fitted yet; call fit(windows) first")
+        folder = Path(folder)
+        state = {name: np.ascontiguousarray(array) for name, array in self._state().items()}
+        documents.write_atomic(folder / "weights.safetensors", to_bytes(state))
+        content = {
+            "format": FORMAT,
+            "module": type(self).__module__,
+            "class": type(self).__qualname__,
+            "size": self.size_,
+            "params": self.get_params(deep=False),
+            "threshold": None if self.threshold_ is None else json.dumps(documents.plain(self.threshold_)),
+        }
+        documents.write_atomic(folder / "detector.toml", documents.dump(content))
+
+    @staticmethod
+    def load(folder: str | Path) -> Detector:
+        """Read a detector written by `save`; it gives the same scores bit for bit on the same machine and pins.
+
+        Raises:
+            ResultError: the folder holds no detector, a damaged one, or one of a newer format.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        folder = Path(folder)
+        if not (folder / "detector.toml").is_file():
+            raise ResultError(f"there is no saved detector in {folder} (detector.toml is missing)")
+        content = documents.read(folder / "detector.toml")
+        if content["format"] > FORMAT:
+            raise ResultError(f"{folder} was written in format {content['format']}, this qlogad reads up to {FORMAT}; upgrade it")
+        cls = getattr(importlib.import_module(content["module"]), content["class"])
+        if not (isinstance(cls, type) and issubclass(cls, Detector)):
+            raise ResultError(f"{folder}/detector.toml names {content['class']}, which is no detector")
+        detector: Detector = documents.from_mapping(cls, content["params"], str(folder))
+        detector.size_ = content["size"]
+        stored = content.get("threshold")
+        detector.threshold_ = None if stored is None else Threshold(**json.loads(stored))
+        try:
+            detector._restore(load_file(folder / "weights.safetensors"))
+        except (SafetensorError, OSError, KeyError) as error:
+            raise ResultError(f"{folder}/weights.safetensors cannot be used ({error}); run the experiment again") from error
+        detector.weights_ = detector.weights()
+        return detector

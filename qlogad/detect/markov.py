@@ -1,0 +1,103 @@
+"""Markov chain: a window is anomalous when an event was not expected after the `order` events before it.
+
+Ye, IEEE SMC Workshop 2000; scored as DeepLog scores (Du et al., CCS 2017, doi:10.1145/3133956.3134015): the rank of the true event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlogad.detect.detector import Detector, State
+from qlogad.detect.ngram import grams, match
+from qlogad.errors import InputError
+from qlogad.features.features import Features, Labels
+
+__all__ = ["Markov"]
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class _Chain:
+    """The transitions of one order k: which events followed which k events, and how often."""
+
+    pairs_Pk: Ints  # k events and the one that followed, distinct, in lexicographic order
+    count_P: Floats
+    contexts_Ck: Ints
+    total_C: Floats
+    rank_P: Floats  # of the following event among those of its context; ties count against it
+
+    @classmethod
+    def of(cls, pairs_Pk: Ints, count_P: Floats) -> _Chain:
+        contexts_Ck, context_P = np.unique(pairs_Pk[:, :-1], axis=0, return_inverse=True)
+        context_P = context_P.reshape(-1)
+        keys = np.stack([context_P, -count_P])
+        _, tie_P, size_T = np.unique(keys, axis=1, return_inverse=True, return_counts=True)
+        before_C = np.searchsorted(context_P, np.arange(len(contexts_Ck)))  # pairs of earlier contexts
+        rank_P = np.cumsum(size_T)[tie_P.reshape(-1)] - before_C[context_P]
+        total_C = np.bincount(context_P, weights=count_P, minlength=len(contexts_Ck)).astype(np.float64)
+        return cls(pairs_Pk, count_P, contexts_Ck, total_C, rank_P.astype(np.float64))
+
+
+@dataclass(kw_only=True)
+class Markov(Detector):
+    """Event score: rank of the true event (1 is best, ties count against it, an unseen event has V + 1); window score: the maximum.
+
+    A window's first events have the padding as their context. A context never seen falls back to its shorter end, at last to
+    the plain frequencies; an event that never followed a seen context has rank V. An empty window scores 0.
+
+    >>> Markov().fit([[0, 1, 2], [0, 1, 1]]).score_samples([[0, 1], [0, 2], [9]]).tolist()
+    [1.0, 3.0, 4.0]
+    """
+
+    order: int = 1  # how many events are looked back
+    score: Literal["rank", "nll"] = "rank"  # or the negative log likelihood, in nats, with additive smoothing
+    smoothing: float = 1.0  # added to each of the V + 1 counts of a context, for "nll"
+
+    def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
+        if self.order < 0 or self.smoothing <= 0:
+            raise InputError(f"order is 0 or more and smoothing above 0, got order = {self.order}, smoothing = {self.smoothing}")
+        grams_Ek, row_E, _ = grams(features, self.order + 1, left=self.order, right=0)
+        known_E = grams_Ek[:, -1] < features.size
+        self._chains = []
+        for order in range(self.order + 1):
+            pairs_Pk, pair_E = np.unique(grams_Ek[known_E, self.order - order :], axis=0, return_inverse=True)
+            weight_E = features.weight_N[row_E[known_E]]
+            count_P = np.bincount(pair_E.reshape(-1), weights=weight_E, minlength=len(pairs_Pk)).astype(np.float64)
+            self._chains.append(_Chain.of(pairs_Pk, count_P))
+
+    def event_score(self, features: Features) -> Floats:
+        """Rank or negative log likelihood of each event, (E,)."""
+        grams_Ek, _, _ = grams(features, self.order + 1, left=self.order, right=0)
+        score_E = self._score(np.zeros(len(grams_Ek)), np.full(len(grams_Ek), np.inf), np.zeros(len(grams_Ek)))
+        for order, chain in enumerate(self._chains):  # the longest context seen has the last word
+            context_E = match(chain.contexts_Ck, grams_Ek[:, self.order - order : -1])
+            pair_E = match(chain.pairs_Pk, grams_Ek[:, self.order - order :])
+            count_E = np.where(pair_E < 0, 0.0, np.append(chain.count_P, 0.0)[pair_E])
+            rank_E = np.where(pair_E < 0, np.inf, np.append(chain.rank_P, 0.0)[pair_E])
+            seen_E = self._score(count_E, rank_E, np.append(chain.total_C, 0.0)[context_E])
+            score_E = np.where(context_E < 0, score_E, seen_E)
+        return np.where(grams_Ek[:, -1] == self.size_, self.size_ + 1.0, score_E) if self.score == "rank" else score_E
+
+    def _score(self, count_E: Floats, rank_E: Floats, total_E: Floats) -> Floats:
+        if self.score == "rank":
+            return np.minimum(rank_E, self.size_)
+        return -np.log((count_E + self.smoothing) / (total_E + self.smoothing * (self.size_ + 1)))
+
+    def anomaly_score(self, features: Features) -> Floats:
+        """The highest event score of each row, (N,); 0 for an empty row."""
+        score_N = np.zeros(len(features))
+        np.maximum.at(score_N, np.repeat(np.arange(len(features)), features.lengths_N), self.event_score(features))
+        return score_N
+
+    def _state(self) -> State:
+        tables = [{f"pairs_{order}": chain.pairs_Pk, f"count_{order}": chain.count_P} for order, chain in enumerate(self._chains)]
+        return {name: array for table in tables for name, array in table.items()}
+
+    def _restore(self, state: State) -> None:
+        self._chains = [_Chain.of(state[f"pairs_{order}"], state[f"count_{order}"]) for order in range(self.order + 1)]

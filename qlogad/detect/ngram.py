@@ -1,0 +1,102 @@
+"""Unseen n-grams (STIDE): a window is anomalous by its share of n-grams that training never saw.
+
+Forrest et al., IEEE S&P 1996, doi:10.1109/SECPRI.1996.502675, as in Landauer et al., FSE 2024, arXiv:2309.02854: a window is padded
+with one mark at each end, so a wrong first or last event counts too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlogad.detect.detector import Detector, State
+from qlogad.errors import InputError
+from qlogad.features.features import Features, Labels
+
+__all__ = ["NGram", "grams", "match"]
+
+Ints = NDArray[np.int64]
+PAD = -1
+
+
+@dataclass(kw_only=True)
+class NGram(Detector):
+    """The score lies in [0, 1]: the share of the window's n-grams not seen in training; 0 for a window too short to have one.
+
+    >>> NGram().fit([[0, 1, 2], [0, 2]]).score_samples([[0, 1, 2], [1, 2], [2, 1, 0]]).round(3).tolist()
+    [0.0, 0.333, 1.0]
+    """
+
+    n: int = 2  # events in an n-gram, padding counted
+
+    def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
+        if self.n < 1:
+            raise InputError(f"an n-gram has at least one event, got n = {self.n}")
+        self._known_Kn = np.unique(grams(features, self.n, left=1, right=1)[0], axis=0)
+
+    def _unseen(self, features: Features) -> tuple[NDArray[np.bool_], Ints, Ints]:
+        grams_Gn, row_G, event_G = grams(features, self.n, left=1, right=1)
+        return match(self._known_Kn, grams_Gn) < 0, row_G, event_G
+
+    def event_score(self, features: Features) -> NDArray[np.float64]:
+        """1 where an unseen n-gram ends, 0 where a seen one does, NaN at a row's first n - 2 events, where none ends, (E,)."""
+        unseen_G, _, event_G = self._unseen(features)
+        score_E = np.full(len(features.ids_E), np.nan)
+        inside_G = event_G >= 0
+        score_E[event_G[inside_G]] = unseen_G[inside_G]
+        return score_E
+
+    def anomaly_score(self, features: Features) -> NDArray[np.float64]:
+        """The share of unseen n-grams in each row, (N,)."""
+        unseen_G, row_G, _ = self._unseen(features)
+        all_N = np.bincount(row_G, minlength=len(features))
+        return np.bincount(row_G, weights=unseen_G, minlength=len(features)) / np.maximum(all_N, 1)
+
+    def _state(self) -> State:
+        return {"known": self._known_Kn}
+
+    def _restore(self, state: State) -> None:
+        self._known_Kn = state["known"]
+
+
+def grams(features: Features, n: int, *, left: int, right: int) -> tuple[Ints, Ints, Ints]:
+    """Every run of n events of every row, the rows padded with `left` and `right` marks (-1).
+
+    Returns:
+        grams_Gn; row_G, the row each lies in; event_G, the position in `ids_E` of its last event, -1 where that is padding.
+    """
+    length_N = features.lengths_N + left + right
+    start_N = np.concatenate([[0], np.cumsum(length_N)])[:-1]
+    event_P = np.full(int(length_N.sum()), -1, dtype=np.int64)  # padded place -> position in ids_E
+    row_E = np.repeat(np.arange(len(features)), features.lengths_N)
+    event_E = np.arange(len(row_E))
+    event_P[(start_N + left - features.offsets_N1[:-1])[row_E] + event_E] = event_E
+    padded_P = np.where(event_P < 0, PAD, np.append(features.ids_E, PAD)[event_P])
+
+    many_N = np.maximum(length_N - n + 1, 0)
+    row_G = np.repeat(np.arange(len(features)), many_N)
+    first_G = (start_N - np.cumsum(many_N) + many_N)[row_G] + np.arange(len(row_G))
+    place_Gn = first_G[:, None] + np.arange(n)
+    return padded_P[place_Gn], row_G, event_P[place_Gn[:, -1]]
+
+
+def match(known_Kn: Ints, given_Gn: Ints) -> Ints:
+    """For each given row the index of the equal known row, -1 where there is none.
+
+    Args:
+        known_Kn: distinct rows in lexicographic order, as `np.unique(..., axis=0)` gives them; entries >= -1.
+        given_Gn: rows to look up; entries >= -1.
+    """
+    if len(known_Kn) == 0:
+        return np.full(len(given_Gn), -1, dtype=np.int64)
+    base = 2 + max(int(known_Kn.max(initial=0)), int(given_Gn.max(initial=0)))
+    known_K = np.zeros(len(known_Kn), dtype=np.int64)
+    given_G = np.zeros(len(given_Gn), dtype=np.int64)
+    for known_column, given_column in zip(known_Kn.T, given_Gn.T, strict=True):  # prefixes are renumbered, so codes stay small
+        prefixes, known_K = np.unique(known_K * base + known_column + 1, return_inverse=True)
+        code_G = given_G * base + given_column + 1
+        given_K = np.minimum(np.searchsorted(prefixes, code_G), len(prefixes) - 1)
+        given_G = np.where(prefixes[given_K] == code_G, given_K, -1)  # once -1, the code stays below 0 and so -1
+    return given_G

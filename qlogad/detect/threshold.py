@@ -1,0 +1,76 @@
+"""Where a score becomes an alarm. A threshold is fitted on validation data by a stated rule and then frozen; alarm iff score > value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from qlogad.errors import DataError
+
+__all__ = ["Threshold"]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A frozen decision rule: alarm iff score > value."""
+
+    value: float
+    rule: Literal["fpr", "f1"]
+    target: float  # the false positive rate asked for, or the F1 reached on validation
+    windows: int  # how many validation windows it was fitted on
+
+    def __call__(self, scores: ArrayLike) -> NDArray[np.bool_]:
+        """Which scores raise an alarm."""
+        return np.asarray(np.asarray(scores, dtype=np.float64) > self.value)
+
+    @classmethod
+    def at_rate(cls, scores: ArrayLike, fpr: float, weight: ArrayLike | None = None) -> Self:
+        """The smallest threshold at which at most a share `fpr` of the (normal) validation windows raises an alarm.
+
+        Args:
+            scores: N scores of validation normals, higher is more anomalous; +inf is allowed.
+            fpr: the false positive rate in [0, 1).
+            weight: N multiplicities; default ones.
+
+        >>> Threshold.at_rate([1.0, 2.0, 3.0, 4.0], fpr=0.25).value
+        3.0
+        """
+        scores_N, weight_N = _checked(scores, weight)
+        if not 0 <= fpr < 1:
+            raise DataError(f"the false positive rate lies in [0, 1), got {fpr}")
+        values, inverse = np.unique(scores_N, return_inverse=True)
+        above = weight_N.sum() - np.cumsum(np.bincount(inverse, weights=weight_N))  # weight strictly above each value
+        allowed = np.flatnonzero(above <= fpr * weight_N.sum() + 1e-9)
+        return cls(float(values[allowed[0]]), "fpr", float(fpr), int(weight_N.sum()))
+
+    @classmethod
+    def best_f1(cls, scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> Self:
+        """The threshold of the best F1 on labelled validation windows (this moves a contender into a labelled track).
+
+        The highest of equally good thresholds is taken. With no anomaly among the labels this is a DataError.
+        """
+        scores_N, weight_N = _checked(scores, weight)
+        labels_N = np.asarray(labels)
+        if len(labels_N) != len(scores_N) or not (labels_N == 1).any():
+            raise DataError("the rule 'f1' needs labelled validation windows with at least one anomaly; use threshold = 'fpr'")
+        values, inverse = np.unique(scores_N, return_inverse=True)
+        positive = np.bincount(inverse, weights=weight_N * (labels_N == 1))
+        alarms = np.bincount(inverse, weights=weight_N)
+        true = positive[::-1].cumsum()[::-1]  # alarms iff score >= values[k]
+        f1 = 2 * true / (alarms[::-1].cumsum()[::-1] + positive.sum())
+        best = len(f1) - 1 - int(np.argmax(f1[::-1]))
+        value = np.nextafter(values[best], -np.inf)
+        return cls(float(value), "f1", float(f1[best]), int(weight_N.sum()))
+
+
+def _checked(scores: ArrayLike, weight: ArrayLike | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    scores_N = np.asarray(scores, dtype=np.float64)
+    weight_N = np.ones(len(scores_N)) if weight is None else np.asarray(weight, dtype=np.float64)
+    if len(scores_N) == 0:
+        raise DataError("a threshold needs at least one validation window; choose an earlier cut or more data")
+    if np.isnan(scores_N).any():
+        raise DataError("validation scores contain NaN; the detector's training has diverged or a window is empty")
+    return scores_N, weight_N

@@ -1,0 +1,231 @@
+"""Documents: TOML in, frozen dataclasses out, and back; with dotted overrides, a JSON Schema and a content digest.
+
+Validation is pydantic's; the errors are ours: one line, with the place in the document, what was met and what would fit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import tomllib
+from collections.abc import Hashable, Mapping, Sequence
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast, get_args, get_type_hints
+
+from qlogad.errors import DocumentError, did_you_mean
+
+__all__ = ["digest", "dump", "from_mapping", "json_schema", "override", "override_value", "parse", "plain", "read", "write_atomic"]
+
+T = TypeVar("T")
+Document = dict[str, Any]
+
+
+def read(path: str | Path) -> Document:
+    """The content of a TOML file.
+
+    Raises:
+        DocumentError: it is missing, is not UTF-8 or is not TOML.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DocumentError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, where: str = "document") -> Document:
+    """The content of a TOML text; `where` is what errors call it."""
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # ValueError: not TOML, or a number of thousands of digits
+        raise DocumentError(f"{where} is not valid TOML: {error or 'nested too deeply'}") from error
+
+
+@cache
+def _adapter(cls: Any) -> Any:
+    from pydantic import ConfigDict, TypeAdapter
+
+    if dataclasses.is_dataclass(cls) and "__pydantic_config__" not in vars(cls):  # pydantic's hook; nested dataclasses inherit it
+        setattr(cls, "__pydantic_config__", ConfigDict(extra="forbid", arbitrary_types_allowed=True))  # noqa: B010
+    return TypeAdapter[Any](cls)
+
+
+def from_mapping(cls: type[T], content: Mapping[str, Any], where: str = "document") -> T:
+    """Build a dataclass from a mapping; unknown keys and wrong types are refused.
+
+    Args:
+        cls: a (frozen) dataclass; nested dataclasses, unions with a `kind` literal, tuples and literals all work.
+        content: its keys and values, as TOML gives them.
+        where: what errors call the document, a path say.
+
+    Raises:
+        DocumentError: naming the key, what was met, and the nearest known key.
+    """
+    from pydantic import ValidationError
+
+    try:
+        validated: T = _adapter(cast(Hashable, cls)).validate_python(dict(content))
+        return validated
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        if first["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
+            known = sorted({f.name for owner in _owners(cls, first["loc"][:-1]) for f in dataclasses.fields(owner)})
+            hint = did_you_mean(str(first["loc"][-1]), known)
+            known_text = f"; known: {', '.join(known)}" if known else ""
+            raise DocumentError(f"{where}: unknown key '{place}'{hint}{known_text}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "value_error":  # our own words, which say what was met
+            raise DocumentError(": ".join(part for part in (where, place, message) if part)) from None
+        raise DocumentError(f"{where}: {place}: {message[0].lower() + message[1:]}, got {first['input']!r:.80}") from None
+
+
+def _owners(cls: type, path: Sequence[str | int]) -> list[Any]:
+    """The dataclasses that may stand at a place of a document: pydantic's path holds field names, and the `kind` taken in a union."""
+    owners: list[Any] = [cls] if dataclasses.is_dataclass(cls) else []
+    for part in path:
+        chosen = [owner for owner in owners if getattr(owner, "kind", None) == part]
+        held = [get_type_hints(owner).get(str(part)) for owner in owners]
+        inside = [
+            kind for hint in held for kind in (hint, *get_args(hint)) if isinstance(kind, type) and dataclasses.is_dataclass(kind)
+        ]
+        owners = chosen or inside
+    return owners
+
+
+def json_schema(cls: type) -> dict[str, Any]:
+    """The JSON Schema of a dataclass, for editors."""
+    schema: dict[str, Any] = _adapter(cls).json_schema()
+    return schema
+
+
+def override(content: Mapping[str, Any], assignment: str) -> Document:
+    """A copy of a document with one dotted key replaced; list items are addressed by number or by their `name`.
+
+    >>> override({"data": {"dataset": "hdfs"}}, "data.dataset=synthetic")
+    {'data': {'dataset': 'synthetic'}}
+    >>> override({"contender": [{"name": "lstm", "epochs": 5}]}, "contender.lstm.epochs=2")
+    {'contender': [{'name': 'lstm', 'epochs': 2}]}
+
+    Raises:
+        DocumentError: there is no `=` or the path runs through something that is not a table.
+    """
+    path, equals, text = assignment.partition("=")
+    if not equals or not path.strip():
+        raise DocumentError(f"an override is written key.sub=value, got '{assignment}'")
+    try:
+        value = tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word is a string
+    return override_value(content, path.strip(), value, assignment)
+
+
+def override_value(content: Mapping[str, Any], path: str, value: Any, assignment: str | None = None) -> Document:
+    """`override` for a value at hand; `assignment` is what errors call it."""
+    assignment = assignment or f"{path} = {value!r:.60}"
+    result = deepcopy(dict(content))
+    place: Any = result
+    parts = path.split(".")
+    for part in parts[:-1]:
+        place = _step(place, part, assignment)
+    if isinstance(place, list):
+        place[_position(place, parts[-1], assignment)] = value
+    elif isinstance(place, dict):
+        place[parts[-1]] = value
+    else:
+        raise DocumentError(f"override '{assignment}': '{'.'.join(parts[:-1])}' is not a table")
+    return result
+
+
+def _step(place: Any, part: str, assignment: str) -> Any:
+    if isinstance(place, list):
+        return place[_position(place, part, assignment)]
+    if isinstance(place, dict):
+        return place.setdefault(part, {})
+    raise DocumentError(f"override '{assignment}': '{part}' lies inside something that is not a table")
+
+
+def _position(items: list[Any], part: str, assignment: str) -> int:
+    names = [item.get("name") if isinstance(item, dict) else None for item in items]
+    if part in names:
+        return names.index(part)
+    if part.isdigit() and int(part) < len(items):
+        return int(part)
+    known = [name for name in names if name]
+    raise DocumentError(f"override '{assignment}': no item '{part}'{did_you_mean(part, known)}; known: {', '.join(known)}")
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON types: dataclasses become tables, None fields are left out, paths and numpy scalars become text and numbers."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        table = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {name: item for name, item in table.items() if item is not None}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items() if item is not None}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        items = [plain(item) for item in value]
+        return sorted(items) if isinstance(value, (set, frozenset)) else items
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        return value.item()
+    return value
+
+
+def digest(*values: Any) -> str:
+    """A 16-digit content digest of anything `plain` understands, arrays and bytes; equal content, equal digest.
+
+    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    True
+    """
+    hasher = hashlib.sha256()
+    for value in values:
+        if isinstance(value, bytes):
+            hasher.update(b"bytes" + value)
+        elif hasattr(value, "tobytes") and hasattr(value, "dtype"):
+            hasher.update(f"array{value.dtype.str}{value.shape}".encode() + value.tobytes())
+        else:
+            hasher.update(json.dumps(plain(value), sort_keys=True, ensure_ascii=True).encode())
+        hasher.update(b"\x1e")
+    return hasher.hexdigest()[:16]
+
+
+def dump(value: Any) -> str:
+    """A dataclass or a table as TOML text."""
+    import tomlkit
+
+    table = plain(value)
+    if not isinstance(table, dict):
+        raise TypeError(f"only tables can be written as TOML, got {type(value).__name__}")
+    return tomlkit.dumps(_finite(table))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} has no place in a document")
+    return value
+
+
+def write_atomic(path: str | Path, content: str | bytes) -> None:
+    """Write a file so that a reader, or a crash, meets either the old content or the new, never a part."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        with open(scratch, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)

@@ -1,0 +1,87 @@
+"""Every error qlogad raises on purpose; each says what was expected, what was met, and the next step.
+
+QlogadError
+├── InputError               something the user wrote or pointed at; the command line exits with 2
+│   ├── DocumentError        a TOML document does not fit its schema
+│   ├── DataError            a log, label file or window table cannot be used as it is
+│   ├── DesignError          a circuit design, encoding or circuit is not well formed
+│   └── UnknownName          no detector, dataset, backend, ansatz, encoding ... of that name
+├── MissingExtra             an optional package is not installed
+├── NotFitted                a detector or pipeline was used before `fit`
+├── BackendError             a backend cannot run this circuit (width, gate, gradient, device)
+└── ResultError              a results folder does not fit the experiment that reads it
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "BackendError",
+    "DataError",
+    "DesignError",
+    "DocumentError",
+    "InputError",
+    "MissingExtra",
+    "NotFitted",
+    "QlogadError",
+    "ResultError",
+    "UnknownName",
+    "did_you_mean",
+]
+
+
+class QlogadError(Exception):
+    """The root of the tree: catch it to catch everything qlogad raises on purpose."""
+
+
+class InputError(QlogadError, ValueError):
+    """Something the user wrote or pointed at cannot be used as it is."""
+
+
+class DocumentError(InputError):
+    """A TOML document does not fit its schema."""
+
+
+class DataError(InputError):
+    """A log, a label file or a window table cannot be used as it is."""
+
+
+class DesignError(InputError):
+    """A circuit design, an encoding or a circuit is not well formed."""
+
+
+class UnknownName(InputError):
+    """There is no detector, dataset, backend, ansatz or encoding of that name."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        super().__init__(f"there is no {kind} '{name}'{did_you_mean(name, names)}; known: {', '.join(names) or 'none'}")
+
+
+class MissingExtra(QlogadError, ImportError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"the package '{package}' is not installed; run: pip install 'qlogad[{extra}]'")
+
+
+class NotFitted(QlogadError, AttributeError):
+    """A detector or a pipeline was used before `fit`."""
+
+
+class BackendError(QlogadError):
+    """A backend cannot run this circuit as asked."""
+
+
+class ResultError(QlogadError):
+    """A results folder does not fit the experiment that reads it."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A short hint naming the closest known word, or nothing.
+
+    >>> did_you_mean("rign", ["ring", "linear"])
+    " (did you mean 'ring'?)"
+    """
+    close = get_close_matches(word, list(known), n=1)
+    return f" (did you mean '{close[0]}'?)" if close else ""

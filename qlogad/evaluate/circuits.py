@@ -1,0 +1,546 @@
+"""What a circuit can do, before any training: cost, expressibility, entanglement, gradients, spectrum, light cones, surrogates.
+
+Expressibility and entangling capability: Sim, Johnson, Aspuru-Guzik (2019), arXiv:1905.10876. Gradients: McClean et al. (2018),
+arXiv:1803.11173. Spectrum and trigonometric features: Schuld, Sweke, Meyer (2021), arXiv:2008.08605. Everything runs on `exact`. These
+numbers describe a circuit; none of them says that it detects anything.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, reduce
+from itertools import product
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from qlogad.backend.exact import Exact, ExactBound
+from qlogad.backend.exact.unitary import split
+from qlogad.circuit.circuit import Angle, Circuit, Gate
+from qlogad.circuit.gates import GATES, matrix, pauli
+from qlogad.circuit.readout import is_projector
+from qlogad.errors import DesignError
+
+__all__ = [
+    "Cone",
+    "Cost",
+    "Expressibility",
+    "Monomial",
+    "Surrogate",
+    "closed_form",
+    "cost",
+    "entangling_capability",
+    "expressibility",
+    "gradient_variance",
+    "haar_states",
+    "kl_to_haar",
+    "light_cone",
+    "meyer_wallach",
+    "plateau",
+    "random_states",
+    "sampling_floor",
+    "spectrum",
+    "surrogate",
+]
+
+Array = NDArray[np.float64]
+States = NDArray[np.complex128]
+Random = np.random.Generator
+
+_CHUNK = 2**14  # amplitudes of one call: the engine is fastest where states stay in the processor's cache
+_LARGEST = 1_500  # features up to which a surrogate is fitted
+_NOISE = 1e-24  # a variance below is rounding: the derivative is 0
+_PREPARED = 5  # wires up to which the span of the prepared states is measured
+
+
+# ---------------------------------------------------------------- counting
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a circuit costs to run."""
+
+    depth: int  # layers of gates that act at once
+    gates: int
+    two_qubit_gates: int
+    counts: tuple[tuple[str, int], ...]  # gate name, how often; sorted by name
+
+
+def cost(circuit: Circuit) -> Cost:
+    """Depth and gate counts; every gate of the table counts as one.
+
+    >>> from qlogad.circuit.design import Design
+    >>> cost(Design.load("sim14", "ansatz").build(4)).depth
+    9
+    """
+    free = [0] * circuit.wires
+    for gate in circuit.gates:
+        end = 1 + max(free[wire] for wire in gate.wires)
+        for wire in gate.wires:
+            free[wire] = end
+    counts = Counter(gate.name for gate in circuit.gates)
+    pairs = sum(len(gate.wires) == 2 for gate in circuit.gates)
+    return Cost(max(free), len(circuit.gates), pairs, tuple(sorted(counts.items())))
+
+
+# ---------------------------------------------------------------- states
+
+
+def random_states(circuit: Circuit, count: int, random: Random) -> States:
+    """States (count, 2^W) of the circuit, its weights and inputs uniform in [0, 2 pi).
+
+    Raises:
+        DesignError: the circuit is dephased, and has no pure states.
+    """
+    angles = 2 * math.pi * random.random((count, circuit.weights + circuit.inputs))
+    weights_GP, inputs_GI = torch.from_numpy(angles).tensor_split([circuit.weights], dim=1)
+    rows = max(1, _CHUNK >> circuit.wires)
+    with torch.no_grad():
+        parts = [
+            _bound(circuit, one).states(two[:, None])
+            for one, two in zip(torch.split(weights_GP, rows), torch.split(inputs_GI, rows), strict=True)
+        ]
+    states_ND: States = torch.cat([part[:, 0] for part in parts]).numpy()
+    return states_ND
+
+
+def _bound(circuit: Circuit, weights_GP: torch.Tensor) -> ExactBound:
+    bound = Exact("gates").bind(circuit, weights_GP)
+    if not isinstance(bound, ExactBound):
+        raise DesignError("a dephased circuit has no pure states to look at; analyse the circuit it was made from")
+    return bound
+
+
+def haar_states(wires: int, count: int, random: Random) -> States:
+    """States (count, 2^W) drawn uniformly from all states."""
+    states_ND = random.normal(size=(count, 2**wires)) + 1j * random.normal(size=(count, 2**wires))
+    normed: States = states_ND / np.linalg.norm(states_ND, axis=1, keepdims=True)
+    return normed
+
+
+# ---------------------------------------------------------------- expressibility
+
+
+@dataclass(frozen=True)
+class Expressibility:
+    """How far the fidelities of random pairs of states are from those of uniformly random states; lower is more expressive."""
+
+    value: float  # Kullback-Leibler divergence, nats
+    spread: float  # standard deviation of one draw of as many pairs, which this is the mean of several of
+    floor: float  # what as many pairs of uniformly random states give on average: do not rank below it
+
+
+def expressibility(circuit: Circuit, random: Random, *, pairs: int = 5_000, bins: int = 75) -> Expressibility:
+    """Sim et al.'s expressibility of a circuit on |0...0>, with the floor that sampling sets."""
+    return kl_to_haar(random_states(circuit, 2 * pairs, random), bins=bins)
+
+
+def kl_to_haar(states_ND: States, *, bins: int = 75, pairings: int = 16) -> Expressibility:
+    """The divergence of the fidelities of pairs of states, one of each half, from those of Haar-random states.
+
+    One rare pair near fidelity 1 weighs much, so the mean over several pairings of the same states is given.
+    """
+    first, second = states_ND[: len(states_ND) // 2].conj(), states_ND[len(states_ND) // 2 :][: len(states_ND) // 2]
+    counts = []
+    for pairing in range(min(pairings, len(first))):
+        fidelity_N = np.abs(np.einsum("nd,nd->n", first, np.roll(second, pairing, axis=0))) ** 2
+        counts.append(np.histogram(np.minimum(fidelity_N, 1.0), bins=bins, range=(0, 1))[0])
+    size = states_ND.shape[1]
+    found = _divergence(np.array(counts), _log_haar(size, bins))
+    return Expressibility(float(found.mean()), float(found.std()), sampling_floor(size, len(first), bins))
+
+
+def _log_haar(size: int, bins: int) -> Array:
+    """The log of each bin's Haar probability, (1 - l)^(D - 1) - (1 - u)^(D - 1), in a form that does not underflow."""
+    left_B = np.arange(bins) / bins
+    ratio_B = (bins - 1 - np.arange(bins)) / (bins - np.arange(bins))
+    log_B: Array = (size - 1) * np.log1p(-left_B) + np.log1p(-(ratio_B ** (size - 1)))
+    return log_B
+
+
+def _divergence(count_B: NDArray[np.int64], log_B: Array) -> Array:
+    """Of histograms (..., B) from a distribution given by its logs."""
+    share_B = count_B / count_B.sum(-1, keepdims=True)
+    logs: Array = np.log(share_B, out=np.zeros_like(share_B), where=share_B > 0) - log_B
+    result: Array = (share_B * logs).sum(-1)
+    return result
+
+
+@cache
+def sampling_floor(size: int, pairs: int, bins: int) -> float:
+    """The mean divergence that `pairs` pairs of uniformly random states of dimension `size` show by chance; 400 simulated histograms."""
+    log_B = _log_haar(size, bins)
+    mass_B = np.exp(log_B)
+    random = np.random.Generator(np.random.PCG64(0))
+    return float(_divergence(random.multinomial(pairs, mass_B / mass_B.sum(), size=400), log_B).mean())
+
+
+# ---------------------------------------------------------------- entanglement
+
+
+def entangling_capability(circuit: Circuit, random: Random, *, samples: int = 10_000) -> float:
+    """The mean Meyer-Wallach measure of the circuit's states, weights and inputs uniform: 0 for product states, at most 1."""
+    return float(meyer_wallach(random_states(circuit, samples, random)).mean())
+
+
+def meyer_wallach(states_ND: States) -> Array:
+    """Q = 2 (1 - mean over wires of the purity of the wire's state), (N,). Meyer and Wallach (2002), quant-ph/0108104."""
+    wires = states_ND.shape[1].bit_length() - 1
+    purities = []
+    for wire in range(wires):
+        zero, one = np.moveaxis(states_ND.reshape(len(states_ND), 2**wire, 2, -1), 2, 0)
+        p0, p1 = ((np.abs(part) ** 2).sum((1, 2)) for part in (zero, one))
+        purities.append(p0**2 + p1**2 + 2 * np.abs((zero.conj() * one).sum((1, 2))) ** 2)
+    q_N: Array = 2 * (1 - np.mean(purities, axis=0))
+    return q_N
+
+
+# ---------------------------------------------------------------- gradients
+
+
+def gradient_variance(circuit: Circuit, random: Random, *, samples: int = 200) -> Array:
+    """The variance (K, P) of every readout's derivative by every weight, weights and inputs uniform in [0, 2 pi); exact gradients."""
+    angles = torch.from_numpy(2 * math.pi * random.random((samples, circuit.weights + circuit.inputs)))
+    weights_GP, inputs_GI = angles.tensor_split([circuit.weights], dim=1)
+    rows = max(1, 4 * _CHUNK >> circuit.wires)
+    slopes_GKP = torch.cat(
+        [_slopes(circuit, *parts) for parts in zip(torch.split(weights_GP, rows), torch.split(inputs_GI, rows), strict=True)]
+    )
+    variance_KP: Array = slopes_GKP.var(0).numpy()
+    return np.where(variance_KP < _NOISE, 0.0, variance_KP)
+
+
+def _slopes(circuit: Circuit, weights_GP: torch.Tensor, inputs_GI: torch.Tensor) -> torch.Tensor:
+    """Derivatives (G, K, P) of readouts by weights."""
+    weights_GP = weights_GP.clone().requires_grad_()
+    mean_GK = Exact("gates").bind(circuit, weights_GP)(inputs_GI[:, None])[:, 0]
+    rows = [
+        torch.autograd.grad(mean_GK[:, k].sum(), weights_GP, retain_graph=True, materialize_grads=True)[0]
+        for k in range(mean_GK.shape[1])
+    ]
+    return torch.stack(rows, dim=1)
+
+
+def plateau(
+    build: Callable[[int], Circuit], widths: Sequence[int], random: Random, *, samples: int = 200
+) -> list[dict[str, float | int]]:
+    """Gradient variance against width, for the local readout <Z_0> and the global Z on all wires.
+
+    Args:
+        build: a circuit for each number of wires; widths that it refuses are left out.
+        widths: numbers of wires.
+        random: from `qlogad.seeds`.
+        samples: random weights, at least 200 for 10 % precision.
+
+    Returns:
+        A row for each width: wires, then local and global of the first weight that acts on wire 0, and their means over all weights.
+        A barren plateau shows as a variance that falls exponentially.
+    """
+    rows: list[dict[str, float | int]] = []
+    for wires in widths:
+        try:
+            circuit = build(wires)
+        except DesignError:
+            continue
+        first = next((angle.index for gate in circuit.gates if 0 in gate.wires for angle in _weights(gate)), None)
+        if first is not None:
+            read = replace(circuit, readout=("Z" + "I" * (wires - 1), "Z" * wires))
+            variance_KP = gradient_variance(read, random, samples=samples)
+            (local, whole), (local_mean, global_mean) = variance_KP[:, first].tolist(), variance_KP.mean(1).tolist()
+            row = {"local": local, "global": whole, "local_mean": local_mean, "global_mean": global_mean}
+            rows.append({"wires": wires, **row})
+    return rows
+
+
+def _weights(gate: Gate) -> list[Angle]:
+    return [angle for angle in gate.angles if angle.source == "weight"]
+
+
+# ---------------------------------------------------------------- light cones
+
+
+@dataclass(frozen=True)
+class Cone:
+    """What a readout can depend on: nothing outside changes it."""
+
+    wires: tuple[int, ...]
+    gates: tuple[int, ...]  # their places in the circuit
+    inputs: tuple[int, ...]
+    weights: tuple[int, ...]
+
+
+def light_cone(circuit: Circuit, word: str) -> Cone:
+    """The backward light cone of a readout, from the wiring alone.
+
+    >>> from qlogad.circuit.design import Design
+    >>> light_cone(Design.load("separable", "ansatz").build(3), "IZI").weights
+    (3, 4, 5)
+    """
+    wires = {wire for wire, letter in enumerate(word) if letter != "I"}
+    places: list[int] = []
+    for place in reversed(range(len(circuit.gates))):
+        if wires.intersection(circuit.gates[place].wires):
+            wires.update(circuit.gates[place].wires)
+            places.append(place)
+    angles = [angle for place in places for angle in circuit.gates[place].angles]
+    inputs, weights = (sorted({angle.index for angle in angles if angle.source == source}) for source in ("input", "weight"))
+    return Cone(tuple(sorted(wires)), tuple(reversed(places)), tuple(inputs), tuple(weights))
+
+
+def _seen(circuit: Circuit) -> Circuit:
+    """The circuit without the gates that no readout can depend on."""
+    kept = {place for word in circuit.readout for place in light_cone(circuit, word).gates}
+    return replace(circuit, gates=tuple(gate for place, gate in enumerate(circuit.gates) if place in kept), dephased=())
+
+
+# ---------------------------------------------------------------- spectrum
+
+
+def spectrum(circuit: Circuit) -> list[dict[float, int]]:
+    """For each input the frequencies w >= 0 at which readouts can vary with it, and how many pairs of paths lead to each.
+
+    A rotation adds -1, 0 or 1 to a frequency (times its scale), a controlled rotation also one half. Uploads outside every readout's
+    light cone do not count. Coefficients outside the spectrum are 0; inside they may be. The multiplicity is the number of pairs of
+    eigenvalues of the generators with that difference: how much freedom a coefficient has.
+    """
+    found: list[Counter[float]] = [Counter({0.0: 1}) for _ in range(circuit.inputs)]
+    for gate in _seen(circuit).gates:
+        for angle in gate.angles:
+            if angle.source == "input" and angle.scale:
+                total: Counter[float] = Counter()
+                for (one, times), (two, more) in product(found[angle.index].items(), _differences(gate.name).items()):
+                    total[round(one + two * angle.scale, 12) + 0.0] += times * more
+                found[angle.index] = total
+    return [{frequency: times for frequency, times in sorted(each.items()) if frequency >= 0} for each in found]
+
+
+@cache
+def _differences(name: str) -> dict[float, int]:
+    """Differences of the eigenvalues of a gate's generator, on its own wires, and how many pairs have each."""
+    kind = GATES[name]
+    if name == "phase":
+        values = [0.0, 1.0]
+    else:
+        half = [0.5, -0.5] * (2 ** (kind.wires - kind.controls) // 2)
+        values = [0.0] * (2**kind.wires - len(half)) + half
+    least = min(Counter(values).values())
+    values = [value for value, times in Counter(values).items() for _ in range(times // least)]  # spectators double every pair
+    return dict(Counter(one - two for one in values for two in values))
+
+
+# ---------------------------------------------------------------- exact dequantization
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """A linear model on fixed features of the circuit's inputs (gate angles) that is the circuit, exactly, for any weights."""
+
+    kind: str  # "fourier": products of cos and sin; "product": of Bloch components; "prepared": entries of the encoded state
+    features: int
+    error: float | None  # largest deviation on unseen inputs after a least-squares fit; None: too many features to fit
+
+    @property
+    def verified(self) -> bool:
+        """Whether the fit was made and is exact to 1e-9."""
+        return self.error is not None and self.error <= 1e-9
+
+
+Features = Callable[[Array], Array]  # inputs (N, I) -> features (N, F)
+
+
+def surrogate(circuit: Circuit, random: Random, *, largest: int = _LARGEST) -> Surrogate:
+    """The smallest feature map found in which the circuit is linear, checked by least squares at random weights.
+
+    "fourier" has (2 r + 1)^d features for d inputs uploaded r times by Pauli rotations; "product" at most 4^d for an encoding that acts
+    once, wire by wire; "prepared" at most 4^W for any encoding that acts once. Where an encoding is not affine in the features of a
+    window, the inputs here are its gate angles.
+    """
+    kinds = [("fourier", *_fourier(circuit)), *_product(circuit, random), *_prepared(circuit, random)]
+    kind, count, features = min(kinds, key=lambda found: found[1])
+    error = _misfit(circuit, features, count, random) if count <= largest else None
+    return Surrogate(kind, count, error)
+
+
+def _misfit(circuit: Circuit, features: Features, count: int, random: Random) -> float:
+    weights_1P = torch.from_numpy(random.uniform(0, 2 * math.pi, (1, circuit.weights)))
+    bound = Exact().bind(circuit, weights_1P)
+    train, test = 2 * count + 20, 500
+    inputs_NI = random.uniform(0, 2 * math.pi * _period(circuit), (train + test, circuit.inputs))
+    with torch.no_grad():
+        mean_NK = bound(torch.from_numpy(inputs_NI)[None])[0].numpy()
+    features_NF = features(inputs_NI)
+    fitted, *_ = np.linalg.lstsq(features_NF[:train], mean_NK[:train], rcond=1e-12)
+    return float(np.abs(features_NF[train:] @ fitted - mean_NK[train:]).max())
+
+
+def _period(circuit: Circuit) -> float:
+    """How many turns it takes until the slowest input angle has made a whole one; at most 16."""
+    slowest = [min((w for w in each if w > 0), default=1.0) for each in spectrum(circuit)]
+    return min(16.0, max([1.0, *(1 / w for w in slowest)]))
+
+
+def _fourier(circuit: Circuit) -> tuple[int, Features]:
+    frequencies = [np.array([w for w in each if w > 0]) for each in spectrum(circuit)]
+    count = math.prod(1 + 2 * len(each) for each in frequencies)
+
+    def features(inputs_NI: Array) -> Array:
+        parts = []
+        for input_N, each in zip(inputs_NI.T, frequencies, strict=True):
+            turns_NF = input_N[:, None] * each
+            parts.append(np.concatenate([np.ones((len(input_N), 1)), np.cos(turns_NF), np.sin(turns_NF)], axis=1))
+        return _products(parts, len(inputs_NI))
+
+    return count, features
+
+
+def _products(parts: Sequence[Array], rows: int) -> Array:
+    """The products of one feature of each part, (N, product of their numbers)."""
+    start: Array = np.ones((rows, 1))
+    return reduce(lambda one, two: (one[:, :, None] * two[:, None, :]).reshape(rows, -1), parts, start)
+
+
+def _product(circuit: Circuit, random: Random) -> list[tuple[str, int, Features]]:
+    """Where inputs enter once, on single wires and before everything else: products of the wires' Bloch vectors."""
+    seen = _seen(circuit)
+    parts = split(seen)
+    if any(run.inputs for run in parts.runs):
+        return []
+    maps = []
+    for gates in parts.start:
+        if any(gate.reads("input") for gate in gates):
+            one = Circuit(1, tuple(replace(gate, wires=(0,)) for gate in gates), ("X", "Y", "Z"), circuit.inputs, 0)
+            maps.append(_spanned(one, random))
+    count = math.prod(size for size, _ in maps)
+    return [("product", count, lambda inputs_NI: _products([features(inputs_NI) for _, features in maps], len(inputs_NI)))]
+
+
+def _prepared(circuit: Circuit, random: Random) -> list[tuple[str, int, Features]]:
+    """Where no gate with weights comes before one with inputs: the prepared state's Pauli means."""
+    seen = _seen(circuit)
+    last = max((place for place, gate in enumerate(seen.gates) if gate.reads("input")), default=-1)
+    if seen.wires > _PREPARED or last < 0 or any(gate.reads("weight") for gate in seen.gates[: last + 1]):
+        return []
+    words = tuple("".join(letters) for letters in product("IXYZ", repeat=seen.wires))[1:]
+    return [("prepared", *_spanned(Circuit(seen.wires, seen.gates[: last + 1], words, seen.inputs, 0), random))]
+
+
+def _spanned(circuit: Circuit, random: Random) -> tuple[int, Features]:
+    """An orthogonal basis of the span of 1 and the circuit's readouts as functions of its inputs, from random inputs."""
+    bound = Exact().bind(circuit, torch.zeros(1, 0, dtype=torch.float64))
+
+    def whole(inputs_NI: Array) -> Array:
+        with torch.no_grad():
+            mean_NK = bound(torch.from_numpy(np.ascontiguousarray(inputs_NI))[None])[0].numpy()
+        return np.concatenate([np.ones((len(mean_NK), 1)), mean_NK], axis=1)
+
+    rows = 2 * len(circuit.readout) + 20
+    sample = whole(random.uniform(0, 2 * math.pi * _period(circuit), (rows, circuit.inputs)))
+    _, sizes, basis = np.linalg.svd(sample, full_matrices=False)
+    basis_FK = basis[sizes > 1e-9 * sizes[0]]
+    return len(basis_FK), lambda inputs_NI: whole(inputs_NI) @ basis_FK.T
+
+
+# ---------------------------------------------------------------- closed forms
+
+
+@dataclass(frozen=True)
+class Monomial:
+    """A readout that is a product of single-wire means: no entanglement can be seen in it.
+
+    Where a wire's gates are rotations of which one reads an input, its factor is a cos(x - b) + c.
+    """
+
+    readout: str
+    sign: int
+    word: str  # the Pauli word after the product part: factor j is the mean of its letter on wire j
+    wires: tuple[tuple[Gate, ...], ...]  # for each wire, the single-wire gates before it, on wire 0
+    inputs: int
+    weights: int
+
+    def __call__(self, weights_P: Array, inputs_NI: Array) -> Array:
+        """The mean (N,), from one-wire circuits alone."""
+        found = np.full(len(inputs_NI), float(self.sign))
+        for gates, letter in zip(self.wires, self.word, strict=True):
+            if letter != "I":
+                one = Circuit(1, gates, (letter,), self.inputs, self.weights)
+                with torch.no_grad():
+                    mean_1N1 = Exact().bind(one, torch.from_numpy(weights_P)[None])(torch.from_numpy(inputs_NI)[None])
+                found = found * mean_1N1[0, :, 0].numpy()
+        return found
+
+    @property
+    def text(self) -> str:
+        """As a formula: `f1(x0, w0)` is the mean on wire 1 after its own gates."""
+        factors = []
+        for wire, (gates, letter) in enumerate(zip(self.wires, self.word, strict=True)):
+            if letter != "I":
+                used = [angle for gate in gates for angle in gate.angles]
+                inputs, weights = (sorted({angle.index for angle in used if angle.source == name}) for name in ("input", "weight"))
+                given = ", ".join([*(f"x{index}" for index in inputs), *(f"w{index}" for index in weights)])
+                factors.append(f"⟨{letter}{wire}⟩({given})")
+        return f"⟨{self.readout}⟩ = {'-' if self.sign < 0 else ''}{' · '.join(factors) or '1'}"
+
+
+def closed_form(circuit: Circuit) -> tuple[Monomial, ...] | None:
+    """Every readout as a product of single-wire means, where the circuit is rotations followed by Clifford gates; else None.
+
+    Going backwards, a fixed Clifford gate turns a Pauli word into another one, and a gate that commutes with the word drops out. QuLog's
+    circuit at one layer is of this kind: its readouts are products of cosines.
+    """
+    found = [_monomial(circuit, word) for word in circuit.readout]
+    return None if circuit.dephased or any(one is None for one in found) else tuple(one for one in found if one is not None)
+
+
+def _monomial(circuit: Circuit, readout: str) -> Monomial | None:
+    if is_projector(readout):
+        return None
+    word, sign = list(readout), 1
+    kept: list[list[Gate]] = [[] for _ in range(circuit.wires)]  # from the first gate that does not map words to words
+    for gate in reversed(circuit.gates):
+        letters = "".join(word[wire] for wire in gate.wires)
+        if set(letters) == {"I"}:
+            continue
+        closed = [bool(kept[wire]) for wire in gate.wires]
+        if len(gate.wires) == 1 and closed[0]:
+            kept[gate.wires[0]].insert(0, replace(gate, wires=(0,)))
+            continue
+        if any(closed):
+            return None
+        moved = _conjugated(gate.name, letters, gate.angles[0].shift if gate.angles else 0.0) if _fixed(gate) else None
+        if moved is not None:
+            sign *= moved[0]
+            for wire, letter in zip(gate.wires, moved[1], strict=True):
+                word[wire] = letter
+        elif _commutes(gate.name, letters):
+            continue
+        elif len(gate.wires) == 1:
+            kept[gate.wires[0]].insert(0, replace(gate, wires=(0,)))
+        else:
+            return None
+    return Monomial(readout, sign, "".join(word), tuple(map(tuple, kept)), circuit.inputs, circuit.weights)
+
+
+def _fixed(gate: Gate) -> bool:
+    return all(angle.source is None for angle in gate.angles)
+
+
+@cache
+def _conjugated(name: str, letters: str, angle: float) -> tuple[int, str] | None:
+    """U* P U as a signed Pauli word, where it is one."""
+    unitary = matrix(name, angle)
+    turned = unitary.conj().T @ pauli(letters) @ unitary
+    for candidate in product("IXYZ", repeat=len(letters)):
+        overlap = np.trace(pauli("".join(candidate)) @ turned).real / len(unitary)
+        if abs(abs(overlap) - 1) < 1e-12:
+            return (1 if overlap > 0 else -1), "".join(candidate)
+    return None
+
+
+@cache
+def _commutes(name: str, letters: str) -> bool:
+    unitary, word = matrix(name, 0.7312), pauli(letters)
+    return bool(np.allclose(unitary @ word, word @ unitary, atol=1e-12))

@@ -1,0 +1,198 @@
+"""How good scores and alarms are, in the terms of Fawcett, Pattern Recognition Letters 2006, doi:10.1016/j.patrec.2005.10.010.
+
+A row counts `weight` times (all windows) or once (distinct windows: leave the weight out). What is undefined, such as the precision
+of no alarms, is NaN; nothing here warns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from qlogad.errors import DataError
+
+__all__ = ["Confusion", "Metrics", "confusion", "effective_n", "measure", "pr_auc", "pr_curve", "roc_auc"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """Counts of true and false, positives and negatives: scalars or arrays of one shape, and the metrics of that shape.
+
+    >>> float(Confusion(true_positive=3, false_positive=1, true_negative=5, false_negative=0).precision)
+    0.75
+    """
+
+    true_positive: Floats | float
+    false_positive: Floats | float
+    true_negative: Floats | float
+    false_negative: Floats | float
+
+    @property
+    def precision(self) -> Floats:
+        """The share of alarms that are anomalies; NaN without alarms."""
+        return _ratio(self.true_positive, np.add(self.true_positive, self.false_positive))
+
+    @property
+    def recall(self) -> Floats:
+        """The share of anomalies that raise an alarm; NaN without anomalies."""
+        return _ratio(self.true_positive, np.add(self.true_positive, self.false_negative))
+
+    @property
+    def specificity(self) -> Floats:
+        """The share of normals that raise no alarm; NaN without normals."""
+        return _ratio(self.true_negative, np.add(self.true_negative, self.false_positive))
+
+    @property
+    def f1(self) -> Floats:
+        """The harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN); depends on the base rate."""
+        double = 2 * self.true_positive
+        return _ratio(double, double + self.false_positive + self.false_negative)
+
+    @property
+    def balanced_accuracy(self) -> Floats:
+        """The mean of recall and specificity; 0.5 is chance."""
+        return np.asarray((self.recall + self.specificity) / 2)
+
+    @property
+    def mcc(self) -> Floats:
+        """Matthews' correlation in [-1, 1]; 0 is chance; NaN where all labels or all decisions are alike."""
+        tp, fp, tn, fn = self.true_positive, self.false_positive, self.true_negative, self.false_negative
+        return _ratio(tp * tn - fp * fn, np.sqrt(tp + fp) * np.sqrt(tp + fn) * np.sqrt(tn + fp) * np.sqrt(tn + fn))
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """One row of a results table. Shares lie in [0, 1], undefined values are NaN."""
+
+    precision: float
+    recall: float
+    f1: float
+    specificity: float
+    mcc: float
+    balanced_accuracy: float
+    pr_auc: float  # average precision
+    roc_auc: float
+    base_rate: float  # the share of anomalies; also the PR-AUC of chance
+    all_positive_f1: float  # the F1 of an alarm for every window
+    n: float  # windows
+    n_anomalies: float
+    distinct: int  # rows
+    distinct_anomalies: int
+    effective_n: float  # of the anomalies
+    false_alarms: float
+
+
+def measure(scores: ArrayLike, alarms: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> Metrics:
+    """Every metric of one set of windows.
+
+    Args:
+        scores: N scores, higher is more anomalous; +inf is allowed.
+        alarms: N decisions.
+        labels: N labels, 1 is an anomaly.
+        weight: N multiplicities. Default: ones, which judges distinct windows.
+
+    Raises:
+        DataError: lengths differ, a score is NaN, a weight is negative.
+
+    >>> result = measure([0.1, 0.9, 0.8], [False, True, True], [0, 1, 0], [8, 1, 1])
+    >>> result.recall, result.precision, round(result.specificity, 3), result.base_rate
+    (1.0, 0.5, 0.889, 0.1)
+    """
+    scores_N, labels_N, weight_N = _checked(scores, labels, weight)
+    table = confusion(alarms, labels_N, weight_N)
+    total, anomalies = float(weight_N.sum()), float(weight_N[labels_N].sum())
+    base_rate = float(_ratio(anomalies, total))
+    return Metrics(
+        precision=float(table.precision),
+        recall=float(table.recall),
+        f1=float(table.f1),
+        specificity=float(table.specificity),
+        mcc=float(table.mcc),
+        balanced_accuracy=float(table.balanced_accuracy),
+        pr_auc=pr_auc(scores_N, labels_N, weight_N),
+        roc_auc=roc_auc(scores_N, labels_N, weight_N),
+        base_rate=base_rate,
+        all_positive_f1=2 * base_rate / (1 + base_rate),
+        n=total,
+        n_anomalies=anomalies,
+        distinct=int((weight_N > 0).sum()),
+        distinct_anomalies=int((weight_N[labels_N] > 0).sum()),
+        effective_n=effective_n(weight_N[labels_N]),
+        false_alarms=float(np.asarray(table.false_positive)),
+    )
+
+
+def confusion(alarms: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> Confusion:
+    """The confusion counts of N decisions against N labels (1 is an anomaly), each counted `weight` times."""
+    alarms_N, labels_N, weight_N = _checked(alarms, labels, weight)
+    fired_N = alarms_N.astype(np.bool_)
+    sums = [float(weight_N[fired_N == fired][labels_N[fired_N == fired] == label].sum()) for fired, label in CELLS]
+    return Confusion(*sums)
+
+
+CELLS = ((True, True), (True, False), (False, False), (False, True))  # (alarm, label) of TP, FP, TN, FN
+
+
+def effective_n(weight: ArrayLike) -> float:
+    """How many equally frequent patterns would vary as much: 1 / sum p^2 over patterns of share p (Kish, 1965); 0 without any.
+
+    >>> effective_n([5, 5, 5]), round(effective_n([98, 1, 1]), 2)
+    (3.0, 1.04)
+    """
+    weight_N = np.asarray(weight, dtype=np.float64)
+    square = float(np.square(weight_N).sum())
+    return float(weight_N.sum()) ** 2 / square if square else 0.0
+
+
+def roc_auc(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> float:
+    """The chance that an anomaly scores above a normal window, ties counted half; NaN unless both are there."""
+    anomalies_G, normals_G = _by_score(scores, labels, weight)  # highest score first
+    below_G = normals_G.sum() - np.cumsum(normals_G) + normals_G / 2
+    return float(_ratio(anomalies_G @ below_G, anomalies_G.sum() * normals_G.sum()))
+
+
+def pr_auc(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> float:
+    """Average precision, sum over thresholds of (R_k - R_{k-1}) P_k; NaN without anomalies."""
+    precision_G, recall_G = pr_curve(scores, labels, weight)
+    return float(np.sum(np.diff(recall_G, prepend=0.0) * precision_G)) if len(recall_G) else float("nan")
+
+
+def pr_curve(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> tuple[Floats, Floats]:
+    """Precision and recall at every threshold, from the highest score down, (G,) each; recall is NaN without anomalies."""
+    anomalies_G, normals_G = _by_score(scores, labels, weight)
+    true_G = np.cumsum(anomalies_G)
+    return _ratio(true_G, true_G + np.cumsum(normals_G)), _ratio(true_G, anomalies_G.sum())
+
+
+def _by_score(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None) -> tuple[Floats, Floats]:
+    """The weight of anomalies and of normals at each distinct score, highest first; infinities are scores like any other."""
+    scores_N, labels_N, weight_N = _checked(scores, labels, weight)
+    _, group_N = np.unique(-scores_N[weight_N > 0], return_inverse=True)
+    labels_N, weight_N = labels_N[weight_N > 0], weight_N[weight_N > 0]
+    normals_G = np.bincount(group_N, weights=weight_N * ~labels_N)
+    return np.bincount(group_N, weights=weight_N * labels_N).astype(np.float64), normals_G.astype(np.float64)
+
+
+def _ratio(part: ArrayLike, whole: ArrayLike) -> Floats:
+    """part / whole, NaN where the whole is zero."""
+    parts, wholes = np.broadcast_arrays(np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64))
+    result: Floats = np.divide(parts, wholes, out=np.full(wholes.shape, np.nan), where=wholes > 0)
+    return result
+
+
+def _checked(values: ArrayLike, labels: ArrayLike, weight: ArrayLike | None) -> tuple[Floats, NDArray[np.bool_], Floats]:
+    values_N, labels_N = np.asarray(values, dtype=np.float64), np.asarray(labels)
+    weight_N = np.ones(len(labels_N)) if weight is None else np.asarray(weight, dtype=np.float64)
+    if not len(values_N) == len(labels_N) == len(weight_N):
+        raise DataError(
+            f"one label and one weight per row: got {len(values_N)} rows, {len(labels_N)} labels, {len(weight_N)} weights"
+        )
+    if np.isnan(values_N).any():
+        raise DataError("scores contain NaN; the detector's training has diverged, look at its loss")
+    if not np.isin(labels_N, (0, 1)).all() or (weight_N < 0).any():
+        raise DataError("labels are 0 (normal) or 1 (anomaly), and weights are 0 or more")
+    return values_N, labels_N.astype(np.bool_), weight_N

@@ -1,0 +1,179 @@
+"""One cell of a comparison: (contender, seed, cut), run in one process with one torch thread, written when it is finished.
+
+A cell's identity is a digest of everything its numbers depend on, so a killed run continues where it stopped, and an edited
+experiment runs again exactly the cells the edit touches.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlogad import documents, names
+from qlogad.detect.detector import Detector
+from qlogad.errors import QlogadError, ResultError
+from qlogad.experiment.experiment import Contender
+from qlogad.experiment.ground import Ground, Part
+
+__all__ = ["PARTS", "Cell", "Outcome", "read_outcome", "run_cell"]
+
+FORMAT = 1
+PARTS = ("test", "in_flight")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one process is asked to do."""
+
+    contender: Contender
+    seed: int
+    cut: str
+    training: str
+    base: str  # the base digest of its ground
+    ground: str  # the digest of every feature of its ground, test windows included
+    rows: tuple[int, ...]  # how many rows each of PARTS has
+    grounds: str  # the folder of the saved grounds
+    folder: str  # the folder all cells are written to
+
+    @property
+    def identity(self) -> str:
+        """A digest of everything the cell's numbers depend on."""
+        contender = {"detector": self.contender.detector, "params": self.contender.params, "control": self.contender.control}
+        designs = [
+            Path(word).read_bytes() for word in _words(self.contender.params) if word.endswith(".toml") and Path(word).is_file()
+        ]
+        return documents.digest(
+            FORMAT, _code(self.contender.detector), *designs, contender, self.seed, self.cut, self.training, self.ground
+        )
+
+    def __str__(self) -> str:
+        return f"{self.contender.name}, seed {self.seed}, cut {self.cut}"
+
+    @property
+    def path(self) -> Path:
+        """Where the cell is, or will be, written."""
+        return Path(self.folder) / self.identity
+
+
+def _words(value: Any) -> Iterator[str]:
+    """Every text inside nested tables and lists."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (Mapping, list, tuple)):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _words(item)
+
+
+@cache
+def _code(detector: str) -> str:
+    """A digest of the code and the circuit designs that a cell's numbers come from; features have a digest of their own."""
+    package = Path(documents.__file__).parent
+    folders = [package / name for name in ("circuit", "features", "backend", "nn", "detect")]
+    paths = [path for folder in folders for path in folder.rglob("*.py")] + [package / "seeds.py"]
+    paths += [Path(__file__), package / "experiment" / "ground.py", Path(inspect.getfile(names.find("detector", detector)))]
+    paths += [path for role in ("ansatz", "encoding") for path in names.designs(role).values()]
+    versions = [version(name) for name in ("torch", "numpy", "scikit-learn")]
+    return documents.digest(versions, *(path.read_bytes() for path in sorted(set(paths))))
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a finished cell left behind."""
+
+    facts: dict[str, Any]  # weights, executions, threshold, seconds, ...
+    scores: dict[str, NDArray[np.float64]]  # part -> score of each row
+    alarms: dict[str, NDArray[np.bool_]]  # part -> alarm of each row
+
+
+def run_cell(cell: Cell) -> str | None:
+    """Train, fix the threshold on validation, score; write the outcome. Returns None, or why it failed in one line."""
+    try:
+        _run(cell)
+    except QlogadError as error:
+        return str(error)
+    except Exception as error:  # one broken cell must not take the others with it; it is listed with its cause
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _run(cell: Cell) -> None:
+    ground = _ground(cell.grounds, cell.cut)
+    if ground.digest() != cell.ground:
+        raise ResultError(f"cut {cell.cut}: the features on disk are not this run's; is another run writing to the same folder?")
+    detector = cell.contender.build()
+    if "seed" in detector.get_params(deep=False):
+        detector.set_params(seed=cell.seed)
+    labelled = getattr(detector, "threshold", "fpr") == "f1"
+    validation = ground.validation.normals() if cell.training == "normals" and not labelled else ground.validation
+
+    began = time.perf_counter()
+    detector.fit(ground.train.features, validation=(validation.features, validation.labels if labelled else None))
+    fitted = time.perf_counter()
+    assert detector.threshold_ is not None
+    scores = {name: _scores(detector, getattr(ground, name)) for name in PARTS}
+    scored = time.perf_counter()
+
+    cell.path.mkdir(parents=True, exist_ok=True)
+    detector.save(cell.path / "detector")
+    arrays: dict[str, Any] = {"event_scores": detector.event_score(ground.test.features)}
+    for name, values in scores.items():
+        arrays |= {f"scores.{name}": values, f"alarms.{name}": detector.threshold_(values)}
+    buffer = BytesIO()
+    np.savez(buffer, **arrays)
+    documents.write_atomic(cell.path / "scores.npz", buffer.getvalue())
+    facts = {
+        "format": FORMAT,
+        "contender": cell.contender.name,
+        "seed": cell.seed,
+        "cut": cell.cut,
+        "base": ground.base,
+        "views": {name: ground.train.features.view_digest(name) for name in detector.reads},
+        "threshold": detector.threshold_.value,
+        "validation_windows": detector.threshold_.windows,
+        "weights": detector.weights_,
+        "training": getattr(detector, "history_", {}),
+        "executions": getattr(detector, "executions", 0),
+        "fit_seconds": fitted - began,
+        "score_seconds": scored - fitted,
+    }
+    documents.write_atomic(
+        cell.path / "cell.json", json.dumps(documents.plain(facts), indent=1)
+    )  # written last: its presence means finished
+
+
+def _scores(detector: Detector, part: Part) -> NDArray[np.float64]:
+    scores_N = detector.anomaly_score(part.features)
+    if np.isnan(scores_N).any():
+        raise ResultError(f"{type(detector).__name__} gave NaN for {int(np.isnan(scores_N).sum())} of {len(scores_N)} windows")
+    return scores_N
+
+
+@lru_cache(maxsize=4)
+def _ground(folder: str, cut: str) -> Ground:
+    return Ground.load(Path(folder), cut)
+
+
+def read_outcome(cell: Cell) -> Outcome | None:
+    """The outcome of a finished cell, or None where it has not finished (or its files are damaged: it will run again)."""
+    try:
+        facts = json.loads((cell.path / "cell.json").read_text())
+        with np.load(BytesIO((cell.path / "scores.npz").read_bytes()), allow_pickle=False) as stored:
+            scores = {name: stored[f"scores.{name}"] for name in PARTS}
+            alarms = {name: stored[f"alarms.{name}"] for name in PARTS}
+    except (OSError, ValueError, KeyError, BadZipFile):
+        return None
+    if any(len(scores[name]) != rows for name, rows in zip(PARTS, cell.rows, strict=True)):
+        return None
+    return Outcome(facts, scores, alarms)

@@ -1,0 +1,294 @@
+"""An experiment is a document: a question, the data, contenders on the same features, and how they are judged.
+
+`like` copies another contender's keys; `control` replaces its quantum core by one of the controls of qlogad.nn.controls. Both are
+resolved when the document is loaded, so a manifest always holds what really ran.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from qlogad import documents, names, seeds
+from qlogad.detect.detector import Detector, Track
+from qlogad.errors import BackendError, DocumentError, InputError, did_you_mean
+from qlogad.logs.dataset import Dataset
+from qlogad.logs.split import SplitBy
+from qlogad.logs.windows import Window
+
+if TYPE_CHECKING:
+    from qlogad.experiment.report import Record
+
+__all__ = ["Contender", "Data", "Experiment", "Judge", "ParserBy", "Watch"]
+
+
+class Watch:
+    """An onlooker of a run, deaf by default; override what you want to hear, and return nothing."""
+
+    def preparing(self, what: str, count: int) -> None:
+        """So many lines are read, or cuts prepared."""
+
+    def prepared(self, text: str) -> None:
+        """What is known before training."""
+
+    def finished(self, what: str, total: int) -> None:
+        """One more of `total` cells is done."""
+
+
+@dataclass(frozen=True)
+class ParserBy:
+    """The parser's settings (Drain: He et al., ICWS 2017)."""
+
+    depth: int = 4
+    similarity: float = 0.4
+    max_children: int = 100
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the windows come from and how time divides them. Keys a data set defines itself (`path`, ...) are kept in `source`."""
+
+    dataset: str = "synthetic"
+    source: Mapping[str, Any] = field(default_factory=dict)
+    window: Window | None = None  # None: the data set's own default
+    split: SplitBy = field(default_factory=SplitBy)
+    parser: ParserBy = field(default_factory=ParserBy)
+    training: Literal["normals", "all"] = (
+        "normals"  # normals: train and fix thresholds on normal windows; all: unlabelled, as they come
+    )
+    inject: str | None = None  # "swap:3", "move:3", "repeat:2", "delay:60": labelled anomalies made from held-out normals
+    seed: int = 0  # of the injections
+
+    def open(self) -> Dataset:
+        """The data set itself, its keys checked.
+
+        Raises:
+            UnknownName, DocumentError, DataError: each names the key or file at fault.
+        """
+        cls = names.find("dataset", self.dataset)
+        dataset: Dataset = documents.from_mapping(cls, self.source, f"[data] of dataset '{self.dataset}'")
+        return dataset
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One row of the table: a detector with its parameters."""
+
+    name: str
+    detector: str
+    params: Mapping[str, Any]
+    like: str | None = None
+    control: str | None = None
+
+    def build(self) -> Detector:
+        """The unfitted detector.
+
+        Raises:
+            UnknownName: no such detector or control.
+            DocumentError: a key it does not have, or a value that does not fit.
+        """
+        cls = names.find("detector", self.detector)
+        detector: Detector = documents.from_mapping(cls, self.params, f"contender '{self.name}'")
+        if self.control is None:
+            return detector
+        from qlogad.nn import controls
+
+        core = getattr(detector, "core", None)
+        if core is None:
+            raise DocumentError(
+                f"contender '{self.name}': a control needs a detector with a quantum core, '{self.detector}' has none"
+            )
+        controlled: Detector = detector.set_params(core=controls.control(self.control, core))
+        return controlled
+
+    def track(self, training: str) -> Track:
+        """What the contender was allowed to see; a table, a ranking and a test hold one track."""
+        if self.build().threshold == "f1":
+            return "normal-only, labelled validation"
+        return "normal-only" if training == "normals" else "unsupervised"
+
+
+@dataclass(frozen=True)
+class Judge:
+    """How contenders are judged; all of it is fixed before training."""
+
+    seeds: int = 5
+    contrasts: tuple[tuple[str, str], ...] = ()  # the declared family, at most five; everything else is exploratory
+    metric: Literal["f1", "recall", "mcc", "pr_auc", "roc_auc"] = "f1"  # what the contrasts compare
+    alpha: float = 0.05
+    power: float = 0.8
+    resamples: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1 or self.resamples < 1:
+            raise DocumentError(f"seeds and resamples are 1 or more, got {self.seeds} and {self.resamples}")
+        if not (0 < self.alpha < 1 and 0 < self.power < 1):
+            raise DocumentError(f"alpha and power lie between 0 and 1, got {self.alpha} and {self.power}")
+        if len(self.contrasts) > 5:
+            raise DocumentError(f"at most five contrasts can be declared, got {len(self.contrasts)}")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A question with everything needed to answer it again."""
+
+    name: str
+    question: str
+    data: Data
+    contenders: tuple[Contender, ...]
+    judge: Judge
+    document: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)  # as it was written, overrides applied
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+        """Read an experiment file (or the name of a shipped one), with dotted overrides `a.b=c` applied.
+
+        Raises:
+            DocumentError: naming the file, the key, and what would fit.
+        """
+        path = Path(path)
+        shipped = names.data_folder("experiments") / f"{path.name.removesuffix('.toml')}.toml"
+        if not path.is_file() and shipped.is_file():
+            path = shipped
+        if not path.is_file():
+            known = sorted(p.stem for p in names.data_folder("experiments").glob("*.toml"))
+            hint = did_you_mean(path.name.removesuffix(".toml"), known)
+            raise DocumentError(f"there is no experiment file {path}{hint}; shipped: {', '.join(known)}")
+        content = documents.read(path)
+        for assignment in overrides:
+            content = documents.override(content, assignment)
+        return cls.from_document(content, name=path.stem, where=str(path))
+
+    @classmethod
+    def from_document(cls, content: Mapping[str, Any], *, name: str = "experiment", where: str = "experiment") -> Experiment:
+        """An experiment from a table as TOML gives it."""
+        top = {"name", "question", "data", "contender", "judge"}
+        if "data" not in content:
+            raise DocumentError(f"{where}: there is no [data] table; say at least dataset = 'synthetic'")
+        for key in content:
+            if key not in top:
+                raise DocumentError(f"{where}: unknown key '{key}'{did_you_mean(key, top)}; known: {', '.join(sorted(top))}")
+        given = str(content.get("name", name))
+        if not given or given.startswith(".") or set(given) & set("/\\"):
+            raise DocumentError(f"{where}: name = '{given}' is not the name of a folder; leave out slashes and leading dots")
+        experiment = cls(
+            name=given,
+            question=str(content.get("question", "")),
+            data=_data(_table(content.get("data", {}), f"{where}: data"), where),
+            contenders=_contenders(content.get("contender", []), where),
+            judge=documents.from_mapping(Judge, _table(content.get("judge", {}), f"{where}: judge"), f"{where}: [judge]"),
+            document=content,
+        )
+        experiment._check(where)
+        return experiment
+
+    def replace(self, **dotted: Any) -> Experiment:
+        """A copy with keys of its document replaced, dots written as double underscores: `replace(judge__seeds=2)`."""
+        content: Mapping[str, Any] = self.document
+        for key, value in dotted.items():
+            content = documents.override_value(content, key.replace("__", "."), value)
+        return Experiment.from_document(content, name=self.name, where=self.name)
+
+    def run(self, out: str | Path = "results", *, workers: int = 0, fresh: bool = False, watch: Watch | None = None) -> Record:
+        """Run what has not been run, judge everything, write `out/<name>/`. Killed at any instant, the same call continues.
+
+        Args:
+            out: where results folders lie.
+            workers: processes; 0 means one for each core. A script that calls this needs `if __name__ == "__main__":`.
+            fresh: forget the finished cells of earlier runs.
+            watch: is told what happens; silent by default.
+
+        Raises:
+            InputError: the document or its data cannot be used.
+            QlogadError: a worker process died.
+        """
+        from qlogad.experiment.report import before, write
+        from qlogad.experiment.runner import cells, execute, prepare
+
+        watch = watch or Watch()
+        prepared = prepare(self, Path(out) / self.name, watch.preparing, fresh=fresh)
+        watch.prepared(before(prepared))
+        wanted = cells(prepared)
+        failed = execute(
+            wanted, workers=workers or os.cpu_count() or 1, done=lambda cell, cause: watch.finished(str(cell), len(wanted))
+        )
+        return write(prepared, wanted, failed)
+
+    def _check(self, where: str) -> None:
+        known = [contender.name for contender in self.contenders]
+        for pair in self.judge.contrasts:
+            for name in pair:
+                if name not in known:
+                    raise DocumentError(f"{where}: contrast {list(pair)} names no contender '{name}'{did_you_mean(name, known)}")
+        tracks = {c.name: c.track(self.data.training) for c in self.contenders}
+        for left, right in self.judge.contrasts:
+            if tracks[left] != tracks[right]:
+                raise DocumentError(
+                    f"{where}: contrast '{left}' ({tracks[left]}) against '{right}' ({tracks[right]}) mixes two tracks"
+                )
+        for contender in self.contenders:
+            _check_core(contender, where)
+
+
+def _check_core(contender: Contender, where: str) -> None:
+    """Build a small map of a quantum core, circuit and backend included, before anything is read."""
+    core = contender.build().get_params(deep=False).get("core")
+    if core is None:
+        return
+    from qlogad.nn.core import Quantum
+
+    if isinstance(core, Quantum):
+        try:
+            core.map(2, 2, 1, seeds.torch_generator(0, "check"))
+        except (InputError, BackendError) as error:
+            raise DocumentError(f"{where}: contender '{contender.name}': {error}") from error
+
+
+def _table(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise DocumentError(f"{where} is a table, got {value!r:.60}")
+    return value
+
+
+def _data(table: Mapping[str, Any], where: str) -> Data:
+    own = set(Data.__dataclass_fields__) - {"source"}
+    content = {key: value for key, value in table.items() if key in own}
+    content["source"] = {key: value for key, value in table.items() if key not in own}
+    return documents.from_mapping(Data, content, f"{where}: [data]")
+
+
+def _contenders(tables: Any, where: str) -> tuple[Contender, ...]:
+    if not tables or not isinstance(tables, list):
+        raise DocumentError(f"{where}: there is no [[contender]]; name at least one detector")
+    resolved: dict[str, Contender] = {}
+    for position, table in enumerate(tables, 1):
+        name = _table(table, f"{where}: [[contender]] number {position}").get("name")
+        if not isinstance(name, str) or not name:
+            raise DocumentError(f"{where}: [[contender]] number {position} has no name")
+        if name in resolved:
+            raise DocumentError(f"{where}: two contenders are called '{name}'")
+        like = table.get("like")
+        if like is not None and (not isinstance(like, str) or like not in resolved):
+            raise DocumentError(
+                f"{where}: contender '{name}' is like '{like}', which is not defined above it{did_you_mean(str(like), resolved)}"
+            )
+        base = resolved[like] if like is not None else None
+        detector = table.get("detector", base.detector if base else None)
+        if not isinstance(detector, str):
+            raise DocumentError(f"{where}: contender '{name}' has no detector; known: {', '.join(names.known('detector'))}")
+        ours = ("name", "like", "detector", "control")
+        own = {key: value for key, value in table.items() if key not in ours}
+        known = [*ours, *(f.name for f in fields(names.find("detector", detector)))]
+        for key in own:
+            if key not in known:
+                raise DocumentError(
+                    f"{where}: contender '{name}': unknown key '{key}'{did_you_mean(key, known)}; known: {', '.join(known)}"
+                )
+        control = table.get("control", base.control if base else None)
+        if control is not None and not isinstance(control, str):
+            raise DocumentError(f"{where}: contender '{name}': control is a name such as 'frozen', got {control!r:.60}")
+        resolved[name] = Contender(name, detector, {**(base.params if base else {}), **own}, like, control)
+    return tuple(resolved.values())

@@ -1,0 +1,86 @@
+"""The figures of a report: precision-recall curves, and the scores along time with the labelled anomalies marked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Line", "pr_curves", "timeline"]
+
+INK, ALARM = "#30363d", "#c2410c"
+STYLES = ("-", "--", "-.", ":")
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One contender's scores on the test windows of one cut."""
+
+    name: str
+    scores_W: NDArray[np.float64]
+    label_W: NDArray[np.int64]
+    start_W: NDArray[np.float64]  # seconds since the epoch; NaN where unknown
+    threshold: float
+
+
+def pr_curves(cuts: Mapping[str, Sequence[Line]], path: Path) -> None:
+    """Precision against recall, one panel a cut, first seed; the dotted line is the base rate."""
+    from matplotlib.figure import Figure
+    from sklearn.metrics import precision_recall_curve
+
+    figure = Figure(figsize=(4.6 * len(cuts), 4.4), layout="constrained")
+    axes = figure.subplots(1, len(cuts), squeeze=False)[0]
+    for axis, (cut, lines) in zip(axes, cuts.items(), strict=True):
+        for number, line in enumerate(lines):
+            if not 0 < line.label_W.sum() < len(line.label_W):
+                continue
+            precision, recall, _ = precision_recall_curve(line.label_W, _dense(line.scores_W))
+            axis.step(
+                recall, precision, where="post", lw=1.4, color=f"C{number % 10}", ls=STYLES[number // 10 % 4], label=line.name
+            )
+        if lines and len(lines[0].label_W):
+            axis.axhline(lines[0].label_W.mean(), color=INK, lw=0.8, ls=":")
+        axis.set(title=f"cut {cut}", xlabel="recall", xlim=(-0.02, 1.02), ylim=(-0.02, 1.04))
+    axes[0].set_ylabel("precision")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    figure.savefig(path, dpi=110, metadata={"Software": ""})
+
+
+def timeline(lines: Sequence[Line], path: Path, *, cut: str) -> None:
+    """Score of every test window at its start, one panel a contender; orange marks are labelled anomalies, the line is the threshold."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 1.9 * len(lines) + 0.6), layout="constrained")
+    axes = figure.subplots(len(lines), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, line in zip(axes, lines, strict=True):
+        timed = bool(np.isfinite(line.start_W).all())
+        x_W = [datetime.fromtimestamp(s, UTC) for s in line.start_W] if timed else list(range(len(line.scores_W)))
+        finite_W = line.scores_W[np.isfinite(line.scores_W)]
+        top = float(finite_W.max()) if len(finite_W) else 1.0
+        y_W = np.where(np.isfinite(line.scores_W), line.scores_W, top * 1.1 + 1e-9)
+        normal_W, anomaly_W = line.label_W == 0, line.label_W == 1
+        x_all = np.asarray(x_W, dtype=object)
+        axis.plot(x_all[normal_W], y_W[normal_W], ".", ms=2.5, color=INK, alpha=0.35, label="normal")
+        axis.plot(x_all[anomaly_W], y_W[anomaly_W], "x", ms=4, mew=1, color=ALARM, label="labelled anomaly")
+        if np.isfinite(line.threshold):
+            axis.axhline(line.threshold, color=INK, lw=0.8)
+        axis.set_title(line.name, fontsize=9, loc="left")
+        axis.set_ylabel("score")
+        if timed:
+            locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+            axis.xaxis.set_major_locator(locator)
+            axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    axes[-1].set_xlabel(f"start of the window (test part of cut {cut})" if timed else f"window (test part of cut {cut})")
+    axes[0].legend(loc="upper right", fontsize=7, framealpha=0.9)
+    figure.savefig(path, dpi=110, metadata={"Software": ""})
+
+
+def _dense(scores_W: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Ranks in place of scores: the same curves, and infinite scores are fine."""
+    return np.unique(scores_W, return_inverse=True)[1].astype(np.int64)

@@ -1,0 +1,283 @@
+"""The ground a comparison stands on: the same windows and features for every contender, one `Ground` per cut.
+
+Everything fitted here (parser, vocabulary, strata) is fitted on the training windows of its cut; nothing reads a test label except
+the judge's own bookkeeping (`Part.labels` of test and in-flight windows never reach a detector).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlogad import documents, seeds
+from qlogad.detect.count_vector import CountVector
+from qlogad.detect.length import Length
+from qlogad.detect.new_event import NewEvent
+from qlogad.detect.ngram import NGram
+from qlogad.errors import DataError
+from qlogad.experiment.experiment import Data
+from qlogad.features.features import Features, Labels
+from qlogad.features.pipeline import FeaturePipeline
+from qlogad.logs.dataset import Dataset
+from qlogad.logs.drain import Drain, Identity
+from qlogad.logs.events import Events, read_events
+from qlogad.logs.inject import inject, parse_spec
+from qlogad.logs.split import Split, given_parts, make_splits
+from qlogad.logs.windows import Window, Windows, make_windows
+
+__all__ = ["STRATA", "Ground", "Part", "Source", "ground", "open_source", "splits"]
+
+STRATA = ("key-length", "2-gram-count", "residual")  # caught by key or length; only by 2-gram or count vector; by none of them
+FEW_VALIDATION_NORMALS = 200
+FEW_TEST_ANOMALIES = 30
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One part of a split: features for detectors, labels for the judge."""
+
+    features: Features
+    labels: Labels
+    kind_W: NDArray[np.str_]  # what sort of anomaly each window is, "" for normal
+    windows_W: NDArray[np.int64]  # which window of the source it was
+    start_W: NDArray[np.float64]  # seconds since the epoch, NaN where unknown
+
+    def normals(self) -> Part:
+        """The windows labelled normal."""
+        keep_N = np.flatnonzero(self.labels.window_N == 0)
+        mask_W = np.isin(self.features.row_W, keep_N)
+        return Part(
+            self.features.take(keep_N),
+            Labels(self.labels.window_N[keep_N]),
+            self.kind_W[mask_W],
+            self.windows_W[mask_W],
+            self.start_W[mask_W],
+        )
+
+    @property
+    def label_W(self) -> NDArray[np.int64]:
+        """The label of each window."""
+        return self.labels.window_N[self.features.row_W]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A data set read once: its events and its windows."""
+
+    dataset: Dataset
+    events: Events
+    windows: Windows
+    unknown: int  # windows left out because nothing is known of their label
+    window: Window
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """One cut: what detectors learn from, what they are judged on, and what may be said about it."""
+
+    cut: str
+    ordered_by: str
+    base: str  # the digest every contender must share
+    train: Part
+    validation: Part
+    test: Part
+    in_flight: Part
+    stratum_N: NDArray[np.str_]  # of each test row that is an anomaly: one of STRATA; "" for normal rows
+    warnings: tuple[str, ...]
+
+    @cached_property
+    def sequence_N(self) -> NDArray[np.int64]:
+        """The number of each test row's sequence: rows of one sequence under two labels share it."""
+        numbers: dict[bytes, int] = {}
+        return np.asarray([numbers.setdefault(row.tobytes(), len(numbers)) for row in self.test.features.rows()], dtype=np.int64)
+
+    def digest(self) -> str:
+        """A digest of everything a score depends on: the base, and the features of every part (no label of test windows)."""
+        found: list[Any] = [self.base, self.train.labels.window_N, self.validation.labels.window_N]
+        for name in ("train", "validation", "test", "in_flight"):
+            features = getattr(self, name).features
+            found += [
+                features.ids_E,
+                features.offsets_N1,
+                features.weight_N,
+                *(features.views[view] for view in sorted(features.views)),
+            ]
+        return documents.digest(*found)
+
+    def save(self, folder: Path) -> None:
+        """Write everything a worker process needs, as arrays and JSON."""
+        arrays: dict[str, Any] = {"stratum_N": self.stratum_N}
+        for name in ("train", "validation", "test", "in_flight"):
+            part: Part = getattr(self, name)
+            arrays[f"{name}.label_N"] = part.labels.window_N
+            for key in ("kind_W", "windows_W", "start_W"):
+                arrays[f"{name}.{key}"] = getattr(part, key)
+            for field in fields(Features):
+                value = getattr(part.features, field.name)
+                if isinstance(value, np.ndarray):
+                    arrays[f"{name}.features.{field.name}"] = value
+            for view, values in part.features.views.items():
+                arrays[f"{name}.views.{view}"] = values
+        arrays["vocabulary"] = np.asarray(self.train.features.vocabulary, dtype=np.str_)
+        arrays["head"] = np.asarray([self.cut, self.ordered_by, self.base, *self.warnings], dtype=np.str_)
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = folder / f".{self.cut}.tmp.npz"
+        np.savez(scratch, **arrays)
+        scratch.replace(folder / f"{self.cut}.npz")
+
+    @classmethod
+    def load(cls, folder: Path, cut: str) -> Ground:
+        """The inverse of `save`."""
+        with np.load(folder / f"{cut}.npz", allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in stored.files}
+        vocabulary = tuple(str(template) for template in arrays["vocabulary"])
+        head = [str(value) for value in arrays["head"]]
+
+        def part(name: str) -> Part:
+            prefix = f"{name}.features."
+            columns = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+            views = {key.removeprefix(f"{name}.views."): value for key, value in arrays.items() if key.startswith(f"{name}.views.")}
+            features = Features(**columns, vocabulary=vocabulary, base=head[2], views=MappingProxyType(views))
+            return Part(
+                features,
+                Labels(arrays[f"{name}.label_N"]),
+                arrays[f"{name}.kind_W"],
+                arrays[f"{name}.windows_W"],
+                arrays[f"{name}.start_W"],
+            )
+
+        return cls(
+            head[0],
+            head[1],
+            head[2],
+            part("train"),
+            part("validation"),
+            part("test"),
+            part("in_flight"),
+            arrays["stratum_N"],
+            tuple(head[3:]),
+        )
+
+
+def open_source(data: Data, progress: Callable[[int], None] | None = None) -> Source:
+    """Read the data set and cut its events into windows; windows of unknown label are left out and counted.
+
+    Raises:
+        DataError: no line was understood, or no window has a label.
+    """
+    dataset = data.open()
+    events = read_events(dataset, progress)
+    if len(events.line_E) == 0:
+        raise DataError(f"dataset '{data.dataset}': none of {events.intake.lines} lines was understood; is it the right format?")
+    window = data.window or _default_window(dataset)
+    windows = make_windows(events, window)
+    known = np.flatnonzero(windows.label_W >= 0)
+    if len(known) == 0:
+        raise DataError(
+            f"dataset '{data.dataset}': none of {len(windows)} windows has a label; check the label file and its identifiers"
+        )
+    return Source(dataset, events, windows.take(known), len(windows) - len(known), window)
+
+
+def _default_window(dataset: Dataset) -> Window:
+    sizes: dict[str, dict[str, Any]] = {"session": {}, "count": {"size": 100}, "time": {"seconds": 3600.0}}
+    return documents.from_mapping(Window, {"by": dataset.default_window, **sizes[dataset.default_window]}, "window")
+
+
+def ground(data: Data, source: Source, views: Sequence[str], *, cut: int) -> Ground:
+    """The features of one cut, everything fitted on its training windows only."""
+    events, windows = source.events, source.windows
+    split = splits(data, source)[cut]
+    train_W = split.train
+    if data.training == "normals":
+        train_W = train_W[windows.label_W[train_W] == 0]
+    if len(train_W) == 0:
+        raise DataError(f"cut {split.name}: there is no normal training window before it; choose a later cut")
+    parser = Identity() if events.parsed else Drain(**documents.plain(data.parser))
+    pipeline = FeaturePipeline(views=tuple(views), parser=parser)
+    context = documents.digest(data, split.train, split.validation, split.test, split.in_flight)
+    pipeline.fit(events, windows.take(train_W), context)
+
+    test, test_W, twins = windows.take(split.test), split.test, 0
+    if data.inject is not None:
+        normal = np.flatnonzero(test.label_W == 0)
+        generator = seeds.generator(data.seed, "inject", data.inject, split.name)
+        test = inject(test.take(normal), pipeline.event_ids(events), data.inject, generator)
+        keep = _odd(*pipeline.transform(events, test), data.inject)
+        twins = int((~keep).sum())
+        test, test_W = test.take(np.flatnonzero(keep)), split.test[normal][keep]
+
+    def part(chosen: Windows, indices_W: NDArray[np.int64]) -> Part:
+        features, labels = pipeline.transform(events, chosen)
+        return Part(features, labels, chosen.kind_W, indices_W, chosen.start_W)
+
+    in_flight_W = split.in_flight if data.inject is None else split.in_flight[:0]
+    parts = {
+        "train": part(windows.take(train_W), train_W),
+        "validation": part(windows.take(split.validation), split.validation),
+        "test": part(test, test_W),
+        "in_flight": part(windows.take(in_flight_W), in_flight_W),
+    }
+    return Ground(
+        cut=split.name,
+        ordered_by=split.ordered_by,
+        base=parts["train"].features.base,
+        stratum_N=_strata(parts["train"], parts["validation"], parts["test"]),
+        warnings=_warnings(parts["validation"], parts["test"], twins),
+        **parts,
+    )
+
+
+def splits(data: Data, source: Source) -> list[Split]:
+    """The splits of the data, one per cut."""
+    return make_splits(source.windows, data.split, given_parts(source.events, source.windows))
+
+
+def _strata(train: Part, validation: Part, test: Part) -> NDArray[np.str_]:
+    """The cheapest floors that find each anomaly, each floor at 1 % false alarms on validation normals."""
+    held = (validation.features, validation.labels)
+
+    def caught(*floors: Any) -> NDArray[np.bool_]:
+        alarms = np.zeros(len(test.features), dtype=bool)
+        for floor in floors:
+            fitted = floor.fit(train.features, validation=held)
+            alarms |= fitted.threshold_(fitted.anomaly_score(test.features))
+        return alarms
+
+    stratum_N = np.where(caught(NewEvent(), Length()), STRATA[0], np.where(caught(NGram(n=2), CountVector()), STRATA[1], STRATA[2]))
+    return np.where(test.labels.window_N == 1, stratum_N, "").astype(np.str_)
+
+
+def _odd(features: Features, labels: Labels, spec: str) -> NDArray[np.bool_]:
+    """Which windows to keep after an injection: not those whose altered order is the sequence of a normal window all the same.
+
+    Nothing that reads sequences could tell them from normal, and to call them anomalies would be false. A delay alters times alone.
+    """
+    if parse_spec(spec)[0] == "delay":
+        return np.ones(len(features.row_W), dtype=bool)
+    rows = [row.tobytes() for row in features.rows()]
+    normal = {row for row, label in zip(rows, labels.window_N, strict=True) if label == 0}
+    twin_N = np.asarray([row in normal for row in rows], dtype=bool) | features.seen_N
+    return np.asarray(~((labels.window_N == 1) & twin_N)[features.row_W])
+
+
+def _warnings(validation: Part, test: Part, twins: int) -> tuple[str, ...]:
+    found = []
+    if twins:
+        found.append(f"{twins} injected windows left out: their altered order is the sequence of a normal window all the same")
+    normals = int((validation.label_W == 0).sum())
+    if normals < FEW_VALIDATION_NORMALS:
+        found.append(f"only {normals} validation normals (fewer than {FEW_VALIDATION_NORMALS}): thresholds are coarse")
+    anomalies = int((test.label_W == 1).sum())
+    if anomalies == 0:
+        found.append("no test anomalies: nothing can be said about recall; move the cut, take more of the log, or set `inject`")
+    elif anomalies < FEW_TEST_ANOMALIES:
+        found.append(f"only {anomalies} test anomalies (fewer than {FEW_TEST_ANOMALIES}): recall is coarse")
+    return tuple(found)

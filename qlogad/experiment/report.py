@@ -1,0 +1,515 @@
+"""The results folder of an experiment: manifest.json, runs.csv, table.md, alarms.csv, figures; and alarms.md, which stays local.
+
+Committed files hold numbers and line numbers only. `alarms.md` shows the original log lines and is git-ignored: third-party logs are
+not ours to publish.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tabulate import tabulate
+
+from qlogad import documents
+from qlogad.evaluate.compare import Detectable, contrast, detectable, holm, interval, resample, resample_confusion
+from qlogad.evaluate.metrics import effective_n, pr_auc, roc_auc
+from qlogad.experiment import figures
+from qlogad.experiment.cell import Cell, Outcome
+from qlogad.experiment.experiment import Judge
+from qlogad.experiment.ground import STRATA, Ground
+from qlogad.experiment.record import judge_cell
+from qlogad.experiment.runner import Prepared, outcomes
+
+__all__ = ["Record", "before", "write"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+TOP_ALARMS = 20
+CONTEXT = 3  # log lines shown before and after the line that raised an alarm
+_MEANING = """\
+Higher scores are more anomalous; 1 is an anomaly. Every choice (early stopping, threshold) was made on validation windows; the parser and
+the vocabulary were fitted on training windows. Rows are means over seeds; [a, b] is a 95 % bootstrap interval over distinct sequences.
+`recall, distinct` counts every distinct sequence once; `F1, unseen` leaves out windows whose sequence occurred in training; MCC 0 and
+ROC-AUC 0.5 are chance, and so is a PR-AUC equal to the base rate. Weights are quantum + classical = total; live weights are those that
+change a readout. A dash is undefined (no such window)."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run gives back: rows for machines, text for people."""
+
+    rows: list[dict[str, Any]]
+    text: str
+    failed: dict[str, str]  # cell -> cause
+
+
+def before(prepared: Prepared) -> str:
+    """What is known before training: the data of every cut and the smallest difference it can show."""
+    experiment = prepared.experiment
+    intake = prepared.source.events.intake
+    lines = [
+        experiment.question or experiment.name,
+        f"{intake.lines} lines, {intake.records} understood, {intake.blank} blank, {len(intake.quarantine)} quarantined"
+        f" -> {len(prepared.source.windows)} windows ({prepared.source.unknown} more of unknown label left out)",
+        "",
+        _data_table(prepared, "simple"),
+    ]
+    lines += [f"warning, cut {made.cut}: {warning}" for made in prepared.grounds for warning in made.warnings]
+    return "\n".join(lines) + "\n"
+
+
+def write(prepared: Prepared, wanted: Sequence[Cell], failed: dict[str, str]) -> Record:
+    """Judge all finished cells and write the folder.
+
+    Args:
+        wanted: every cell of the experiment.
+        failed: identity -> cause, listed in the table and never counted as results.
+    """
+    folder = prepared.folder
+    causes = {str(cell): failed[cell.identity] for cell in wanted if cell.identity in failed}
+    folder.mkdir(parents=True, exist_ok=True)
+    grounds = {made.cut: made for made in prepared.grounds}
+    finished = list(outcomes(wanted))
+    rows = [row for cell, outcome in finished for row in judge_cell(cell, outcome, grounds[cell.cut])]
+    frame = pd.DataFrame(rows)
+    documents.write_atomic(folder / "runs.csv", frame.to_csv(index=False, float_format="%.7g"))
+    documents.write_atomic(folder / "manifest.json", json.dumps(_manifest(prepared), indent=1, ensure_ascii=False) + "\n")
+    documents.write_atomic(folder / "table.md", _table(prepared, finished, frame, causes))
+    if finished:
+        _figures(prepared, finished, folder)
+        _alarms(prepared, finished, folder)
+    return Record([{k: _clean(v) for k, v in row.items()} for row in rows], _summary(prepared, finished, frame), causes)
+
+
+def _clean(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _manifest(prepared: Prepared) -> dict[str, Any]:
+    experiment, events = prepared.experiment, prepared.source.events
+    packages = ("qlogad", "torch", "numpy", "scipy", "pandas", "scikit-learn", "pennylane", "qiskit")
+    return {
+        "experiment": {key: value for key, value in documents.plain(experiment).items() if key != "document"},
+        "window": documents.plain(prepared.source.window),
+        "data_digest": events.digest,
+        "semi_real": experiment.data.inject is not None,
+        "intake": {
+            "lines": events.intake.lines,
+            "records": events.intake.records,
+            "blank": events.intake.blank,
+            "quarantined": len(events.intake.quarantine),
+            "reasons": events.intake.reasons(),
+        },
+        "windows": len(prepared.source.windows),
+        "windows_of_unknown_label": prepared.source.unknown,
+        "cuts": {
+            made.cut: {
+                "base": made.base,
+                "ordered_by": made.ordered_by,
+                "vocabulary": made.train.features.size,
+                "warnings": list(made.warnings),
+                "detectable": {k: _clean(v) for k, v in documents.plain(_detectable(prepared, made)).items()},
+            }
+            for made in prepared.grounds
+        },
+        "versions": {name: version(name) for name in packages},
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "commit": _commit(),
+        "written": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def _commit() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()
+
+
+def _detectable(prepared: Prepared, made: Ground) -> Detectable:
+    judge = prepared.experiment.judge
+    test = made.test
+    family = max(1, len(judge.contrasts))
+    return detectable(test.labels.window_N, test.features.weight_N, family=family, alpha=judge.alpha, power=judge.power)
+
+
+def _data_table(prepared: Prepared, style: str) -> str:
+    rows = []
+    for made in prepared.grounds:
+        train, held, test, flight = made.train, made.validation, made.test, made.in_flight
+        label_N, weight_N = test.labels.window_N, test.features.weight_N
+        least = _detectable(prepared, made)
+        share = float((test.label_W == 1).mean()) if len(test.label_W) else math.nan
+        rows.append(
+            {
+                "cut": made.cut,
+                "train (distinct)": f"{len(train.label_W)} ({len(train.features)})",
+                "event types": train.features.size,
+                "validation normals": int((held.label_W == 0).sum()),
+                "test normals (distinct)": f"{int((test.label_W == 0).sum())} ({int((label_N == 0).sum())})",
+                "test anomalies (distinct, effective)": f"{int((test.label_W == 1).sum())} ({int((label_N == 1).sum())}, "
+                f"{effective_n(weight_N[label_N == 1]):.1f})",
+                "in flight": len(flight.label_W),
+                "base rate": _number(share),
+                "all-positive F1": _number(2 * share / (1 + share)),
+                "least detectable difference: recall": _number(least.recall),
+                "specificity": _number(least.false_positive_rate),
+            }
+        )
+    return _markdown(rows) if style == "github" else _turned(rows)
+
+
+def _turned(rows: list[dict[str, Any]]) -> str:
+    """Cuts as columns: fits a terminal."""
+    table = [[key, *(row[key] for row in rows)] for key in rows[0] if key != "cut"]
+    text: str = tabulate(table, headers=["cut", *(row["cut"] for row in rows)], tablefmt="simple", disable_numparse=True)
+    return text
+
+
+def _markdown(rows: list[dict[str, Any]]) -> str:
+    text: str = tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
+    return text
+
+
+def _number(value: float, digits: int = 3) -> str:
+    if math.isnan(value):
+        return "-"
+    return "not even 1" if math.isinf(value) else f"{value:.{digits}f}"
+
+
+def _table(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.DataFrame, causes: dict[str, str]) -> str:
+    experiment = prepared.experiment
+    parts = [f"# {experiment.name}", "", experiment.question, ""]
+    if experiment.data.inject is not None:
+        parts += [
+            f"**Semi-real**: the anomalies are injected into held-out normal windows (`{experiment.data.inject}`); no real label counts.",
+            "",
+        ]
+    if prepared.grounds[0].ordered_by != "time":
+        parts += [f"**No time order**: the windows were split by `{prepared.grounds[0].ordered_by}`.", ""]
+    parts += ["## Before training", "", _data_table(prepared, "github"), ""]
+    parts += [f"- warning, cut {made.cut}: {warning}" for made in prepared.grounds for warning in made.warnings]
+    if not finished:
+        return "\n".join([*parts, "", "No cell has finished."])
+    for track in sorted(frame["track"].unique()):
+        parts += ["", f"## Results, track: {track}", ""]
+        for made in prepared.grounds:
+            chosen = frame[(frame["track"] == track) & (frame["cut"] == made.cut)]
+            parts += [f"### Cut {made.cut}", "", _markdown(_result_rows(chosen, finished, made, experiment.judge.resamples)), ""]
+            strata = _recall_rows(chosen, [f"stratum {name}" for name in STRATA], "stratum ")
+            if strata:
+                parts += [_STRATA_NOTE, ""]
+                parts += [_markdown(_with_flight(strata, chosen)), ""]
+            kinds = [name for name in chosen["windows"].unique() if name.startswith("kind ")]
+            if len(kinds) > 1:
+                parts += [
+                    "Recall by kind of anomaly (how many in brackets):",
+                    "",
+                    _markdown(_recall_rows(chosen, kinds, "kind ")),
+                    "",
+                ]
+    parts += _contrast_part(prepared, finished, frame)
+    parts += [
+        "",
+        "## Cost",
+        "",
+        _COST_NOTE,
+        "",
+        _markdown(_cost_rows(frame)),
+        "",
+    ]
+    if causes:
+        parts += ["## Failed cells, not counted above", "", *(f"- {what}: {cause}" for what, cause in causes.items()), ""]
+    parts += ["## How to read this", "", _MEANING, ""]
+    if len(prepared.grounds) > 1:
+        parts += [
+            f"{len(prepared.grounds)} cuts of one log overlap in their training windows: they support no claim about other times.",
+            "",
+        ]
+    return "\n".join(parts)
+
+
+_SHORT = ("contender", "weights (q + c)", "F1 [95 %]", "precision", "recall", "specificity", "MCC", "PR-AUC")
+
+
+def _summary(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.DataFrame) -> str:
+    """The table in the width of a terminal; table.md holds the rest."""
+    parts: list[str] = []
+    for made in prepared.grounds:
+        for track in sorted(frame["track"].unique()) if finished else []:
+            chosen = frame[(frame["track"] == track) & (frame["cut"] == made.cut)]
+            rows = _result_rows(chosen, finished, made, prepared.experiment.judge.resamples)
+            short = [{key: row.get(key, row["recall [95 %]"].split(" ")[0]) for key in _SHORT} for row in rows]
+            parts += [
+                f"cut {made.cut}, track: {track}",
+                tabulate(short, headers="keys", tablefmt="simple", disable_numparse=True),
+                "",
+            ]
+    return "\n".join([*parts, *_contrast_part(prepared, finished, frame, "simple")] if finished else ["no cell has finished"])
+
+
+def _result_rows(chosen: pd.DataFrame, finished: list[tuple[Cell, Outcome]], made: Ground, resamples: int) -> list[dict[str, Any]]:
+    rows = []
+    for name in chosen["contender"].unique():
+        own = chosen[chosen["contender"] == name]
+        whole, distinct, unseen = (own[own["windows"] == part] for part in ("all", "distinct", "unseen"))
+        alarms = np.stack([o.alarms["test"] for c, o in finished if c.contender.name == name and c.cut == made.cut])
+        f1, recall = "-", "-"
+        if 0 < made.test.labels.window_N.sum() < len(made.test.labels.window_N):
+            test = made.test
+            drawn = resample_confusion(alarms, test.labels.window_N, test.features.weight_N, made.sequence_N, resamples=resamples)
+            f1, recall = _span(whole["f1"], drawn.f1), _span(whole["recall"], drawn.recall)
+        first = whole.iloc[0]
+        rows.append(
+            {
+                "contender": name,
+                "weights (q + c)": f"{first['weights_quantum']} + {first['weights_classical']}",
+                "F1 [95 %]": f1,
+                "sd over seeds": _number(whole["f1"].std(ddof=1)) if len(whole) > 1 else "-",
+                "precision": _mean(whole["precision"]),
+                "recall [95 %]": recall,
+                "recall, distinct": _mean(distinct["recall"]),
+                "specificity": _mean(whole["specificity"]),
+                "MCC": _mean(whole["mcc"]),
+                "PR-AUC": _mean(whole["pr_auc"]),
+                "ROC-AUC": _mean(whole["roc_auc"]),
+                "F1, distinct": _mean(distinct["f1"]),
+                "F1, unseen": _mean(unseen["f1"]),
+                "seeds": len(whole),
+            }
+        )
+    return rows
+
+
+def _mean(values: pd.Series) -> str:
+    """The mean over seeds; where it is undefined at some of them (no alarm, say), of how many it is the mean."""
+    defined = values.dropna()
+    if len(defined) in (0, len(values)):
+        return _number(float(values.mean()))
+    return f"{_number(float(defined.mean()))} ({len(defined)} of {len(values)} seeds)"
+
+
+def _span(values: Any, drawn_BK: Any) -> str:
+    around = interval(np.mean(drawn_BK, axis=1))
+    return f"{_number(float(values.mean()))} [{_number(around.low, 2)}, {_number(around.high, 2)}]"
+
+
+def _recall_rows(chosen: pd.DataFrame, names: Sequence[str], prefix: str) -> list[dict[str, Any]]:
+    rows = []
+    for contender in chosen["contender"].unique():
+        own = chosen[chosen["contender"] == contender]
+        row = {"contender": contender}
+        for name in names:
+            part = own[own["windows"] == name]
+            row[f"{name.removeprefix(prefix)} ({int(part['n_anomalies'].iloc[0])})"] = _mean(part["recall"])
+        rows.append(row)
+    return rows
+
+
+def _with_flight(rows: list[dict[str, Any]], chosen: pd.DataFrame) -> list[dict[str, Any]]:
+    flight = chosen[chosen["windows"] == "in flight"].groupby("contender")
+    return [{**row, "in flight, F1": _mean(flight.get_group(row["contender"])["f1"])} for row in rows]
+
+
+def _contrast_part(
+    prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.DataFrame, style: str = "github"
+) -> list[str]:
+    judge = prepared.experiment.judge
+    if not judge.contrasts:
+        return []
+    whole = frame[frame["windows"] == "all"]
+    pairs = [(left, right, contrast(_difference(whole, left, right, judge))) for left, right in judge.contrasts]
+    adjusted = holm([result.p for _, _, result in pairs])  # a pair without results stays in the family
+    rows = [
+        {
+            "contrast": f"{left} - {right}",
+            f"{judge.metric} difference": _signed(result.mean),
+            "over seeds and cuts [95 %]": f"[{_signed(result.low)}, {_signed(result.high)}]",
+            "over sequences [95 %]": _over_sequences(prepared, finished, left, right),
+            "p": _number(result.p),
+            "p, Holm": _number(float(p)),
+            "sd between cuts": _number(result.between_cuts),
+            "sd between seeds": _number(result.between_seeds),
+            "undefined cells": result.undefined,
+        }
+        for (left, right, result), p in zip(pairs, adjusted, strict=True)
+    ]
+    least = 2.0 ** (1 - judge.seeds)
+    note = (
+        f"Declared before training; everything else is exploratory. With {judge.seeds} seeds the smallest possible p is {least:.2g}"
+    )
+    note += ": no difference can be significant." if least > judge.alpha else "."
+    note += (
+        " p and the first interval speak of new seeds on these very windows; the second of other windows like them, with these seeds."
+        " A claim needs both to leave out zero, and the least detectable difference above is that of one detector pair on one cut."
+    )
+    title = "## Declared contrasts" if style == "github" else "declared contrasts"
+    return [title, "", tabulate(rows, headers="keys", tablefmt=style, disable_numparse=True), "", note]
+
+
+def _signed(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:+.3f}"
+
+
+def _difference(whole: pd.DataFrame, left: str, right: str, judge: Judge) -> pd.DataFrame:
+    """(cuts, seeds) differences of the declared metric, NaN where a cell is missing or the metric undefined."""
+
+    def table(name: str) -> pd.DataFrame:
+        own = whole[whole["contender"] == name].pivot_table(index="cut", columns="seed", values=judge.metric, dropna=False)
+        own = own.reindex(index=sorted(whole["cut"].unique()))
+        if list(own.columns) == [0]:  # no randomness: the same value at every seed
+            return pd.concat([own[0]] * judge.seeds, axis=1, keys=range(judge.seeds))
+        return pd.DataFrame(own.reindex(columns=range(judge.seeds)))
+
+    return table(left) - table(right)
+
+
+def _over_sequences(prepared: Prepared, finished: list[tuple[Cell, Outcome]], left: str, right: str) -> str:
+    """The interval of the mean difference over bootstrap resamples of distinct test sequences, cuts and seeds as they are."""
+    judge = prepared.experiment.judge
+    total_B = np.zeros(judge.resamples)
+    for made in prepared.grounds:
+        sides = [[o for c, o in finished if c.contender.name == name and c.cut == made.cut] for name in (left, right)]
+        label_N, weight_N = made.test.labels.window_N, made.test.features.weight_N
+        if not all(sides) or not 0 < label_N.sum() < len(label_N):
+            return "-"
+        left_B, right_B = (_resampled(judge, side, label_N, weight_N, made.sequence_N) for side in sides)
+        total_B += left_B - right_B  # equal seeds, equal resamples: the difference is paired
+    around = interval(total_B / len(prepared.grounds))
+    return f"[{_signed(around.low)}, {_signed(around.high)}]"
+
+
+def _resampled(judge: Judge, side: list[Outcome], label_N: Ints, weight_N: Floats, sequence_N: Ints) -> Floats:
+    """(B,) the declared metric, averaged over a contender's seeds, in every resample."""
+    if judge.metric in ("pr_auc", "roc_auc"):
+        area = pr_auc if judge.metric == "pr_auc" else roc_auc
+        scores = [outcome.scores["test"] for outcome in side]
+
+        def mean(drawn_N: Floats) -> float:
+            return float(np.mean([area(scores_N, label_N, drawn_N) for scores_N in scores]))
+
+        return resample(mean, label_N, weight_N, sequence_N, resamples=judge.resamples)
+    alarms_KN = np.stack([outcome.alarms["test"] for outcome in side])
+    drawn = resample_confusion(alarms_KN, label_N, weight_N, sequence_N, resamples=judge.resamples)
+    return np.asarray(np.mean(getattr(drawn, judge.metric), axis=1))
+
+
+def _cost_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    whole = frame[frame["windows"] == "all"]
+    rows = []
+    for name in whole["contender"].unique():
+        own = whole[whole["contender"] == name]
+        span = {
+            column: f"{own[column].min()}" + (f" - {own[column].max()}" if own[column].nunique() > 1 else "") for column in _COST
+        }
+        rows.append(
+            {
+                "contender": name,
+                **{title: span[column] for column, title in _COST.items()},
+                "fit, s": _number(float(own["fit_seconds"].mean()), 2),
+                "score, s": _number(float(own["score_seconds"].mean()), 2),
+            }
+        )
+    return rows
+
+
+_STRATA_NOTE = (
+    "Recall by the cheapest floor that finds the anomaly (1 % false alarms on validation normals), and F1 of in-flight windows:"
+)
+_COST_NOTE = (
+    "Circuit executions are those of simulated forward passes in training and scoring, the padding of scoring batches included; a device"
+    " would be asked for the distinct ones only. Seconds are wall clock on the machine that ran it and vary from run to run."
+)
+_COST = {
+    "weights_quantum": "weights: quantum",
+    "weights_quantum_live": "of these live",
+    "weights_classical": "classical",
+    "weights_total": "total",
+    "circuit_executions": "circuit executions",
+}
+
+
+def _figures(prepared: Prepared, finished: list[tuple[Cell, Outcome]], folder: Path) -> None:
+    """First seed of every contender; the timeline shows the last cut."""
+    cuts = {
+        made.cut: [_line(made, cell, o) for cell, o in finished if cell.cut == made.cut and cell.seed == 0]
+        for made in prepared.grounds
+    }
+    figures.pr_curves(cuts, folder / "pr-curves.png")
+    last = prepared.grounds[-1].cut
+    shown = [line for line in cuts[last] if line.name in _headline(prepared)]
+    figures.timeline(shown or cuts[last][:4], folder / "timeline.png", cut=last)
+
+
+def _headline(prepared: Prepared) -> set[str]:
+    named = {name for pair in prepared.experiment.judge.contrasts[:2] for name in pair}
+    return named or {contender.name for contender in prepared.experiment.contenders[:3]}
+
+
+def _line(made: Ground, cell: Cell, outcome: Outcome) -> figures.Line:
+    row_W = made.test.features.row_W
+    return figures.Line(
+        cell.contender.name, outcome.scores["test"][row_W], made.test.label_W, made.test.start_W, outcome.facts["threshold"]
+    )
+
+
+def _alarms(prepared: Prepared, finished: list[tuple[Cell, Outcome]], folder: Path) -> None:
+    """The highest-scored test windows of every contender (last cut, first seed), with the events that raised them."""
+    made = prepared.grounds[-1]
+    source, features = prepared.source, made.test.features
+    rows: list[dict[str, Any]] = []
+    for cell, outcome in finished:
+        if cell.cut != made.cut or cell.seed != 0:
+            continue
+        with np.load(cell.path / "scores.npz", allow_pickle=False) as stored:
+            event_E = stored["event_scores"]
+        scores_N = outcome.scores["test"]
+        order_N = [n for n in np.lexsort((np.arange(len(scores_N)), -scores_N)) if outcome.alarms["test"][n]][:TOP_ALARMS]
+        for rank, n in enumerate(order_N, 1):
+            span = slice(int(features.offsets_N1[n]), int(features.offsets_N1[n + 1]))
+            lines, events = features.event_line_E[span], event_E[span]
+            worst = int(np.nanargmax(events)) if len(events) and not np.isnan(events).all() else 0
+            first = int(np.flatnonzero(features.row_W == n)[0])
+            rows.append(
+                {
+                    "contender": cell.contender.name,
+                    "rank": rank,
+                    "score": float(scores_N[n]),
+                    "label": int(made.test.labels.window_N[n]),
+                    "windows_like_it": int(features.weight_N[n]),
+                    "first_line": int(lines[0]) if len(lines) else -1,
+                    "last_line": int(lines[-1]) if len(lines) else -1,
+                    "worst_line": int(lines[worst]) if len(lines) else -1,
+                    "key": str(features.window_keys_W[first]),
+                    "near": [int(line) for line in lines[max(0, worst - CONTEXT) : worst + CONTEXT + 1]],
+                }
+            )
+    public = pd.DataFrame([{k: v for k, v in row.items() if k not in ("key", "near")} for row in rows])
+    documents.write_atomic(folder / "alarms.csv", public.to_csv(index=False, float_format="%.9g"))
+    text = source.dataset.text({line for row in rows for line in row["near"] if line > 0})
+    parts = [f"# Top alarms of {prepared.experiment.name}, cut {made.cut}, seed 0 (local file: it shows log lines)", ""]
+    for row in rows:
+        parts += [
+            f"## {row['contender']} #{row['rank']}: score {row['score']:.4g}, window {row['key']}, "
+            f"{'labelled anomaly' if row['label'] else 'labelled normal'}, {row['windows_like_it']} windows like it",
+            "",
+            *(f"{'>' if line == row['worst_line'] else ' '} {line}: {text.get(line, '')}" for line in row["near"]),
+            "",
+        ]
+    documents.write_atomic(folder / "alarms.md", "\n".join(parts))

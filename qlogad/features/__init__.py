@@ -1,0 +1,1 @@
+"""From windows to what detectors read: the shared ragged base and the views on it."""

@@ -1,0 +1,161 @@
+"""From windows to features: the parser and the vocabulary are fitted on training windows, then frozen.
+
+lines of training windows ─► parser ─► vocabulary ─► ids of any windows ─► distinct rows, each with its multiplicity ─► views
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlogad import names
+from qlogad.documents import digest
+from qlogad.errors import DataError, NotFitted
+from qlogad.features.features import Features, Labels, View
+from qlogad.logs.drain import Parser, load_parser
+from qlogad.logs.events import Events
+from qlogad.logs.windows import Windows, spans
+
+__all__ = ["FeaturePipeline"]
+
+Ints = NDArray[np.int64]
+
+
+class FeaturePipeline:
+    """Everything between windows and a detector, fitted on the training windows alone.
+
+    After `fit`: `vocabulary_` (V templates, by id) and `base_` (the digest that all contenders of a comparison share).
+    """
+
+    vocabulary_: tuple[str, ...]
+    base_: str
+    _templates: list[int]  # the parser's template id, by event id
+    _seen: frozenset[str]  # fingerprints of the training sequences
+
+    def __init__(self, views: Sequence[str] = ("ids",), *, parser: Parser) -> None:
+        """Args: `views`, names of files of this folder; `parser`, not yet fitted (`Drain()`, or `Identity()` for parsed events).
+
+        Raises:
+            UnknownName: there is no such view.
+        """
+        self.views = tuple(views)
+        self.parser = parser
+        self._views: list[View] = [names.find("view", name)() for name in self.views]
+
+    def fit(self, events: Events, windows: Windows, context: str = "") -> Self:
+        """Fit the parser on the lines of the training windows, each once and in source order, and number the templates they show.
+
+        Args:
+            events: the log.
+            windows: its training windows.
+            context: what else the base digest must cover, such as the digest of the split.
+
+        Raises:
+            DataError: there are no training windows.
+        """
+        if len(windows) == 0:
+            raise DataError("there are no training windows; choose a later cut or more data")
+        text_L = events.text_E[np.unique(windows.event_M)]
+        self.parser.fit(events.texts[text] for text in text_L.tolist())
+        template_T = self.parser.ids(events.texts)
+        shown, first = np.unique(template_T[text_L], return_index=True)
+        shown = shown[np.argsort(first)]
+        assert shown.min() >= 0, "a parser knows the messages it was fitted on"
+        self._templates = shown.tolist()
+        self.vocabulary_ = tuple(self.parser.templates[template] for template in self._templates)
+        self.base_ = digest(events.digest, self.parser.state(), windows.digest(), self.vocabulary_, context)
+        id_M = self._numbered(template_T)[events.text_E[windows.event_M]]
+        self._seen = frozenset(map(_fingerprint, set(_sequences(id_M, windows.offsets_W1))))
+        return self
+
+    def event_ids(self, events: Events) -> Ints:
+        """The event id of every line, (E,): 0..V-1, or V where the training windows show no such template.
+
+        Raises:
+            NotFitted: before `fit`.
+        """
+        self._check()
+        return self._numbered(self.parser.ids(events.texts))[events.text_E]
+
+    def transform(self, events: Events, windows: Windows) -> tuple[Features, Labels]:
+        """Windows as distinct rows of (ids, label) in order of their first window, with all views.
+
+        Raises:
+            NotFitted: before `fit`.
+            DataError: a window has no label.
+        """
+        self._check()
+        unknown = int((windows.label_W < 0).sum())
+        if unknown:
+            raise DataError(
+                f"{unknown} of {len(windows)} windows have no label; take the labelled ones: windows.take(windows.label_W >= 0)"
+            )
+        id_M = self.event_ids(events)[windows.event_M]
+        sequence_W = _sequences(id_M, windows.offsets_W1)
+        rows: dict[tuple[bytes, int], int] = {}
+        pairs = zip(sequence_W, windows.label_W.tolist(), strict=True)
+        row_W = np.fromiter((rows.setdefault(pair, len(rows)) for pair in pairs), dtype=np.int64, count=len(windows))
+        first_N = np.unique(row_W, return_index=True)[1]
+        lengths_N = windows.lengths_W[first_N]
+        place_E = spans(windows.offsets_W1[first_N], lengths_N)
+        features = Features(
+            ids_E=id_M[place_E],
+            offsets_N1=np.concatenate([[0], np.cumsum(lengths_N)]).astype(np.int64),
+            weight_N=np.bincount(row_W, minlength=len(rows)).astype(np.float64),
+            vocabulary=self.vocabulary_,
+            row_W=row_W,
+            window_keys_W=windows.key_W,
+            event_line_E=events.line_E[windows.event_M[place_E]],
+            seen_N=np.asarray([_fingerprint(sequence) in self._seen for sequence, _ in rows], dtype=np.bool_),
+            base=self.base_,
+        )
+        for view in self._views:
+            features = view.add(features)
+        return features, Labels(windows.label_W[first_N].astype(np.int64))
+
+    def state(self) -> dict[str, Any]:
+        """What was fitted, as JSON types."""
+        self._check()
+        return {
+            "views": list(self.views),
+            "parser": self.parser.state(),
+            "templates": self._templates,
+            "seen": sorted(self._seen),
+            "base": self.base_,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """The fitted pipeline that `state()` was taken from."""
+        pipeline = cls(state["views"], parser=load_parser(state["parser"]))
+        pipeline._templates = list(state["templates"])
+        pipeline.vocabulary_ = tuple(pipeline.parser.templates[template] for template in pipeline._templates)
+        pipeline._seen = frozenset(state["seen"])
+        pipeline.base_ = state["base"]
+        return pipeline
+
+    def _numbered(self, template_T: Ints) -> Ints:
+        """Event ids for the parser's template ids."""
+        size = len(self._templates)
+        id_P = np.full(len(self.parser.templates) + 1, size, dtype=np.int64)  # the last place, -1, is "no match"
+        id_P[self._templates] = np.arange(size)
+        return id_P[template_T]
+
+    def _check(self) -> None:
+        if not hasattr(self, "vocabulary_"):
+            raise NotFitted("the feature pipeline is not fitted yet; call fit(events, windows) first")
+
+
+def _sequences(id_M: Ints, offsets_W1: Ints) -> list[bytes]:
+    """Each window's ids as bytes: equal sequences, equal bytes."""
+    data = memoryview(id_M.astype("<i8").tobytes())
+    return [bytes(data[start:end]) for start, end in pairwise((offsets_W1 * 8).tolist())]
+
+
+def _fingerprint(sequence: bytes) -> str:
+    return blake2b(sequence, digest_size=8).hexdigest()

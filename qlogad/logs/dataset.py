@@ -1,0 +1,118 @@
+"""What a data set is: a source of log lines that were understood, with labels where the source has them.
+
+One concrete data set per file of this folder; the file's name is its name in experiments (`dataset = "hdfs"`). A concrete data set
+is a frozen dataclass: its fields are the keys a user writes in the `[data]` table beside `dataset`, `window`, `split`, ...
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, NamedTuple
+
+from qlogad.errors import DataError
+
+__all__ = ["Dataset", "Intake", "Quarantined", "Record", "label_of"]
+
+WindowKind = Literal["session", "count", "time"]
+
+
+class Record(NamedTuple):
+    """One log line that was understood."""
+
+    line: int  # 1-based line number in its source
+    offset: int  # byte offset of its first byte in the uncompressed stream
+    time: float  # seconds since 1970-01-01 UTC as the log's own clock reads; NaN where the line has none
+    sessions: tuple[str, ...]  # the session identifiers the line names (an HDFS line can name several blocks)
+    level: str  # "INFO", "FATAL", ...; "" where the format has none
+    component: str  # the writer of the line (class, service, node); "" where the format has none
+    message: str  # the free text that the parser turns into a template
+    label: int  # 1 anomaly, 0 normal, -1 unknown
+    kind: str = ""  # what sort of anomaly (BGL's alert category, an injected kind); "" where not an anomaly
+
+
+class Quarantined(NamedTuple):
+    """One line that was set aside, and why. Its text is not kept."""
+
+    line: int
+    offset: int
+    reason: str
+
+
+@dataclass
+class Intake:
+    """What happened to every line of a source: nothing is dropped silently.
+
+    `lines == records + blank + len(quarantine)` holds when a source has been read to its end.
+    """
+
+    lines: int = 0  # lines read
+    records: int = 0  # lines understood
+    blank: int = 0  # lines that hold nothing to read: empty ones, the header of a table
+    quarantine: list[Quarantined] = field(default_factory=list)
+
+    def set_aside(self, line: int, offset: int, reason: str) -> None:
+        """Put one line into quarantine."""
+        self.quarantine.append(Quarantined(line, offset, reason))
+
+    def reasons(self) -> dict[str, int]:
+        """How many lines were set aside for each reason, most frequent first."""
+        counts: dict[str, int] = {}
+        for item in self.quarantine:
+            counts[item.reason] = counts.get(item.reason, 0) + 1
+        return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+_LABELS = {
+    **dict.fromkeys(("0", "normal", "false", "-"), 0),
+    **dict.fromkeys(("1", "anomaly", "abnormal", "anomalous", "true"), 1),
+    **dict.fromkeys(("", "-1", "unknown"), -1),
+}
+
+
+def label_of(text: str) -> int:
+    """A label as people write it: 1 anomaly, 0 normal, -1 unknown.
+
+    >>> label_of("Anomaly"), label_of("normal"), label_of("")
+    (1, 0, -1)
+
+    Raises:
+        DataError: the word is not known.
+    """
+    try:
+        return _LABELS[text.strip().lower()]
+    except KeyError:
+        raise DataError(f"'{text}' is not a label; write Normal or Anomaly, 0 or 1, and nothing where it is unknown") from None
+
+
+class Dataset(ABC):
+    """A source of labelled log lines. Subclasses are frozen dataclasses; reading one twice gives the same records."""
+
+    parsed: ClassVar[bool] = False  # True where a message is already an event id (no parser runs)
+    default_window: ClassVar[WindowKind] = "session"
+    masks: ClassVar[tuple[tuple[str, str], ...]] = ()  # (name, regular expression): variable parts to cut out before parsing
+    mask_starts: ClassVar[str] = ""  # the characters masked parts start with, as inside [...]; a hint for speed, "" if unknown
+    third_party: ClassVar[bool] = True  # True: its lines must never be written into committed results
+
+    @abstractmethod
+    def records(self, intake: Intake) -> Iterator[Record]:
+        """Every line in source order; what is not understood goes to `intake`.
+
+        Raises:
+            DataError: the source is missing, unreadable or not of this format at all.
+        """
+
+    @abstractmethod
+    def source_digest(self) -> str:
+        """A digest of everything the records depend on (file contents, generator parameters)."""
+
+    @abstractmethod
+    def text(self, lines: Iterable[int]) -> dict[int, str]:
+        """The original text of some lines by 1-based number, read again from the source."""
+
+    def session_labels(self) -> Mapping[str, int] | None:
+        """Labels by session (1 anomaly, 0 normal) where labels belong to sessions; None where they belong to lines."""
+        return None
+
+    def given_split(self) -> Mapping[str, Literal["train", "test"]] | None:
+        """Which part each session belongs to, where the source itself says so; else None."""
+        return None

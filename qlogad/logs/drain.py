@@ -1,0 +1,229 @@
+"""Drain: log messages to templates with a tree of fixed depth.  He, Zhu, Zheng, Lyu, ICWS 2017, doi:10.1109/ICWS.2017.13.
+
+    number of tokens ── first token ── second token ── templates        (depth 4: root, two token layers, leaf)
+
+A parser is fitted on training messages and then frozen: what it meets later gets a known template or none (-1). Messages come
+masked, with `<:NAME:>` where a variable part was cut out (see events.py); `<*>` in a template is where its messages differ.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import eq
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlogad.errors import DataError, NotFitted
+
+__all__ = ["PLACEHOLDER", "Drain", "Identity", "Parser", "load_parser"]
+
+PLACEHOLDER = re.compile(r"<:\w+:>")  # stands for a value that a mask cut out
+_WILD = "<*>"
+_FROZEN = "this parser is fitted and frozen; make a new one to fit it on other messages"
+
+Token = str | None  # None is the wildcard: it agrees with no token, not even with a message's own "<*>"
+Path = tuple[Token, ...]  # the branches taken on the way down the tree
+
+
+class Parser(Protocol):
+    """What turns masked messages into template ids: fitted once, then frozen."""
+
+    @property
+    def templates(self) -> tuple[str, ...]: ...
+    def fit(self, texts: Iterable[str]) -> Self: ...
+    def ids(self, texts: Sequence[str]) -> NDArray[np.int64]: ...
+    def parameters(self, template_id: int, text: str, values: Sequence[str]) -> tuple[str, ...]: ...
+    def state(self) -> dict[str, Any]: ...
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self: ...
+
+
+@dataclass(eq=False)
+class Drain:
+    """Messages with equally many tokens and equal leading tokens share a template if enough of their tokens agree.
+
+    >>> drain = Drain().fit(["send <:NUM:> to alice", "send <:NUM:> to bob", "stop"])
+    >>> drain.templates
+    ('send <:NUM:> to <*>', 'stop')
+    >>> drain.ids(["send <:NUM:> to carol", "restart"]).tolist()
+    [0, -1]
+    >>> drain.parameters(0, "send <:NUM:> to carol", ["7"])
+    ('7', 'carol')
+    """
+
+    depth: int = 4  # layers of the tree; depth - 2 of them hold leading tokens
+    similarity: float = 0.4  # the least share of tokens that agree with the template, in [0, 1]
+    max_children: int = 100  # literal branches of a node; further tokens take its wildcard branch
+    _templates: list[list[Token]] = field(default_factory=list, init=False, repr=False)
+    _children: dict[tuple[int, Path], set[str]] = field(default_factory=dict, init=False, repr=False)
+    _leaves: dict[tuple[int, Path], list[int]] = field(default_factory=dict, init=False, repr=False)
+    _frozen: bool = field(default=False, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.depth < 2 or not 0 <= self.similarity <= 1 or self.max_children < 1:
+            raise DataError(
+                "Drain needs depth >= 2, 0 <= similarity <= 1 and max_children >= 1, "
+                f"got {self.depth}, {self.similarity} and {self.max_children}"
+            )
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """The templates by id, in order of first appearance."""
+        return tuple(" ".join(_WILD if token is None else token for token in tokens) for tokens in self._templates)
+
+    def fit(self, texts: Iterable[str]) -> Self:
+        """Learn the templates of masked training messages, in source order, and freeze. A message seen before changes nothing.
+
+        Raises:
+            DataError: it is fitted already.
+        """
+        if self._frozen:
+            raise DataError(_FROZEN)
+        for text in dict.fromkeys(texts):
+            self._learn(text.split())
+        self._frozen = True
+        return self
+
+    def ids(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """The template id of each masked message; -1 where no template is similar enough."""
+        if not self._frozen:
+            raise NotFitted("this Drain is not fitted; call fit(texts) with the training messages first")
+        known = {text: self._match(tokens, self._path(tokens)) for text in dict.fromkeys(texts) for tokens in [text.split()]}
+        return np.fromiter((known[text] for text in texts), dtype=np.int64, count=len(texts))
+
+    def parameters(self, template_id: int, text: str, values: Sequence[str]) -> tuple[str, ...]:
+        """The variable parts of a message, in order of position: what the masks cut out and what stands at the wildcards.
+
+        Put into the template one by one, they give the message back (up to white space) if it fits the template.
+
+        Args:
+            template_id: its template.
+            text: the masked message.
+            values: what the masks cut out of it, one for each placeholder.
+        """
+        left = iter(values)
+        found: list[str] = []
+        for ours, token in zip(self._templates[template_id], text.split(), strict=True):
+            cut = [next(left) for _ in PLACEHOLDER.finditer(token)]
+            if ours is None:
+                parts = iter(cut)
+                found.append(PLACEHOLDER.sub(lambda _, parts=parts: next(parts), token))  # type: ignore[misc]
+            else:
+                found.extend(cut)
+        return tuple(found)
+
+    def state(self) -> dict[str, Any]:
+        """Everything it knows, as JSON types. The tree follows from the templates, taken in order."""
+        settings = {"depth": self.depth, "similarity": self.similarity, "max_children": self.max_children}
+        return {"parser": "drain", "version": 1, **settings, "templates": [list(tokens) for tokens in self._templates]}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """The fitted parser that `state()` was taken from."""
+        drain = cls(state["depth"], state["similarity"], state["max_children"])
+        for template in state["templates"]:
+            drain._add(list(template), drain._path(template, grow=True))
+        drain._frozen = True
+        return drain
+
+    def _learn(self, tokens: list[str]) -> None:
+        path = self._path(tokens, grow=True)
+        found = self._match(tokens, path)
+        if found < 0:
+            self._add([*tokens], path)
+        else:
+            self._templates[found] = [a if a == b else None for a, b in zip(self._templates[found], tokens, strict=True)]
+
+    def _add(self, tokens: list[Token], path: Path) -> None:
+        self._leaves.setdefault((len(tokens), path), []).append(len(self._templates))
+        self._templates.append(tokens)
+
+    def _path(self, tokens: Sequence[Token], grow: bool = False) -> Path:
+        """The way down: a known branch, else (growing, with room, for a token without digits) a new one, else the wildcard's."""
+        path: Path = ()
+        for token in tokens[: self.depth - 2]:
+            known = (
+                self._children.setdefault((len(tokens), path), set()) if grow else self._children.get((len(tokens), path), set())
+            )
+            if grow and token is not None and len(known) < self.max_children and not any(map(str.isdigit, token)):
+                known.add(token)
+            path = (*path, token if token in known else None)
+        return path
+
+    def _match(self, tokens: list[str], path: Path) -> int:
+        """The best of a leaf's templates that are similar enough, or -1.
+
+        One that the message fits wholly goes first (the paper lacks this; without it a training message could be given to a
+        template that does not fit it), then the more similar one, the one with more wildcards, the older one.
+        """
+        best, rank = -1, (False, -1, -1)
+        for candidate in self._leaves.get((len(tokens), path), ()):
+            template = self._templates[candidate]
+            agree, wild = sum(map(eq, template, tokens)), template.count(None)
+            score = (agree + wild == len(tokens), agree, wild)
+            if agree >= self.similarity * len(tokens) and score > rank:
+                best, rank = candidate, score
+        return best
+
+
+@dataclass(eq=False)
+class Identity:
+    """The parser of data that is parsed already: each distinct message is its own template, without parameters.
+
+    >>> Identity().fit(["5", "22", "5"]).ids(["22", "7"]).tolist()
+    [1, -1]
+    """
+
+    _ids: dict[str, int] | None = field(default=None, init=False, repr=False)
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """The distinct messages by id, in order of first appearance."""
+        return tuple(self._ids or ())
+
+    def fit(self, texts: Iterable[str]) -> Self:
+        """Learn the training messages and freeze.
+
+        Raises:
+            DataError: it is fitted already.
+        """
+        if self._ids is not None:
+            raise DataError(_FROZEN)
+        self._ids = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+        return self
+
+    def ids(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """The id of each message; -1 for one that was not in training."""
+        if self._ids is None:
+            raise NotFitted("this Identity parser is not fitted; call fit(texts) with the training messages first")
+        return np.fromiter((self._ids.get(text, -1) for text in texts), dtype=np.int64, count=len(texts))
+
+    def parameters(self, template_id: int, text: str, values: Sequence[str]) -> tuple[str, ...]:
+        """The values as they are."""
+        return tuple(values)
+
+    def state(self) -> dict[str, Any]:
+        """Everything it knows, as JSON types."""
+        return {"parser": "identity", "version": 1, "templates": list(self.templates)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """The fitted parser that `state()` was taken from."""
+        return cls().fit(state["templates"])
+
+
+def load_parser(state: Mapping[str, Any]) -> Parser:
+    """The fitted parser of a state, whichever it is.
+
+    Raises:
+        DataError: the state is of another parser or version.
+    """
+    known: dict[tuple[object, object], type[Drain] | type[Identity]] = {("drain", 1): Drain, ("identity", 1): Identity}
+    kind = known.get((state.get("parser"), state.get("version")))
+    if kind is None:
+        raise DataError(f"no parser '{state.get('parser')}' of version {state.get('version')}; it was written by another qlogad")
+    return kind.from_state(state)

@@ -1,0 +1,205 @@
+"""Every understood line of a source as columns: the one table that windows, parsers and features are made from.
+
+Letters: E events (lines understood) in source order, M memberships (event in session), S sessions.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlogad.documents import digest
+from qlogad.errors import DataError
+from qlogad.logs.dataset import Dataset, Intake
+
+__all__ = ["Events", "Mask", "read_events"]
+
+Ints = NDArray[np.int64]
+
+_EVERY = 1 << 14  # lines between two reports of progress
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Understood lines as columns. Equal messages (after masking) are stored once, in order of first appearance."""
+
+    line_E: Ints  # 1-based line number in the source
+    offset_E: Ints  # byte offset of the line in the uncompressed source
+    time_E: NDArray[np.float64]  # seconds since 1970-01-01 UTC; NaN unknown
+    label_E: NDArray[np.int8]  # 1 anomaly, 0 normal, -1 unknown
+    kind_E: NDArray[np.int16]  # what sort of anomaly: a position in `kinds`
+    kinds: tuple[str, ...]  # kinds[0] is "", not an anomaly
+    level_E: NDArray[np.int16]  # a position in `levels`
+    levels: tuple[str, ...]
+    component_E: NDArray[np.int32]  # a position in `components`
+    components: tuple[str, ...]
+    text_E: Ints  # a position in `texts`
+    texts: tuple[str, ...]  # distinct masked messages
+    values_E: tuple[tuple[str, ...], ...]  # what the masks cut out of each message, in order
+    member_event_M: Ints  # pairs (event, session) in source order: the event ...
+    member_session_M: Ints  # ... and a position in `sessions`
+    sessions: tuple[str, ...]
+    session_label_S: NDArray[np.int8] | None  # None: labels belong to lines
+    given_part_S: NDArray[np.str_] | None  # "train", "test" or "" where the source gives a split; else None
+    intake: Intake
+    parsed: bool  # a message is already an event id
+    digest: str  # of everything the events depend on
+
+    def __len__(self) -> int:
+        return len(self.line_E)
+
+
+class Mask:
+    """Cuts variable parts out of messages: each becomes `<:NAME:>` and is kept as a value. Earlier masks go first.
+
+    A message's own `<*>` and `<:WORD:>` are cut out as `<:ANY:>`, so that placeholders and values always correspond.
+
+    >>> Mask([("NUM", r"[0-9]+")])("sent 12 of 40")
+    ('sent <:NUM:> of <:NUM:>', ('12', '40'))
+
+    Args:
+        masks: (name, regular expression) pairs.
+        starts: the characters a masked part can start with, as inside [...]; makes it two to three times as fast. "" if unknown.
+
+    Raises:
+        DataError: a mask is not a regular expression, or its name is not a word.
+    """
+
+    def __init__(self, masks: Sequence[tuple[str, str]], starts: str = "") -> None:
+        self._cut = _cutter(masks, starts) if masks else None
+        self._cut_with_own = _cutter([("ANY", r"<\*>|<:\w+:>"), *masks], f"<{starts}" if starts or not masks else "")
+
+    def __call__(self, message: str) -> tuple[str, tuple[str, ...]]:
+        """The masked message and its values, in order of position."""
+        if "<" in message and ("<*>" in message or "<:" in message):
+            return self._cut_with_own(message)
+        return self._cut(message) if self._cut else (message, ())
+
+
+def _cutter(masks: Sequence[tuple[str, str]], starts: str) -> Callable[[str], tuple[str, tuple[str, ...]]]:
+    any_mask = "|".join(f"(?P<{name}>{expression})" for name, expression in masks)
+    try:
+        pattern = re.compile(f"(?=[{starts}])(?:{any_mask})" if starts else any_mask)
+    except re.error as error:
+        raise DataError(f"the masks {', '.join(name for name, _ in masks)} cannot be used: {error}") from error
+    substitute, placeholders = pattern.sub, {name: f"<:{name}:>" for name, _ in masks}
+
+    def cut(message: str) -> tuple[str, tuple[str, ...]]:
+        values: list[str] = []
+
+        def placeholder(match: re.Match[str]) -> str:
+            if not match[0]:
+                return ""
+            values.append(match[0])
+            return placeholders[match.lastgroup or ""]
+
+        return substitute(placeholder, message), tuple(values)
+
+    return cut
+
+
+def read_events(dataset: Dataset, progress: Callable[[int], None] | None = None) -> Events:
+    """Read a whole source into columns, cutting out what its masks name.
+
+    Args:
+        dataset: the source.
+        progress: gets the number of lines read so far, now and then and at the end.
+
+    Raises:
+        DataError: the source cannot be read, or not one line of it was understood.
+    """
+    intake = Intake()
+    mask = Mask(dataset.masks, dataset.mask_starts)
+    line_E, offset_E, time_E, label_E = array("q"), array("q"), array("d"), array("b")
+    kind_E, level_E, component_E, text_E = array("q"), array("q"), array("q"), array("q")
+    kinds, levels, components, texts = _Places([""]), _Places(), _Places(), _Places()
+    sessions, spaced = _Places(), _Spaced(texts)
+    member_event_M, member_session_M = array("q"), array("q")
+    values_E: list[tuple[str, ...]] = []
+    for event, record in enumerate(dataset.records(intake)):
+        masked, values = mask(record.message)
+        line_E.append(record.line)
+        offset_E.append(record.offset)
+        time_E.append(record.time)
+        label_E.append(record.label)
+        kind_E.append(kinds[record.kind])
+        level_E.append(levels[record.level])
+        component_E.append(components[record.component])
+        text_E.append(spaced[masked])
+        values_E.append(values)
+        for session in record.sessions:
+            member_event_M.append(event)
+            member_session_M.append(sessions[session])
+        if progress and not event % _EVERY:
+            progress(intake.lines)
+    if progress:
+        progress(intake.lines)
+    if not values_E:
+        raise DataError(_nothing(dataset, intake))
+    return Events(
+        line_E=np.array(line_E, dtype=np.int64),
+        offset_E=np.array(offset_E, dtype=np.int64),
+        time_E=np.array(time_E, dtype=np.float64),
+        label_E=np.array(label_E, dtype=np.int8),
+        kind_E=np.array(kind_E, dtype=np.int16),
+        kinds=tuple(kinds),
+        level_E=np.array(level_E, dtype=np.int16),
+        levels=tuple(levels),
+        component_E=np.array(component_E, dtype=np.int32),
+        components=tuple(components),
+        text_E=np.array(text_E, dtype=np.int64),
+        texts=tuple(texts),
+        values_E=tuple(values_E),
+        member_event_M=np.array(member_event_M, dtype=np.int64),
+        member_session_M=np.array(member_session_M, dtype=np.int64),
+        sessions=tuple(sessions),
+        session_label_S=_labels(sessions, dataset.session_labels()),
+        given_part_S=_parts(sessions, dataset.given_split()),
+        intake=intake,
+        parsed=dataset.parsed,
+        digest=digest(type(dataset).__name__, dataset.source_digest(), [list(pair) for pair in dataset.masks], dataset.parsed),
+    )
+
+
+class _Places(dict[str, int]):
+    """Words by order of first appearance: looking a new one up gives it the next place."""
+
+    def __init__(self, words: Sequence[str] = ()) -> None:
+        super().__init__((word, place) for place, word in enumerate(words))
+
+    def __missing__(self, word: str) -> int:
+        place = self[word] = len(self)
+        return place
+
+
+class _Spaced(dict[str, int]):
+    """Texts to their places, whatever their white space."""
+
+    def __init__(self, places: _Places) -> None:
+        super().__init__()
+        self._places = places
+
+    def __missing__(self, text: str) -> int:
+        place = self[text] = self._places[" ".join(text.split())]
+        return place
+
+
+def _labels(sessions: _Places, labels: Mapping[str, int] | None) -> NDArray[np.int8] | None:
+    if labels is None:
+        return None
+    return np.fromiter((labels.get(session, -1) for session in sessions), dtype=np.int8, count=len(sessions))
+
+
+def _parts(sessions: _Places, parts: Mapping[str, str] | None) -> NDArray[np.str_] | None:
+    return None if parts is None else np.array([parts.get(session, "") for session in sessions], dtype=np.str_)
+
+
+def _nothing(dataset: Dataset, intake: Intake) -> str:
+    name = type(dataset).__name__.lower()
+    reasons = ", ".join(f"{count} {reason}" for reason, count in list(intake.reasons().items())[:3])
+    return f"not one of {intake.lines} lines was understood ({reasons or 'all blank'}); is this a log for dataset '{name}'?"

@@ -1,0 +1,129 @@
+"""The only place that splits: which windows are learnt from, which set the threshold, which are judged, and which do neither.
+
+The time split is what an operator meets: learn from what has ended, judge what begins later. A window that is open at the cut is in
+flight: it is neither, since its first lines lie before the cut and its last ones behind it.
+
+    ─── train ───┬─ validation ─┤cut├───────── test ─────────►
+                        └── in flight ──┘
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlogad.errors import DataError, DocumentError
+from qlogad.logs.events import Events
+from qlogad.logs.windows import Windows
+
+__all__ = ["Split", "SplitBy", "given_parts", "make_splits"]
+
+Ints = NDArray[np.int64]
+Order = Literal["time", "order", "given"]
+
+
+@dataclass(frozen=True)
+class SplitBy:
+    """How windows are split, as a document: `split = { by = "time", cuts = [0.4, 0.7] }`. Each cut is an experiment of its own."""
+
+    by: Order = "time"
+    cuts: tuple[float, ...] = (
+        0.4,
+        0.55,
+        0.7,
+    )  # positions in (0, 1) of the span of time, or of the row of windows; "given" needs none
+    validation: float = 0.25  # the share of the past, its latest windows, that is kept for validation
+
+    def __post_init__(self) -> None:
+        if not self.cuts:
+            raise DocumentError("a split needs at least one cut, such as cuts = [0.4, 0.55, 0.7]")
+        for cut in self.cuts:
+            if not 0 < cut < 1:
+                raise DocumentError(f"a cut is a position between 0 and 1, got {cut}")
+        if len(set(self.cuts)) < len(self.cuts):
+            raise DocumentError(f"every cut can be given once, got {list(self.cuts)}")
+        if not 0 < self.validation < 1:
+            raise DocumentError(f"validation is a share between 0 and 1, got {self.validation}")
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The parts of one split as ascending window indices; they are disjoint and together all windows."""
+
+    name: str  # "0.40", or "given"
+    time: float  # the cut in seconds; NaN where not split by time
+    ordered_by: Order
+    train: Ints
+    validation: Ints
+    test: Ints
+    in_flight: Ints  # open at the cut; also a window whose time or part is not known
+
+
+def make_splits(windows: Windows, split: SplitBy, given_part_W: NDArray[np.str_] | None = None) -> list[Split]:
+    """One split per cut, or the one that the source gives. Labels play no part: windows without one are split like all others.
+
+    Args:
+        windows: the windows to split.
+        split: "time" cuts the span from the first to the last event: the past ended before the cut, test starts after it, the
+            rest is in flight. "order" cuts the row of windows as it is; nothing is in flight. "given" takes `given_part_W`.
+            Validation is the latest share of the past, by start time or by order.
+        given_part_W: "train", "test" or "" for each window.
+
+    Raises:
+        DataError: no time is known, no parts are given, or a part is left empty.
+    """
+    if split.by == "given":
+        if given_part_W is None or not np.isin(given_part_W, ("train", "test")).any():
+            raise DataError(
+                "the source does not say which windows are for training; write split = { by = 'time' } or { by = 'order' }"
+            )
+        return [_given(given_part_W, split)]
+    make = _by_time if split.by == "time" else _by_order
+    return [make(windows, cut, split) for cut in split.cuts]
+
+
+def given_parts(events: Events, windows: Windows) -> NDArray[np.str_] | None:
+    """The part that the source gives each session window ("train", "test" or ""); None where it gives none."""
+    if events.given_part_S is None:
+        return None
+    part = dict(zip(events.sessions, events.given_part_S.tolist(), strict=True))
+    return np.asarray([part.get(key, "") for key in windows.key_W.tolist()], dtype=np.str_)
+
+
+def _by_time(windows: Windows, cut: float, split: SplitBy) -> Split:
+    if np.isnan(windows.start_W).all():
+        raise DataError("no window has a time, so there is nothing to cut; write split = { by = 'order' }")
+    first = float(np.nanmin(windows.start_W))
+    time = first + cut * (float(np.nanmax(windows.end_W)) - first)
+    past = np.flatnonzero(windows.end_W < time)
+    past = past[np.argsort(windows.start_W[past], kind="stable")]
+    return _parts(_name(cut), "time", past, np.flatnonzero(windows.start_W > time), len(windows), split, time)
+
+
+def _by_order(windows: Windows, cut: float, split: SplitBy) -> Split:
+    place = round(cut * len(windows))
+    return _parts(_name(cut), "order", np.arange(place), np.arange(place, len(windows)), len(windows), split)
+
+
+def _given(part_W: NDArray[np.str_], split: SplitBy) -> Split:
+    return _parts("given", "given", np.flatnonzero(part_W == "train"), np.flatnonzero(part_W == "test"), len(part_W), split)
+
+
+def _parts(name: str, order: Order, past: Ints, test: Ints, count: int, split: SplitBy, time: float = float("nan")) -> Split:
+    """The parts of a split from its past, earliest window first, and its ascending test windows."""
+    held = round(split.validation * len(past))
+    train, validation = past[: len(past) - held], past[len(past) - held :]
+    for part, indices in (("train", train), ("validation", validation), ("test", test)):
+        if len(indices) == 0:
+            raise DataError(f"cut '{name}' leaves no windows for {part}, of {count} in all; move the cut or take more of the log")
+    rest_W = np.ones(count, dtype=np.bool_)
+    rest_W[past] = rest_W[test] = False
+    return Split(name, time, order, np.sort(train), np.sort(validation), test, np.flatnonzero(rest_W))
+
+
+def _name(cut: float) -> str:
+    short = f"{cut:.2f}"
+    return short if float(short) == cut else repr(cut)

@@ -1,0 +1,161 @@
+"""The embedded default: the log of a simulated cluster in BGL's format, with injected and individually labelled anomalies.
+
+Nothing is stored: lines are drawn from a seed, the same bytes on every machine, as many as asked for. A session is a request
+(`[req-3f5a91c2]` ends each of its lines); lines of the nodes themselves belong to none. `cluster.py` holds the simulation.
+"""
+
+import gzip
+import lzma
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+from qlogad.documents import digest
+from qlogad.errors import DataError
+from qlogad.logs.bgl import format_line
+from qlogad.logs.cluster import KINDS, OPERATIONS, Cluster, Faults, Kind, Line, make_world
+from qlogad.logs.dataset import Dataset, Intake, Record
+
+__all__ = ["Injection", "Synthetic", "as_request", "line_text"]
+
+_FORMAT = 1  # raise it when the bytes of a seed change
+
+
+class Injection(NamedTuple):
+    """One thing that went wrong, as far as the log shows it."""
+
+    number: int  # 1, 2, ... in order of appearance
+    kind: Kind
+    session: str
+    lines: tuple[int, ...]  # the lines that show it, 1-based
+    time: float  # of the first of them, seconds since 1970
+
+
+@dataclass(frozen=True)
+class Synthetic(Dataset):
+    """A simulated cluster's log. A longer log of the same seed begins with the shorter one; a higher rate only adds anomalies.
+
+    An order-only log, where counts and event types tell nothing: `kinds = ["order"]`, `noise = 0`, `drift = 0`.
+    """
+
+    lines: int = 50_000
+    seed: int = 0
+    kinds: tuple[Kind, ...] = KINDS  # what can go wrong
+    rate: float | tuple[float, ...] = 0.05  # share of requests that do: all kinds together in equal parts, or one share per kind
+    severity: float = 1.0  # how badly: 0 hardly outside of the normal, 1 plain to see, more is worse
+    workflows: int = 20  # operations the cluster knows, 2 to 64; each has 14 to 21 templates of its own
+    per_day: int = 1_000  # requests started per simulated day
+    drift: float = 0.005  # share of the templates reworded per simulated day
+    noise: float = 0.03  # share of requests that meet a harmless hiccup (a warning or an error, and they go on)
+
+    third_party = False
+    masks: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("ID", r"\b[a-z]{3}-[0-9a-f]{8}\b"),
+        ("IP", r"\b\d{1,3}(?:\.\d{1,3}){3}\b"),
+        ("NODE", r"\bR\d\d-M\d-N\d\b"),
+        ("PATH", r"(?<![\w/])(?:/\w+)+"),
+        ("HEX", r"\b\d[0-9a-f]{7}\b"),
+        ("NUM", r"(?<![\w.])\d+(?!\w)"),
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no log."""
+        shares = self.rate if isinstance(self.rate, tuple) else (self.rate,)
+        if isinstance(self.rate, tuple) and len(self.rate) != len(self.kinds):
+            raise DataError(f"rate has {len(self.rate)} shares for {len(self.kinds)} kinds; give one per kind, or one for all")
+        if len(set(self.kinds)) != len(self.kinds) or not set(self.kinds) <= set(KINDS):
+            raise DataError(f"kinds are some of {', '.join(KINDS)}, each once; got {', '.join(self.kinds)}")
+        if min(shares) < 0 or sum(shares) > 1 or not 0 <= self.noise <= 1 or self.drift < 0 or self.severity < 0:
+            raise DataError("rate and noise are shares in 0 .. 1 (all rates together too), drift and severity are not negative")
+        if not 2 <= self.workflows <= OPERATIONS:
+            raise DataError(f"the simulated cluster knows 2 to {OPERATIONS} workflows, got {self.workflows}")
+        if self.lines < 1 or self.per_day < 1:
+            raise DataError(f"lines and per_day are at least 1, got {self.lines} and {self.per_day}")
+
+    def truth(self) -> Iterator[Line]:
+        """Every line with what the simulation knows about it."""
+        each = len(self.kinds) or 1
+        rates = self.rate if isinstance(self.rate, tuple) else (self.rate / each,) * len(self.kinds)
+        faults = Faults(self.kinds, rates, self.severity)
+        cluster = Cluster(make_world(self.seed, self.workflows), self.seed, self.per_day, self.drift, self.noise, faults)
+        return islice(cluster.stream(), self.lines)
+
+    def records(self, intake: Intake) -> Iterator[Record]:
+        """Every line; the same as writing the log to a file and reading that with `parse_line` and `as_request`."""
+        offset = 0
+        for number, line in enumerate(self.truth(), start=1):
+            intake.lines += 1
+            intake.records += 1
+            sessions = (line.session,) if line.session else ()
+            level, service = line.template.level, line.template.service
+            yield Record(number, offset, line.time / 1e6, sessions, level, service, line.message, int(line.kind != ""), line.kind)
+            offset += _length(line)
+
+    def injections(self) -> tuple[Injection, ...]:
+        """Everything that went wrong in order of appearance; what lies wholly behind the end of the log is not in it."""
+        found: dict[int, tuple[Line, list[int]]] = {}
+        for number, line in enumerate(self.truth(), start=1):
+            if line.kind:
+                found.setdefault(line.request, (line, []))[1].append(number)
+        return tuple(
+            Injection(number, line.kind, line.session, tuple(lines), line.time / 1e6)
+            for number, (line, lines) in enumerate(found.values(), start=1)
+            if line.kind
+        )
+
+    def source_digest(self) -> str:
+        """Of the parameters: they determine every byte."""
+        return digest("synthetic", _FORMAT, asdict(self))
+
+    def text(self, lines: Iterable[int]) -> dict[int, str]:
+        """Some lines by number, drawn again."""
+        wanted = set(lines)
+        last = max(wanted, default=0)
+        return {number: line_text(line) for number, line in enumerate(islice(self.truth(), last), start=1) if number in wanted}
+
+    def write(self, path: str | Path) -> None:
+        """Write the log to a file: plain, or packed where the name ends in .gz or .xz."""
+        path = Path(path)
+        with open(path, "wb") as plain:
+            if path.suffix == ".gz":  # without name and time, so that equal logs are equal files
+                with gzip.GzipFile("", "wb", fileobj=plain, mtime=0) as packed:
+                    packed.writelines(self._bytes())
+            elif path.suffix == ".xz":
+                with lzma.open(plain, "wb") as packed:
+                    packed.writelines(self._bytes())
+            else:
+                plain.writelines(self._bytes())
+
+    def _bytes(self) -> Iterator[bytes]:
+        return (f"{line_text(line)}\n".encode("ascii") for line in self.truth())
+
+
+def line_text(line: Line) -> str:
+    """A line of the simulation as text in BGL's format; the category of an anomaly is its kind in capitals."""
+    facility = "SVC" if line.session else "RAS"
+    template = line.template
+    category = line.kind.upper() or "-"
+    return format_line(line.time, line.node, facility, template.service, template.level, line.message, category)
+
+
+def _length(line: Line) -> int:
+    """How many bytes a line takes with its newline, told without writing it."""
+    clock = len(str(line.time // 1_000_000)) + 36  # EPOCH, DATE (10) and DATETIME (26)
+    names = 2 * len(line.node) + 3 + len(line.template.service) + len(line.template.level)
+    return len(line.kind or "-") + clock + names + len(line.message) + 10  # nine spaces and the newline
+
+
+def as_request(record: Record) -> Record:
+    """A BGL record as one of this data set: the session is the request that the message names, and kinds are in small letters.
+
+    >>> from qlogad.logs.bgl import parse_line
+    >>> line = "ORDER 1 1970.01.01 R00-M0-N0 1970-01-01-00.00.01.500000 R00-M0-N0 SVC API INFO parsed [req-3f5a91c2]"
+    >>> record = as_request(parse_line(line))
+    >>> record.sessions, record.kind
+    (('req-3f5a91c2',), 'order')
+    """
+    _, bracket, end = record.message.rpartition(" [req-")
+    sessions = (f"req-{end[:-1]}",) if bracket and end.endswith("]") else ()
+    return record._replace(sessions=sessions, kind=record.kind.lower())

@@ -1,0 +1,205 @@
+"""Windows: the sequences of events that are judged, grouped by session, by count or by time.
+
+The three groupings of the field: He et al., ISSRE 2016, doi:10.1109/ISSRE.2016.21 (session, sliding and fixed windows).
+
+Letters: E events of a log, M members of all windows end to end (an event can be a member of several windows), W windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlogad import documents
+from qlogad.errors import DataError, DocumentError
+from qlogad.logs.events import Events
+
+__all__ = ["Window", "Windows", "make_windows", "spans"]
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Window:
+    """How events are grouped, as a document: `window = { by = "count", size = 20 }`.
+
+    Windows by count or time begin at the first event and then every `stride`; the last one reaches the end of the log and may be
+    shorter than the others (it is kept, so with a stride up to the window no event is lost). Windows without events are left out.
+    """
+
+    by: Literal["session", "count", "time"] = "session"
+    size: int | None = None  # events per window, by = "count"
+    stride: int | float | None = None  # from one start to the next, in events or seconds; default: disjoint windows
+    seconds: float | None = None  # length of a window, by = "time"
+
+    def __post_init__(self) -> None:
+        needed = {"session": None, "count": "size", "time": "seconds"}[self.by]
+        for name in ("size", "seconds"):
+            if name != needed and getattr(self, name) is not None:
+                raise DocumentError(f"windows by {self.by} have no {name}; leave it out or write by = '{_OWNER[name]}'")
+        if needed is None:
+            if self.stride is not None:
+                raise DocumentError("windows by session have no stride; leave it out")
+        elif getattr(self, needed) is None:
+            raise DocumentError(f"windows by {self.by} need {needed}, such as {needed} = {20 if needed == 'size' else 3600}")
+        for name in ("size", "seconds", "stride"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise DocumentError(f"{name} of a window is above 0, got {value}")
+        if self.by == "count" and self.stride is not None and self.stride != int(self.stride):
+            raise DocumentError(f"the stride of windows by count is a whole number of events, got {self.stride}")
+
+
+_OWNER = {"size": "count", "seconds": "time"}
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Windows as ragged rows of positions in an `Events`; none is empty."""
+
+    event_M: Ints  # positions in Events, windows end to end; inside a window by (time, line)
+    time_M: Floats  # seconds; the events' own times but where a delay was injected; NaN unknown
+    offsets_W1: Ints  # window w is event_M[offsets_W1[w]:offsets_W1[w + 1]]
+    key_W: NDArray[np.str_]  # a session's identifier, or the window's position
+    start_W: Floats  # the first known time; NaN where no time is known
+    end_W: Floats  # the last known time; NaN where no time is known
+    label_W: NDArray[np.int8]  # 1 anomaly, 0 normal, -1 unknown
+    kind_W: NDArray[np.str_]  # what sort of anomaly: that of its first anomalous line, or an injection's; "" normal or not known
+
+    def __len__(self) -> int:
+        return len(self.key_W)
+
+    @property
+    def lengths_W(self) -> Ints:
+        """Events in each window."""
+        return np.diff(self.offsets_W1)
+
+    def row(self, w: int) -> Ints:
+        """The positions of one window's events."""
+        return self.event_M[self.offsets_W1[w] : self.offsets_W1[w + 1]]
+
+    def take(self, indices: Sequence[int] | Ints) -> Windows:
+        """Some windows, in the order asked for."""
+        chosen_C = np.asarray(indices, dtype=np.int64)
+        lengths_C = self.lengths_W[chosen_C]
+        place_M = spans(self.offsets_W1[:-1][chosen_C], lengths_C)
+        return Windows(
+            event_M=self.event_M[place_M],
+            time_M=self.time_M[place_M],
+            offsets_W1=_offsets(lengths_C),
+            key_W=self.key_W[chosen_C],
+            start_W=self.start_W[chosen_C],
+            end_W=self.end_W[chosen_C],
+            label_W=self.label_W[chosen_C],
+            kind_W=self.kind_W[chosen_C],
+        )
+
+    def digest(self) -> str:
+        """A digest of everything in them; equal content, equal digest."""
+        columns = (self.event_M, self.time_M, self.offsets_W1, self.label_W)
+        return documents.digest(*columns, self.key_W.tolist(), self.kind_W.tolist())  # as lists: a text array's width is no content
+
+
+def make_windows(events: Events, window: Window) -> Windows:
+    """Group events into windows.
+
+    Sessions come in the order of `events.sessions`, other windows in the order of time. Inside a window events are ordered by
+    (time, line); an event without a time stays behind the line before it. A session has its own label where labels belong to
+    sessions. Every other window is an anomaly if one of its lines is, normal if none is but one is known, and else unknown (-1).
+
+    Raises:
+        DataError: there are no events to group, or no sessions or times to group them by.
+    """
+    if len(events.line_E) == 0:
+        raise DataError("there are no events to make windows of; look at the quarantine of the source with: qlogad data describe")
+    if window.by == "session":
+        if len(events.member_event_M) == 0:
+            raise DataError(
+                "no line names a session; write window = { by = 'count', size = 20 } or { by = 'time', seconds = 3600 }"
+            )
+        return _grouped(events, events.member_event_M, events.member_session_M, sessions=True)
+    clock_E = _carried(events.time_E, np.zeros(len(events.time_E), dtype=np.int64))
+    order_E = np.argsort(clock_E, kind="stable")
+    if window.by == "count":
+        assert window.size is not None
+        slices = _slices(np.arange(len(order_E), dtype=np.float64), window.size, window.stride or window.size)
+    else:
+        assert window.seconds is not None
+        if np.isnan(events.time_E).all():
+            raise DataError("no line has a time, so there are no windows by time; write window = { by = 'count', size = 20 }")
+        since_E = np.maximum(clock_E[order_E] - np.nanmin(events.time_E), 0.0)
+        slices = _slices(since_E, window.seconds, window.stride or window.seconds)
+    return _grouped(events, order_E[slices[0]], slices[1], sessions=False)
+
+
+def spans(starts_C: Ints, lengths_C: Ints) -> Ints:
+    """The positions of several stretches of a ragged array, end to end.
+
+    >>> spans(np.array([5, 0]), np.array([2, 3])).tolist()
+    [5, 6, 0, 1, 2]
+    """
+    offsets_C1 = _offsets(lengths_C)
+    return np.repeat(starts_C - offsets_C1[:-1], lengths_C) + np.arange(int(offsets_C1[-1]))
+
+
+def _offsets(lengths_C: Ints) -> Ints:
+    return np.concatenate([[0], np.cumsum(lengths_C)]).astype(np.int64)
+
+
+def _carried(time_P: Floats, group_P: Ints) -> Floats:
+    """Times to order by: an unknown one is the last known one before it in its group (groups lie together), else -inf."""
+    place_P = np.arange(len(time_P))
+    first_P = np.searchsorted(group_P, group_P)
+    last_P = np.maximum.accumulate(np.where(np.isnan(time_P), -1, place_P)) if len(time_P) else place_P
+    return np.where(last_P >= first_P, time_P[last_P], -np.inf)
+
+
+def _slices(place_E: Floats, length: float, stride: float) -> tuple[Ints, Ints]:
+    """(event, slice) for every event at an ascending place and every slice [k * stride, k * stride + length) that holds it.
+
+    Slices behind the first that holds the last event are left out: they would only repeat its tail.
+    """
+    last_E, rest_E = np.divmod(place_E, stride)
+    first_E = np.maximum(last_E - np.ceil((length - rest_E) / stride) + 1, 0)
+    if first_E[-1] <= last_E[-1]:
+        last_E = np.minimum(last_E, first_E[-1])
+    count_E = np.maximum(last_E - first_E + 1, 0).astype(np.int64)
+    return np.repeat(np.arange(len(place_E)), count_E), spans(first_E.astype(np.int64), count_E)
+
+
+def _grouped(events: Events, event_P: Ints, group_P: Ints, *, sessions: bool) -> Windows:
+    """Windows of (event, group) pairs: one for each group that has an event, in ascending order of group."""
+    source = np.lexsort((event_P, group_P))
+    event_M, group_M = event_P[source], group_P[source]
+    order = np.lexsort((_carried(events.time_E[event_M], group_M), group_M))  # stable: equal times keep the order of lines
+    event_M = event_M[order]
+    groups_W, start_W = np.unique(group_M, return_index=True)
+    time_M = events.time_E[event_M]
+    given_S = events.session_label_S if sessions else None
+    line_label_W = np.maximum.reduceat(events.label_E[event_M], start_W)  # -1 unknown < 0 normal < 1 anomaly
+    label_W = line_label_W if given_S is None else given_S[groups_W]
+    return Windows(
+        event_M=event_M,
+        time_M=time_M,
+        offsets_W1=np.append(start_W, len(event_M)).astype(np.int64),
+        key_W=np.asarray(
+            [events.sessions[g] for g in groups_W] if sessions else [str(w) for w in range(len(groups_W))], dtype=np.str_
+        ),
+        start_W=np.fmin.reduceat(time_M, start_W),
+        end_W=np.fmax.reduceat(time_M, start_W),
+        label_W=label_W.astype(np.int8),
+        kind_W=np.where(label_W == 1, _first_kind(events, event_M, start_W), ""),
+    )
+
+
+def _first_kind(events: Events, event_M: Ints, start_W: Ints) -> NDArray[np.str_]:
+    """The kind of the first line of each window that has one."""
+    none = len(event_M)
+    place_W = np.minimum.reduceat(np.where(events.kind_E[event_M] > 0, np.arange(none), none), start_W)
+    kind_W = np.where(place_W < none, events.kind_E[event_M[np.minimum(place_W, none - 1)]], 0)
+    return np.asarray(events.kinds, dtype=np.str_)[kind_W]

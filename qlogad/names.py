@@ -1,0 +1,113 @@
+"""Names to things: a file's name is its name in experiments and on the command line. There is no registry to edit.
+
+"deeplog" is the one `Detector` class in qlogad/detect/deeplog.py, "sim14" the design circuits/ansatz/sim14.toml. Listing reads file
+names and source text, and imports nothing. Other packages add detectors, backends, datasets and views as entry points
+(`qlogad.detectors`, `qlogad.backends`, `qlogad.datasets`, `qlogad.views`: name -> class) and designs as `qlogad.circuits` (name ->
+folder).
+"""
+
+import ast
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Literal
+
+from qlogad.errors import UnknownName
+
+__all__ = ["KINDS", "data_folder", "design_path", "designs", "find", "known"]
+
+Kind = Literal["dataset", "detector", "backend", "view"]
+Role = Literal["ansatz", "encoding"]
+
+KINDS: dict[str, tuple[str, str, str]] = {
+    "dataset": ("logs", "Dataset", "qlogad.datasets"),
+    "detector": ("detect", "Detector", "qlogad.detectors"),
+    "backend": ("backend", "Backend", "qlogad.backends"),
+    "view": ("features", "View", "qlogad.views"),
+}
+
+_PACKAGE = Path(__file__).parent
+
+
+def known(kind: Kind) -> list[str]:
+    """The names of one kind, sorted; nothing is imported.
+
+    >>> "deeplog" in known("detector")
+    True
+    """
+    return sorted({*_own(kind), *_foreign(kind)})
+
+
+def find(kind: Kind, name: str) -> type[Any]:
+    """The class behind a name.
+
+    Raises:
+        UnknownName: with the nearest known name.
+        MissingExtra: its file needs a package that is not installed.
+    """
+    own = _own(kind)
+    if name in own:
+        folder, _, _ = KINDS[kind]
+        found = getattr(import_module(f"qlogad.{folder}.{_module(name)}"), own[name])
+    elif name in (foreign := _foreign(kind)):
+        found = foreign[name].load()
+    else:
+        raise UnknownName(kind, name, known(kind))
+    if not isinstance(found, type):
+        raise TypeError(f"{kind} '{name}' is not a class but {found!r}")
+    return found
+
+
+def designs(role: Role) -> dict[str, Path]:
+    """The design files of a role by name, sorted; files in `circuits/found/` count as ansaetze."""
+    folders = [data_folder("circuits") / role]
+    if role == "ansatz":
+        folders.append(data_folder("circuits") / "found")
+    for entry in entry_points(group="qlogad.circuits"):
+        folders.append(Path(str(entry.load())) / role)
+    paths = [path for folder in folders for path in folder.glob("*.toml")]
+    return {path.stem: path for path in sorted(paths, key=lambda path: path.stem)}
+
+
+def design_path(role: Role, name: str) -> Path:
+    """The file of a design, by name or by path.
+
+    Raises:
+        UnknownName: there is no such design and no such file.
+    """
+    if name.endswith(".toml") and Path(name).is_file():
+        return Path(name)
+    files = designs(role)
+    if name not in files:
+        raise UnknownName(role, name, files)
+    return files[name]
+
+
+def data_folder(name: Literal["circuits", "experiments"]) -> Path:
+    """Where the design or experiment files lie: inside the installed package, else at the top of the checkout."""
+    packed = _PACKAGE / "_data" / name
+    return packed if packed.is_dir() else _PACKAGE.parent / name
+
+
+def _module(name: str) -> str:
+    return name.replace("-", "_")
+
+
+@cache
+def _own(kind: Kind) -> dict[str, str]:
+    """name -> class name, read from the source text: the one class in the file that names the base among its bases."""
+    folder, base, _ = KINDS[kind]
+    found: dict[str, str] = {}
+    for path in sorted((_PACKAGE / folder).iterdir()):
+        source = path / "__init__.py" if path.is_dir() else path
+        if source.suffix != ".py" or not source.is_file() or (source.name == "__init__.py" and source.parent.name == folder):
+            continue
+        for node in ast.parse(source.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and any(isinstance(b, ast.Name) and b.id == base for b in node.bases):
+                found[path.stem.replace("_", "-")] = node.name
+    return found
+
+
+def _foreign(kind: Kind) -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=KINDS[kind][2])}

@@ -1,0 +1,374 @@
+"""The core of a detector: classical, quantum, or a control. The same detector class runs with any of them.
+
+A core makes the maps of a cell: (..., in) -> (gates, ..., out), called once per cell and time step.
+
+    Classical     x ── linear ──► out                                   a linear map per gate, as in torch.nn.LSTM
+    Quantum       x ── linear ──► angles ── circuit ──► <Z> ── linear ──► out
+    SameWrapper   x ── linear ──► a      ── tanh(s a + b) ──► ── linear ──► out        (control)
+
+A linear map into each gate's circuit is the cell of Chen, Yoo, Fang (2020), arXiv:2009.01783; `shared=True` ties the linear maps on
+both sides over the gates, the cell of QuLog (2024), arXiv:2412.13529. The linear map gives as many features as the encoding takes on
+the circuit's wires: for angle encodings the angles, in radians and unbounded, as in QuLog (Chen et al. put an arctan on top: that is the
+encoding `chen`, not another core). Where the encoding takes a range, a tanh brings them into it.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Annotated, Literal, Protocol, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from qlogad import seeds
+from qlogad.backend.backend import open_backend
+from qlogad.backend.exact.jacobian import live_weights
+from qlogad.circuit.circuit import Circuit
+from qlogad.circuit.design import Encoding, assemble
+from qlogad.errors import BackendError, DesignError
+from qlogad.nn.layer import Prepared, QuantumLayer
+from qlogad.nn.separable import matched
+
+__all__ = [
+    "Cell",
+    "Classical",
+    "Core",
+    "Diagonal",
+    "GateLinear",
+    "Linear",
+    "Map",
+    "MapFactory",
+    "Quantum",
+    "SameTotal",
+    "SameWrapper",
+    "Wrapped",
+]
+
+
+class Map(nn.Module, ABC):
+    """A module from features to the G gates of a cell, (..., in) -> (gates, ..., out)."""
+
+    @abstractmethod
+    def prepare(self) -> Prepared:
+        """Do what depends on weights alone; the function (..., in) -> (gates, ..., out) for all time steps."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.prepare()(x)
+
+
+class MapFactory(Protocol):
+    """What a cell asks for: a map of the sizes it needs."""
+
+    def __call__(self, in_features: int, out_features: int, gates: int) -> Map: ...
+
+
+class GateLinear(nn.Module):
+    """G linear maps side by side, or one that is tied over them: (1|G, N, in) -> (G, N, out). Starts as torch.nn.Linear does."""
+
+    def __init__(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight_GIO = nn.Parameter((2 * torch.rand(gates, in_features, out_features, generator=generator) - 1) * bound)
+        self.bias_G1O = nn.Parameter((2 * torch.rand(gates, 1, out_features, generator=generator) - 1) * bound)
+
+    def forward(self, x_GNI: Tensor) -> Tensor:
+        gates = self.weight_GIO.shape[0]
+        if gates == 1:
+            return x_GNI @ self.weight_GIO[0] + self.bias_G1O
+        return torch.baddbmm(self.bias_G1O, x_GNI.expand(gates, -1, -1), self.weight_GIO)
+
+
+class Linear(Map):
+    """The classical map: one linear map per gate, (..., in) -> (gates, ..., out)."""
+
+    def __init__(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.linear = GateLinear(in_features, out_features, gates, generator)
+
+    def prepare(self) -> Prepared:
+        return lambda x: _batched(self.linear, x)
+
+
+class Diagonal(nn.Module):
+    """A circuit's stand-in in `same-wrapper`: readout k is tanh(s_k x_k + b_k) of input k, with at most `budget` weights per gate.
+
+    Weights are spent on the scales first (a wire without one has s = 1), then on the shifts (else b = 0). Should inputs and
+    readouts differ in number, readout k takes input k modulo their number.
+    """
+
+    def __init__(self, inputs: int, readouts: int, gates: int, budget: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.readouts = readouts
+        self.register_buffer("source_K", torch.arange(readouts) % inputs, persistent=False)
+        scales = min(budget, readouts)
+        shifts = min(budget - scales, readouts)
+        self.scale_GS = nn.Parameter(0.5 + torch.rand(gates, scales, generator=generator))
+        self.shift_GS = nn.Parameter(torch.rand(gates, shifts, generator=generator) - 0.5)
+
+    def prepare(self) -> Prepared:
+        scale_G1K = nn.functional.pad(self.scale_GS, (0, self.readouts - self.scale_GS.shape[1]), value=1.0)[:, None]
+        shift_G1K = nn.functional.pad(self.shift_GS, (0, self.readouts - self.shift_GS.shape[1]))[:, None]
+        source_K = self.get_buffer("source_K")
+        if source_K.equal(torch.arange(len(source_K), device=source_K.device)):
+            return lambda x_GNI: torch.tanh(torch.addcmul(shift_G1K, scale_G1K, x_GNI[..., : self.readouts]))
+        return lambda x_GNI: torch.tanh(torch.addcmul(shift_G1K, scale_G1K, x_GNI[..., source_K]))
+
+    def forward(self, x_GNI: Tensor) -> Tensor:
+        return self.prepare()(x_GNI)
+
+
+class Wrapped(Map):
+    """A narrow middle between two linear maps, (..., in) -> (gates, ..., out): reduce to I, (1|G, N, I) -> (G, N, K), expand.
+
+    Args:
+        middle: makes the middle; called last, so that twins start from the same linear maps.
+        limits: the range that a tanh brings the reduced features into; it stays a thousandth inside, where roots have derivatives.
+        shared: one linear map on each side, tied over the gates.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        gates: int,
+        *,
+        inputs: int,
+        readouts: int,
+        middle: Callable[[], QuantumLayer | Diagonal],
+        shared: bool,
+        generator: torch.Generator,
+        limits: tuple[float, float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.limits = limits
+        linears = 1 if shared else gates
+        self.reduce = GateLinear(in_features, inputs, linears, generator)
+        self.expand = GateLinear(readouts, out_features, linears, generator)
+        self.middle = middle()
+
+    def prepare(self) -> Prepared:
+        inner = self.inner()
+        return lambda x: _batched(lambda x_1NI: self.expand(inner(self.reduce(x_1NI))), x)
+
+    def inner(self) -> Prepared:
+        """The middle behind what brings reduced features into its limits, (1|G, N, I) -> (G, N, K)."""
+        middle = self.middle.prepare()
+        if self.limits is None:
+            return middle
+        center, reach = (self.limits[1] + self.limits[0]) / 2, 0.999 * (self.limits[1] - self.limits[0]) / 2
+        return lambda x_GNI: middle(center + reach * torch.tanh(x_GNI))
+
+
+def _batched(function: Prepared, x: Tensor) -> Tensor:
+    """Lift (1, N, in) -> (G, N, out) to (..., in) -> (G, ..., out)."""
+    y_GNO = function(x.reshape(1, -1, x.shape[-1]))
+    return y_GNO.reshape(y_GNO.shape[0], *x.shape[:-1], y_GNO.shape[-1])
+
+
+@dataclass(frozen=True)
+class Classical:
+    """A linear map per gate: the cell is torch's own LSTM."""
+
+    kind: Literal["classical"] = "classical"
+    hidden: int = 32  # H, units of the cell
+
+    def __post_init__(self) -> None:
+        _at_least(1, hidden=self.hidden)
+
+    def map(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> Linear:
+        """The map of one cell."""
+        return Linear(in_features, out_features, gates, generator)
+
+    def resolve(self, count: Callable[[Cell], int]) -> Self:
+        """Itself: no size depends on the network around it."""
+        return self
+
+
+@dataclass(frozen=True)
+class Quantum:
+    """A parameterized circuit per gate, between two linear maps."""
+
+    kind: Literal["quantum"] = "quantum"
+    encoding: str = "angle-y"
+    ansatz: str = "strongly-entangling"
+    wires: int = 4
+    depth: int = 1  # layers of the ansatz
+    backend: str = "exact"
+    hidden: int = 32  # H, units of the cell
+    shared: bool = False  # the linear maps in and out are tied over the gates (the cell of QuLog)
+    reupload: bool = False  # the encoding before every layer of the ansatz
+    scaling: bool = False  # every upload multiplies the features by trained weights of its own
+    readout: str | tuple[str, ...] = "z"  # a name, several joined by "+", or words: see circuit/readout.py
+    frozen: bool = False  # the circuit's weights stay as drawn
+    entangling: bool = True  # False: without the gates on two and more wires
+    matched: bool = False  # True: a separable circuit of as many live weights in its place (nn/separable.py)
+    dephased: bool = False  # True: every wire loses its phases after each encoding and each layer
+    init: Literal["design", "uniform", "small-angle", "identity-block"] = "design"  # how the weights start; else as the file says
+
+    def __post_init__(self) -> None:
+        _at_least(1, hidden=self.hidden, wires=self.wires)
+        _at_least(0, depth=self.depth)
+
+    def circuit(self) -> Circuit:
+        """The circuit of every gate."""
+        if self.matched:
+            return _matched(replace(self, matched=False, frozen=False))
+        init = None if self.init == "design" else self.init
+        circuit = assemble(
+            self.encoding,
+            self.ansatz,
+            self.wires,
+            self.depth,
+            reupload=self.reupload,
+            scaling=self.scaling,
+            readout=self.readout,
+            init=init,
+            dephased=self.dephased,
+        )
+        return circuit if self.entangling else circuit.without_entanglement()
+
+    def encoder(self) -> Encoding:
+        """What makes the circuit's inputs from features.
+
+        Raises:
+            DesignError: the encoding takes integers, which a linear map does not give.
+        """
+        encoding = Encoding.load(self.encoding)
+        if encoding.design.takes.integer:
+            raise DesignError(f"encoding '{self.encoding}' takes integers, and a core's linear map gives numbers; use angle-y, say")
+        if not self.scaling or self.matched:  # a matched circuit has all its live weights in itself
+            return encoding
+        one = encoding.circuit(encoding.features(self.wires), self.wires)
+        return Encoding.load(self.encoding, uploads=self.circuit().inputs // max(1, one.inputs), scaling=True)
+
+    def live(self) -> int:
+        """The live weights of one circuit: how many directions of its weights the readouts can tell apart."""
+        return _live(self.circuit(), self.encoder())
+
+    def map(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> Wrapped:
+        """The map of one cell."""
+        circuit, backend, encoding = self.circuit(), open_backend(self.backend), self.encoder()
+        if not backend.abilities.differentiable:
+            raise BackendError(
+                f"backend '{self.backend}' gives no gradients, so a core cannot be trained on it; use 'exact' or 'pennylane'"
+            )
+        if circuit.wires > backend.abilities.max_wires:
+            raise BackendError(f"backend '{self.backend}' runs up to {backend.abilities.max_wires} wires, got {circuit.wires}")
+
+        def middle() -> QuantumLayer:
+            return QuantumLayer(circuit, gates=gates, backend=backend, generator=generator, frozen=self.frozen, encoding=encoding)
+
+        return self.wrap(in_features, out_features, gates, generator, circuit, middle)
+
+    def wrap(
+        self,
+        in_features: int,
+        out_features: int,
+        gates: int,
+        generator: torch.Generator,
+        circuit: Circuit,
+        middle: Callable[[], QuantumLayer | Diagonal],
+    ) -> Wrapped:
+        """The linear maps of this core around any middle of the circuit's width."""
+        encoding = self.encoder()
+        return Wrapped(
+            in_features,
+            out_features,
+            gates,
+            inputs=encoding.features(self.wires),
+            limits=encoding.limits(self.wires),
+            readouts=len(circuit.readout),
+            middle=middle,
+            shared=self.shared,
+            generator=generator,
+        )
+
+    def resolve(self, count: Callable[[Cell], int]) -> Self:
+        """Itself: no size depends on the network around it."""
+        return self
+
+
+@dataclass(frozen=True)
+class SameWrapper:
+    """Control: a quantum core's linear maps, its circuit replaced by a diagonal map with at most the circuit's live weights."""
+
+    of: Quantum
+    kind: Literal["same-wrapper"] = "same-wrapper"
+
+    @property
+    def hidden(self) -> int:
+        """H, units of the cell."""
+        return self.of.hidden
+
+    def map(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> Wrapped:
+        """The map of one cell."""
+        circuit, budget = self.of.circuit(), 0 if self.of.frozen else self.of.live()
+
+        def middle() -> Diagonal:
+            return Diagonal(self.of.encoder().features(circuit.wires), len(circuit.readout), gates, budget, generator)
+
+        return self.of.wrap(in_features, out_features, gates, generator, circuit, middle)
+
+    def resolve(self, count: Callable[[Cell], int]) -> Self:
+        """Itself: no size depends on the network around it."""
+        return self
+
+
+@dataclass(frozen=True)
+class SameTotal:
+    """Control: a classical core, its hidden size the largest whose whole network has no more weights than the quantum twin's.
+
+    It makes no maps itself: `resolve` gives the classical core, once the network around it can be counted.
+    """
+
+    of: Quantum
+    kind: Literal["same-total"] = "same-total"
+
+    def resolve(self, count: Callable[[Cell], int]) -> Classical:
+        """The classical core that fits.
+
+        Args:
+            count: the weights of a whole network (embedding and head included) with the core it is given.
+
+        Raises:
+            DesignError: not even one hidden unit fits.
+        """
+        total = count(self.of)
+        if count(Classical(hidden=1)) > total:
+            raise DesignError(f"control 'same-total': one hidden unit needs more than the {total} weights of the quantum twin")
+        low, high = 1, 2  # low fits; high does not, once the first loop has ended
+        while count(Classical(hidden=high)) <= total:
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if count(Classical(hidden=middle)) <= total else (low, middle)
+        return Classical(hidden=low)
+
+
+Cell = Classical | Quantum | SameWrapper  # what makes maps
+Core = Annotated[Classical | Quantum | SameWrapper | SameTotal, Field(discriminator="kind")]
+
+
+@cache
+def _matched(core: Quantum) -> Circuit:
+    def separable(uploads: int) -> Circuit:
+        plain = replace(core, ansatz="separable", entangling=False, scaling=False, init="uniform")
+        return replace(plain, depth=uploads, reupload=uploads > 0).circuit()
+
+    return matched(separable, core.live(), replace(core, scaling=False).encoder())
+
+
+@cache
+def _live(circuit: Circuit, encoding: Encoding) -> int:
+    return live_weights(circuit, seeds.generator(0, "live weights"), encoding=encoding)
+
+
+def _at_least(least: int, **sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < least:
+            raise DesignError(f"'{name}' of a core is {least} or more, got {size}")

@@ -1,0 +1,124 @@
+"""The one training loop: Adam, clipped gradients, seeded shuffling, early stopping on validation with the best weights restored."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from qlogad import seeds
+from qlogad.errors import QlogadError
+
+__all__ = ["Epoch", "History", "Schedule", "train"]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train."""
+
+    epochs: int = 30  # at most
+    batch: int = 128  # rows per step
+    lr: float = 0.01  # Adam's step
+    clip: float = 1.0  # largest norm of a gradient
+    patience: int = 8  # epochs without a better validation loss before stopping
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch gave."""
+
+    number: int  # from 1
+    loss: float  # mean over the steps, before each step
+    validation: float | None  # None where there is nothing to validate on
+    seconds: float
+
+
+@dataclass(frozen=True)
+class History:
+    """What a training run gave."""
+
+    epochs: tuple[Epoch, ...]
+    best: int  # the epoch whose weights were kept, from 1; 0: the initial ones
+
+    @property
+    def seconds(self) -> float:
+        """Wall clock of all epochs."""
+        return sum(epoch.seconds for epoch in self.epochs)
+
+
+def train(
+    module: nn.Module,
+    loss: Callable[[Tensor], Tensor],
+    rows: int,
+    *,
+    validation: Callable[[], float] | None = None,
+    schedule: Schedule = Schedule(),
+    seed: int = 0,
+    report: Callable[[Epoch], None] | None = None,
+) -> History:
+    """Train a module in place on shuffled batches of rows.
+
+    Args:
+        module: its parameters that require a gradient are trained.
+        loss: row numbers (B,) -> the mean loss of that batch, weighted as the caller wants.
+        rows: how many rows there are.
+        validation: the loss to stop by; without it all epochs are run and the last weights kept.
+        schedule: length and pace.
+        seed: of the shuffling; the order of an epoch depends on the seed and the epoch's number only.
+        report: called after each epoch.
+
+    Raises:
+        QlogadError: the loss is no longer a number.
+    """
+    weights = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(weights, lr=schedule.lr)
+    epochs: list[Epoch] = []
+    best, best_loss, best_state = 0, math.inf, _copy(module)
+    for number in range(1, schedule.epochs + 1):
+        started = time.perf_counter()
+        module.train()
+        total = _epoch(weights, optimizer, loss, rows, schedule, seeds.torch_generator(seed, "shuffle", number))
+        module.eval()
+        held = None if validation is None else validation()
+        epochs.append(Epoch(number, total, held, time.perf_counter() - started))
+        if not math.isfinite(total) or (held is not None and not math.isfinite(held)):
+            found = f"loss {total}, validation {held}"
+            raise QlogadError(f"training diverged in epoch {number} ({found}); try a smaller step, lr = {schedule.lr / 10:g}")
+        if report is not None:
+            report(epochs[-1])
+        if held is None:
+            best = number
+        elif held < best_loss:
+            best, best_loss, best_state = number, held, _copy(module)
+        elif number - best >= schedule.patience:
+            break
+    if validation is not None:
+        module.load_state_dict(best_state)
+    return History(tuple(epochs), best)
+
+
+def _epoch(
+    weights: list[nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    loss: Callable[[Tensor], Tensor],
+    rows: int,
+    schedule: Schedule,
+    generator: torch.Generator,
+) -> float:
+    total, steps = torch.zeros(()), 0
+    for rows_B in torch.split(torch.randperm(rows, generator=generator), schedule.batch):
+        optimizer.zero_grad()
+        value = loss(rows_B)
+        value.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(weights, schedule.clip)
+        optimizer.step()
+        total, steps = total + value.detach().cpu(), steps + 1
+    return float(total) / max(steps, 1)
+
+
+def _copy(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}

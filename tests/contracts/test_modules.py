@@ -1,0 +1,159 @@
+"""Contracts of every module with weights: each core, control and design, in the cell of Chen et al. and in the shared one.
+
+These are the laws whose absence goes unnoticed: circuits that are never registered, trained or saved; depth that does nothing;
+state that survives a call; counts that leave the circuit out.
+"""
+
+from functools import partial
+from itertools import pairwise
+
+import pytest
+import torch
+
+from qlogad import names, seeds
+from qlogad.circuit.design import Design
+from qlogad.circuit.readout import bases
+from qlogad.detect.deeplog import DeepLog, Network
+from qlogad.nn.controls import control, controls
+from qlogad.nn.core import Cell, Classical, Core, Quantum, SameTotal
+from qlogad.nn.layer import QuantumLayer
+from qlogad.nn.recurrent import LSTM
+
+USUAL = {
+    "basic-entangler",
+    "identity",
+    "qcnn",
+    "qulog",
+    "separable",
+    "sim14",
+    "strongly-entangling",
+}  # the others are for the slow run
+ANSAETZE = [name if name in USUAL else pytest.param(name, marks=pytest.mark.slow) for name in names.designs("ansatz")]
+ENCODINGS = [name for name in names.designs("encoding") if not Design.load(name, "encoding").takes.integer]
+QUANTUM = [
+    *(Quantum(ansatz=name, wires=3, depth=2, hidden=4, shared=shared) for name in sorted(USUAL) for shared in (False, True)),
+    *(Quantum(encoding=name, wires=2, depth=2, hidden=4, reupload=reupload) for name in ENCODINGS for reupload in (False, True)),
+    *(Quantum(encoding=name, wires=2, depth=2, hidden=4, reupload=True, scaling=True) for name in ("angle-y", "chen", "amplitude")),
+    *(Quantum(wires=2, hidden=4, readout=readout) for readout in ("xyz", "probabilities", ("XX", "ZI", "00"))),
+]
+CONTROLS = [control(name, core) for name in controls() for core in QUANTUM[:4]]
+CORES: list[Cell] = [Classical(hidden=4), *QUANTUM, *(core for core in CONTROLS if not isinstance(core, SameTotal))]
+
+cores = pytest.mark.parametrize("core", CORES, ids=str)
+quantum = pytest.mark.parametrize("core", QUANTUM, ids=str)
+
+
+def cell(core: Cell, width: int = 3) -> LSTM:
+    return LSTM(width, core.hidden, make=partial(core.map, generator=seeds.torch_generator(0, "contract")))
+
+
+def steps(rows: int = 8) -> torch.Tensor:
+    return torch.randn(rows, 5, 3, generator=seeds.torch_generator(0, "inputs"))
+
+
+def moved(module: LSTM) -> dict[str, torch.Tensor]:
+    """Which weights a few steps of training move."""
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in module.parameters() if p.requires_grad], lr=10.0)
+    for _ in range(2):
+        optimizer.zero_grad()
+        module(steps())[0].sin().sum().backward()
+        optimizer.step()
+    return {name: value != before[name] for name, value in module.state_dict().items()}
+
+
+def matters(module: LSTM, name: str) -> torch.Tensor:
+    """Which entries of a parameter change the outputs when they are shifted, found without any gradient."""
+    parameter = module.get_parameter(name)
+    flat = parameter.data.view(-1)
+    found = torch.zeros(flat.numel(), dtype=torch.bool)
+    with torch.no_grad():
+        before = module(steps())[0]
+        for place in range(flat.numel()):
+            kept = flat[place].item()
+            flat[place] = kept + 0.9
+            found[place] = (module(steps())[0] - before).abs().max() > 1e-5
+            flat[place] = kept
+    return found.view_as(parameter)
+
+
+@cores
+def test_every_weight_is_registered_saved_and_counted(core: Cell) -> None:
+    module = cell(core)
+    named = dict(module.named_parameters())
+    assert set(module.state_dict()) == set(named)
+    network = Network(7, 3, core, seed=0)
+    counted = network.weights()
+    assert counted["total"] == sum(value.numel() for value in network.state_dict().values())
+    assert counted["quantum"] + counted["classical"] == counted["total"]
+    circuits = 4 * (core.circuit().weights + core.encoder().weights(core.wires)) if isinstance(core, Quantum) else 0
+    assert counted["quantum"] == circuits
+    assert counted["live"] <= circuits
+    assert (counted["live"] > 0) == (circuits > 0)
+
+
+@cores
+def test_every_weight_that_matters_is_trained_and_no_frozen_one_is(core: Cell) -> None:
+    module = cell(core)
+    live = {name: matters(module, name) for name, _ in module.named_parameters()}
+    assert all(entries.any() for name, entries in live.items() if entries.numel())
+    trained = moved(module)
+    for name, entries in live.items():
+        if isinstance(core, Quantum) and core.frozen and name.endswith("weights_GP"):
+            assert not trained[name].any()
+        else:
+            assert trained[name][entries].all(), name
+
+
+@cores
+def test_equal_inputs_give_equal_outputs_again_and_after_saving(core: Cell) -> None:
+    module, other = cell(core), cell(core)
+    with torch.no_grad():
+        first = module(steps())[0]
+        for parameter in other.parameters():
+            parameter.add_(1)
+        assert not torch.equal(first, other(steps())[0])
+        other.load_state_dict(module.state_dict())
+        module(2 * steps())
+        assert torch.equal(first, module(steps())[0])
+        assert torch.equal(first, other(steps())[0])
+
+
+@pytest.mark.parametrize("ansatz", ANSAETZE)
+@pytest.mark.parametrize("shared", [False, True])
+def test_depth_adds_weights_and_changes_what_is_computed(ansatz: str, shared: bool) -> None:
+    modules = [cell(Quantum(ansatz=ansatz, wires=4, depth=depth, hidden=4, shared=shared)) for depth in range(4)]
+    counts = [sum(layer.weights_GP.numel() for layer in m.modules() if isinstance(layer, QuantumLayer)) for m in modules]
+    added = [after - before for before, after in pairwise(counts)]
+    fixed = ansatz in {"clifford", "identity"}  # no weights, and some depths give equal <Z>
+    assert (added[0] > 0) != fixed
+    assert added == [added[0]] * 3
+    with torch.no_grad():
+        outputs = [module(steps())[0] for module in modules]
+    assert any(torch.allclose(before, after, atol=1e-4) for before, after in pairwise(outputs)) == fixed
+
+
+@quantum
+@pytest.mark.parametrize("name", sorted(set(controls()) - {"same-total"}))
+def test_controls_keep_the_wrapper(core: Quantum, name: str) -> None:
+    def shapes(one: Core) -> dict[str, torch.Size]:
+        return {key: value.shape for key, value in cell(one).state_dict().items() if "middle" not in key}
+
+    assert shapes(core) == shapes(control(name, core))
+
+
+@quantum
+def test_same_total_is_as_large_as_fits(core: Quantum) -> None:
+    def total(one: Cell) -> int:
+        return Network(7, 3, one, seed=0).weights()["total"]
+
+    found = control("same-total", core).resolve(total)
+    assert total(found) <= total(core) < total(Classical(hidden=found.hidden + 1))
+
+
+@quantum
+def test_the_circuits_work_is_counted(core: Quantum) -> None:
+    windows = [[0, 1, 2, 3, 0, 1]] * 3
+    detector = DeepLog(core=core, history=3, embedding=3, epochs=2).fit(windows)
+    assert detector.executions == 4 * 3 * 2 * 6 * len(bases(core.circuit().readout))  # gates x steps x epochs x distinct histories
+    assert detector.weights_["quantum"] == 4 * (core.circuit().weights + core.encoder().weights(core.wires))

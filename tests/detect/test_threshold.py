@@ -1,0 +1,72 @@
+"""A threshold keeps the rate it promises, is as low as it can be, and knows multiplicities, ties and infinities."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
+
+from qlogad.detect.threshold import Threshold
+from qlogad.errors import DataError
+
+scores = st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.5, 8.0, np.inf]), min_size=1, max_size=40)
+rates = st.floats(0, 0.99)
+
+
+@settings(deadline=None)
+@given(scores, rates)
+def test_the_rate_is_kept_and_no_lower_threshold_keeps_it(values: list[float], fpr: float) -> None:
+    threshold = Threshold.at_rate(values, fpr)
+    assert threshold(values).mean() <= fpr + 1e-9
+    lower = [value for value in values if value < threshold.value]
+    if lower:
+        assert (np.array(values) > max(lower)).mean() > fpr
+    assert threshold.windows == len(values)
+
+
+@settings(deadline=None)
+@given(scores, rates)
+def test_a_higher_rate_never_raises_the_threshold(values: list[float], fpr: float) -> None:
+    assert Threshold.at_rate(values, fpr).value <= Threshold.at_rate(values, fpr / 2).value
+
+
+@settings(deadline=None)
+@given(scores, rates, st.integers(0, 2**32 - 1))
+def test_a_weight_is_a_repetition(values: list[float], fpr: float, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    weight_N, labels_N = random.integers(1, 5, size=len(values)), random.integers(0, 2, size=len(values))
+    labels_N[0] = 1
+    long = np.repeat(values, weight_N)
+    assert Threshold.at_rate(values, fpr, weight_N) == Threshold.at_rate(long, fpr)
+    assert Threshold.best_f1(values, labels_N, weight_N) == Threshold.best_f1(long, np.repeat(labels_N, weight_N))
+
+
+@settings(deadline=None)
+@given(scores, st.integers(0, 2**32 - 1))
+def test_best_f1_is_the_best_of_all_thresholds(values: list[float], seed: int) -> None:
+    labels_N = np.random.default_rng(seed).integers(0, 2, size=len(values))
+    labels_N[0] = 1
+    threshold = Threshold.best_f1(values, labels_N)
+    reached = f1_score(labels_N, threshold(values), zero_division=0.0)
+    assert reached == pytest.approx(threshold.target)
+    assert all(reached >= f1_score(labels_N, np.array(values) >= cut, zero_division=0.0) - 1e-12 for cut in values)
+
+
+def test_an_equal_score_is_no_alarm_and_a_higher_one_is() -> None:
+    threshold = Threshold.at_rate([1.0, 2.0], 0.0)
+    assert threshold([1.0, 2.0, np.nextafter(2.0, 3.0), np.inf]).tolist() == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: Threshold.at_rate([], 0.1),
+        lambda: Threshold.at_rate([1.0], 1.0),
+        lambda: Threshold.at_rate([1.0, np.nan], 0.1),
+        lambda: Threshold.best_f1([1.0, 2.0], [0, 0]),
+        lambda: Threshold.best_f1([1.0, 2.0], [1]),
+    ],
+)
+def test_what_gives_no_threshold_is_refused(call: object) -> None:
+    with pytest.raises(DataError):
+        call()  # type: ignore[operator]

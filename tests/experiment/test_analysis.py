@@ -1,0 +1,138 @@
+"""Laws of the analysis of designs: kept results are the results, damaged ones are made again, and the table sorts."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from qlogad import names
+from qlogad.errors import InputError, UnknownName
+from qlogad.experiment import analysis, listing
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("QLOGAD_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def entries(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.glob("analysis/*.json")}
+
+
+def test_the_second_call_does_no_work_and_gives_the_same_numbers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = analysis.analyse("sim2", "ansatz", wires=3, depth=1)
+    before = entries(folder)
+    monkeypatch.delattr(analysis, "_measure")  # any measurement would fail from here on
+    assert analysis.analyse("sim2", "ansatz", wires=3, depth=1) == first
+    assert entries(folder) == before
+    assert len(before) == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"facts": {"weights": 1}, "digest": "0"}', b"\xff\xfe"])
+def test_a_damaged_entry_is_made_again(folder: Path, damage: bytes) -> None:
+    first = analysis.analyse("sim1", "ansatz", wires=2, depth=1)
+    (path,) = folder.glob("analysis/*.json")
+    path.write_bytes(damage)
+    assert analysis.analyse("sim1", "ansatz", wires=2, depth=1) == first
+    assert json.loads(path.read_text())["facts"] == first
+
+
+def test_a_changed_number_is_noticed(folder: Path) -> None:
+    first = analysis.analyse("sim1", "ansatz", wires=2, depth=1)
+    (path,) = folder.glob("analysis/*.json")
+    content = json.loads(path.read_text())
+    content["facts"]["expressibility"] += 1
+    path.write_text(json.dumps(content))
+    assert analysis.analyse("sim1", "ansatz", wires=2, depth=1) == first
+
+
+def test_other_circuits_have_other_entries(folder: Path) -> None:
+    for wires, depth in ((2, 1), (3, 1), (2, 2)):
+        analysis.analyse("sim1", "ansatz", wires=wires, depth=depth)
+    analysis.analyse("angle-y", "encoding", wires=2, depth=1)
+    assert len(entries(folder)) == 4
+
+
+def test_a_killed_run_keeps_what_it_had(folder: Path) -> None:
+    command = [sys.executable, "-m", "qlogad.cli", "list", "ansatz", "--analyse", "--wires", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ))
+    deadline = time.monotonic() + 120
+    while len(entries(folder)) < 3 and time.monotonic() < deadline:
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    kept = entries(folder)
+    assert len(kept) >= 3
+    for path in folder.glob("analysis/*.json"):
+        assert "facts" in json.loads(path.read_text())
+
+
+def test_a_folder_that_cannot_be_written_costs_no_result(folder: Path) -> None:
+    folder.write_text("in the way")
+    assert analysis.analyse("sim1", "ansatz", wires=2, depth=1)["weights"] == 4
+
+
+def test_the_cache_lies_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert analysis.cache_folder() == tmp_path / "cache"
+    monkeypatch.delenv("QLOGAD_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert analysis.cache_folder() == tmp_path / "xdg" / "qlogad"
+
+
+def test_the_table_holds_every_design_and_sorts() -> None:
+    rows = listing.analysed("encoding", wires=2, depth=1, sort="features", progress=lambda what, count: None)
+    features = [row["features"] for row in rows]
+    assert features == sorted(features)
+    assert {row["name"] for row in rows} <= set(names.designs("encoding"))
+    assert len(rows) > len(names.designs("encoding")) / 2
+    with pytest.raises(InputError, match="did you mean 'expressibility'"):
+        listing.analysed("ansatz", wires=2, depth=1, sort="expresibility", progress=lambda what, count: None)
+    with pytest.raises(InputError, match="only ansatz and encoding"):
+        listing.analysed("detectors", wires=2, depth=1, sort="name", progress=lambda what, count: None)
+
+
+@pytest.mark.parametrize("kind", ["ansatz", "encoding"])
+def test_the_list_shows_source_and_cost(kind: str) -> None:
+    rows = listing.rows(kind)
+    assert all(row["source"] and row["two-qubit gates"] != "" for row in rows)
+    cost = {row["name"]: list(row.values())[1:3] for row in rows}
+    assert cost["sim14" if kind == "ansatz" else "angle-y"] == ([16, 8] if kind == "ansatz" else [4, 0])
+
+
+def test_show_warns_of_dead_weights_and_names_the_alive_variant() -> None:
+    shown = listing.show("sim1", wires=4, depth=1)
+    assert "weights are dead" in shown.text
+    assert "x+z" in shown.text
+    assert shown.facts["live_weights"] < shown.facts["live_weights_with_x_and_z"]
+    assert "dead" not in listing.show("sim14", wires=4, depth=1).text
+
+
+def test_show_analyses_on_request() -> None:
+    shown = listing.show("qulog", wires=4, depth=1, analyse=True)
+    for said in ("expressibility", "sampling floor", "Meyer-Wallach", "light cone", "spectrum", "81 trigonometric", "closed form"):
+        assert said in shown.text
+    assert json.loads(json.dumps(shown.facts)) == shown.facts
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png", ".qasm"])
+def test_designs_are_written_to_files(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"sim14{suffix}"
+    listing.export("sim14", path, wires=3, depth=1)
+    assert path.stat().st_size > 500
+    with pytest.raises(InputError, match="make it first"):
+        listing.export("sim14", tmp_path / "no" / f"a{suffix}", wires=3, depth=1)
+
+
+def test_exports_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"\.svg, \.png or \.qasm"):
+        listing.export("sim14", tmp_path / "a.gif", wires=3, depth=1)
+    with pytest.raises(UnknownName, match="drawer"):
+        listing.export("sim14", tmp_path / "a.svg", wires=3, depth=1, drawer="pen")
+    with pytest.raises(UnknownName, match="did you mean 'sim14'"):
+        listing.export("sim144", tmp_path / "a.svg", wires=3, depth=1)

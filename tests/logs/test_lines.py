@@ -1,0 +1,131 @@
+"""Laws of the line reader: every line is accounted for, wherever it is stored and whatever it holds."""
+
+import gzip
+import hashlib
+import lzma
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qlogad.errors import DataError
+from qlogad.logs.dataset import Intake
+from qlogad.logs.lines import LONGEST, expand, file_digest, pick_lines, read_lines
+
+on_disk = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+piece = st.one_of(st.binary(max_size=30), st.sampled_from([b"", b" \t", b"\r", b"\x00\x00", b"\xff\xfe", "día".encode(), b"a\rb"]))
+content = st.lists(piece, max_size=30).map(b"\n".join).filter(lambda raw: not raw.startswith((b"\x1f\x8b", b"BZh", b"PK")))
+
+
+@on_disk
+@given(content)
+def test_every_line_is_counted_once_and_offsets_point_at_its_bytes(tmp_path: Path, raw: bytes) -> None:
+    path = tmp_path / "a.log"
+    path.write_bytes(raw)
+    intake = Intake()
+    lines = list(read_lines(path, intake))
+    pieces = raw.split(b"\n")
+    if not pieces[-1]:
+        pieces.pop()
+    assert intake.lines == len(pieces) == len(lines) + intake.blank
+    for number, offset, text in lines:
+        assert raw[offset:].startswith(pieces[number - 1])
+        assert offset == 0 or raw[offset - 1 : offset] == b"\n"
+        bare = pieces[number - 1].removeprefix(b"\xef\xbb\xbf" if number == 1 else b"").removesuffix(b"\r")
+        assert text == bare.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
+        assert "\n" not in text
+        assert "\0" not in text
+
+
+@on_disk
+@given(content)
+def test_gzip_xz_and_plain_read_alike_under_any_name(tmp_path: Path, raw: bytes) -> None:
+    read = []
+    for packed in (raw, gzip.compress(raw), lzma.compress(raw)):
+        path = tmp_path / "a.log"  # the name says nothing
+        path.write_bytes(packed)
+        intake = Intake()
+        read.append((list(read_lines(path, intake)), intake))
+    assert read[0] == read[1] == read[2]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.99])
+def test_a_torn_file_is_a_data_error_after_the_lines_that_are_whole(tmp_path: Path, pack, share: float) -> None:
+    raw = b"".join(b"%s\n" % hashlib.sha256(str(n).encode()).hexdigest().encode() for n in range(20_000))
+    packed = pack(raw)
+    path = tmp_path / "torn"
+    path.write_bytes(packed[: max(12, int(len(packed) * share))])
+    intake, lines = Intake(), []
+    with pytest.raises(DataError, match="after line") as caught:
+        lines.extend(read_lines(path, intake))
+    assert f"after line {intake.lines}" in str(caught.value)
+    assert intake.lines < 20_000
+    if share > 0.9:
+        assert intake.lines > 10_000
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_a_flipped_byte_is_noticed(tmp_path: Path, pack) -> None:
+    packed = bytearray(pack(b"".join(b"%d\n" % (n * n) for n in range(5000))))
+    packed[len(packed) // 2] ^= 0xFF
+    path = tmp_path / "flipped"
+    path.write_bytes(packed)
+    with pytest.raises(DataError, match="after line"):
+        list(read_lines(path, Intake()))
+
+
+@pytest.mark.parametrize("length", [LONGEST - 1, LONGEST, LONGEST + 1, 3 * LONGEST + 7])
+@pytest.mark.parametrize("end", [b"", b"\n", b"\nafter\n"])
+def test_only_a_too_long_line_is_set_aside(tmp_path: Path, length: int, end: bytes) -> None:
+    path = tmp_path / "long.log"
+    raw = b"before\n" + b"x" * length + end
+    path.write_bytes(raw)
+    intake = Intake()
+    lines = list(read_lines(path, intake))
+    assert [item.line for item in intake.quarantine] == ([2] if length > LONGEST else [])
+    assert intake.lines == len(raw.splitlines()) == len(lines) + len(intake.quarantine)
+    assert all(raw[line.offset : line.offset + len(line.text)] == line.text.encode() for line in lines)
+
+
+def test_files_of_one_source_are_numbered_on(tmp_path: Path) -> None:
+    first, second = tmp_path / "1.log", tmp_path / "2.log"
+    first.write_text("a\n\nb\n")
+    second.write_text("c\nd")
+    intake = Intake()
+    numbers = [line.number for path in (first, second) for line in read_lines(path, intake)]
+    assert numbers == [1, 3, 4, 5]
+    assert pick_lines([str(first), str(second)], [5, 3, 99]) == {3: "b", 5: "d"}
+
+
+def test_paths_are_filled_in_or_named_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.log").write_text("x")
+    monkeypatch.setenv("SOME_LOGS", str(tmp_path))
+    monkeypatch.delenv("NO_LOGS", raising=False)
+    assert expand("$SOME_LOGS/a.log") == expand("${SOME_LOGS}/a.log") == tmp_path / "a.log"
+    for path, message in [
+        ("$NO_LOGS/a.log", "export NO_LOGS"),
+        ("$SOME_LOGS/a.lgo", "did you mean 'a.log'"),
+        ("$SOME_LOGS", "folder"),
+    ]:
+        with pytest.raises(DataError, match=message) as caught:
+            expand(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_another_packing_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(b"PK\x03\x04....")
+    with pytest.raises(DataError, match="zip"):
+        list(read_lines(path, Intake()))
+
+
+def test_the_digest_follows_the_content(tmp_path: Path) -> None:
+    one, two = tmp_path / "1", tmp_path / "2"
+    one.write_bytes(zlib.compress(b"x"))
+    two.write_bytes(zlib.compress(b"x"))
+    assert file_digest(one) == file_digest(two) == hashlib.sha256(zlib.compress(b"x")).hexdigest()
+    two.write_bytes(b"y")
+    assert file_digest(one) != file_digest(two)

@@ -1,0 +1,126 @@
+"""Laws of the command line: results on stdout, one-line errors with exit code 2, JSON for machines, an example in every help."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+VERBS = ["run", "list", "show", "doctor", "bench", "data describe"]
+SMALL = ["--set", "data.lines=3000", "--set", "data.split.cuts=[0.6]", "--set", "judge.seeds=1"]
+KINDS = ["datasets", "detectors", "backends", "ansatz", "encoding", "controls", "experiments"]
+
+
+def qlogad(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "qlogad.cli", *words], capture_output=True, text=True, cwd=cwd)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself_with_an_example(verb: str) -> None:
+    done = qlogad(*verb.split(), "--help")
+    assert done.returncode == 0
+    assert f"Example: qlogad {verb}" in done.stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lists_are_sorted_and_say_the_same_to_machines(kind: str) -> None:
+    told, printed = qlogad("list", kind, "--json"), qlogad("list", kind)
+    rows = json.loads(told.stdout)
+    assert [row["name"] for row in rows] == sorted(row["name"] for row in rows)
+    assert rows
+    assert all(row["name"] in printed.stdout for row in rows)
+    assert all("" not in row.values() for row in rows), "every name comes with a line on what it is"
+
+
+BAD = {
+    "no such file": (["run", "nowhere.toml"], "nowhere"),
+    "a typo in a shipped name": (["run", "quickstrat"], "did you mean 'quickstart'"),
+    "a typo in a key": (["run", "quickstart", "--set", "judge.seed=2"], "did you mean 'seeds'"),
+    "a value that does not fit": (["run", "quickstart", "--set", "data.split.cuts=[1.5]"], "cut"),
+    "a dataset that is not": (["run", "quickstart", "--set", "data.dataset=hfds"], "did you mean 'hdfs'"),
+    "a file that is not": (["data", "describe", "bgl", "--set", "path=nowhere.log"], "nowhere.log"),
+    "a key a dataset lacks": (["data", "describe", "synthetic", "--set", "line=3"], "did you mean 'lines'"),
+    "a kind of list": (["list", "detector"], "did you mean 'detectors'"),
+    "a design": (["show", "strongly-entangled"], "did you mean 'strongly-entangling'"),
+    "a width": (["show", "strongly-entangling", "--wires", "0"], "wires"),
+    "an override without a value": (["run", "quickstart", "--set", "judge.seeds"], "key.sub=value"),
+}
+
+
+@pytest.mark.parametrize(("words", "says"), BAD.values(), ids=BAD.keys())
+def test_bad_input_is_one_line_with_the_next_step(words: list[str], says: str, tmp_path: Path) -> None:
+    done = qlogad(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert says in done.stderr
+    assert not list(tmp_path.iterdir()), "bad input leaves nothing behind"
+
+
+def test_debug_shows_where_it_came_from(tmp_path: Path) -> None:
+    assert "Traceback" in qlogad("run", "nowhere.toml", "--debug", cwd=tmp_path).stderr
+
+
+def test_a_run_writes_its_folder_and_says_the_same_to_machines(tmp_path: Path) -> None:
+    first = qlogad(
+        "run", "quickstart", *SMALL, "--set", "contender.lstm.epochs=1", "--set", "contender.quantum.epochs=1", cwd=tmp_path
+    )
+    assert first.returncode == 0, first.stderr
+    assert "least detectable difference" in first.stderr
+    assert "declared contrasts" in first.stdout
+    folder = tmp_path / "results" / "quickstart"
+    made = {path.name for path in folder.iterdir()}
+    assert {"manifest.json", "runs.csv", "table.md", "alarms.csv", "alarms.md", "pr-curves.png", "timeline.png"} <= made
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["experiment"]["data"]["source"]["lines"] == 3000
+    assert manifest["intake"]["lines"] == 3000
+
+    again = qlogad(
+        "run",
+        "quickstart",
+        *SMALL,
+        "--set",
+        "contender.lstm.epochs=1",
+        "--set",
+        "contender.quantum.epochs=1",
+        "--json",
+        cwd=tmp_path,
+    )
+    rows = json.loads(again.stdout)
+    assert {row["contender"] for row in rows} >= {"lstm", "quantum", "quantum frozen"}
+    assert len(rows) == (folder / "runs.csv").read_text().count("\n") - 1
+
+
+OWN = """
+question = "own?"
+[data]
+dataset = "bgl"
+path = "own.log"
+window = { by = "count", size = 10 }
+split = { by = "time", cuts = [0.5] }
+[[contender]]
+name = "new-event"
+detector = "new-event"
+"""
+
+
+def test_public_results_hold_no_log_line(tmp_path: Path) -> None:
+    log = tmp_path / "own.log"
+    secret = "SECRETWORD"
+    head = "11178{i:05d} 2005.06.03 R0-M1 2005-06-03-15.{m:02d}.{s:02d}.363779 R0-M1 RAS KERNEL INFO {secret}"
+    lines = []
+    for i in range(1200):
+        odd = i > 900 and i % 97 == 5
+        said = head.format(i=i, m=i // 60, s=i % 60, secret=secret)
+        lines.append(f"FAULT {said} never heard of before" if odd else f"- {said} {'abc'[i % 3]} done")
+    log.write_text("\n".join(lines) + "\n")
+    toml = tmp_path / "own.toml"
+    toml.write_text(OWN)
+    done = qlogad("run", "own.toml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "results" / "own"
+    public = [path for path in folder.iterdir() if path.is_file() and path.name != "alarms.md"]
+    assert all(secret.encode() not in path.read_bytes() for path in public)
+    assert secret in (folder / "alarms.md").read_text()

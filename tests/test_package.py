@@ -1,0 +1,118 @@
+"""Laws about the package as a whole: what it publishes, what it imports, and in which direction."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import qlogad
+from qlogad import names
+
+ROOT = Path(qlogad.__file__).parent
+MODULES = sorted(path for path in ROOT.rglob("*.py") if "_data" not in path.parts)
+LAYERS = [
+    "errors",
+    "seeds",
+    "documents",
+    "names",
+    "logs",
+    "circuit",
+    "features",
+    "backend",
+    "nn",
+    "evaluate",
+    "detect",
+    "experiment",
+    "testing",
+    "cli",
+]
+
+
+def imports(path: Path, *, everywhere: bool = True) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found: set[str] = set()
+    for node in ast.walk(tree) if everywhere else tree.body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names if node.module == "qlogad"}
+    return found
+
+
+def layer(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if layer(p) not in ("__init__", "__main__")], ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_a_module_imports_only_from_rows_above_it(path: Path) -> None:
+    own = LAYERS.index(layer(path))
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "qlogad" and len(parts) > 1:
+            assert LAYERS.index(parts[1]) <= own, f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_heavy_packages_live_in_their_own_file(path: Path) -> None:
+    place = str(path.relative_to(ROOT))
+    tops = {name.split(".")[0] for name in imports(path)}
+    if "pennylane" in tops:
+        assert place == "backend/pennylane.py"
+    if "qiskit" in tops:
+        assert place == "backend/qiskit.py"
+    if "torch" in tops:
+        assert layer(path) in {"seeds", "backend", "nn", "detect", "experiment", "testing"} or place == "evaluate/circuits.py"
+    assert "matplotlib" not in {name.split(".")[0] for name in imports(path, everywhere=False)}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_what_a_module_publishes_exists(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), "every module opens with the idea"
+    public = [node for node in tree.body if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"]
+    if not public:
+        assert path.name == "__init__.py", "a module says what it publishes"
+        return
+    published = ast.literal_eval(public[0].value)
+    defined = {getattr(node, "name", None) for node in tree.body} | {
+        getattr(target, "id", None)
+        for node in tree.body
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else [])
+    }
+    defined |= {alias.asname or alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert set(published) <= defined
+
+
+def test_the_public_names_are_importable_and_sorted() -> None:
+    assert qlogad.__all__ == sorted(qlogad.__all__)
+    for name in qlogad.__all__:
+        assert getattr(qlogad, name).__name__ == name
+
+
+def test_importing_the_package_is_light() -> None:
+    heavy = ["torch", "pennylane", "qiskit", "pandas", "sklearn", "numpy"]
+    code = f"import qlogad, qlogad.cli, sys; print([m for m in {heavy} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_listing_names_imports_none_of_them() -> None:
+    code = (
+        "from qlogad import names; import sys; "
+        "print([names.known(k) for k in names.KINDS], [m for m in sys.modules if m.startswith('qlogad.') and m.count('.') > 1])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip().endswith("[]")
+    assert "deeplog" in found.stdout
+
+
+@pytest.mark.parametrize("kind", sorted(names.KINDS))
+def test_every_name_leads_to_its_class(kind: names.Kind) -> None:
+    assert names.known(kind)
+    for name in names.known(kind):
+        found = names.find(kind, name)
+        assert found.__module__.split(".")[2] == name.replace("-", "_")
