@@ -1,30 +1,26 @@
-"""Our own simulator: exact expectation values in torch, batched over rows and circuits, differentiable to any order.
+"""Our own simulator: exact expectation values in torch, batched over rows and circuits, differentiable.
 
-Precision and device are those of the weights: float32 gives complex64, float64 complex128, CPU or CUDA. Up to 8 wires, runs
-of gates that read weights alone are fused once per `bind` (unitary.py); beyond, gates act one by one (gates.py).
+Precision and device are those of the weights: float32 gives complex64, float64 complex128, CPU or CUDA. A circuit can be run by
+several methods, a file each (method.py says what a method is); they give the same numbers, and the cheapest one is chosen.
 """
 
 from __future__ import annotations
-
-from functools import lru_cache
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from qlogad.backend.backend import DEFAULT_KEY, Abilities, Backend, Bound, Estimate, Key, Rows, check_inputs, check_weights
 from qlogad.backend.exact.dephased import DephasedBound
-from qlogad.backend.exact.gates import Matrices, Step, apply, kron_vectors, merge
-from qlogad.backend.exact.readout import Readout
-from qlogad.backend.exact.unitary import Run, fuse, split
+from qlogad.backend.exact.method import Form, Method, Task
+from qlogad.backend.exact.state import Gates, States, Unitary
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases
 from qlogad.errors import BackendError, did_you_mean
 
-__all__ = ["Exact", "ExactBound"]
+__all__ = ["METHODS", "Exact", "ExactBound"]
 
-Method = Literal["auto", "gates", "unitary"]
+METHODS: dict[str, Method] = {method.name: method for method in (Unitary(), Gates())}
 
 FUSE_UP_TO = 8  # wires: beyond, building the unitary costs more than it saves
 MAX_WIRES = 26
@@ -34,7 +30,7 @@ class Exact(Backend):
     """The exact simulator.
 
     Args:
-        method: "unitary" fuses gates that read weights alone, "gates" never does, "auto" chooses by width.
+        method: a name in METHODS, or "auto" for the cheapest.
         memory: refuse a call that would need more than so many gigabytes.
 
     >>> from qlogad.circuit.design import assemble
@@ -46,10 +42,10 @@ class Exact(Backend):
     name = "exact"
     abilities = Abilities(differentiable=True, max_wires=MAX_WIRES, native=tuple(GATES), states=True)
 
-    def __init__(self, method: Method | str = "auto", *, memory: float = 8.0) -> None:
-        if method not in get_args(Method):
-            known = get_args(Method)
-            raise BackendError(f"exact has no method '{method}'{did_you_mean(method, known)}; known: {', '.join(known)}")
+    def __init__(self, method: str = "auto", *, memory: float = 8.0) -> None:
+        known = ("auto", *METHODS)
+        if method not in known:
+            raise BackendError(f"exact has no method '{method:.40}'{did_you_mean(method, known)}; known: {', '.join(known)}")
         self.method, self.memory = method, memory
 
     def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY) -> ExactBound | DephasedBound:
@@ -59,36 +55,37 @@ class Exact(Backend):
             raise BackendError(f"exact runs up to {MAX_WIRES} wires, got {circuit.wires}; use fewer, or another backend")
         if circuit.dephased:
             return DephasedBound(circuit, weights_GP, memory=self.memory)
-        fused = self.method == "unitary" or (self.method == "auto" and circuit.wires <= FUSE_UP_TO)
-        if fused:
-            _refuse(len(weights_GP) * 4**circuit.wires, len(circuit.gates), weights_GP, self.memory, "use method 'gates'")
-        return ExactBound(_plan(circuit, weights_GP.dtype, weights_GP.device), weights_GP, fused=fused, memory=self.memory)
+        auto = "unitary" if circuit.wires <= FUSE_UP_TO else "gates"
+        return ExactBound(circuit, weights_GP, METHODS[auto if self.method == "auto" else self.method], memory=self.memory)
 
 
 class ExactBound(Bound):
     """A circuit with its weights on the exact simulator."""
 
-    def __init__(self, plan: _Plan, weights_GP: Tensor, *, fused: bool, memory: float) -> None:
-        self._plan, self._weights_GP, self._memory = plan, weights_GP, memory
-        self._steps: list[list[Step] | Tensor | None] = []  # one unitary, or several; None for a run that reads inputs
-        for run, matrices in zip(plan.runs, plan.matrices, strict=True):
-            if run.inputs:
-                self._steps.append(None)
-                continue
-            found = [matrix if matrix.ndim == 2 else matrix[:, None] for matrix in matrices(weights_GP)]
-            steps = merge(run.gates, found)
-            self._steps.append(fuse(steps, plan.circuit.wires, weights_GP) if fused else steps)
+    def __init__(self, circuit: Circuit, weights_GP: Tensor, method: Method, *, memory: float) -> None:
+        if reason := method.unfit(circuit):
+            raise BackendError(f"method '{method.name}' cannot run this circuit: {reason}; use method 'auto'")
+        self.circuit, self.method = circuit, method
+        self._weights_GP, self._memory = weights_GP, memory
+        self._refuse(method, 0)
+        self._run = method.bind(circuit, weights_GP)
 
     def __call__(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Tensor:
         """The readouts mean_GNK; see `Bound`."""
-        return self._plan.readout(self.states(inputs_GNI))
+        check_inputs(self.circuit, self._weights_GP, inputs_GNI)
+        self._refuse(self.method, inputs_GNI.shape[1])
+        return self._run(inputs_GNI)
 
     def estimate(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Estimate:
         """The same readouts, with a standard error of zero."""
         with torch.no_grad():
             mean_GNK = self(inputs_GNI, rows)
-        executions = mean_GNK.shape[0] * mean_GNK.shape[1] * len(bases(self._plan.circuit.readout))
+        executions = mean_GNK.shape[0] * mean_GNK.shape[1] * len(bases(self.circuit.readout))
         return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, {"backend": "exact"})
+
+    def form(self) -> Form | None:
+        """The weight-only tables of this circuit, where its method has them; see `Form`."""
+        return self.method.form(self.circuit, self._weights_GP)
 
     def states(self, inputs_GNI: Tensor) -> Tensor:
         """The state vectors (G, N, 2^W), complex; wire 0 is the most significant bit of the last axis.
@@ -96,61 +93,16 @@ class ExactBound(Bound):
         Raises:
             BackendError: as for a call.
         """
-        circuit = self._plan.circuit
-        check_inputs(circuit, self._weights_GP, inputs_GNI)
-        groups, rows = len(self._weights_GP), inputs_GNI.shape[1]
-        kept = sum(
-            1 if isinstance(step, Tensor) else len(run.gates) for step, run in zip(self._steps, self._plan.runs, strict=True)
-        )
-        _refuse(
-            groups * rows * 2**circuit.wires, 1 + kept, self._weights_GP, self._memory, "use fewer rows at a time, or fewer wires"
-        )
-        psi = self._plan.start(inputs_GNI)
-        for run, matrices, step in zip(self._plan.runs, self._plan.matrices, self._steps, strict=True):
-            if isinstance(step, Tensor):
-                psi = psi @ step
-                continue
-            for wires, matrix in merge(run.gates, matrices(inputs_GNI)) if step is None else step:
-                psi = apply(psi, matrix, wires, circuit.wires)
-        return psi.expand(groups, rows, -1)
+        check_inputs(self.circuit, self._weights_GP, inputs_GNI)
+        method = METHODS["unitary" if self.circuit.wires <= FUSE_UP_TO else "gates"]
+        self._refuse(method, inputs_GNI.shape[1])
+        return States(self.circuit, self._weights_GP, fused=method.name == "unitary")(inputs_GNI)
 
-
-class _Plan:
-    """What depends on the circuit alone, for one precision and device."""
-
-    def __init__(self, circuit: Circuit, like: Tensor) -> None:
-        self.circuit = circuit
-        parts = split(circuit)
-        self.runs: tuple[Run, ...] = parts.runs
-        self.matrices = [Matrices(run.gates, like) for run in parts.runs]
-        self.readout = Readout(circuit.readout, like)
-        self._firsts = Matrices([gates[0] for gates in parts.start if gates], like, column=True)
-        self._others = [Matrices(gates[1:], like) for gates in parts.start]
-        self._starts = [bool(gates) for gates in parts.start]
-        self._zero = torch.tensor([1, 0], dtype=torch.complex64 if like.dtype == torch.float32 else torch.complex128).to(
-            like.device
-        )
-
-    def start(self, inputs_GNI: Tensor) -> Tensor:
-        """The product state (1 or G, N or 1, D) that inputs make of |0...0>."""
-        firsts = iter(self._firsts(inputs_GNI))
-        vectors = []
-        for begun, others in zip(self._starts, self._others, strict=True):
-            vector = next(firsts) if begun else self._zero
-            for matrix in others(inputs_GNI):
-                vector = (matrix @ vector[..., None])[..., 0]
-            vectors.append(vector)
-        psi = kron_vectors(vectors)
-        return psi if psi.ndim == 3 else psi[None, None]
-
-
-@lru_cache(maxsize=128)
-def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Plan:
-    return _Plan(circuit, torch.empty(0, dtype=dtype, device=device))
-
-
-def _refuse(amplitudes: int, states: int, like: Tensor, memory: float, fix: str) -> None:
-    """Refuse what would not fit, before it is tried: every gate keeps a state for the backward pass."""
-    size = amplitudes * 2 * like.element_size() * (2 + (states if torch.is_grad_enabled() else 0)) / 1e9
-    if size > memory:
-        raise BackendError(f"this call needs about {size:.1f} GB, and {memory:g} GB are allowed; {fix}")
+    def _refuse(self, method: Method, rows: int) -> None:
+        """Refuse what would not fit, before it is tried."""
+        itemsize = self._weights_GP.element_size()
+        task = Task(self.circuit, len(self._weights_GP), rows, 1, 4 if itemsize == 4 else 8, torch.is_grad_enabled())
+        size = method.cost(task).memory / 1e9
+        if size > self._memory:
+            fix = "use fewer rows at a time, or fewer wires" if rows else "use method 'gates'"
+            raise BackendError(f"this call needs about {size:.1f} GB, and {self._memory:g} GB are allowed; {fix}")

@@ -1,0 +1,146 @@
+"""State vectors: gate by gate, or with the gates between uploads fused into one unitary. The methods that run any circuit.
+
+`gates` applies every gate to a batch of states (N, 2^W). `unitary` fuses each run of gates that read weights alone into one matrix,
+once for all calls.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from qlogad.backend.exact.gates import Matrices, Step, apply, kron_vectors, merge
+from qlogad.backend.exact.method import Cost, Method, Run, Task
+from qlogad.backend.exact.readout import Readout
+from qlogad.backend.exact.unitary import fuse, split
+from qlogad.circuit.circuit import Circuit
+
+__all__ = ["Gates", "States", "Unitary"]
+
+
+class States:
+    """The state vectors (G, N, 2^W) of a circuit with its weights; wire 0 is the most significant bit of the last axis.
+
+    Args:
+        circuit: any, not dephased.
+        weights_GP: (G, P), radians.
+        fused: build the unitary of every run of gates that reads no input.
+    """
+
+    def __init__(self, circuit: Circuit, weights_GP: Tensor, *, fused: bool) -> None:
+        self._plan, self._weights_GP = _plan(circuit, weights_GP.dtype, weights_GP.device), weights_GP
+        self._steps: list[list[Step] | Tensor | None] = []  # one unitary, or several; None for a run that reads inputs
+        for run, matrices in zip(self._plan.runs, self._plan.matrices, strict=True):
+            if run.inputs:
+                self._steps.append(None)
+                continue
+            found = [matrix if matrix.ndim == 2 else matrix[:, None] for matrix in matrices(weights_GP)]
+            steps = merge(run.gates, found)
+            self._steps.append(fuse(steps, circuit.wires, weights_GP) if fused else steps)
+
+    def __call__(self, inputs_GNI: Tensor) -> Tensor:
+        wires = self._plan.circuit.wires
+        psi = self._plan.start(inputs_GNI)
+        for run, matrices, step in zip(self._plan.runs, self._plan.matrices, self._steps, strict=True):
+            if isinstance(step, Tensor):
+                psi = psi @ step
+                continue
+            for on, matrix in merge(run.gates, matrices(inputs_GNI)) if step is None else step:
+                psi = apply(psi, matrix, on, wires)
+        return psi.expand(len(self._weights_GP), inputs_GNI.shape[1], -1)
+
+    def means(self, inputs_GNI: Tensor) -> Tensor:
+        """The readouts (G, N, K)."""
+        return self._plan.readout(self(inputs_GNI))
+
+
+class Gates(Method):
+    """Gate by gate: every gate is a small matrix product on a batch of state vectors. Any circuit, differentiable to any order."""
+
+    name = "gates"
+
+    def unfit(self, circuit: Circuit) -> str:
+        return ""
+
+    def cost(self, task: Task) -> Cost:
+        steps = [4 ** len(gate.wires) for gate in task.circuit.gates]
+        amplitudes = task.groups * task.rows * 2**task.circuit.wires
+        return _cost(task, operations=amplitudes * sum(4 * 2 ** (size // 4) for size in steps), states=len(steps))
+
+    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
+        return States(circuit, weights_GP, fused=False).means
+
+
+class Unitary(Method):
+    """The gates between two uploads as one complex unitary, built once for all calls. Any circuit, differentiable to any order."""
+
+    name = "unitary"
+
+    def unfit(self, circuit: Circuit) -> str:
+        return ""
+
+    def cost(self, task: Task) -> Cost:
+        runs = split(task.circuit).runs
+        size = 2**task.circuit.wires
+        built = sum(len(run.gates) for run in runs if not run.inputs)
+        applied = sum(1 if not run.inputs else len(run.gates) for run in runs)
+        each = _cost(task, operations=8 * task.groups * task.rows * size * size * applied, states=applied)
+        back = 3 if task.gradient else 1
+        weight = 2 * task.itemsize * task.groups * size * size
+        return Cost(
+            operations=each.operations + back * 16 * task.groups * size * size * built,
+            traffic=each.traffic + back * 2 * weight * built,
+            dispatches=each.dispatches + back * 6 * built,
+            memory=each.memory + weight * (1 + (built if task.gradient else 0)),
+        )
+
+    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
+        return States(circuit, weights_GP, fused=True).means
+
+
+def _cost(task: Task, *, operations: float, states: int) -> Cost:
+    """Of all calls, where each goes through so many states."""
+    size = 2 * task.itemsize * task.groups * task.rows * 2**task.circuit.wires  # bytes of one batch of states
+    back = 3 if task.gradient else 1
+    kept = task.calls * states if task.gradient else 0
+    return Cost(
+        operations=back * task.calls * operations,
+        traffic=back * task.calls * 2 * size * (1 + states),
+        dispatches=back * task.calls * (12 + 4 * states),
+        memory=size * (2 + kept),
+    )
+
+
+class _Plan:
+    """What depends on the circuit alone, for one precision and device."""
+
+    def __init__(self, circuit: Circuit, like: Tensor) -> None:
+        self.circuit = circuit
+        parts = split(circuit)
+        self.runs = parts.runs
+        self.matrices = [Matrices(run.gates, like) for run in parts.runs]
+        self.readout = Readout(circuit.readout, like)
+        self._firsts = Matrices([gates[0] for gates in parts.start if gates], like, column=True)
+        self._others = [Matrices(gates[1:], like) for gates in parts.start]
+        self._starts = [bool(gates) for gates in parts.start]
+        complex_type = torch.complex64 if like.dtype == torch.float32 else torch.complex128
+        self._zero = torch.tensor([1, 0], dtype=complex_type).to(like.device)
+
+    def start(self, inputs_GNI: Tensor) -> Tensor:
+        """The product state (1 or G, N or 1, D) that inputs make of |0...0>."""
+        firsts = iter(self._firsts(inputs_GNI))
+        vectors = []
+        for begun, others in zip(self._starts, self._others, strict=True):
+            vector = next(firsts) if begun else self._zero
+            for matrix in others(inputs_GNI):
+                vector = (matrix @ vector[..., None])[..., 0]
+            vectors.append(vector)
+        psi = kron_vectors(vectors)
+        return psi if psi.ndim == 3 else psi[None, None]
+
+
+@lru_cache(maxsize=128)
+def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Plan:
+    return _Plan(circuit, torch.empty(0, dtype=dtype, device=device))
