@@ -12,9 +12,11 @@ from torch import Tensor
 from qlogad.backend.backend import DEFAULT_KEY, Abilities, Backend, Bound, Estimate, Key, Rows, check_inputs, check_weights
 from qlogad.backend.exact.dephased import DephasedBound
 from qlogad.backend.exact.method import Form, Method, Task
+from qlogad.backend.exact.noisy import NoisyBound
 from qlogad.backend.exact.state import Gates, States, Unitary
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
+from qlogad.circuit.noise import Noise
 from qlogad.circuit.readout import bases
 from qlogad.errors import BackendError, did_you_mean
 
@@ -32,6 +34,7 @@ class Exact(Backend):
     Args:
         method: a name in METHODS, or "auto" for the cheapest.
         memory: refuse a call that would need more than so many gigabytes.
+        noise: simulated exactly; the target of "exact:depolarizing=0.01,readout=0.02" is parsed into it.
 
     >>> from qlogad.circuit.design import assemble
     >>> circuit = assemble("angle-y", "basic-entangler", wires=2, depth=0)
@@ -40,19 +43,23 @@ class Exact(Backend):
     """
 
     name = "exact"
-    abilities = Abilities(differentiable=True, max_wires=MAX_WIRES, native=tuple(GATES), states=True)
+    abilities = Abilities(differentiable=True, max_wires=MAX_WIRES, native=tuple(GATES), noise=True, states=True)
 
-    def __init__(self, method: str = "auto", *, memory: float = 8.0) -> None:
+    def __init__(self, method: str = "auto", *, memory: float = 8.0, noise: Noise | None = None) -> None:
+        if "=" in method:  # the target of "exact:depolarizing=0.01"
+            method, noise = "auto", Noise.parse(method)
         known = ("auto", *METHODS)
         if method not in known:
             raise BackendError(f"exact has no method '{method:.40}'{did_you_mean(method, known)}; known: {', '.join(known)}")
-        self.method, self.memory = method, memory
+        self.method, self.memory, self.noise = method, memory, noise
 
-    def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY) -> ExactBound | DephasedBound:
+    def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY) -> ExactBound | DephasedBound | NoisyBound:
         """Fuse or prepare everything that depends on weights alone; `key` is not used, nothing is random here."""
         check_weights(circuit, weights_GP, dephased=True)
         if circuit.wires > MAX_WIRES:
             raise BackendError(f"exact runs up to {MAX_WIRES} wires, got {circuit.wires}; use fewer, or another backend")
+        if self.noise is not None:
+            return NoisyBound(circuit, weights_GP, self.noise, memory=self.memory)
         if circuit.dephased:
             return DephasedBound(circuit, weights_GP, memory=self.memory)
         auto = "unitary" if circuit.wires <= FUSE_UP_TO else "gates"

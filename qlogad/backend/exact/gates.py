@@ -101,8 +101,8 @@ class Matrices:
         return found
 
 
-def merge(gates: Sequence[Gate], matrices: Sequence[Tensor]) -> list[Step]:
-    """The same in fewer steps: gates on single wires go into the next gate that shares the wire."""
+def merge(gates: Sequence[Gate], matrices: Sequence[Tensor], *, base: int = 2) -> list[Step]:
+    """The same in fewer steps: gates on single wires go into the next gate that shares the wire; see `apply` for the base."""
     steps: list[Step] = []
     waiting: dict[int, Tensor] = {}
     for gate, given in zip(gates, matrices, strict=True):
@@ -111,7 +111,7 @@ def merge(gates: Sequence[Gate], matrices: Sequence[Tensor]) -> list[Step]:
             waiting[wires[0]] = matrix @ waiting[wires[0]] if wires[0] in waiting else matrix
             continue
         if any(wire in waiting for wire in wires):
-            idle = torch.eye(2, dtype=matrix.dtype, device=matrix.device)
+            idle = torch.eye(base, dtype=matrix.dtype, device=matrix.device)
             matrix = matrix @ reduce(_kron, (waiting.pop(wire, idle) for wire in wires))
         steps.append((wires, matrix))
     return steps + [((wire,), matrix) for wire, matrix in waiting.items()]
@@ -122,27 +122,30 @@ def _kron(one: Tensor, two: Tensor) -> Tensor:
     return (one[..., :, None, :, None] * two[..., None, :, None, :]).flatten(-2).flatten(-3, -2)
 
 
-def apply(psi_GND: Tensor, matrix: Tensor, wires: tuple[int, ...], count: int) -> Tensor:
-    """A gate's matrix (..., d, d), its leading axes broadcast against (G, N), on some of `count` wires."""
+def apply(psi_GND: Tensor, matrix: Tensor, wires: tuple[int, ...], count: int, *, base: int = 2) -> Tensor:
+    """A gate's matrix (..., d, d), its leading axes broadcast against (G, N), on some of `count` wires.
+
+    A wire has `base` numbers: 2 amplitudes, or the 4 Pauli means of a mixed state.
+    """
     batch = psi_GND.shape[:2]
     order = sorted(wires)
     edges = [0, *(wire + 1 for wire in order)]
-    between = [2 ** (wire - edge) for wire, edge in zip(order, edges, strict=False)]
-    shape = [size for gap in between for size in (gap, 2)] + [2 ** (count - edges[-1])]
+    between = [base ** (wire - edge) for wire, edge in zip(order, edges, strict=False)]
+    shape = [size for gap in between for size in (gap, base)] + [base ** (count - edges[-1])]
     axes = [3 + 2 * order.index(wire) for wire in wires]  # where the gate's wires stand in psi
     rest = [axis for axis in range(2, 2 + len(shape)) if axis not in axes]
     forth = [0, 1, *rest[:-1], *axes, rest[-1]]
     psi = psi_GND.reshape(*batch, *shape).permute(forth)
     moved = psi.shape
-    psi = matrix[..., None, :, :] @ psi.reshape(*batch, *_flat(moved[2:], len(wires)))
+    psi = matrix[..., None, :, :] @ psi.reshape(*batch, *_flat(moved[2:], len(wires), base))
     batch = psi.shape[:2]
     back = [forth.index(axis) for axis in range(len(forth))]
-    return psi.reshape(*batch, *moved[2:]).permute(back).reshape(*batch, 2**count)
+    return psi.reshape(*batch, *moved[2:]).permute(back).reshape(*batch, base**count)
 
 
-def _flat(shape: Sequence[int], wires: int) -> tuple[int, int, int]:
+def _flat(shape: Sequence[int], wires: int, base: int) -> tuple[int, int, int]:
     """Axes (before ..., gate's wires ..., after) as three."""
-    return math.prod(shape[: -1 - wires]), 2**wires, shape[-1]
+    return math.prod(shape[: -1 - wires]), base**wires, shape[-1]
 
 
 def kron_vectors(vectors: Sequence[Tensor]) -> Tensor:

@@ -1,0 +1,157 @@
+"""Noise, exactly: a state is the real vector of the means of all 4^W Pauli words, and a gate with its noise a real matrix on it.
+
+As a density matrix, at the cost of real numbers. Gates after the last one that reads inputs act on the readouts instead (the Heisenberg
+picture), once for all calls. Differentiable to any order. Transfer matrices: Greenbaum (2015), arXiv:1509.02921.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache, reduce
+from itertools import groupby, pairwise, product
+
+import torch
+from torch import Tensor
+
+from qlogad.backend.backend import Bound, Estimate, Rows, check_inputs
+from qlogad.backend.exact.gates import Matrices, Step, apply, kron_vectors, merge
+from qlogad.backend.exact.unitary import split
+from qlogad.circuit.circuit import Circuit, Gate
+from qlogad.circuit.gates import pauli
+from qlogad.circuit.noise import Noise
+from qlogad.circuit.readout import bases
+from qlogad.errors import BackendError
+
+__all__ = ["NoisyBound", "transfer"]
+
+_PHASES = Gate("z", (0,))  # in a sequence of gates: every wire loses its phases here
+
+
+class NoisyBound(Bound):
+    """A circuit with its weights and noise, exact and differentiable.
+
+    Args:
+        circuit: any; a dephased one loses its phases where it says, besides the noise.
+        weights_GP: (G, P), radians.
+        noise: what follows every gate, and what befalls measured bits.
+        memory: refuse a call that would need more than so many gigabytes.
+    """
+
+    def __init__(self, circuit: Circuit, weights_GP: Tensor, noise: Noise, *, memory: float) -> None:
+        self._circuit, self._weights_GP, self._noise, self._memory = circuit, weights_GP, noise, memory
+        self._refuse(0)
+        start, rest = _ordered(circuit)
+        self._start = [_Steps(gates, circuit.wires, noise, weights_GP) for gates in start]
+        runs = [
+            (reads, _Steps(list(gates), circuit.wires, noise, weights_GP))
+            for reads, gates in groupby(rest, lambda gate: gate.reads("input"))
+        ]
+        seen_GKM = _readouts(circuit.readout, noise, weights_GP)[None]  # M = 4^W words
+        while runs and not runs[-1][0]:
+            for wires, matrix in reversed(runs.pop()[1](weights_GP)):
+                seen_GKM = apply(seen_GKM, matrix.mT, wires, circuit.wires, base=4)
+        self._seen_GMK = seen_GKM.mT
+        self._runs = [(steps, None if reads else steps(weights_GP)) for reads, steps in runs]
+
+    def __call__(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Tensor:
+        """The readouts mean_GNK; see `Bound`."""
+        check_inputs(self._circuit, self._weights_GP, inputs_GNI)
+        groups, count = len(self._weights_GP), inputs_GNI.shape[1]
+        if count == 0:
+            return inputs_GNI.new_zeros(groups, 0, len(self._circuit.readout))
+        self._refuse(count)
+        state_GNM = self._begin(inputs_GNI)
+        for steps, fixed in self._runs:
+            for wires, matrix in steps(inputs_GNI, inputs=True) if fixed is None else fixed:
+                state_GNM = apply(state_GNM, matrix, wires, self._circuit.wires, base=4)
+        return (state_GNM @ self._seen_GMK).expand(groups, count, -1)
+
+    def estimate(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Estimate:
+        """The same readouts, with a standard error of zero: the noise is there, the sampling is not."""
+        with torch.no_grad():
+            mean_GNK = self(inputs_GNI, rows)
+        executions = mean_GNK.shape[0] * mean_GNK.shape[1] * len(bases(self._circuit.readout))
+        return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, {"backend": "exact", "noise": str(self._noise)})
+
+    def _begin(self, inputs_GNI: Tensor) -> Tensor:
+        """The product state (1 or G, N or 1, 4^W) that the first gates on single wires make of |0...0>."""
+        vectors = []
+        for steps in self._start:
+            vector = inputs_GNI.new_tensor([1.0, 0.0, 0.0, 1.0])
+            for _, matrix in steps(inputs_GNI, inputs=True):
+                vector = (matrix @ vector[..., None])[..., 0]
+            vectors.append(vector)
+        state = kron_vectors(vectors)
+        return state if state.ndim == 3 else state[None, None]
+
+    def _refuse(self, rows: int) -> None:
+        """Refuse what would not fit, before it is tried."""
+        kept = 2 + (len(self._circuit.gates) if torch.is_grad_enabled() else 0)
+        entries = len(self._weights_GP) * 4**self._circuit.wires * (rows + len(self._circuit.readout))
+        size = entries * self._weights_GP.element_size() * kept / 1e9
+        if size > self._memory:
+            fix = "use fewer rows at a time, fewer wires, or no noise"
+            raise BackendError(f"this noisy circuit needs about {size:.1f} GB, and {self._memory:g} GB are allowed; {fix}")
+
+
+def transfer(unitary: Tensor) -> Tensor:
+    """The Pauli transfer matrices (..., d^2, d^2), real, of unitaries (..., d, d): Tr(P_i U P_j U^+) / d.
+
+    >>> transfer(torch.tensor([[0, 1], [1, 0]], dtype=torch.complex128)).diagonal().tolist()
+    [1.0, 1.0, -1.0, -1.0]
+    """
+    size = unitary.shape[-1]
+    words = _words(size.bit_length() - 1).to(unitary)
+    turned = unitary[..., None, :, :] @ words @ unitary[..., None, :, :].mH  # (..., j, d, d)
+    return (words.mT.flatten(1) @ turned.flatten(-2).mT).real / size  # Tr(A B) = sum of A^T * B
+
+
+class _Steps:
+    """Neighbouring gates with their noise, as few real matrices."""
+
+    def __init__(self, gates: Sequence[Gate], wires: int, noise: Noise, like: Tensor) -> None:
+        self._gates, self._wires = gates, wires
+        self._matrices = Matrices([gate for gate in gates if gate is not _PHASES], like)
+        self._channels = {count: torch.from_numpy(noise.channel(count)).to(like) for count in (1, 2)}
+        self._lost = like.new_tensor([1.0, 0.0, 0.0, 1.0]).diag()
+
+    def __call__(self, values: Tensor, *, inputs: bool = False) -> list[Step]:
+        """The steps for weights (G, P), each (G, 1, d, d), or for inputs (G, N, I), each (G, N, d, d); (d, d) where nothing is read."""
+        unitaries = iter(self._matrices(values))
+        gates: list[Gate] = []
+        found: list[Tensor] = []
+        for gate in self._gates:
+            if gate is _PHASES:
+                gates += [Gate("z", (wire,)) for wire in range(self._wires)]
+                found += [self._lost] * self._wires
+                continue
+            noisy = self._channels[len(gate.wires)] @ transfer(next(unitaries))
+            gates.append(gate)
+            found.append(noisy if inputs or noisy.ndim == 2 else noisy[:, None])
+        return merge(gates, found, base=4)
+
+
+def _ordered(circuit: Circuit) -> tuple[tuple[tuple[Gate, ...], ...], list[Gate]]:
+    """The gates that make a product state, by wire, and the rest in order."""
+    if circuit.dephased:
+        edges = [0, *circuit.dephased, len(circuit.gates)]
+        segments = [circuit.gates[begin:end] for begin, end in pairwise(edges)]
+        rest = [gate for place, segment in enumerate(segments) for gate in ([_PHASES] if place else []) + list(segment)]
+        return tuple(() for _ in range(circuit.wires)), rest
+    parts = split(circuit)
+    return parts.start, [gate for run in parts.runs for gate in run.gates]
+
+
+def _readouts(words: Sequence[str], noise: Noise, like: Tensor) -> Tensor:
+    """Each readout as a vector (K, 4^W) that a state is multiplied with; reading errors included."""
+    axes = torch.eye(4, dtype=torch.float64)
+    axes[1:] *= noise.contrast
+    letters = dict(zip("IXYZ", axes, strict=True))
+    letters["0"], letters["1"] = (letters["I"] + letters["Z"]) / 2, (letters["I"] - letters["Z"]) / 2
+    rows = [reduce(torch.kron, [letters[letter] for letter in word]) for word in words]
+    return torch.stack(rows).to(like)
+
+
+@cache
+def _words(wires: int) -> Tensor:
+    return torch.stack([torch.from_numpy(pauli("".join(word))) for word in product("IXYZ", repeat=wires)])
