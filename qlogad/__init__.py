@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from qlogad.detect.deeplog import DeepLog as DeepLog
     from qlogad.detect.detector import Detector as Detector
     from qlogad.detect.threshold import Threshold as Threshold
-    from qlogad.detect.vqc import VQC as VQC
     from qlogad.errors import QlogadError as QlogadError
     from qlogad.experiment.experiment import Experiment as Experiment
     from qlogad.features.features import Features as Features
@@ -32,7 +31,6 @@ __all__ = [
     "Quantum",
     "QuantumLayer",
     "Threshold",
-    "VQC",
 ]
 
 _HOMES = {
@@ -47,7 +45,6 @@ _HOMES = {
     "Quantum": "nn.core",
     "QuantumLayer": "nn.layer",
     "Threshold": "detect.threshold",
-    "VQC": "detect.vqc",
 }
 
 

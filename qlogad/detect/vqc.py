@@ -1,4 +1,4 @@
-"""VQC: a variational classifier of windows by their event counts, trained on labels; its circuit encodes the counts again in every layer.
+"""VQC: a classifier of windows by their event counts, trained on labels, whose circuit encodes the counts in every layer.
 
     counts ── scale ── linear ──► angles ── (encoding, layer) x depth ──► <Z> ── linear ──► logit        core = Quantum
     counts ── scale ── linear ──► tanh ───────────────────────────────────────── linear ──► logit        core = Classical
