@@ -329,8 +329,10 @@ class Quantum:
         try:
             fix = f"use wires = {encoding.wires_for(in_features)}"
         except DesignError:
-            fix = "no width holds them; use another encoding"
-        raise DesignError(f"encoding '{self.encoding}' does not hold {in_features} features{many} on {self.wires} wires; {fix}")
+            fix = "no width does; use another encoding"
+        raise DesignError(
+            f"encoding '{self.encoding}' does not hold {in_features} features{many} on {self.wires} wires; {fix}, or feed = 'linear'"
+        )
 
     def _middle(self, encoding: Encoding, gates: int, generator: torch.Generator) -> Callable[[], QuantumLayer]:
         circuit, backend = self.circuit(), open_backend(self.backend)
