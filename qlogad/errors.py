@@ -10,6 +10,8 @@ QlogadError
 ├── NotFitted                a detector or pipeline was used before `fit`
 ├── BackendError             a backend cannot run this circuit (width, gate, gradient, device)
 └── ResultError              a results folder does not fit the experiment that reads it
+
+QlogadWarning                a Python warning: what was asked is done, and may not be what was meant; a run lists it in its table
 """
 
 from collections.abc import Iterable
@@ -24,6 +26,7 @@ __all__ = [
     "MissingExtra",
     "NotFitted",
     "QlogadError",
+    "QlogadWarning",
     "ResultError",
     "UnknownName",
     "did_you_mean",
@@ -75,6 +78,10 @@ class BackendError(QlogadError):
 
 class ResultError(QlogadError):
     """A results folder does not fit the experiment that reads it."""
+
+
+class QlogadWarning(UserWarning):
+    """What was asked is done, and may not be what was meant."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

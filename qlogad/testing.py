@@ -24,7 +24,7 @@ from qlogad.circuit.gates import GATES, matrix
 from qlogad.circuit.readout import is_projector
 from qlogad.detect.detector import Detector
 from qlogad.errors import BackendError, DataError, DesignError, NotFitted
-from qlogad.features.features import Features
+from qlogad.features.features import Features, Labels
 from qlogad.seeds import generator
 
 __all__ = ["check_backend", "check_design", "check_detector", "random_circuit", "reference_means"]
@@ -65,8 +65,14 @@ def _odd() -> list[list[int]]:
     return [*ordinary, [], [3], [_SIZE], [0, _SIZE + 5, 1], [0] * 60, ordinary[4]]
 
 
+def _labels(sessions: list[list[int]]) -> list[int]:
+    """Labels to learn from: 1 where the first two events are out of turn or the window is long."""
+    return [int(len(window) > 6 or window[1:2] != [(window[0] + 1) % _SIZE]) for window in sessions]
+
+
 def _fitted(make: Make) -> Detector:
-    return make().fit(_sessions(40, "train"), validation=_sessions(30, "validation"))
+    train = _sessions(40, "train")
+    return make().fit(train, _labels(train), validation=_sessions(30, "validation"))
 
 
 def _scores_are_numbers(make: Make, folder: Path) -> None:
@@ -94,15 +100,16 @@ def _weight_is_repetition(make: Make, folder: Path) -> None:
     sessions, validation = _sessions(20, "train"), Features.from_sequences(_sessions(30, "validation"), size=_SIZE)
     times = generator(0, "check_detector", "times").integers(1, 4, size=len(sessions)).tolist()
     repeated = [window for window, many in zip(sessions, times, strict=True) for _ in range(many)]
-    heavy = make().fit(Features.from_sequences(sessions, weight=times), validation=(validation, None))
-    long = make().fit(Features.from_sequences(repeated), validation=(validation, None))
+    heavy = make().fit(Features.from_sequences(sessions, weight=times), _labels(sessions), validation=(validation, None))
+    long = make().fit(Features.from_sequences(repeated), _labels(repeated), validation=(validation, None))
     message = "a row of weight 3 is to count as three equal rows"
     _assert_close(heavy.score_samples(_odd()), long.score_samples(_odd()), message)
 
 
 def _fitting_repeats(make: Make, folder: Path) -> None:
     first, second = _fitted(make), _fitted(make)
-    again = clone(first).fit(_sessions(40, "train"), validation=_sessions(30, "validation"))
+    train = _sessions(40, "train")
+    again = clone(first).fit(train, _labels(train), validation=_sessions(30, "validation"))
     assert clone(first).get_params() == make().get_params() == first.get_params(), (
         "fit does not change parameters, clone keeps them"
     )
@@ -113,12 +120,30 @@ def _fitting_repeats(make: Make, folder: Path) -> None:
 
 def _input_is_left_alone(make: Make, folder: Path) -> None:
     given = [Features.from_sequences(_sessions(20, name), size=_SIZE) for name in ("train", "validation")]
+    labels = Labels(np.asarray(_labels(_sessions(20, "train"))))
     before = [documents.digest(f.ids_E, f.offsets_N1, f.weight_N, f.seen_N, f.row_W) for f in given]
-    detector = make().fit(given[0], validation=(given[1], None))
+    detector = make().fit(given[0], labels, validation=(given[1], None))
     detector.anomaly_score(given[1])
     detector.event_score(given[1])
     after = [documents.digest(f.ids_E, f.offsets_N1, f.weight_N, f.seen_N, f.row_W) for f in given]
     assert before == after, "fit and score do not write to their input"
+    assert labels.window_N.tolist() == _labels(_sessions(20, "train")), "fit does not write to the labels"
+
+
+def _labels_are_read_where_it_says_so(make: Make, folder: Path) -> None:
+    train, validation = _sessions(40, "train"), _sessions(30, "validation")
+    if make().supervised:
+        _raises(DataError, lambda: make().fit(train, validation=validation), "a supervised detector without labels")
+        for label in (0, 1):
+            _raises(DataError, partial(make().fit, train, [label] * 40), f"only training windows of label {label}")
+        flipped = make().fit(train, [1 - label for label in _labels(train)], validation=validation)
+        assert not np.array_equal(flipped.score_samples(_odd()), _fitted(make).score_samples(_odd())), (
+            "labels are what it learns from"
+        )
+    else:
+        blind = make().fit(train, validation=validation)
+        assert np.array_equal(blind.score_samples(_odd()), _fitted(make).score_samples(_odd())), "it does not read training labels"
+        assert blind.threshold_ == _fitted(make).threshold_, "its threshold does not depend on training labels"
 
 
 def _saved_is_same(make: Make, folder: Path) -> None:
@@ -150,7 +175,8 @@ def _misuse_is_explained(make: Make, folder: Path) -> None:
     _raises(DataError, lambda: make().fit([]), "no training windows")
     _raises(NotFitted, lambda: make().score_samples([[0]]), "scoring before fit")
     _raises(NotFitted, lambda: make().save(folder / "unfitted"), "saving before fit")
-    _raises(NotFitted, lambda: make().fit(_sessions(20, "train")).predict([[0]]), "alarms without a threshold")
+    train = _sessions(20, "train")
+    _raises(NotFitted, lambda: make().fit(train, _labels(train)).predict([[0]]), "alarms without a threshold")
 
 
 def _assert_close(actual_N: NDArray[np.float64], expected_N: NDArray[np.float64], message: str) -> None:
@@ -172,6 +198,7 @@ _DETECTOR_LAWS: tuple[Callable[[Make, Path], None], ...] = (
     _weight_is_repetition,
     _fitting_repeats,
     _input_is_left_alone,
+    _labels_are_read_where_it_says_so,
     _saved_is_same,
     _alarm_is_above_threshold,
     _misuse_is_explained,

@@ -8,7 +8,6 @@ training (with the counts of what followed them as soft targets) and in scoring.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -19,20 +18,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from qlogad import seeds
+from qlogad.detect.batches import SLOTS, distinct, micro_batches
 from qlogad.detect.detector import Detector, State
-from qlogad.errors import DataError, ResultError
+from qlogad.errors import DataError
 from qlogad.features.features import Features, Labels
-from qlogad.nn.core import Cell, Classical, Core, Quantum
-from qlogad.nn.layer import QuantumLayer
+from qlogad.nn.core import Cell, Classical, Core, CoreNetwork, Quantum
 from qlogad.nn.recurrent import LSTM
-from qlogad.nn.train import History, Schedule, train
+from qlogad.nn.train import History, Schedule, check_device, train
 
 __all__ = ["DeepLog", "Network"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-SLOTS = 256  # rows of a scoring micro-batch
 
 
 @dataclass(kw_only=True)
@@ -67,13 +64,18 @@ class DeepLog(Detector):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("history", "embedding", "epochs", "batch", "patience"):
+        for name in ("history", "embedding"):
             if getattr(self, name) < 1:
                 raise DataError(f"{name} is 1 or more, got {getattr(self, name)}")
-        for name in ("lr", "clip"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise DataError(f"{name} is above 0, got {getattr(self, name)}")
-        _check_device(self.device)
+        self._schedule()
+        check_device(self.device)
+
+    def check(self) -> None:
+        if isinstance(self.core, Quantum):
+            self.core.map(2, 2, 1, seeds.torch_generator(0, "check"))
+
+    def _schedule(self) -> Schedule:
+        return Schedule(self.epochs, self.batch, self.lr, self.clip, self.patience)
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         table = self._table(features, features.weight_N)
@@ -89,7 +91,7 @@ class DeepLog(Detector):
             partial(self._loss, table),
             len(table),
             validation=None if held is None or len(held) == 0 else partial(self._held_loss, held),
-            schedule=Schedule(self.epochs, self.batch, self.lr, self.clip, self.patience),
+            schedule=self._schedule(),
             seed=self.seed,
         )
 
@@ -104,7 +106,7 @@ class DeepLog(Detector):
         if self.unseen == "ignore":
             scores_E[:] = np.nan
         known_E = np.flatnonzero(target_E < self.size_)
-        distinct_UH, history_K = _distinct(histories_EH[known_E])
+        distinct_UH, history_K = distinct(histories_EH[known_E])
         pair_P, pair_K = np.unique(history_K * self.size_ + target_E[known_E], return_inverse=True)
         scores_E[known_E] = self._score(distinct_UH, pair_P // self.size_, pair_P % self.size_)[pair_K]
         return scores_E
@@ -119,15 +121,11 @@ class DeepLog(Detector):
         return self._network.executions
 
     def _state(self) -> State:
-        return {name: value.detach().cpu().numpy() for name, value in self._network.state_dict().items()}
+        return self._network.arrays()
 
     def _restore(self, state: State) -> None:
         self._network = self._build()
-        try:
-            self._network.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
-        except RuntimeError as error:
-            raise ResultError(f"the saved weights do not fit core {self.core}: {str(error).splitlines()[-1].strip()}") from error
-        self._network.eval()
+        self._network.restore(state)
 
     def _build(self) -> Network:
         def build(core: Cell) -> Network:
@@ -156,7 +154,7 @@ class DeepLog(Detector):
         """Scores of (history, target) pairs; `history_P` is sorted."""
         scores_P = np.empty(len(history_P))
         first_U1 = np.searchsorted(history_P, np.arange(len(histories_UH) + 1))
-        for batch_SH, slots_B, rows_B in _micro_batches(histories_UH, self.size_):
+        for batch_SH, slots_B, rows_B in micro_batches(histories_UH, fill=self.size_ + 1):
             with torch.no_grad():
                 logits_SV = self._network(torch.from_numpy(batch_SH).to(self.device)).double()
             counts_B = first_U1[rows_B + 1] - first_U1[rows_B]
@@ -175,12 +173,11 @@ def _nll(logits_QV: Tensor, true_Q1: Tensor) -> Tensor:
     return torch.logsumexp(logits_QV, dim=1) - true_Q1[:, 0]
 
 
-class Network(nn.Module):
+class Network(CoreNetwork):
     """Embedding, recurrent layer and head: histories (N, h) of ids 0..V-1, V (unseen) and V + 1 (padding) -> logits (N, V)."""
 
     def __init__(self, size: int, width: int, core: Cell, seed: int) -> None:
-        super().__init__()
-        self.core = core
+        super().__init__(core)
         hidden = core.hidden
         start_VD = torch.randn(size + 1, width, generator=seeds.torch_generator(seed, "embedding"))
         self.embedding_VD = nn.Parameter(start_VD)  # the last row is the padding's
@@ -196,22 +193,6 @@ class Network(nn.Module):
         table_VD = torch.cat([self.embedding_VD[:size], unseen_1D, self.embedding_VD[size:]])
         _, (h_NH, _) = self.lstm(nn.functional.embedding(histories_NT, table_VD))
         return torch.addmm(self.bias_V, h_NH, self.head_HV)
-
-    def layers(self) -> list[QuantumLayer]:
-        """The circuits in it."""
-        return [module for module in self.modules() if isinstance(module, QuantumLayer)]
-
-    @property
-    def executions(self) -> int:
-        """Circuits run so far."""
-        return sum(layer.executions for layer in self.layers())
-
-    def weights(self) -> dict[str, int]:
-        """Registered weights by kind, and the live ones of the circuits."""
-        total = sum(parameter.numel() for parameter in self.parameters())
-        quantum = sum(weight.numel() for layer in self.layers() for weight in layer.parameters())
-        live = sum(layer.gates for layer in self.layers()) * (self.core.live() if isinstance(self.core, Quantum) else 0)
-        return {"quantum": quantum, "classical": total - quantum, "total": total, "live": live}
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,7 +218,7 @@ class _Table:
     @classmethod
     def of(cls, histories_EH: Ints, target_E: Ints, weight_E: Floats, size: int, device: str) -> _Table:
         known_E = np.flatnonzero((target_E < size) & (weight_E > 0))
-        distinct_UH, history_K = _distinct(histories_EH[known_E])
+        distinct_UH, history_K = distinct(histories_EH[known_E])
         pair_P, pair_K = np.unique(history_K * size + target_E[known_E], return_inverse=True)
         weight_P = np.bincount(pair_K, weights=weight_E[known_E], minlength=len(pair_P))
         arrays = (
@@ -248,15 +229,6 @@ class _Table:
             np.bincount(history_K, weights=weight_E[known_E], minlength=len(distinct_UH)).astype(np.float32),
         )
         return cls(*(torch.from_numpy(array).to(device) for array in arrays))
-
-
-def _check_device(name: str) -> None:
-    try:
-        kind = torch.device(name).type
-    except RuntimeError:
-        raise DataError(f"device is a torch device such as 'cpu' or 'cuda:0', got '{name}'") from None
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise DataError(f"device is '{name}', but torch finds no CUDA device here; use device = 'cpu', or see `qlogad doctor`")
 
 
 def _row_E(features: Features) -> Ints:
@@ -272,34 +244,3 @@ def _histories(features: Features, history: int) -> Ints:
         there_E = np.flatnonzero(place_E >= back)
         histories_EH[there_E, history - back] = features.ids_E[there_E - back]
     return histories_EH
-
-
-def _distinct(rows_EH: Ints) -> tuple[Ints, Ints]:
-    """The distinct rows in lexicographic order, and the place of every row among them (by columns: faster than sorting rows)."""
-    code_E = np.zeros(len(rows_EH), dtype=np.int64)
-    first_U = np.zeros(0, dtype=np.int64)
-    base = int(rows_EH.max(initial=0)) + 1
-    for column_E in rows_EH.T:
-        _, first_U, code_E = np.unique(code_E * base + column_E, return_index=True, return_inverse=True)
-    return rows_EH[first_U], code_E
-
-
-def _micro_batches(histories_UH: Ints, size: int) -> Iterator[tuple[Ints, Ints, Ints]]:
-    """Histories in micro-batches of one shape: (ids (SLOTS, h), taken slots, which history is in each).
-
-    A history's slot is a hash of its own ids. The same history is therefore computed at the same place of a product of the same
-    shape whatever it is scored together with, and its score is the same to the last bit (kernels may round row by row differently).
-    """
-    hash_U = np.zeros(len(histories_UH), dtype=np.uint64)
-    for column_U in histories_UH.astype(np.uint64).T:
-        hash_U = (hash_U ^ column_U) * np.uint64(0x9E3779B97F4A7C15)
-        hash_U ^= hash_U >> np.uint64(29)
-    slot_U = (hash_U % np.uint64(SLOTS)).astype(np.int64)
-    order_U = np.argsort(slot_U, kind="stable")
-    sorted_U = slot_U[order_U]
-    turn_U = np.arange(len(order_U)) - np.searchsorted(sorted_U, sorted_U)  # the first of every slot, then the second, ...
-    order_U = order_U[np.argsort(turn_U, kind="stable")]
-    for rows_B in np.split(order_U, np.cumsum(np.bincount(turn_U))[:-1]):
-        batch_SH = np.full((SLOTS, histories_UH.shape[1]), size + 1)
-        batch_SH[slot_U[rows_B]] = histories_UH[rows_B]
-        yield batch_SH, slot_U[rows_B], rows_B

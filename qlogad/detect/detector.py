@@ -43,10 +43,14 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     fpr: float = 0.01  # the false positive rate asked for by the rule "fpr"
 
     reads: ClassVar[tuple[str, ...]] = ("ids",)  # the views it needs
+    supervised: ClassVar[bool] = False  # whether it learns from the labels of the training rows, and needs both kinds
 
     def __post_init__(self) -> None:
         if not 0 <= self.fpr < 1:
             raise DataError(f"fpr is a share of normal windows in [0, 1), got {self.fpr}")
+
+    def check(self) -> None:
+        """Build what can be built before there is data; an InputError or a BackendError where that fails."""
 
     @abstractmethod
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
@@ -76,7 +80,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     def fit(
         self,
         features: Features | Sequences,
-        labels: Labels | None = None,
+        labels: Labels | Sequence[int] | None = None,
         *,
         validation: tuple[Features, Labels | None] | Sequences | None = None,
     ) -> Self:
@@ -84,24 +88,40 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
 
         Args:
             features: the training rows; plain lists of event ids will do.
-            labels: labels of the training rows (0/1), for supervised detectors.
+            labels: labels of the training rows (0/1), for supervised detectors; the others do not read them.
             validation: other windows, for the threshold and early stopping: features with their labels, or None in their
                 place when they are normal by assumption. Plain lists of event ids are taken as normal.
 
         Raises:
-            DataError: there is nothing to learn from, or labels do not fit the rows.
+            DataError: there is nothing to learn from, labels do not fit the rows, or are missing where they are learnt from.
         """
         features = features if isinstance(features, Features) else Features.from_sequences(features)
         if len(features) == 0:
             raise DataError("there are no training windows; choose a later cut or more data")
+        if labels is not None and not isinstance(labels, Labels):
+            labels = Labels(np.asarray(labels, dtype=np.int64))
         if labels is not None and len(labels.window_N) != len(features):
             raise DataError(f"there are {len(features)} training rows but {len(labels.window_N)} labels")
+        if self.supervised:
+            self._check_labels(features, labels)
         held = self._validation(validation, features.size)
         self.size_ = features.size
         self._fit(features, labels, held)
         self.threshold_ = None if held is None else self._threshold(*held)
         self.weights_ = self.weights()
         return self
+
+    def _check_labels(self, features: Features, labels: Labels | None) -> None:
+        if labels is None:
+            raise DataError(
+                f"{type(self).__name__} learns from labelled windows: call fit(windows, labels), or say training = 'all' in [data]"
+            )
+        for label, kind in enumerate(("normal window", "anomaly")):
+            if not (features.weight_N[labels.window_N == label] > 0).any():
+                raise DataError(
+                    f"{type(self).__name__} learns from both kinds, and no training window is a labelled {kind}; "
+                    "choose a later cut, or a detector that learns from normal windows"
+                )
 
     @staticmethod
     def _validation(given: Any, size: int) -> tuple[Features, Labels | None] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from qlogad import documents, names
 from qlogad.detect.detector import Detector
-from qlogad.errors import QlogadError, ResultError
+from qlogad.errors import QlogadError, QlogadWarning, ResultError
 from qlogad.experiment.experiment import Contender
 from qlogad.experiment.ground import Ground, Part
 
@@ -115,11 +116,18 @@ def _run(cell: Cell) -> None:
     detector = cell.contender.build()
     if "seed" in detector.get_params(deep=False):
         detector.set_params(seed=cell.seed)
-    labelled = getattr(detector, "threshold", "fpr") == "f1"
+    labelled = detector.supervised or detector.threshold == "f1"
     validation = ground.validation.normals() if cell.training == "normals" and not labelled else ground.validation
 
     began = time.perf_counter()
-    detector.fit(ground.train.features, validation=(validation.features, validation.labels if labelled else None))
+    labels = ground.train.labels if detector.supervised else None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", QlogadWarning)
+        detector.fit(ground.train.features, labels, validation=(validation.features, validation.labels if labelled else None))
+    notes = [str(warning.message) for warning in caught if issubclass(warning.category, QlogadWarning)]
+    for warning in caught:
+        if not issubclass(warning.category, QlogadWarning):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     fitted = time.perf_counter()
     assert detector.threshold_ is not None
     scores = {name: _scores(detector, getattr(ground, name)) for name in PARTS}
@@ -143,6 +151,7 @@ def _run(cell: Cell) -> None:
         "threshold": detector.threshold_.value,
         "validation_windows": detector.threshold_.windows,
         "weights": detector.weights_,
+        "notes": notes,
         "training": getattr(detector, "history_", {}),
         "executions": getattr(detector, "executions", 0),
         "fit_seconds": fitted - began,

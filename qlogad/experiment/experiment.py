@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from qlogad import documents, names, seeds
+from qlogad import documents, names
 from qlogad.detect.detector import Detector, Track
 from qlogad.errors import BackendError, DocumentError, InputError, did_you_mean
 from qlogad.logs.dataset import Dataset
@@ -57,7 +57,7 @@ class Data:
     split: SplitBy = field(default_factory=SplitBy)
     parser: ParserBy = field(default_factory=ParserBy)
     training: Literal["normals", "all"] = (
-        "normals"  # normals: train and fix thresholds on normal windows; all: unlabelled, as they come
+        "normals"  # normals: train and fix thresholds on normal windows; all: as they come, labels for supervised detectors only
     )
     inject: str | None = None  # "swap:3", "move:3", "repeat:2", "delay:60": labelled anomalies made from held-out normals
     seed: int = 0  # of the injections
@@ -106,7 +106,10 @@ class Contender:
 
     def track(self, training: str) -> Track:
         """What the contender was allowed to see; a table, a ranking and a test hold one track."""
-        if self.build().threshold == "f1":
+        detector = self.build()
+        if detector.supervised:
+            return "supervised"
+        if detector.threshold == "f1":
             return "normal-only, labelled validation"
         return "normal-only" if training == "normals" else "unsupervised"
 
@@ -230,21 +233,15 @@ class Experiment:
                     f"{where}: contrast '{left}' ({tracks[left]}) against '{right}' ({tracks[right]}) mixes two tracks"
                 )
         for contender in self.contenders:
-            _check_core(contender, where)
-
-
-def _check_core(contender: Contender, where: str) -> None:
-    """Build a small map of a quantum core, circuit and backend included, before anything is read."""
-    core = contender.build().get_params(deep=False).get("core")
-    if core is None:
-        return
-    from qlogad.nn.core import Quantum
-
-    if isinstance(core, Quantum):
-        try:
-            core.map(2, 2, 1, seeds.torch_generator(0, "check"))
-        except (InputError, BackendError) as error:
-            raise DocumentError(f"{where}: contender '{contender.name}': {error}") from error
+            detector = contender.build()
+            if detector.supervised and self.data.training == "normals":
+                raise DocumentError(
+                    f"{where}: contender '{contender.name}' learns from labelled anomalies too; say training = 'all' in [data]"
+                )
+            try:
+                detector.check()
+            except (InputError, BackendError) as error:
+                raise DocumentError(f"{where}: contender '{contender.name}': {error}") from error
 
 
 def _table(value: Any, where: str) -> Mapping[str, Any]:

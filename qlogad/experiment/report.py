@@ -86,7 +86,9 @@ def write(prepared: Prepared, wanted: Sequence[Cell], failed: dict[str, str]) ->
     rows = [row for cell, outcome in finished for row in judge_cell(cell, outcome, grounds[cell.cut])]
     frame = pd.DataFrame(rows)
     documents.write_atomic(folder / "runs.csv", frame.to_csv(index=False, float_format="%.7g"))
-    documents.write_atomic(folder / "manifest.json", json.dumps(_manifest(prepared), indent=1, ensure_ascii=False) + "\n")
+    documents.write_atomic(
+        folder / "manifest.json", json.dumps(_manifest(prepared) | {"notes": _notes(finished)}, indent=1, ensure_ascii=False) + "\n"
+    )
     documents.write_atomic(folder / "table.md", _table(prepared, finished, frame, causes))
     if finished:
         _figures(prepared, finished, folder)
@@ -131,6 +133,11 @@ def _manifest(prepared: Prepared) -> dict[str, Any]:
         "commit": _commit(),
         "written": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
+
+
+def _notes(finished: Sequence[tuple[Cell, Outcome]]) -> list[str]:
+    """What contenders warned of while they were trained, each warning once for all seeds."""
+    return list(dict.fromkeys(f"note, cut {c.cut}, {c.contender.name}: {text}" for c, o in finished for text in o.facts["notes"]))
 
 
 def _commit() -> str | None:
@@ -205,6 +212,7 @@ def _table(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.D
         parts += [f"**No time order**: the windows were split by `{prepared.grounds[0].ordered_by}`.", ""]
     parts += ["## Before training", "", _data_table(prepared, "github"), ""]
     parts += [f"- warning, cut {made.cut}: {warning}" for made in prepared.grounds for warning in made.warnings]
+    parts += [f"- {note}" for note in _notes(finished)]
     if not finished:
         return "\n".join([*parts, "", "No cell has finished."])
     for track in sorted(frame["track"].unique()):
@@ -261,6 +269,7 @@ def _summary(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd
                 tabulate(short, headers="keys", tablefmt="simple", disable_numparse=True),
                 "",
             ]
+    parts += [*_notes(finished), ""] if _notes(finished) else []
     return "\n".join([*parts, *_contrast_part(prepared, finished, frame, "simple")] if finished else ["no cell has finished"])
 
 

@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Annotated, Literal, Protocol, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -30,7 +32,7 @@ from qlogad.backend.backend import open_backend
 from qlogad.backend.exact.jacobian import live_weights
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Encoding, assemble
-from qlogad.errors import BackendError, DesignError
+from qlogad.errors import BackendError, DesignError, ResultError
 from qlogad.nn.layer import Prepared, QuantumLayer
 from qlogad.nn.separable import matched
 
@@ -38,7 +40,9 @@ __all__ = [
     "Cell",
     "Classical",
     "Core",
+    "CoreNetwork",
     "Diagonal",
+    "Direct",
     "GateLinear",
     "Linear",
     "Map",
@@ -164,6 +168,36 @@ class Wrapped(Map):
         return lambda x_GNI: middle(center + reach * torch.tanh(x_GNI))
 
 
+class Direct(Map):
+    """A middle that takes the features as they are, and a linear map behind it: (..., in) -> (gates, ..., out).
+
+    Args:
+        inputs: how many features the middle takes; those beyond the ones given are 0.
+        middle: makes the middle; called last, so that twins start from the same linear map.
+        shared: one linear map, tied over the gates.
+    """
+
+    def __init__(
+        self,
+        out_features: int,
+        gates: int,
+        *,
+        inputs: int,
+        readouts: int,
+        middle: Callable[[], QuantumLayer | Diagonal],
+        shared: bool,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.expand = GateLinear(readouts, out_features, 1 if shared else gates, generator)
+        self.middle = middle()
+
+    def prepare(self) -> Prepared:
+        middle = self.middle.prepare()
+        return lambda x: _batched(lambda x_1ND: self.expand(middle(nn.functional.pad(x_1ND, (0, self.inputs - x.shape[-1])))), x)
+
+
 def _batched(function: Prepared, x: Tensor) -> Tensor:
     """Lift (1, N, in) -> (G, N, out) to (..., in) -> (G, ..., out)."""
     y_GNO = function(x.reshape(1, -1, x.shape[-1]))
@@ -232,27 +266,76 @@ class Quantum:
         )
         return circuit if self.entangling else circuit.without_entanglement()
 
-    def encoder(self) -> Encoding:
+    def encoder(self, values: int | None = None) -> Encoding:
         """What makes the circuit's inputs from features.
+
+        Args:
+            values: how many different integers the features take, where they are integers.
 
         Raises:
             DesignError: the encoding takes integers, which a linear map does not give.
         """
         encoding = Encoding.load(self.encoding)
         if encoding.design.takes.integer:
-            raise DesignError(f"encoding '{self.encoding}' takes integers, and a core's linear map gives numbers; use angle-y, say")
+            if values is None:
+                raise DesignError(
+                    f"encoding '{self.encoding}' takes integers, and a core's linear map gives numbers; use angle-y, say"
+                )
+            return Encoding.load(self.encoding, values=values, scaling=self.scaling)
         if not self.scaling or self.matched:  # a matched circuit has all its live weights in itself
             return encoding
         one = encoding.circuit(encoding.features(self.wires), self.wires)
         return Encoding.load(self.encoding, uploads=self.circuit().inputs // max(1, one.inputs), scaling=True)
 
-    def live(self) -> int:
+    def live(self, values: int | None = None) -> int:
         """The live weights of one circuit: how many directions of its weights the readouts can tell apart."""
-        return _live(self.circuit(), self.encoder())
+        return _live(self.circuit(), self.encoder(values))
 
     def map(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> Wrapped:
         """The map of one cell."""
-        circuit, backend, encoding = self.circuit(), open_backend(self.backend), self.encoder()
+        middle = self._middle(self.encoder(), gates, generator)
+        return self.wrap(in_features, out_features, gates, generator, self.circuit(), middle)
+
+    def direct(
+        self, in_features: int, out_features: int, gates: int, generator: torch.Generator, values: int | None = None
+    ) -> Direct:
+        """The map of one cell whose features go into the encoding as they are; `values` as in `encoder`.
+
+        Raises:
+            DesignError: the wires do not hold the features.
+        """
+        encoding = self.room(in_features, values)
+        middle = self._middle(encoding, gates, generator)
+        return Direct(
+            out_features,
+            gates,
+            inputs=encoding.features(self.wires),
+            readouts=len(self.circuit().readout),
+            middle=middle,
+            shared=self.shared,
+            generator=generator,
+        )
+
+    def room(self, in_features: int, values: int | None = None) -> Encoding:
+        """The encoding, once it is clear that the core's wires hold so many features.
+
+        Raises:
+            DesignError: they do not; with the wires that would, or another way.
+        """
+        encoding = self.encoder(values)
+        limits, many = encoding.limits(self.wires), "" if values is None else f" of {values} values"
+        if in_features <= encoding.features(self.wires) and (values is None or limits is None or values - 1 <= limits[1]):
+            return encoding
+        try:
+            fix = f"use wires = {encoding.wires_for(in_features)}"
+        except DesignError:
+            fix = "no width does; use another encoding"
+        raise DesignError(
+            f"encoding '{self.encoding}' does not hold {in_features} features{many} on {self.wires} wires; {fix}, or feed = 'linear'"
+        )
+
+    def _middle(self, encoding: Encoding, gates: int, generator: torch.Generator) -> Callable[[], QuantumLayer]:
+        circuit, backend = self.circuit(), open_backend(self.backend)
         if not backend.abilities.differentiable:
             raise BackendError(
                 f"backend '{self.backend}' gives no gradients, so a core cannot be trained on it; use 'exact' or 'pennylane'"
@@ -263,7 +346,7 @@ class Quantum:
         def middle() -> QuantumLayer:
             return QuantumLayer(circuit, gates=gates, backend=backend, generator=generator, frozen=self.frozen, encoding=encoding)
 
-        return self.wrap(in_features, out_features, gates, generator, circuit, middle)
+        return middle
 
     def wrap(
         self,
@@ -314,6 +397,30 @@ class SameWrapper:
 
         return self.of.wrap(in_features, out_features, gates, generator, circuit, middle)
 
+    def direct(
+        self, in_features: int, out_features: int, gates: int, generator: torch.Generator, values: int | None = None
+    ) -> Direct:
+        """The map of one cell whose features go into the diagonal map as they are.
+
+        Raises:
+            DesignError: the quantum twin could not take them, or the diagonal map would not see what the circuit sees.
+        """
+        self.of.room(in_features, values)
+        readouts = len(self.of.circuit().readout)
+        if in_features > readouts or (values is not None and values > 2):
+            seen = f"{in_features} features" if values is None else f"an event id of {values} values"
+            raise DesignError(
+                f"control 'same-wrapper': a diagonal map of {readouts} readouts cannot stand for a circuit that is fed {seen}; "
+                "use feed = 'linear', or another control"
+            )
+        budget = 0 if self.of.frozen else self.of.live(values)
+
+        def middle() -> Diagonal:
+            return Diagonal(in_features, readouts, gates, budget, generator)
+
+        shared = self.of.shared
+        return Direct(out_features, gates, inputs=in_features, readouts=readouts, middle=middle, shared=shared, generator=generator)
+
     def resolve(self, count: Callable[[Cell], int]) -> Self:
         """Itself: no size depends on the network around it."""
         return self
@@ -352,6 +459,51 @@ class SameTotal:
 
 Cell = Classical | Quantum | SameWrapper  # what makes maps
 Core = Annotated[Classical | Quantum | SameWrapper | SameTotal, Field(discriminator="kind")]
+
+
+class CoreNetwork(nn.Module):
+    """A network around the maps of a core: it counts its weights and circuits, and gives and takes its state as arrays.
+
+    Args:
+        core: what makes its maps.
+        values: how many different integers its circuits are fed, where they are fed integers.
+    """
+
+    def __init__(self, core: Cell, values: int | None = None) -> None:
+        super().__init__()
+        self.core, self.values = core, values
+
+    def layers(self) -> list[QuantumLayer]:
+        """The circuits in it."""
+        return [module for module in self.modules() if isinstance(module, QuantumLayer)]
+
+    @property
+    def executions(self) -> int:
+        """Circuits run so far."""
+        return sum(layer.executions for layer in self.layers())
+
+    def weights(self) -> dict[str, int]:
+        """Registered weights by kind, and the live ones of the circuits."""
+        total = sum(parameter.numel() for parameter in self.parameters())
+        quantum = sum(weight.numel() for layer in self.layers() for weight in layer.parameters())
+        live = sum(layer.gates for layer in self.layers()) * (self.core.live(self.values) if isinstance(self.core, Quantum) else 0)
+        return {"quantum": quantum, "classical": total - quantum, "total": total, "live": live}
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Its state by name."""
+        return {name: value.detach().cpu().numpy() for name, value in self.state_dict().items()}
+
+    def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """The inverse of `arrays`; ready for scoring.
+
+        Raises:
+            ResultError: they are those of another network.
+        """
+        try:
+            self.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+        except RuntimeError as error:
+            raise ResultError(f"the saved weights do not fit core {self.core}: {str(error).splitlines()[-1].strip()}") from error
+        self.eval()
 
 
 @cache

@@ -11,20 +11,32 @@ import torch
 from torch import Tensor, nn
 
 from qlogad import seeds
-from qlogad.errors import QlogadError
+from qlogad.errors import DataError, QlogadError
 
-__all__ = ["Epoch", "History", "Schedule", "train"]
+__all__ = ["Epoch", "History", "Schedule", "check_device", "train"]
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to train."""
+    """How long and how fast to train.
+
+    Raises:
+        DataError: a number that is out of range.
+    """
 
     epochs: int = 30  # at most
     batch: int = 128  # rows per step
     lr: float = 0.01  # Adam's step
     clip: float = 1.0  # largest norm of a gradient
     patience: int = 8  # epochs without a better validation loss before stopping
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "patience"):
+            if getattr(self, name) < 1:
+                raise DataError(f"{name} is 1 or more, got {getattr(self, name)}")
+        for name in ("lr", "clip"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise DataError(f"{name} is above 0, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,20 @@ class History:
     def seconds(self) -> float:
         """Wall clock of all epochs."""
         return sum(epoch.seconds for epoch in self.epochs)
+
+
+def check_device(name: str) -> None:
+    """Whether torch can use a device of that name.
+
+    Raises:
+        DataError: it cannot.
+    """
+    try:
+        kind = torch.device(name).type
+    except RuntimeError:
+        raise DataError(f"device is a torch device such as 'cpu' or 'cuda:0', got '{name}'") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise DataError(f"device is '{name}', but torch finds no CUDA device here; use device = 'cpu', or see `qlogad doctor`")
 
 
 def train(

@@ -200,30 +200,6 @@ def test_histories_are_the_events_before_padded_on_the_left(rows: list[list[int]
     assert found.tolist() == expected
 
 
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), max_size=30))
-def test_distinct_rows_rebuild_the_rows_in_order(rows: list[tuple[int, int, int]]) -> None:
-    rows_EH = np.asarray(rows, dtype=np.int64).reshape(-1, 3)
-    distinct_UH, place_E = deeplog._distinct(rows_EH)
-    assert [tuple(row) for row in distinct_UH] == sorted(set(rows))
-    assert_array_equal(distinct_UH[place_E], rows_EH)
-
-
-def test_micro_batches_hold_every_history_once_in_its_own_slot() -> None:
-    histories_UH, _ = deeplog._distinct(seeds.generator(0, "histories").integers(9, size=(2000, 4)))
-    taken: list[int] = []
-    slot_of: dict[tuple[int, ...], int] = {}
-    for batch_SH, slots_B, rows_B in deeplog._micro_batches(histories_UH, 7):
-        assert batch_SH.shape == (deeplog.SLOTS, 4)
-        assert len(set(slots_B.tolist())) == len(slots_B)
-        assert_array_equal(batch_SH[slots_B], histories_UH[rows_B])
-        taken += rows_B.tolist()
-        slot_of |= {tuple(histories_UH[row].tolist()): int(slot) for row, slot in zip(rows_B, slots_B, strict=True)}
-    assert sorted(taken) == list(range(len(histories_UH)))
-    for batch_SH, slots_B, _ in deeplog._micro_batches(histories_UH[::7], 7):
-        assert [slot_of[tuple(batch_SH[slot].tolist())] for slot in slots_B] == slots_B.tolist()
-
-
 def test_early_stopping_goes_by_validation_windows_labelled_normal() -> None:
     held = grammar(10, 1)
     noise = random_rows(10, 12, seed=4)

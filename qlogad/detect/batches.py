@@ -1,0 +1,55 @@
+"""Equal rows run once, in micro-batches of one shape: a score then depends on nothing but its own row, to the last bit.
+
+Letters: E rows, U distinct rows, H columns, S slots of a micro-batch, B rows in one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["SLOTS", "distinct", "micro_batches"]
+
+Ints = NDArray[np.int64]
+
+SLOTS = 256  # rows of a scoring micro-batch
+
+
+def distinct(rows_EH: Ints) -> tuple[Ints, Ints]:
+    """The distinct rows in lexicographic order, and the place of every row among them (by columns: faster than sorting rows).
+
+    Args:
+        rows_EH: integers >= 0.
+
+    >>> [found.tolist() for found in distinct(np.array([[1, 0], [0, 5], [1, 0]]))]
+    [[[0, 5], [1, 0]], [1, 0, 1]]
+    """
+    code_E = np.zeros(len(rows_EH), dtype=np.int64)
+    first_U = np.zeros(0, dtype=np.int64)
+    base = int(rows_EH.max(initial=0)) + 1
+    for column_E in rows_EH.T:
+        _, first_U, code_E = np.unique(code_E * base + column_E, return_index=True, return_inverse=True)
+    return rows_EH[first_U], code_E
+
+
+def micro_batches(rows_UH: Ints, *, fill: int) -> Iterator[tuple[Ints, Ints, Ints]]:
+    """Distinct rows in micro-batches of one shape: (rows (SLOTS, H), taken slots, which row is in each); `fill` in empty slots.
+
+    A row's slot is a hash of the row. The same row is therefore computed at the same place of a product of the same shape whatever
+    it is scored together with, and its score is the same to the last bit (kernels may round row by row differently).
+    """
+    hash_U = np.zeros(len(rows_UH), dtype=np.uint64)
+    for column_U in rows_UH.astype(np.uint64).T:
+        hash_U = (hash_U ^ column_U) * np.uint64(0x9E3779B97F4A7C15)
+        hash_U ^= hash_U >> np.uint64(29)
+    slot_U = (hash_U % np.uint64(SLOTS)).astype(np.int64)
+    order_U = np.argsort(slot_U, kind="stable")
+    sorted_U = slot_U[order_U]
+    turn_U = np.arange(len(order_U)) - np.searchsorted(sorted_U, sorted_U)  # the first of every slot, then the second, ...
+    order_U = order_U[np.argsort(turn_U, kind="stable")]
+    for rows_B in np.split(order_U, np.cumsum(np.bincount(turn_U))[:-1]):
+        batch_SH = np.full((SLOTS, rows_UH.shape[1]), fill)
+        batch_SH[slot_U[rows_B]] = rows_UH[rows_B]
+        yield batch_SH, slot_U[rows_B], rows_B

@@ -1,0 +1,305 @@
+"""VQC: a classifier of windows by their event counts, trained on labels, whose circuit encodes the counts in every layer.
+
+    counts ── scale ── linear ──► angles ── (encoding, layer) x depth ──► <Z> ── linear ──► logit        core = Quantum
+    counts ── scale ── linear ──► tanh ───────────────────────────────────────── linear ──► logit        core = Classical
+
+Data re-uploading: Perez-Salinas et al. (2020), arXiv:1907.02085; linear maps around a circuit: Mari et al. (2020), arXiv:1912.08278.
+One round of circuits per window, no recurrence: what goes to a device is known beforehand.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from qlogad import seeds
+from qlogad.circuit.design import Encoding
+from qlogad.detect.batches import SLOTS, distinct, micro_batches
+from qlogad.detect.detector import Detector, State
+from qlogad.errors import DataError, DesignError, QlogadWarning
+from qlogad.features.counts import Counts
+from qlogad.features.features import Features, Labels
+from qlogad.nn.core import Cell, Classical, Core, CoreNetwork, GateLinear, Map, Quantum, SameWrapper
+from qlogad.nn.train import History, Schedule, check_device, train
+
+__all__ = ["VQC", "Classifier"]
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+View = Literal["counts", "presence", "last"]
+Feed = Literal["linear", "scaled", "direct"]
+
+
+@dataclass(kw_only=True)
+class VQC(Detector):
+    """A classifier of windows; the score is the logit of an anomaly, higher is more anomalous (0: even odds in the balanced loss).
+
+    A window is its `view`: `counts` of every event type; `presence`, 0 or 1; or `last`, the type of its last event (an empty
+    window's is "unseen"). What does not vary over the training windows is left out, unseen events therefore too: put `new-event`
+    beside this detector. `feed` says how a quantum core and its controls take the view:
+
+    - `linear`: standardised, and brought to the encoding's width by a trained linear map. Any encoding of numbers.
+    - `scaled`: no linear map; every feature goes from its training range into the encoding's (from 0 up), or [0, pi] radians, and
+      stays at the end of it beyond. The wires have to hold all features that vary.
+    - `direct`: no linear map; the values as they are: counts and presence as angles in radians, presence as bits (encoding
+      `basis`), the last event's id (`binary`, `table`). Counts that an angle cannot tell apart are reported by a QlogadWarning.
+
+    A classical core always standardises; it has one hidden layer of `hidden` tanh units (`hidden = 1` ranks windows as a logistic
+    regression does). The `hidden` of a quantum core has no part: its readouts go straight into the logit.
+
+    The loss is the binary cross-entropy over all windows, each as often as it occurred. Early stopping goes by that of the
+    validation windows where they are labelled and of both kinds; otherwise all epochs are run. After `fit`: `history_`, the training
+    run; `executions`, the circuits run so far by this object.
+
+    >>> windows, labels = [[0], [1], [0, 1], []] * 10, [1, 1, 0, 0] * 10
+    >>> detector = VQC(core=Classical(hidden=8)).fit(windows, labels)
+    >>> (detector.score_samples([[0], [1], [0, 1], []]) > 0).tolist()
+    [True, True, False, False]
+    """
+
+    core: Core = Quantum(wires=3, depth=3, reupload=True)
+    view: View = "counts"  # what a window is to the classifier
+    feed: Feed = "linear"  # how a quantum core takes it
+    balance: bool = True  # normal windows and anomalies weigh the same in the loss, however few the anomalies
+    epochs: int = 100  # at most
+    batch: int = 128  # distinct windows per step
+    lr: float = 0.02  # Adam's step
+    clip: float = 1.0  # largest norm of a gradient
+    patience: int = 20  # epochs without a better validation loss
+    seed: int = 0  # of weights and shuffling
+    device: str = "cpu"  # a torch device
+
+    supervised: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._schedule()
+        check_device(self.device)
+
+    def check(self) -> None:
+        self._build(width=1, size=1)
+
+    def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
+        assert labels is not None  # a supervised detector's labels have been checked
+        share_C = np.ones(2)
+        if self.balance:
+            share_C = features.weight_N.sum() / (2 * np.bincount(labels.window_N, weights=features.weight_N, minlength=2))
+        table, held = self._table(features, labels), None
+        if validation is not None and validation[1] is not None:
+            held = self._table(validation[0], validation[1])
+        columns_D = np.flatnonzero(np.ptp(table.rows_UV, axis=0))
+        if len(columns_D) == 0:
+            raise DataError(f"all training windows have equal {self.view}, so nothing tells them apart; choose another view")
+        self._network = self._build(len(columns_D), self.size_)
+        self._network.fit_scale(table.rows_UV, table.weight_U, columns_D)
+        self._report_aliases(table.rows_UV)
+        self.history_: History = train(
+            self._network,
+            partial(self._loss, _Tensors.of(table, share_C, self.device)),
+            len(table.rows_UV),
+            validation=None
+            if held is None or np.ptp(held.label_U) == 0
+            else partial(self._held_loss, _Tensors.of(held, share_C, self.device)),
+            schedule=self._schedule(),
+            seed=self.seed,
+        )
+
+    def anomaly_score(self, features: Features) -> Floats:
+        """The logit of each row, (N,)."""
+        rows_UV, place_N = distinct(self._rows(features))
+        scores_U = np.empty(len(rows_UV))
+        for batch_SV, slots_B, rows_B in micro_batches(rows_UV, fill=0):
+            with torch.no_grad():
+                logits_S = self._network(torch.from_numpy(batch_SV).to(self.device))
+            scores_U[rows_B] = logits_S.cpu().numpy()[slots_B]
+        return scores_U[place_N]
+
+    def weights(self) -> dict[str, int]:
+        """Weights of the network by kind; `live`: of the quantum ones, those the readouts can tell apart (frozen ones included)."""
+        return self._network.weights()
+
+    @property
+    def executions(self) -> int:
+        """Circuits run by this object so far, in training and scoring; a micro-batch counts as a whole."""
+        return self._network.executions
+
+    def _state(self) -> State:
+        return self._network.arrays()
+
+    def _restore(self, state: State) -> None:
+        self._network = self._build(len(state["columns_D"]), self.size_)
+        self._network.restore(state)
+
+    def _build(self, width: int, size: int) -> Classifier:
+        """The network for so many varying features of V = `size` event types."""
+
+        def build(core: Cell) -> Classifier:
+            return Classifier(core, width, view=self.view, feed=self.feed, size=size, seed=self.seed)
+
+        return build(self.core.resolve(lambda core: build(core).weights()["total"])).to(self.device)
+
+    def _schedule(self) -> Schedule:
+        return Schedule(self.epochs, self.batch, self.lr, self.clip, self.patience)
+
+    def _rows(self, features: Features) -> Ints:
+        """The view of every row, (N, V + 1)."""
+        if self.view == "last":
+            last_N = np.full(len(features), features.size)
+            some_N = features.lengths_N > 0
+            last_N[some_N] = features.ids_E[features.offsets_N1[1:][some_N] - 1]
+            return np.asarray(np.eye(features.size + 1, dtype=np.int64)[last_N])
+        counts_NV = Counts().add(features).view("counts").astype(np.int64)
+        return counts_NV if self.view == "counts" else (counts_NV > 0).astype(np.int64)
+
+    def _table(self, features: Features, labels: Labels) -> _Table:
+        known_N = np.flatnonzero(features.weight_N > 0)
+        rows_NV = np.column_stack([self._rows(features), labels.window_N])[known_N]
+        rows_UV, place_N = distinct(rows_NV)
+        weight_U = np.bincount(place_N, weights=features.weight_N[known_N], minlength=len(rows_UV))
+        return _Table(rows_UV[:, :-1], rows_UV[:, -1], weight_U.astype(np.float64))
+
+    def _loss(self, table: _Tensors, rows_B: Tensor) -> Tensor:
+        return self._sum_loss(table, rows_B) / (len(rows_B) * table.weight_U.mean())
+
+    def _sum_loss(self, table: _Tensors, rows_B: Tensor) -> Tensor:
+        logits_B = self._network(table.rows_UV[rows_B])
+        return nn.functional.binary_cross_entropy_with_logits(
+            logits_B, table.label_U[rows_B], weight=table.weight_U[rows_B], reduction="sum"
+        )
+
+    def _held_loss(self, table: _Tensors) -> float:
+        with torch.no_grad():
+            parts = [self._sum_loss(table, rows_B) for rows_B in torch.split(torch.arange(len(table.weight_U)), 4 * SLOTS)]
+        return float(sum(parts) / table.weight_U.sum())
+
+    def _report_aliases(self, rows_UV: Ints) -> None:
+        core = self._network.core
+        if isinstance(core, Quantum) and self.feed != "linear" and not core.scaling:
+            with torch.no_grad():
+                features_UD = self._network.features(torch.from_numpy(rows_UV).to(self.device)).cpu().double().numpy()
+            found = core.encoder(self._network.values).aliases(features_UD, core.wires)
+            if found:
+                warnings.warn(found, QlogadWarning, stacklevel=4)
+
+
+class Classifier(CoreNetwork):
+    """Scale, core and head: views (N, V + 1) of windows -> logits (N,).
+
+    Args:
+        core: runs in it.
+        width: D, how many columns of the view vary.
+        view: what the columns are.
+        feed: how a circuit, or its stand-in, takes them.
+        size: V, event types.
+        seed: of the weights.
+
+    Raises:
+        DesignError: the core's encoding does not take this view fed this way.
+    """
+
+    columns_D: Tensor
+    scale_D: Tensor
+    shift_D: Tensor
+
+    def __init__(self, core: Cell, width: int, *, view: View, feed: Feed, size: int, seed: int) -> None:
+        quantum = core.of if isinstance(core, SameWrapper) else core if isinstance(core, Quantum) else None
+        feed = "linear" if quantum is None else feed
+        values = {"counts": None, "presence": 2, "last": size + 1}[view] if feed == "direct" else None
+        super().__init__(core, values)
+        self.feed = feed
+        self.ids = view == "last" and feed == "direct"  # the one event id in place of a column for each
+        self.limits: tuple[float, float] | None = None
+        if quantum is not None and feed != "linear":
+            encoding = Encoding.load(quantum.encoding)
+            _check_feed(encoding, view, feed)
+            self.limits = _target(encoding, quantum.wires) if feed == "scaled" else None
+        self.register_buffer("columns_D", torch.zeros(width, dtype=torch.int64))
+        self.register_buffer("scale_D", torch.ones(width))
+        self.register_buffer("shift_D", torch.zeros(width))
+        generator = seeds.torch_generator(seed, "core")
+        self.head: GateLinear | None = None
+        if isinstance(core, Classical):
+            self.map: Map = core.map(width, core.hidden, 1, generator)
+            self.head = GateLinear(core.hidden, 1, 1, generator)
+        elif feed == "linear":
+            self.map = core.map(width, 1, 1, generator)
+        else:
+            self.map = core.direct(1 if self.ids else width, 1, 1, generator, values)
+
+    def fit_scale(self, rows_UV: Ints, weight_U: Floats, columns_D: Ints) -> None:
+        """Learn from training rows, with their multiplicities, which columns to read and how to scale them."""
+        self.columns_D.copy_(torch.from_numpy(columns_D))
+        x_UD = rows_UV[:, columns_D].astype(np.float64)
+        scale_D, shift_D = np.ones(len(columns_D)), np.zeros(len(columns_D))
+        if self.limits is not None:
+            low_D, high_D = x_UD.min(axis=0), x_UD.max(axis=0)
+            scale_D = (self.limits[1] - self.limits[0]) / (high_D - low_D)
+            shift_D = self.limits[0] - scale_D * low_D
+        elif self.feed == "linear":
+            mean_D = np.average(x_UD, axis=0, weights=weight_U)
+            scale_D = np.average((x_UD - mean_D) ** 2, axis=0, weights=weight_U) ** -0.5
+            shift_D = -scale_D * mean_D
+        self.scale_D.copy_(torch.from_numpy(scale_D))
+        self.shift_D.copy_(torch.from_numpy(shift_D))
+
+    def features(self, rows_NV: Tensor) -> Tensor:
+        """What the core is given, (N, D), or (N, 1) event ids."""
+        if self.ids:
+            return rows_NV.argmax(dim=1, keepdim=True).float()
+        x_ND = torch.addcmul(self.shift_D, rows_NV[:, self.columns_D], self.scale_D)
+        return x_ND if self.limits is None else x_ND.clamp(*self.limits)
+
+    def forward(self, rows_NV: Tensor) -> Tensor:
+        y_1NK = self.map(self.features(rows_NV))
+        logits_1N1: Tensor = y_1NK if self.head is None else self.head(torch.tanh(y_1NK))
+        return logits_1N1[0, :, 0]
+
+
+def _target(encoding: Encoding, wires: int) -> tuple[float, float]:
+    """Where the feed `scaled` puts features: its range, from 0 up (a Chebyshev encoding is even), else [0, pi]."""
+    low, high = encoding.limits(wires) or (0.0, math.pi)
+    return (0.0, high) if low < 0 < high else (low, high)
+
+
+def _check_feed(encoding: Encoding, view: View, feed: Feed) -> None:
+    """Whether an encoding can be fed a view without a linear map before it."""
+    takes, name = encoding.design.takes, encoding.design.name
+    if encoding.design.prepare:
+        raise DesignError(f"encoding '{name}' has no direction for a window without events; use feed = 'linear'")
+    if takes.integer and (feed == "scaled" or view == "counts"):
+        raise DesignError(f"encoding '{name}' takes integers in a range; use feed = 'direct' with view = 'presence' or 'last'")
+    if not takes.integer and view == "last":
+        raise DesignError(f"encoding '{name}' takes numbers, and an event id is none; use 'binary' or 'table', or feed = 'linear'")
+    if feed == "direct" and view == "counts" and takes.range is not None:
+        raise DesignError(f"encoding '{name}' takes a range of numbers, and counts have no upper end; use feed = 'scaled'")
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """Distinct pairs of view and label, (U, V + 1) and (U,), with how many windows each stands for."""
+
+    rows_UV: Ints
+    label_U: Ints
+    weight_U: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class _Tensors:
+    """A table for training: weights times the share of their class."""
+
+    rows_UV: Tensor
+    label_U: Tensor
+    weight_U: Tensor
+
+    @classmethod
+    def of(cls, table: _Table, share_C: Floats, device: str) -> _Tensors:
+        arrays = (table.rows_UV, table.label_U.astype(np.float32), (table.weight_U * share_C[table.label_U]).astype(np.float32))
+        return cls(*(torch.from_numpy(array).to(device) for array in arrays))
