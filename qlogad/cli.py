@@ -107,20 +107,34 @@ def doctor(as_json: Json = False) -> None:
         raise QlogadError("something that is installed does not work; see the lines marked 'broken'")
 
 
-@app.command(epilog="Example: qlogad bench --out results")
+@app.command(epilog="Example: qlogad bench engine --out results")
 def bench(
+    what: Annotated[
+        str, typer.Argument(help="machine (reading, epochs, circuits: minutes) or engine (every method: half an hour).")
+    ] = "machine",
     out: Annotated[Path, typer.Option(help="Where results folders lie.")] = Path("results"),
-    lines: Annotated[int, typer.Option(min=1000, help="Synthetic log lines for the reading benchmark.")] = 200_000,
-    repeats: Annotated[int, typer.Option(min=1, help="Timed repetitions of each step; the median counts.")] = 5,
+    lines: Annotated[int, typer.Option(min=1000, help="machine: synthetic log lines for the reading benchmark.")] = 200_000,
+    repeats: Annotated[int, typer.Option(min=1, help="machine: timed repetitions of each step; the median counts.")] = 5,
+    peers: Annotated[Path | None, typer.Option(help="engine: a Python that has jax, tensorcircuit-ng and pennylane.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure this machine: lines per second, seconds per epoch, and the exact engine against PennyLane, as ratios in one run."""
-    from qlogad.experiment.bench import measure, write
+    """Measure this machine as ratios in one run: lines per second, seconds per epoch, and the exact engine against its peers."""
+    if what == "engine":
+        from qlogad.experiment import bench_engine
 
-    with _Progress() as progress:
-        rows = measure(lines=lines, repeats=repeats, progress=progress.preparing)
-    path = write(rows, out / "bench")
-    _print_rows(rows, as_json)
+        with _Progress() as progress:
+            tables = bench_engine.measure(progress.preparing, python=peers)
+        path = bench_engine.write(tables, out / "bench-engine")
+        print(json.dumps(tables, indent=1) if as_json else path.read_text())
+    elif what == "machine":
+        from qlogad.experiment.bench import measure, write
+
+        with _Progress() as progress:
+            rows = measure(lines=lines, repeats=repeats, progress=progress.preparing)
+        path = write(rows, out / "bench")
+        _print_rows(rows, as_json)
+    else:
+        raise InputError(f"there is no benchmark '{what:.40}'; known: machine, engine")
     print(f"report: {path}", file=sys.stderr)
 
 
