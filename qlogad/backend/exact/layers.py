@@ -76,8 +76,8 @@ def layers(gates: tuple[Gate, ...], wires: int) -> tuple[Layer, ...]:
 
 
 def axis_change(axis: str, wire: int) -> tuple[Gate, ...]:
-    """The fixed gates that turn an axis, X, Y or Z, into Z."""
-    return tuple(Gate(name, (wire,)) for name in _TO_Z[axis])
+    """The fixed gates that turn an axis, X, Y or Z, into Z; none where it is I."""
+    return tuple(Gate(name, (wire,)) for name in _TO_Z.get(axis, ()))
 
 
 def _parts(gate: Gate) -> Iterator[Gate]:
