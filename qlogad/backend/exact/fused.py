@@ -10,6 +10,7 @@ Letters beyond the usual: L layers, S rotations in a chain, d = 2^(wires of a bl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import accumulate, pairwise
 from typing import Any, cast, get_args
@@ -19,18 +20,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlogad.backend.exact.layers import Kind, Layer, axis_change, layers
+from qlogad.backend.exact.layers import Kind, Layer, block_sizes, cut
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.gates import matrix, terms
 from qlogad.circuit.readout import bases, is_projector
 
-__all__ = ["Affine", "Fused", "Phases", "Step", "columns_pair", "kron_tree", "matrix_pair", "vector_pair"]
+__all__ = [
+    "Affine",
+    "Fused",
+    "Phases",
+    "Step",
+    "Weighted",
+    "block_sizes",
+    "columns_pair",
+    "kron_tree",
+    "matrix_pair",
+    "vector_pair",
+]
 
 Step = Callable[[Tensor], Tensor]  # states (G, D, R) -> states
 Complex = NDArray[np.complex128]
 Real = NDArray[np.float64]
-
-BLOCK = 5  # wires of a Kronecker block at most
 
 
 class Affine:
@@ -133,9 +143,9 @@ def kron_tree(parts: Tensor, pair: Callable[[Tensor, Tensor], Tensor]) -> Tensor
     if count == 1:
         return parts[0]
     if count % 2:
-        rest, last = parts.split([count - 1, 1])
+        rest, last = torch.split(parts, [count - 1, 1])
         return pair(kron_tree(rest, pair), last[0])
-    return kron_tree(pair(*parts.unflatten(0, (-1, 2)).unbind(1)), pair)
+    return kron_tree(pair(*parts.reshape(count // 2, 2, *parts.shape[1:]).unbind(1)), pair)
 
 
 def vector_pair(one: Tensor, two: Tensor) -> Tensor:
@@ -184,12 +194,6 @@ def _source(gates: Sequence[Gate], wires: int) -> NDArray[np.int64]:
     return source
 
 
-def _blocks(wires: int) -> list[int]:
-    """Wires in blocks of nearly one size, none larger than BLOCK."""
-    count = -(-wires // BLOCK)
-    return [(wires + place) // count for place in range(count)]
-
-
 def _local(blocks: Sequence[Tensor | None], sizes: Sequence[int], states_GDR: Tensor) -> Tensor:
     """Kronecker blocks (G, d, d) on all wires in order; None leaves its wires alone."""
     groups, size, columns = states_GDR.shape
@@ -201,6 +205,15 @@ def _local(blocks: Sequence[Tensor | None], sizes: Sequence[int], states_GDR: Te
             states_GDR = matrix @ states_GDR.reshape(groups, *([left] if left > 1 else []), side, size // left // side * columns)
         left *= side
     return states_GDR.reshape(groups, size, columns)
+
+
+@dataclass(frozen=True, eq=False)
+class Weighted:
+    """A circuit with its weights, cut at its uploads."""
+
+    wires_WG22: Tensor  # the first local layer with the columns before it, wire by wire
+    blocks: Sequence[Tensor]  # the same as Kronecker blocks (G, d, d)
+    segments: list[list[Step]]  # what comes after it, between uploads
 
 
 class Fused:
@@ -217,56 +230,43 @@ class Fused:
     """
 
     def __init__(self, circuit: Circuit, gates: tuple[Gate, ...], columns: Sequence[Complex], like: Tensor) -> None:
-        wires, axes = circuit.wires, bases(circuit.readout)
-        turns = [tuple(gate for wire, axis in enumerate(word) for gate in axis_change(axis, wire)) for word in axes]
-        kept = list(layers((*gates, *(turns[0] if len(turns) == 1 else ())), wires))
-        signs_DK = _signs(circuit.readout, axes)
-        while len(turns) == 1 and kept and kept[-1].kind != "local":  # no diagonal is seen, and a permutation moves the signs
-            last = kept.pop()
-            if last.kind == "permutation":
-                signs_DK[_source(last.gates, wires)] = signs_DK.copy()
-        if not kept or kept[0].kind != "local":
-            kept.insert(0, Layer("local", ()))
+        wires, self._cut = circuit.wires, cut(circuit, gates)
+        kept, ends = self._cut.layers, self._cut.ends
+        signs_DK = _signs(circuit.readout, bases(circuit.readout))
+        for layer in self._cut.moved:
+            signs_DK[_source(layer.gates, wires)] = signs_DK.copy()
         self.signs_DK = torch.from_numpy(signs_DK).to(like)
         self.complex = torch.complex64 if like.dtype == torch.float32 else torch.complex128
-        self._ends = [Layer("local", turn) for turn in turns] if len(turns) > 1 else []
-        self._layers, self._sizes = kept, _blocks(wires)
+        self._sizes = block_sizes(wires)
         of_kind = {kind: [layer for layer in kept if layer.kind == kind] for kind in get_args(Kind)}
         self.uploads = Phases(of_kind["upload"], wires, circuit.inputs, like)
-        self._locals = _Locals([*of_kind["local"], *self._ends], wires, circuit.weights, columns, like)
+        self._locals = _Locals([*of_kind["local"], *ends], wires, circuit.weights, columns, like)
         self._diagonals = Phases(of_kind["diagonal"], wires, circuit.weights, like)
         sources = [_source(layer.gates, wires) for layer in of_kind["permutation"]]
         self._gathers = [
             partial(_gather, *(torch.from_numpy(one).to(like.device) for one in (source, source.argsort()))) for source in sources
         ]
 
-    @property
-    def kinds(self) -> list[list[Kind]]:
-        """The kinds of layers of every segment, without the start."""
-        ends = [index for index, layer in enumerate(self._layers) if layer.kind == "upload"]
-        return [[layer.kind for layer in self._layers[begin + 1 : end]] for begin, end in pairwise([0, *ends, len(self._layers)])]
-
-    def __call__(self, weights_GP: Tensor) -> tuple[Tensor, list[list[Step]]]:
-        """Do what depends on weights alone: what makes each wire's start, (W, G, 2, 2), and the steps of every segment after it."""
-        matrices = self._locals(weights_GP)
-        start, rest = matrices.split([1, len(matrices) - 1])
-        blocks = [kron_tree(part, matrix_pair).unbind(0) for part in rest.transpose(0, 1).split(self._sizes)] if len(rest) else []
-        local = iter(zip(*blocks, strict=True))
+    def __call__(self, weights_GP: Tensor) -> Weighted:
+        """Do what depends on weights alone."""
+        matrices_LWG22 = self._locals(weights_GP)
+        parts = torch.split(matrices_LWG22.transpose(0, 1), self._sizes)
+        local = iter(zip(*(kron_tree(part, matrix_pair).unbind(0) for part in parts), strict=True))
         diagonals, gathers = iter(self._diagonals(weights_GP[:, None])), iter(self._gathers)
-        segments: list[list[Step]] = [[]]
-        for layer in self._layers[1:]:
+        weighted = Weighted(matrices_LWG22[0], next(local), [[]])
+        for layer in self._cut.layers[1:]:
             if layer.kind == "upload":
-                segments.append([])
+                weighted.segments.append([])
             elif layer.kind == "local":
-                segments[-1].append(partial(_local, self._needed(layer, next(local)), self._sizes))
+                weighted.segments[-1].append(partial(_local, self._needed(layer, next(local)), self._sizes))
             elif layer.kind == "permutation":
-                segments[-1].append(next(gathers))
+                weighted.segments[-1].append(next(gathers))
             else:
-                segments[-1].append(partial(torch.mul, next(diagonals)))
-        if self._ends:
-            turns = [partial(_local, self._needed(layer, next(local)), self._sizes) for layer in self._ends]
-            segments[-1].append(lambda states_GDR: torch.cat([turn(states_GDR) for turn in turns], dim=1))
-        return start[0], segments
+                weighted.segments[-1].append(partial(torch.mul, next(diagonals)))
+        if self._cut.ends:
+            turns = [partial(_local, self._needed(layer, next(local)), self._sizes) for layer in self._cut.ends]
+            weighted.segments[-1].append(lambda states_GDR: torch.cat([turn(states_GDR) for turn in turns], dim=1))
+        return weighted
 
     def _needed(self, layer: Layer, blocks: Sequence[Tensor]) -> list[Tensor | None]:
         """None for a block that no gate touches."""

@@ -12,17 +12,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Literal
 
-from qlogad.circuit.circuit import Gate
+from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.gates import GATES
+from qlogad.circuit.readout import bases
 
-__all__ = ["ROTATIONS", "Kind", "Layer", "axis_change", "layers"]
+__all__ = ["ROTATIONS", "Cut", "Kind", "Layer", "axis_change", "block_sizes", "cut", "layers", "operations"]
 
 Kind = Literal["local", "permutation", "diagonal", "upload"]
 
 ROTATIONS = 3  # that a local layer holds on a wire: any single-wire unitary
+
+BLOCK = 5  # wires of a Kronecker block at most
 
 _TO_Z = {"X": ("h",), "Y": ("sdg", "h"), "Z": ()}  # what turns an axis into Z, in order
 _PERMUTATIONS = ("x", "cx", "swap")
@@ -42,6 +45,55 @@ class Layer:
 
     kind: Kind
     gates: tuple[Gate, ...]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A circuit in layers, as far as its readouts see it."""
+
+    layers: tuple[Layer, ...]  # the first is local, though it may hold no gate
+    moved: tuple[Layer, ...]  # permutations at the end, the last first: they move the readouts' signs instead
+    ends: tuple[Layer, ...]  # local: one for each measurement basis, where there are several
+
+    def kinds(self) -> list[list[Kind]]:
+        """The kinds of layers between uploads, without the first."""
+        uploads = [place for place, layer in enumerate(self.layers) if layer.kind == "upload"]
+        edges = pairwise([0, *uploads, len(self.layers)])
+        found: list[list[Kind]] = [[layer.kind for layer in self.layers[begin + 1 : end]] for begin, end in edges]
+        found[-1] += [layer.kind for layer in self.ends]
+        return found
+
+
+@lru_cache(maxsize=256)
+def cut(circuit: Circuit, gates: tuple[Gate, ...]) -> Cut:
+    """The layers of some gates, and of what turns each measurement basis of a circuit's readout into that of Z.
+
+    Layers that no readout sees are left out: diagonals at the end.
+    """
+    axes = bases(circuit.readout)
+    turns = [tuple(gate for wire, axis in enumerate(word) for gate in axis_change(axis, wire)) for word in axes]
+    several = len(axes) > 1
+    kept = list(layers(gates if several else gates + turns[0], circuit.wires))
+    moved = []
+    while not several and kept and kept[-1].kind != "local":
+        last = kept.pop()
+        if last.kind == "permutation":
+            moved.append(last)
+    if not kept or kept[0].kind != "local":
+        kept.insert(0, Layer("local", ()))
+    return Cut(tuple(kept), tuple(moved), tuple(Layer("local", turn) for turn in turns) if several else ())
+
+
+def block_sizes(wires: int) -> list[int]:
+    """Wires in blocks of nearly one size, none larger than BLOCK."""
+    count = -(-wires // BLOCK)
+    return [(wires + place) // count for place in range(count)]
+
+
+def operations(kinds: Sequence[Kind], wires: int) -> float:
+    """Floating-point operations of layers on one state."""
+    local = 8 * sum(2**size for size in block_sizes(wires))
+    return float(2**wires * sum(local if kind == "local" else 6 for kind in kinds))
 
 
 @lru_cache(maxsize=256)

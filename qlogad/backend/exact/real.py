@@ -9,19 +9,21 @@ Split into real and imaginary parts, U C is one real table, built once for all c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from qlogad.backend.exact.fused import Affine, Fused, Step, columns_pair, kron_tree, matrix_pair, vector_pair
+from qlogad.backend.exact.fused import Affine, Fused, Weighted, columns_pair, kron_tree, matrix_pair, vector_pair
+from qlogad.backend.exact.layers import cut, operations
 from qlogad.backend.exact.method import Cost, Form, Method, Run, Task
 from qlogad.backend.exact.start import Start, starts
 from qlogad.backend.exact.unitary import split
-from qlogad.circuit.circuit import Angle, Circuit
+from qlogad.circuit.circuit import Angle, Circuit, Gate
+from qlogad.circuit.readout import bases
 
-__all__ = ["Product", "Real"]
+__all__ = ["Product", "Real", "after_start"]
 
 
 class Real(Method):
@@ -35,19 +37,19 @@ class Real(Method):
         return "it reads inputs again after the start" if any(run.inputs for run in split(circuit).runs) else ""
 
     def cost(self, task: Task) -> Cost:
-        plan = _plan(task.circuit, torch.float32, torch.device("cpu"))
-        size, seen = 2**task.circuit.wires, len(plan.signs_DK)
-        table = task.groups * len(plan.product.live) * 2 * seen
-        built = len(plan.fused.kinds[0])
-        rows = task.groups * task.rows
-        back = 3 if task.gradient else 1
-        kept = task.calls if task.gradient else 1
+        wires = task.circuit.wires
+        (kinds,) = cut(task.circuit, after_start(task.circuit)).kinds()
+        reached = 2 ** sum(start.angle is not None for start in starts(task.circuit) or ())  # R
+        seen = 2 ** (1 + wires) * len(bases(task.circuit.readout))  # 2 D
+        table, rows = task.groups * reached * seen, task.groups * task.rows
+        back, kept = (3, task.calls) if task.gradient else (1, 1)
+        built = 2 + (2 * len(kinds) if task.gradient else 1)  # tables held
+        call = 2 * rows * seen * (reached + len(task.circuit.readout))
         return Cost(
-            operations=back * (64 * table * built + 2 * task.calls * rows * seen * (len(plan.product.live) + len(task.circuit.readout))),
-            traffic=back * task.itemsize * (4 * table * (1 + built) + task.calls * (table + 4 * rows * seen)),
-            dispatches=back * (20 + 3 * built + 12 * task.calls),
-            memory=task.itemsize
-            * (table * (2 + (2 * built if task.gradient else 2)) + kept * rows * (len(plan.product.live) + 2 * seen) + size * size),
+            operations=back * (task.groups * reached * operations(kinds, wires) + task.calls * call),
+            traffic=back * task.itemsize * (table * (2 + 2 * len(kinds)) + task.calls * (table + rows * (reached + 3 * seen))),
+            dispatches=back * (24 + 3 * len(kinds) + 10 * task.calls),
+            memory=task.itemsize * (table * built + kept * rows * (reached + 2 * seen)),
         )
 
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
@@ -62,6 +64,11 @@ class Real(Method):
     def form(self, circuit: Circuit, weights_GP: Tensor) -> Form | None:
         plan = _plan(circuit, weights_GP.dtype, weights_GP.device)
         return Form("real", plan.product.angles, plan.table(weights_GP), plan.signs_DK)
+
+
+def after_start(circuit: Circuit) -> tuple[Gate, ...]:
+    """The gates that come after those that make every wire's start."""
+    return tuple(gate for run in split(circuit).runs for gate in run.gates)
 
 
 class Product:
@@ -88,19 +95,19 @@ class Product:
         r_MR = kron_tree(torch.stack([torch.cos(half_AM), torch.sin(half_AM)], dim=-1), vector_pair)
         return r_MR.view(groups, rows, -1)
 
-    def states(self, start_WG22: Tensor, inputs_GNI: Tensor) -> Tensor:
+    def states(self, wires_WG22: Tensor, inputs_GNI: Tensor) -> Tensor:
         """The states (G, D, N) of wires that each begin with a matrix of their own."""
         groups, rows, inputs = inputs_GNI.shape
         half_WGN = self._every(inputs_GNI.reshape(-1, inputs)).view(-1, groups, rows)
         trig_WG2N = torch.stack([torch.cos(half_WGN), torch.sin(half_WGN)], dim=2)
-        return kron_tree(start_WG22 @ trig_WG2N.to(start_WG22.dtype), columns_pair)
+        return kron_tree(wires_WG22 @ trig_WG2N.to(wires_WG22.dtype), columns_pair)
 
-    def matrix(self, start_WG22: Tensor, steps: Sequence[Step]) -> Tensor:
-        """The states that steps make of C, as a matrix on r: [Re | Im], (G, 2 D, R)."""
-        states_GDR = kron_tree(start_WG22, matrix_pair)
+    def matrix(self, weighted: Weighted) -> Tensor:
+        """The states before the first upload as a matrix on r: [Re | Im], (G, 2 D, R)."""
+        states_GDR = reduce(matrix_pair, weighted.blocks)
         if len(self.live) < states_GDR.shape[2]:
             states_GDR = states_GDR.index_select(2, self.live)
-        for step in steps:
+        for step in weighted.segments[0]:
             states_GDR = step(states_GDR)
         return torch.cat([states_GDR.real, states_GDR.imag], dim=1)
 
@@ -111,15 +118,13 @@ class _Plan:
     def __init__(self, circuit: Circuit, like: Tensor) -> None:
         found = starts(circuit)
         assert found is not None, "unfit says so"
-        gates = tuple(gate for run in split(circuit).runs for gate in run.gates)
         self.product = Product(found, circuit.inputs, like)
-        self.fused = Fused(circuit, gates, self.product.columns, like)
+        self.fused = Fused(circuit, after_start(circuit), self.product.columns, like)
         self.signs_DK = torch.cat([self.fused.signs_DK, self.fused.signs_DK])  # of the real parts, then of the imaginary ones
 
     def table(self, weights_GP: Tensor) -> Tensor:
         """[Re | Im] of U C, transposed: (G, R, 2 D)."""
-        start_WG22, segments = self.fused(weights_GP)
-        return self.product.matrix(start_WG22, segments[0]).mT
+        return self.product.matrix(self.fused(weights_GP)).mT
 
 
 @lru_cache(maxsize=128)
