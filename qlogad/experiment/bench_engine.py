@@ -22,6 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -306,7 +307,7 @@ def wide(progress: Progress, *, wires: Sequence[int] = (16, 20), repeats: int = 
             mean = Exact("adjoint").bind(circuit, weights_1P)(inputs_11I).mean()
             return torch.autograd.grad(mean, (weights_1P, inputs_11I))
 
-        device = qml.device("lightning.qubit", wires=width, c_dtype="complex64")
+        device = qml.device("lightning.qubit", wires=width, c_dtype=np.complex64)
         observable = qml.Hamiltonian([1 / width] * width, [qml.PauliZ(wire) for wire in range(width)])
 
         def lightning(angles: Any, weights: Any, width: int = width, observable: Any = observable) -> Any:

@@ -28,9 +28,11 @@ from qlogad.circuit.readout import bases, is_projector
 __all__ = [
     "Affine",
     "Fused",
+    "Locals",
     "Phases",
     "Step",
     "Weighted",
+    "basis_source",
     "block_sizes",
     "columns_pair",
     "kron_tree",
@@ -96,7 +98,7 @@ def _phases(gates: Sequence[Gate], wires: int, values: int) -> tuple[Real, Real]
     return slope_DI, shift_D
 
 
-class _Locals:
+class Locals:
     """The matrices of local layers, (P weights) -> (L, W, G, 2, 2), up to a phase of the whole.
 
     Args:
@@ -181,7 +183,7 @@ def _gather(source: Tensor, back: Tensor, states: Tensor) -> Tensor:
     return cast(Tensor, _Gather.apply(states, source, back))  # type: ignore[no-untyped-call]
 
 
-def _source(gates: Sequence[Gate], wires: int) -> NDArray[np.int64]:
+def basis_source(gates: Sequence[Gate], wires: int) -> NDArray[np.int64]:
     """Where each basis state comes from: new[b] = old[source[b]]."""
     source = np.arange(2**wires)
     for gate in reversed(gates):
@@ -234,15 +236,15 @@ class Fused:
         kept, ends = self._cut.layers, self._cut.ends
         signs_DK = _signs(circuit.readout, bases(circuit.readout))
         for layer in self._cut.moved:
-            signs_DK[_source(layer.gates, wires)] = signs_DK.copy()
+            signs_DK[basis_source(layer.gates, wires)] = signs_DK.copy()
         self.signs_DK = torch.from_numpy(signs_DK).to(like)
         self.complex = torch.complex64 if like.dtype == torch.float32 else torch.complex128
         self._sizes = block_sizes(wires)
         of_kind = {kind: [layer for layer in kept if layer.kind == kind] for kind in get_args(Kind)}
         self.uploads = Phases(of_kind["upload"], wires, circuit.inputs, like)
-        self._locals = _Locals([*of_kind["local"], *ends], wires, circuit.weights, columns, like)
+        self._locals = Locals([*of_kind["local"], *ends], wires, circuit.weights, columns, like)
         self._diagonals = Phases(of_kind["diagonal"], wires, circuit.weights, like)
-        sources = [_source(layer.gates, wires) for layer in of_kind["permutation"]]
+        sources = [basis_source(layer.gates, wires) for layer in of_kind["permutation"]]
         self._gathers = [
             partial(_gather, *(torch.from_numpy(one).to(like.device) for one in (source, source.argsort()))) for source in sources
         ]
