@@ -164,7 +164,7 @@ class ExactBound(Bound):
         check_inputs(self.circuit, self._weights_GP, inputs_GNI)
         if self.circuit.dephased:
             raise BackendError("a dephased circuit has no state vectors; use the circuit it was made from")
-        fused = self.circuit.wires <= FUSE_UP_TO
+        fused = self.circuit.wires <= FUSE_UP_TO and self._engine.method != "gates"
         task = Task(self.circuit, len(self._weights_GP), inputs_GNI.shape[1], itemsize=8, gradient=torch.is_grad_enabled())
         needed, allowed = METHODS["unitary" if fused else "gates"].cost(task).memory, self._engine.limit(inputs_GNI.device)
         if needed > allowed:
