@@ -140,10 +140,12 @@ def _measure(device: torch.device) -> Rates:
     with one_thread(), torch.inference_mode(False):
         single, double = (_product_rate(dtype, device) for dtype in (torch.float32, torch.float64))
         bandwidth = _bandwidth(device)
+        small = torch.full((4, 4, 4), 0.25, device=device)
         with torch.no_grad():
-            dispatch = _timed(lambda: _chain(torch.ones(8, device=device)), device) / _LENGTH
+            dispatch = _timed(lambda: _chain(small), device) / _LENGTH
         with torch.enable_grad():
-            tracked = _timed(lambda: _there_and_back(device), device) / (3 * _LENGTH)
+            start = small.clone().requires_grad_()
+            tracked = _timed(lambda: _there_and_back(start), device) / (3 * _LENGTH)
     return Rates(*(float(f"{rate:.2g}") for rate in (single, double, bandwidth, dispatch, tracked)))
 
 
@@ -162,13 +164,13 @@ _LENGTH = 100  # operations of a chain
 
 
 def _chain(x: torch.Tensor) -> torch.Tensor:
+    """Small matrix products and elementwise operations in turns, as simulations issue them."""
     for _ in range(_LENGTH // 2):
-        x = torch.sin(x * 1.5)
+        x = torch.matmul(x * 0.5, x)
     return x
 
 
-def _there_and_back(device: torch.device) -> None:
-    start = torch.ones(8, device=device, requires_grad=True)
+def _there_and_back(start: torch.Tensor) -> None:
     torch.autograd.grad(_chain(start).sum(), start)
 
 
