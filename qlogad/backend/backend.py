@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ from torch import Tensor
 from qlogad import names
 from qlogad.circuit.circuit import Circuit
 from qlogad.errors import BackendError
+
+if TYPE_CHECKING:
+    from qlogad.backend.exact.method import Form
 
 __all__ = ["DEFAULT_KEY", "Abilities", "Backend", "Bound", "Estimate", "Key", "check_inputs", "check_weights", "open_backend"]
 
@@ -50,6 +53,7 @@ class Abilities:
     native: tuple[str, ...] = ()  # the gates it runs as they are
     counts: bool = False  # it can return counts
     states: bool = False  # it can return state vectors
+    forms: bool = False  # it may have a circuit as tables
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +84,10 @@ class Bound(Protocol):
 
     def estimate(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Estimate:
         """The same readouts with their standard error and cost; without gradients."""
+
+    def form(self) -> Form | None:
+        """The circuit as weight-only tables, for whole-sequence kernels; None where there are none, as here by default."""
+        return None
 
 
 @runtime_checkable

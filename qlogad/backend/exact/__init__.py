@@ -6,12 +6,14 @@ several methods, a file each (method.py says what a method is); they give the sa
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 
 from qlogad.backend.backend import DEFAULT_KEY, Abilities, Backend, Bound, Estimate, Key, Rows, check_inputs, check_weights
 from qlogad.backend.exact.dephased import DephasedBound
-from qlogad.backend.exact.method import Form, Method, Task
+from qlogad.backend.exact.method import Form, Method, Run, Task
 from qlogad.backend.exact.state import Gates, States, Unitary
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
@@ -40,7 +42,7 @@ class Exact(Backend):
     """
 
     name = "exact"
-    abilities = Abilities(differentiable=True, max_wires=MAX_WIRES, native=tuple(GATES), states=True)
+    abilities = Abilities(differentiable=True, max_wires=MAX_WIRES, native=tuple(GATES), states=True, forms=True)
 
     def __init__(self, method: str = "auto", *, memory: float = 8.0) -> None:
         known = ("auto", *METHODS)
@@ -68,13 +70,16 @@ class ExactBound(Bound):
         self.circuit, self.method = circuit, method
         self._weights_GP, self._memory = weights_GP, memory
         self._refuse(method, 0)
-        self._run = method.bind(circuit, weights_GP)
 
     def __call__(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Tensor:
         """The readouts mean_GNK; see `Bound`."""
         check_inputs(self.circuit, self._weights_GP, inputs_GNI)
         self._refuse(self.method, inputs_GNI.shape[1])
         return self._run(inputs_GNI)
+
+    @cached_property
+    def _run(self) -> Run:
+        return self.method.bind(self.circuit, self._weights_GP)  # not before it is called: a form needs no more than its tables
 
     def estimate(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Estimate:
         """The same readouts, with a standard error of zero."""
