@@ -10,7 +10,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -18,6 +18,9 @@ from torch import Tensor
 from qlogad import names
 from qlogad.circuit.circuit import Circuit
 from qlogad.errors import BackendError
+
+if TYPE_CHECKING:
+    from qlogad.backend.exact.method import Form
 
 __all__ = [
     "CALLS",
@@ -63,6 +66,7 @@ class Abilities:
     native: tuple[str, ...] = ()  # the gates it runs as they are
     counts: bool = False  # it can return counts
     states: bool = False  # it can return state vectors
+    forms: bool = False  # it may have a circuit as tables
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +97,10 @@ class Bound(Protocol):
 
     def estimate(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Estimate:
         """The same readouts with their standard error and cost; without gradients."""
+
+    def form(self, rows: int) -> Form | None:
+        """The circuit as weight-only tables, for a whole-sequence kernel of so many rows; None where there are none, as by default."""
+        return None
 
 
 @runtime_checkable

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from qlogad.backend.backend import CALLS, DEFAULT_KEY, Backend, Key
+from qlogad.backend.exact.method import Form
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Encoding
 from qlogad.circuit.readout import bases
@@ -92,6 +93,17 @@ class QuantumLayer(nn.Module):
             return bound(self.inputs(x_GND))
 
         return run
+
+    def form(self, rows: int, key: Key = DEFAULT_KEY) -> Form | None:
+        """The present weights as tables for a whole-sequence kernel that will run so many rows, which are counted.
+
+        None where the backend has no tables for this circuit, or the features are not its inputs.
+        """
+        if not self.backend.abilities.forms or self.encoding is not None:
+            return None
+        form = self.backend.bind(self.circuit, self.weights_GP, key=key, calls=1).form(rows)
+        self.executions += 0 if form is None else self.gates * rows * self.bases
+        return form
 
     def inputs(self, x_GND: Tensor) -> Tensor:
         """The circuit's inputs (1|G, N, I) for features."""

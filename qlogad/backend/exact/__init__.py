@@ -19,6 +19,7 @@ from qlogad.backend.backend import CALLS, DEFAULT_KEY, Abilities, Backend, Bound
 from qlogad.backend.exact.dephased import Dephased
 from qlogad.backend.exact.method import Form, Method, Run, Task
 from qlogad.backend.exact.planner import Plan, Purpose, choose, memory_limit, rates_of
+from qlogad.backend.exact.real import Real
 from qlogad.backend.exact.state import Gates, States, Unitary
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
@@ -27,7 +28,7 @@ from qlogad.errors import BackendError, did_you_mean
 
 __all__ = ["DEPHASED", "METHODS", "Exact", "ExactBound", "methods_for"]
 
-METHODS: dict[str, Method] = {method.name: method for method in (Unitary(), Gates())}
+METHODS: dict[str, Method] = {method.name: method for method in (Real(), Unitary(), Gates())}
 DEPHASED: dict[str, Method] = {method.name: method for method in (Dephased(),)}  # what runs dephased circuits, and those alone
 
 FUSE_UP_TO = 8  # wires: beyond, building a unitary for state vectors costs more than it saves
@@ -55,7 +56,7 @@ class Exact(Backend):
     """
 
     name = "exact"
-    abilities = Abilities(differentiable=True, max_wires=MAX_WIRES, native=tuple(GATES), states=True)
+    abilities = Abilities(differentiable=True, max_wires=MAX_WIRES, native=tuple(GATES), states=True, forms=True)
 
     def __init__(self, method: str = "auto", *, memory: float | None = None) -> None:
         known = ("auto", *METHODS)
