@@ -31,9 +31,9 @@ from qlogad.backend.exact import METHODS, Exact
 from qlogad.backend.exact.method import Task
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import assemble
+from qlogad.nn.core import Wrapped
 from qlogad.nn.layer import QuantumLayer
 from qlogad.nn.recurrent import LSTM
-from qlogad.nn.wrapped import Wrapped
 
 __all__ = ["GOALS", "Rates", "measure", "write"]
 
@@ -219,16 +219,14 @@ def goals(
         name = _name(wires, depth, reupload)
         progress(f"training step, {name}", wires)
         circuit = circuit_of(wires, depth, reupload)
-        backend = Exact()
-        ours = cell(circuit, backend, device)
+        ours = cell(circuit, Exact(), device)
         jobs: dict[str, Job] = {
             "exact": partial(training_step, ours, x_NTI),
             "classical": partial(training_step, classical, x_NTI),
             "pennylane": partial(training_step, cell(circuit, open_backend("pennylane:default.qubit"), device), x_NTI),
         }
         seconds = in_turns(jobs, device, rare={"pennylane"})
-        task = Task(circuit, GATES, batch, steps)
-        cost = METHODS[backend.chosen(task)].cost(task)
+        cost = METHODS[chosen(circuit, batch, steps, device)].cost(Task(circuit, GATES, batch, steps))
         linear = 3 * 2 * batch * steps * GATES * circuit.inputs * (WIDTH + 2 * HIDDEN)
         rows.append(
             {
@@ -258,7 +256,7 @@ def grid(
         circuit = circuit_of(width, depth, reupload)
         task = Task(circuit, GATES, batch, 10)
         progress(f"grid, {_name(width, depth, reupload)}, batch {batch}", width)
-        choice = Exact().chosen(task)
+        choice = chosen(circuit, batch, 10, device)
         floors = {name: method.cost(task) for name, method in METHODS.items() if not method.unfit(circuit)}
         low = min(rates.floor(cost.operations, cost.traffic) for cost in floors.values())
         tried: dict[str, Job] = {
@@ -282,6 +280,12 @@ def grid(
             }
         )
     return rows
+
+
+def chosen(circuit: Circuit, batch: int, steps: int, device: str) -> str:
+    """The method the planner takes."""
+    weights_GP = torch.zeros(GATES, circuit.weights, device=device)
+    return Exact().plan(circuit, weights_GP, rows=batch, calls=steps, gradient=True).method
 
 
 def _calls(backend: Exact, circuit: Circuit, batch: int, device: str) -> None:

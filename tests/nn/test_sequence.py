@@ -17,11 +17,10 @@ from qlogad.backend.exact.real import Real
 from qlogad.backend.exact.start import starts
 from qlogad.backend.exact.state import Gates
 from qlogad.circuit.circuit import Angle, Circuit, Gate
-from qlogad.errors import BackendError
 from qlogad.nn import fast, loops
 from qlogad.nn.core import Quantum
 from qlogad.nn.recurrent import GRU, LSTM, gru_step_loop, step_loop
-from qlogad.nn.sequence import Kind, Loops, quickest, run, tabled
+from qlogad.nn.sequence import Kind, Loops, run, tabled
 
 TURN = 2 * math.pi / 3
 

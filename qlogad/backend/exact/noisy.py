@@ -73,6 +73,17 @@ class NoisyBound(Bound):
         executions = mean_GNK.shape[0] * mean_GNK.shape[1] * len(bases(self._circuit.readout))
         return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, {"backend": "exact", "noise": str(self._noise)})
 
+    def form(self, rows: int) -> None:
+        """A noisy circuit has no tables for whole sequences; it runs step by step."""
+
+    def states(self, inputs_GNI: Tensor) -> Tensor:
+        """Refused: noise makes mixed states.
+
+        Raises:
+            BackendError: always.
+        """
+        raise BackendError("a noisy circuit has no state vectors; use Exact() without noise")
+
     def _begin(self, inputs_GNI: Tensor) -> Tensor:
         """The product state (1 or G, N or 1, 4^W) that the first gates on single wires make of |0...0>."""
         vectors = []
