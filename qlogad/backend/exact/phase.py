@@ -23,7 +23,9 @@ from qlogad.backend.exact.real import Product, after_start
 from qlogad.backend.exact.start import Start, starts
 from qlogad.circuit.circuit import Circuit, Gate
 
-__all__ = ["Phase"]
+__all__ = ["Phase", "Plan", "Segment", "segments"]
+
+Segment = tuple[list[Kind], bool]  # the layers between two uploads, and whether one unitary stands in their place
 
 WHOLE_UP_TO = 10  # wires: beyond, a unitary takes too much memory
 
@@ -40,19 +42,19 @@ class Phase(Method):
         wires = task.circuit.wires
         size, rows = 2**wires, task.groups * task.rows
         back, kept = (3, task.calls) if task.gradient else (1, 1)
-        operations = traffic = dispatches = memory = 0.0
-        for kinds, whole in _segments(task.circuit):
+        work = traffic = dispatches = memory = 0.0
+        for kinds, whole in segments(task.circuit):
             layers = operations(kinds, wires)
             columns = task.groups * size if whole else task.calls * rows  # that the layers are applied to
             states = 1 + len(kinds)
-            operations += columns * layers + task.calls * rows * size * (8 * size if whole else 8)
+            work += columns * layers + task.calls * rows * size * (8 * size if whole else 8)
             traffic += 2 * size * (columns * states + (task.calls * (rows * 4 + task.groups * size) if whole else 3 * columns))
             dispatches += 3 * states * (1 if whole else task.calls) + 8 * task.calls
             memory += (
                 2 * size * ((task.groups * size if whole else kept * rows) * (states if task.gradient else 2) + kept * rows * 3)
             )
         return Cost(
-            operations=back * operations,
+            operations=back * work,
             traffic=back * task.itemsize * traffic,
             dispatches=back * (24 + 12 * task.calls + dispatches),
             memory=task.itemsize * memory,
@@ -63,16 +65,22 @@ class Phase(Method):
         return plan.bind(weights_GP)
 
 
-class _Plan:
-    """What depends on the circuit alone, for one precision and device."""
+class Plan:
+    """What depends on the circuit alone, for one precision and device.
 
-    def __init__(self, circuit: Circuit, like: Tensor) -> None:
+    Args:
+        circuit: any.
+        like: a real tensor of the wanted precision and device.
+        parts: of every segment its layers, and whether it becomes one unitary.
+    """
+
+    def __init__(self, circuit: Circuit, like: Tensor, parts: Sequence[Segment]) -> None:
         found = starts(circuit)
         zero = Start(None, np.array([[1.0 + 0j], [0]]))
         self.product = Product(found or [zero] * circuit.wires, circuit.inputs, like)
         self.fused = Fused(circuit, _gates(circuit), self.product.columns, like)
         self.size = 2**circuit.wires
-        self.whole = [whole for _, whole in _segments(circuit)]
+        self.whole = [whole for _, whole in parts]
 
     def bind(self, weights_GP: Tensor) -> Run:
         weighted = self.fused(weights_GP)
@@ -118,7 +126,7 @@ def _gates(circuit: Circuit) -> tuple[Gate, ...]:
     return circuit.gates if starts(circuit) is None else after_start(circuit)
 
 
-def _segments(circuit: Circuit) -> list[tuple[list[Kind], bool]]:
+def segments(circuit: Circuit) -> list[Segment]:
     """The kinds of layers between uploads, and whether one unitary in their place is quicker, as measured.
 
     Small products run at about half the rate of large ones; a start that is real halves the operations of its unitary.
@@ -131,5 +139,5 @@ def _segments(circuit: Circuit) -> list[tuple[list[Kind], bool]]:
 
 
 @lru_cache(maxsize=128)
-def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Plan:
-    return _Plan(circuit, torch.empty(0, dtype=dtype, device=device))
+def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> Plan:
+    return Plan(circuit, torch.empty(0, dtype=dtype, device=device), segments(circuit))
