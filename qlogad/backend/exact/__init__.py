@@ -20,6 +20,7 @@ from qlogad.backend.exact.adjoint import Adjoint
 from qlogad.backend.exact.blocks import Blocks
 from qlogad.backend.exact.dephased import Dephased
 from qlogad.backend.exact.method import Form, Method, Run, Task
+from qlogad.backend.exact.pauli import Pauli
 from qlogad.backend.exact.phase import Phase
 from qlogad.backend.exact.planner import Plan, Purpose, choose, memory_limit, rates_of
 from qlogad.backend.exact.real import Real
@@ -31,7 +32,7 @@ from qlogad.errors import BackendError, did_you_mean
 
 __all__ = ["DEPHASED", "METHODS", "Exact", "ExactBound", "methods_for"]
 
-METHODS: dict[str, Method] = {method.name: method for method in (Real(), Phase(), Blocks(), Adjoint(), Unitary(), Gates())}
+METHODS: dict[str, Method] = {method.name: method for method in (Pauli(), Real(), Phase(), Blocks(), Adjoint(), Unitary(), Gates())}
 DEPHASED: dict[str, Method] = {method.name: method for method in (Dephased(),)}  # what runs dephased circuits, and those alone
 
 FUSE_UP_TO = 8  # wires: beyond, building a unitary for state vectors costs more than it saves
