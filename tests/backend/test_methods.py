@@ -68,7 +68,7 @@ def found(method, circuit, weights_GP, inputs_GNI):
     mean_GNK = torch.cat([run(inputs_GNI), run(0.5 * inputs_GNI)], dim=1)
     costs = torch.linspace(-1, 2, mean_GNK.numel(), dtype=mean_GNK.dtype).reshape(mean_GNK.shape)
     if not mean_GNK.requires_grad:
-        return [mean_GNK]
+        return [mean_GNK, torch.zeros_like(weights_GP), torch.zeros_like(inputs_GNI)]
     slopes = torch.autograd.grad((costs * mean_GNK).sum(), (weights_GP, inputs_GNI), materialize_grads=True)
     return [mean_GNK.detach(), *slopes]
 

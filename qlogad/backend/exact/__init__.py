@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from qlogad import documents
 from qlogad.backend.backend import CALLS, DEFAULT_KEY, Abilities, Backend, Bound, Estimate, Key, Rows, check_inputs, check_weights
 from qlogad.backend.exact.adjoint import Adjoint
-from qlogad.backend.exact.closed import Closed
+from qlogad.backend.exact.blocks import Blocks
 from qlogad.backend.exact.dephased import Dephased
 from qlogad.backend.exact.method import Form, Method, Run, Task
 from qlogad.backend.exact.noisy import NoisyBound
@@ -34,25 +34,27 @@ from qlogad.errors import BackendError, did_you_mean
 
 __all__ = ["DEPHASED", "METHODS", "Exact", "ExactBound", "methods_for"]
 
-METHODS: dict[str, Method] = {method.name: method for method in (Closed(), Pauli(), Real(), Phase(), Unitary(), Gates(), Adjoint())}
+METHODS: dict[str, Method] = {method.name: method for method in (Pauli(), Real(), Phase(), Blocks(), Adjoint(), Unitary(), Gates())}
 DEPHASED: dict[str, Method] = {method.name: method for method in (Dephased(),)}  # what runs dephased circuits, and those alone
 
 FUSE_UP_TO = 8  # wires: beyond, building a unitary for state vectors costs more than it saves
 MAX_WIRES = 26
 
 
-def methods_for(circuit: Circuit, name: str = "auto") -> dict[str, Method]:
-    """The methods that a circuit may be run by: all, or the one of a name; a dephased circuit has methods of its own."""
+def methods_for(circuit: Circuit, chosen: str | Method = "auto") -> Mapping[str, Method]:
+    """The methods that a circuit may be run by: all, or one; a dephased circuit has methods of its own."""
     if circuit.dephased:
         return DEPHASED
-    return METHODS if name == "auto" else {name: METHODS[name]}
+    if isinstance(chosen, Method):
+        return {chosen.name: chosen}
+    return METHODS if chosen == "auto" else {chosen: METHODS[chosen]}
 
 
 class Exact(Backend):
     """The exact simulator.
 
     Args:
-        method: a name in METHODS, or "auto" for the quickest.
+        method: a name in METHODS, or "auto" for the quickest; or a method of your own.
         memory: the gigabytes a call may need; by default half of what the device has, 8 at most.
         noise: simulated exactly; the target of "exact:depolarizing=0.01,readout=0.02" is parsed into it.
 
@@ -65,11 +67,11 @@ class Exact(Backend):
     name = "exact"
     abilities = Abilities(differentiable=True, max_wires=MAX_WIRES, native=tuple(GATES), noise=True, states=True, forms=True)
 
-    def __init__(self, method: str = "auto", *, memory: float | None = None, noise: Noise | None = None) -> None:
-        if "=" in method:  # the target of "exact:depolarizing=0.01"
+    def __init__(self, method: str | Method = "auto", *, memory: float | None = None, noise: Noise | None = None) -> None:
+        if isinstance(method, str) and "=" in method:  # the target of "exact:depolarizing=0.01"
             method, noise = "auto", Noise.parse(method)
         known = ("auto", *METHODS)
-        if method not in known:
+        if isinstance(method, str) and method not in known:
             raise BackendError(f"exact has no method '{method:.40}'{did_you_mean(method, known)}; known: {', '.join(known)}")
         self.method, self.memory, self.noise = method, memory, noise
         self._plans: dict[tuple[Circuit, int, torch.dtype, str, bool], Plan] = {}
