@@ -41,6 +41,7 @@ __all__ = [
     "SampledBound",
     "Tally",
     "Target",
+    "draw",
     "lift",
     "number",
     "options",
@@ -155,10 +156,6 @@ class Target(ABC):
     def kind(self) -> Kind:
         """What its numbers are; numbers of different kinds do not belong in one column."""
         return ("noisy-exact" if self.noise else "exact") if self.shots is None else ("noisy-shots" if self.noise else "shots")
-
-    def random(self, row: str) -> np.random.Generator:
-        """The random numbers of one row."""
-        return seeds.generator(0, row)
 
 
 @dataclass
@@ -296,7 +293,7 @@ class _Run:
             offsets_SA, factors_SA = self.lifted.shifts(self.wanted_A)
             mean_MSK = self._around(angles_MA, np.broadcast_to(offsets_SA, (len(angles_MA), *offsets_SA.shape)))
             return np.asarray(np.einsum("mk,msk->ms", slope_MK, mean_MSK) @ factors_SA)
-        draws = [self.backend.target.random(f"{row}/spsa") for row in self.rows]
+        draws = [seeds.generator(0, row, "spsa") for row in self.rows]
         way_MA = np.stack([random.choice([-1.0, 1.0], size=angles_MA.shape[1]) for random in draws]) * np.array(self.wanted_A)
         mean_MSK = self._around(angles_MA, SPSA_STEP * np.stack([way_MA, -way_MA], axis=1))
         along_M = (slope_MK * (mean_MSK[:, 0] - mean_MSK[:, 1])).sum(axis=1) / (2 * SPSA_STEP)
@@ -325,6 +322,16 @@ class _Evaluate(torch.autograd.Function):
 
 
 # ---------------------------------------------------------------- from measured bits to readouts
+
+
+def draw(chances_MBD: Floats, rows: Sequence[str], shots: int) -> Floats:
+    """The shares of so many outcomes drawn in each basis; what is drawn for a row depends on its name and chances alone."""
+    chances_MBD = np.clip(chances_MBD, 0, None)
+    chances_MBD /= chances_MBD.sum(axis=2, keepdims=True)
+    draws = [
+        seeds.generator(0, row, "shots").multinomial(shots, chances_BD) for row, chances_BD in zip(rows, chances_MBD, strict=True)
+    ]
+    return np.stack(draws) / shots
 
 
 def read_chances(words: Sequence[str], chances_MBD: Floats, shots: int | None) -> tuple[Floats, Floats | None]:
