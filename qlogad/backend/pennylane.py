@@ -168,7 +168,7 @@ class PennyLaneBound(Bound):
         with torch.no_grad():
             mean_GNK = self(inputs_GNI, rows)
         executions = mean_GNK.shape[0] * mean_GNK.shape[1] * len(bases(self._circuit.readout))
-        provenance = {"backend": "pennylane", "device": self.device.name, "version": qml.version()}
+        provenance = {"backend": "pennylane", "kind": "exact", "device": self.device.name, "version": qml.version()}
         return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, provenance)
 
 
