@@ -1,8 +1,8 @@
 """Any PennyLane device as a backend: "pennylane" is default.qubit. Bergholm et al. (2018), arXiv:1811.04968.
 
 default.qubit is differentiated by backpropagation; other devices by what PennyLane finds best for them (adjoint, shifts),
-and their values come back in single precision. With shots, as in "pennylane:default.qubit,shots=1024", outcomes are drawn by us from the
-device's probabilities, so that a seed fixes them row by row, and gradients come from shifted angles.
+and their values come back in single precision. default.mixed gives probabilities alone, and gradients come from shifted angles; so it is
+with shots on any device, as in "pennylane:default.qubit,shots=1024": outcomes are drawn by us, so that a seed fixes them row by row.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ class PennyLane(Backend):
         self.device = bare or "default.qubit"
         _open(self.device, 1)
         shots = number("shots", found.get("shots"), least=1)
-        if shots is None and "gradient" in found:
+        mixed = self.device == "default.mixed"
+        if shots is None and not mixed and "gradient" in found:
             raise BackendError("without shots PennyLane differentiates by itself; leave out 'gradient', or add shots=1024")
-        wires = 12 if self.device == "default.mixed" else 24
-        self.abilities = Abilities(differentiable=True, max_wires=wires, native=tuple(GATES))
+        self.abilities = Abilities(differentiable=True, max_wires=24, native=tuple(GATES))
         self.sampled: SampledBackend | None = None
-        if shots is not None:
-            drawn = _Shots(f"pennylane:{target}", self.device, shots, wires=min(wires, 20))
+        if shots is not None or mixed:
+            drawn = _Chances(f"pennylane:{target}", self.device, shots, wires=10 if mixed else 20)
             self.sampled = SampledBackend(drawn, gradient=found.get("gradient", "shift"))
             self.sampled.name = self.name
             self.abilities = self.sampled.abilities
@@ -101,10 +101,10 @@ def _open(name: str, wires: int) -> Any:
         raise BackendError(f"PennyLane cannot open the device '{name}': {first}; try 'pennylane:default.qubit'") from error
 
 
-class _Shots(Target):
-    """Outcomes drawn from the probabilities of a device."""
+class _Chances(Target):
+    """The probabilities of outcomes on a device, or outcomes drawn from them."""
 
-    def __init__(self, name: str, device: str, shots: int, wires: int) -> None:
+    def __init__(self, name: str, device: str, shots: int | None, wires: int) -> None:
         self.name, self._device, self.shots = name, device, shots
         self.abilities = Abilities(max_wires=wires, native=tuple(GATES))
 
@@ -112,9 +112,11 @@ class _Shots(Target):
         circuit, found = lifted.circuit, bases(lifted.circuit.readout)
         device = _open(self._device, circuit.wires)
         chances_MBD = np.stack([_chances(device, circuit, basis, angles_MA) for basis in found], axis=1)
-        assert self.shots is not None
-        mean_MK, error_MK = read_chances(circuit.readout, draw_shots(chances_MBD, rows, self.shots), self.shots)
-        provenance = {"version": qml.version(), "sampling": "drawn by qlogad from the device's outcome probabilities, row by row"}
+        provenance = {"version": qml.version()}
+        if self.shots is not None:
+            chances_MBD = draw_shots(chances_MBD, rows, self.shots)
+            provenance["sampling"] = "drawn by qlogad from the device's outcome probabilities, seeded row by row"
+        mean_MK, error_MK = read_chances(circuit.readout, chances_MBD, self.shots)
         return Answer(mean_MK, error_MK, len(angles_MA) * len(found), provenance=provenance)
 
 
