@@ -83,6 +83,12 @@ def show(
     analyse: Annotated[bool, typer.Option("--analyse", help="Measure it: expressibility, gradients, spectrum and more.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write it to a .svg, .png or .qasm file.")] = None,
     drawer: Annotated[str, typer.Option(help="With --out: pennylane or qiskit.")] = "pennylane",
+    plan: Annotated[bool, typer.Option("--plan", help="How the exact engine runs it: methods, seconds, memory.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="With --plan: measure every method, not the chosen one alone.")] = False,
+    reupload: Annotated[bool, typer.Option("--reupload", help="With --plan: the encoding before every layer.")] = False,
+    rows: Annotated[int, typer.Option(min=1, help="With --plan: rows of a batch.")] = 64,
+    calls: Annotated[int, typer.Option(min=1, help="With --plan: time steps.")] = 10,
+    double: Annotated[bool, typer.Option("--double", help="With --plan: float64 instead of float32.")] = False,
     as_json: Json = False,
 ) -> None:
     """Draw a circuit design, count its weights and measure it; or list a detector's or dataset's keys."""
@@ -91,7 +97,10 @@ def show(
     if out is not None:
         listing.export(name, out, wires=wires, depth=depth, drawer=drawer)
         print(f"written: {out}", file=sys.stderr)
-    shown = listing.show(name, wires=wires, depth=depth, analyse=analyse)
+    if plan:
+        shown = listing.plan(name, wires=wires, depth=depth, reupload=reupload, rows=rows, calls=calls, double=double, every=every)
+    else:
+        shown = listing.show(name, wires=wires, depth=depth, analyse=analyse)
     print(json.dumps(shown.facts, indent=1) if as_json else shown.text)
 
 
@@ -107,33 +116,44 @@ def doctor(as_json: Json = False) -> None:
         raise QlogadError("something that is installed does not work; see the lines marked 'broken'")
 
 
-@app.command(epilog="Example: qlogad bench backends --out results")
+@app.command(epilog="Example: qlogad bench engine --out results")
 def bench(
     what: Annotated[
-        str, typer.Argument(help="machine (reading, epochs, circuits) or backends (1,000 bindings on each).")
+        str,
+        typer.Argument(
+            help="machine (reading, epochs, circuits: minutes), engine (every method: half an hour) or backends (a minute)."
+        ),
     ] = "machine",
     out: Annotated[Path, typer.Option(help="Where results folders lie.")] = Path("results"),
-    lines: Annotated[int, typer.Option(min=1000, help="Synthetic log lines for the reading benchmark.")] = 200_000,
-    repeats: Annotated[int, typer.Option(min=1, help="Timed repetitions of each step; the median counts.")] = 5,
+    lines: Annotated[int, typer.Option(min=1000, help="machine: synthetic log lines for the reading benchmark.")] = 200_000,
+    repeats: Annotated[int, typer.Option(min=1, help="machine: timed repetitions of each step; the median counts.")] = 5,
+    peers: Annotated[Path | None, typer.Option(help="engine: a Python that has jax, tensorcircuit-ng and pennylane.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure this machine as ratios in one run: lines per second, seconds per epoch, and the backends one against another."""
-    if what == "backends":
+    """Measure this machine as ratios in one run: lines per second, seconds per epoch, the exact engine, the backends."""
+    if what == "engine":
+        from qlogad.experiment import bench_engine
+
+        with _Progress() as progress:
+            tables = bench_engine.measure(progress.preparing, python=peers)
+        path = bench_engine.write(tables, out / "bench-engine")
+        print(json.dumps(tables, indent=1) if as_json else path.read_text())
+    elif what == "backends":
         from qlogad.experiment import bench_backends
 
         with _Progress() as progress:
             measured = bench_backends.measure(progress.preparing, repeats=repeats)
         path = bench_backends.write(measured, out / "bench-backends")
-        rows = measured if as_json else bench_backends.shown(measured)
+        _print_rows(measured if as_json else bench_backends.shown(measured), as_json)
     elif what == "machine":
         from qlogad.experiment.bench import measure, write
 
         with _Progress() as progress:
             rows = measure(lines=lines, repeats=repeats, progress=progress.preparing)
         path = write(rows, out / "bench")
+        _print_rows(rows, as_json)
     else:
-        raise InputError(f"there is no benchmark '{what:.40}'; known: machine, backends")
-    _print_rows(rows, as_json)
+        raise InputError(f"there is no benchmark '{what:.40}'; known: machine, engine, backends")
     print(f"report: {path}", file=sys.stderr)
 
 

@@ -16,7 +16,7 @@ import pennylane as qml
 import torch
 from torch import Tensor
 
-from qlogad.backend.backend import DEFAULT_KEY, Abilities, Backend, Bound, Estimate, Key, Rows, check_inputs, check_weights
+from qlogad.backend.backend import CALLS, DEFAULT_KEY, Abilities, Backend, Bound, Estimate, Key, Rows, check_inputs, check_weights
 from qlogad.backend.sampled import Answer, Floats, Lifted, SampledBackend, SampledBound, Target, number, options, read_chances
 from qlogad.backend.sampled import draw as draw_shots
 from qlogad.circuit.circuit import Angle, Circuit
@@ -82,7 +82,9 @@ class PennyLane(Backend):
             self.sampled.name = self.name
             self.abilities = self.sampled.abilities
 
-    def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY) -> PennyLaneBound | SampledBound:
+    def bind(
+        self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY, calls: int = CALLS
+    ) -> PennyLaneBound | SampledBound:
         """Prepare the device; PennyLane offers no work that weights alone could share."""
         if self.sampled is not None:
             return self.sampled.bind(circuit, weights_GP, key=key)

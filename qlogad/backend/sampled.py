@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from qlogad import seeds
-from qlogad.backend.backend import DEFAULT_KEY, Abilities, Bound, Estimate, Key, Rows, check_inputs, check_weights
+from qlogad.backend.backend import CALLS, DEFAULT_KEY, Abilities, Bound, Estimate, Key, Rows, check_inputs, check_weights
 from qlogad.circuit.circuit import Angle, Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
@@ -188,7 +188,7 @@ class SampledBackend:
         self.abilities = replace(target.abilities, shift=True, shots=target.shots is not None)
         self.tally = Tally()
 
-    def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY) -> SampledBound:
+    def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY, calls: int = CALLS) -> SampledBound:
         """Lift the circuit; the target prepares it at the first call and keeps it for all later ones."""
         check_weights(circuit, weights_GP)
         if circuit.wires > self.abilities.max_wires:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from qlogad import seeds
+from qlogad.backend.backend import Backend
 from qlogad.detect.batches import SLOTS, distinct, micro_batches
 from qlogad.detect.detector import Detector, State
 from qlogad.errors import DataError
@@ -119,6 +120,9 @@ class DeepLog(Detector):
     def executions(self) -> int:
         """Circuits run by this object so far, in training and scoring; a micro-batch counts as a whole."""
         return self._network.executions
+
+    def backends(self) -> list[Backend]:
+        return list({id(layer.backend): layer.backend for layer in self._network.layers()}.values())
 
     def _state(self) -> State:
         return self._network.arrays()

@@ -154,6 +154,7 @@ def _run(cell: Cell) -> None:
         "notes": notes,
         "training": getattr(detector, "history_", {}),
         "executions": getattr(detector, "executions", 0),
+        "plans": detector.plans(),
         "fit_seconds": fitted - began,
         "score_seconds": scored - fitted,
     }

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from qlogad import seeds
 from qlogad.backend.backend import open_backend
 from qlogad.backend.exact.jacobian import live_weights
+from qlogad.backend.exact.method import Form
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Encoding, assemble
 from qlogad.errors import BackendError, DesignError, ResultError
@@ -122,6 +123,9 @@ class Diagonal(nn.Module):
             return lambda x_GNI: torch.tanh(torch.addcmul(shift_G1K, scale_G1K, x_GNI[..., : self.readouts]))
         return lambda x_GNI: torch.tanh(torch.addcmul(shift_G1K, scale_G1K, x_GNI[..., source_K]))
 
+    def form(self, rows: int) -> None:
+        """It is no circuit, and no table."""
+
     def forward(self, x_GNI: Tensor) -> Tensor:
         return self.prepare()(x_GNI)
 
@@ -166,6 +170,10 @@ class Wrapped(Map):
             return middle
         center, reach = (self.limits[1] + self.limits[0]) / 2, 0.999 * (self.limits[1] - self.limits[0]) / 2
         return lambda x_GNI: middle(center + reach * torch.tanh(x_GNI))
+
+    def form(self, rows: int) -> Form | None:
+        """The middle as tables for a whole-sequence kernel that will run so many rows; None where it is none."""
+        return self.middle.form(rows) if self.limits is None else None
 
 
 class Direct(Map):

@@ -13,7 +13,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from qlogad.backend.backend import Backend, Key
+from qlogad.backend.backend import CALLS, Backend, Key
+from qlogad.backend.exact.method import Form
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Encoding
 from qlogad.circuit.readout import bases
@@ -84,9 +85,9 @@ class QuantumLayer(nn.Module):
             tables_GT = (2 * torch.rand(gates, own - scales, generator=generator) - 1) * math.pi
             self.encoding_GE = nn.Parameter(torch.cat([torch.ones(gates, scales), tables_GT], dim=1), requires_grad=not frozen)
 
-    def prepare(self, key: Key | None = None) -> Prepared:
-        """Bind the present weights: the function (1|G, N, D) -> (G, N, K) for all time steps of one forward pass; one round each."""
-        bound = self.backend.bind(self.circuit, self.weights_GP, key=key or self.key)
+    def prepare(self, key: Key | None = None, *, calls: int = CALLS) -> Prepared:
+        """Bind the present weights: the function (1|G, N, D) -> (G, N, K) for all time steps of one forward pass, `calls` or so."""
+        bound = self.backend.bind(self.circuit, self.weights_GP, key=key or self.key, calls=calls)
 
         def run(x_GND: Tensor) -> Tensor:
             self.executions += self.gates * x_GND.shape[1] * self.bases
@@ -94,12 +95,23 @@ class QuantumLayer(nn.Module):
 
         return run
 
+    def form(self, rows: int, key: Key | None = None) -> Form | None:
+        """The present weights as tables for a whole-sequence kernel that will run so many rows, which are counted.
+
+        None where the backend has no tables for this circuit, or the features are not its inputs.
+        """
+        if not self.backend.abilities.forms or self.encoding is not None:
+            return None
+        form = self.backend.bind(self.circuit, self.weights_GP, key=key or self.key, calls=1).form(rows)
+        self.executions += 0 if form is None else self.gates * rows * self.bases
+        return form
+
     def inputs(self, x_GND: Tensor) -> Tensor:
         """The circuit's inputs (1|G, N, I) for features."""
         return x_GND if self.encoding is None else cast(Tensor, self.encoding.inputs(x_GND, self.circuit.wires, self.encoding_GE))
 
     def forward(self, x_GND: Tensor) -> Tensor:
-        return self.prepare()(x_GND)
+        return self.prepare(calls=1)(x_GND)
 
     def extra_repr(self) -> str:
         return f"{self.circuit.wires} wires, {self.gates} x {self.circuit.weights} weights, backend={self.backend.name}"

@@ -1,32 +1,49 @@
-"""The long short-term memory cell over any map of a core.  Hochreiter, Schmidhuber (1997); gates in torch's order: i, f, g, o.
+"""Recurrent cells over any map of a core, in torch's conventions. All start from zeros.
 
-    [x_t, h] ── map ──► i f g o        c <- sigmoid(f) c + sigmoid(i) tanh(g)        h <- sigmoid(o) tanh(c)
+    LSTM   [x_t, h] ── map ──► i f g o      c <- sigmoid(f) c + sigmoid(i) tanh(g)      h <- sigmoid(o) tanh(c)
+    GRU    [x_t, h] ── map ──► r z          n = tanh(candidate([x_t, sigmoid(r) h]))    h <- (1 - sigmoid(z)) n + sigmoid(z) h
 
-`sequence` runs a whole sequence: torch's own kernel for the linear map, a step loop with the input part of the reduction done for
-all steps at once for a wrapped middle, and the plain step loop for any other map. A law holds all three equal.
+Hochreiter, Schmidhuber (1997); Cho et al. (2014), arXiv:1406.1078. A circuit reads the state whole, so the GRU resets the state
+before the candidate's map, as Cho et al. do; torch.nn.GRU resets what its linear map made of the state, which is the same where r = 1.
+
+`sequence` runs a whole sequence of an LSTM: torch's own kernel for the linear map, one autograd function where the circuit is a table
+(sequence.py), a step loop with the input part of the reduction done for all steps at once for any other wrapped middle, and the plain
+step loop else. A law holds all of them equal; `gru_sequence` does the same for a GRU.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import singledispatch
 
 import torch
 from torch import Tensor, nn
 
+from qlogad.errors import InputError
 from qlogad.nn.core import Linear, Map, MapFactory, Wrapped
+from qlogad.nn.sequence import run, tabled
 
-__all__ = ["LSTM", "sequence", "step_loop"]
+__all__ = ["GRU", "LSTM", "gru_sequence", "gru_step_loop", "sequence", "step_loop"]
 
+Live = Sequence[int] | None  # how many rows, the first ones, still run at every step; None: all of them
 States = tuple[Tensor, tuple[Tensor, Tensor]]
+GruStates = tuple[Tensor, tuple[Tensor]]
 
 
 class LSTM(nn.Module):
-    """One recurrent layer, (N, T, width) -> (N, T, hidden) and the last (h, c), each (N, hidden); every call starts from zeros.
+    """One recurrent layer, (N, T, width) -> (N, T, hidden) and the last (h, c), each (N, hidden).
 
     Args:
         width: features of a step.
         hidden: H, units of the cell.
         make: makes the map (width + hidden -> hidden, 4 gates); with the linear map this is torch.nn.LSTM, bias = b_ih + b_hh.
+
+    >>> from functools import partial
+    >>> from qlogad.nn.core import Quantum
+    >>> cell = LSTM(3, 5, make=partial(Quantum(wires=2).map, generator=torch.Generator().manual_seed(0)))
+    >>> h_NTH, (h_NH, c_NH) = cell(torch.randn(2, 4, 3), torch.tensor([4, 1]))
+    >>> torch.equal(h_NTH[1, 3], h_NTH[1, 0]), torch.equal(h_NTH[:, -1], h_NH)
+    (True, True)
     """
 
     def __init__(self, width: int, hidden: int, *, make: MapFactory) -> None:
@@ -34,43 +51,91 @@ class LSTM(nn.Module):
         self.hidden = hidden
         self.map = make(width + hidden, hidden, 4)
 
-    def forward(self, x_NTI: Tensor) -> States:
+    def forward(self, x_NTI: Tensor, lengths_N: Tensor | None = None) -> States:
+        """All hidden states and the last (h, c); a row keeps its states after its own length, 0 to T steps.
+
+        Raises:
+            InputError: the lengths are not those of N rows of at most T steps.
+        """
         zero_NH = x_NTI.new_zeros(len(x_NTI), self.hidden)
-        return sequence(self.map, x_NTI, zero_NH)
+        if lengths_N is None:
+            return sequence(self.map, x_NTI, zero_NH)
+        order_N, back_N, live = _order(x_NTI, lengths_N)
+        h_NTH, (h_NH, c_NH) = sequence(self.map, x_NTI[order_N], zero_NH, live)
+        return h_NTH[back_N], (h_NH[back_N], c_NH[back_N])
+
+
+class GRU(nn.Module):
+    """One gated recurrent layer, (N, T, width) -> (N, T, hidden) and the last state (h,), (N, hidden).
+
+    Args:
+        width: features of a step.
+        hidden: H, units of the cell.
+        make: makes two maps, of the gates r and z, and of the candidate; maps that are tied over gates are tied over r and z.
+    """
+
+    def __init__(self, width: int, hidden: int, *, make: MapFactory) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.map = make(width + hidden, hidden, 2)
+        self.candidate = make(width + hidden, hidden, 1)
+
+    def forward(self, x_NTI: Tensor, lengths_N: Tensor | None = None) -> GruStates:
+        """All hidden states and the last one; see `LSTM.forward`."""
+        zero_NH = x_NTI.new_zeros(len(x_NTI), self.hidden)
+        if lengths_N is None:
+            return gru_sequence(self.map, self.candidate, x_NTI, zero_NH)
+        order_N, back_N, live = _order(x_NTI, lengths_N)
+        h_NTH, (h_NH,) = gru_sequence(self.map, self.candidate, x_NTI[order_N], zero_NH, live)
+        return h_NTH[back_N], (h_NH[back_N],)
 
 
 @singledispatch
-def sequence(module: Map, x_NTI: Tensor, zero_NH: Tensor) -> States:
-    """All hidden states and the last (h, c) of a cell with this map, from the zero state."""
-    return step_loop(module, x_NTI, zero_NH)
+def sequence(module: Map, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> States:
+    """All hidden states and the last (h, c) of an LSTM with this map, from the zero state."""
+    return step_loop(module, x_NTI, zero_NH, live)
 
 
-def step_loop(module: Map, x_NTI: Tensor, zero_NH: Tensor) -> States:
-    """The definition: the map is called on [x_t, h] step by step."""
-    run = module.prepare()
+def step_loop(module: Map, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> States:
+    """The definition: the map is called on [x_t, h] step by step, with the rows that still run."""
+    gates = module.prepare()
     h_NH, c_NH = zero_NH, zero_NH
     outputs = []
-    for x_NI in x_NTI.unbind(1):
-        h_NH, c_NH = _update(run(torch.cat([x_NI, h_NH], dim=1)), c_NH)
+    for x_NI, rows in zip(x_NTI.unbind(1), _rows(x_NTI, live), strict=True):
+        h_MH, c_MH = _update(gates(torch.cat([x_NI[:rows], h_NH[:rows]], dim=1)), c_NH[:rows])
+        h_NH, c_NH = _carry(h_MH, h_NH), _carry(c_MH, c_NH)
         outputs.append(h_NH)
     return torch.stack(outputs, dim=1), (h_NH, c_NH)
 
 
 @sequence.register
-def _(module: Linear, x_NTI: Tensor, zero_NH: Tensor) -> States:
+def _(module: Linear, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> States:
     weight_GIO, bias_G1O = module.linear.weight_GIO, module.linear.bias_G1O
     weight_FI = weight_GIO.transpose(1, 2).flatten(0, 1)
     width = x_NTI.shape[2]
     bias_F = bias_G1O.flatten()
     weights = [weight_FI[:, :width].contiguous(), weight_FI[:, width:].contiguous(), bias_F, torch.zeros_like(bias_F)]
-    h_NTH, h_1NH, c_1NH = torch.lstm(
-        x_NTI, (zero_NH[None], zero_NH[None]), weights, True, 1, 0.0, torch.is_grad_enabled(), False, True
-    )
-    return h_NTH, (h_1NH[0], c_1NH[0])
+    train = torch.is_grad_enabled()
+    if live is None:
+        states = (zero_NH[None], zero_NH[None])
+        h_NTH, h_1NH, c_1NH = torch.lstm(x_NTI, states, weights, True, 1, 0.0, train, False, True)
+        return h_NTH, (h_1NH[0], c_1NH[0])
+    steps = [rows for rows in live if rows]
+    if not steps:
+        return zero_NH[:, None].expand(-1, len(live), -1), (zero_NH, zero_NH)
+    x_MI = torch.cat([x_NTI[:rows, t] for t, rows in enumerate(steps)])  # packed, M = their sum
+    states = (zero_NH[None, : steps[0]], zero_NH[None, : steps[0]])
+    h_MH, h_1NH, c_1NH = torch.lstm(x_MI, torch.tensor(steps), states, weights, True, 1, 0.0, train, False)
+    h_NH, c_NH = _carry(h_1NH[0], zero_NH), _carry(c_1NH[0], zero_NH)
+    outputs = [_carry(h, h_NH) for h in torch.split(h_MH, steps)] + [h_NH] * (len(live) - len(steps))
+    return torch.stack(outputs, dim=1), (h_NH, c_NH)
 
 
 @sequence.register
-def _(module: Wrapped, x_NTI: Tensor, zero_NH: Tensor) -> States:
+def _(module: Wrapped, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> States:
+    if (weights := tabled(module, sum(_rows(x_NTI, live)))) is not None:
+        h_NTH, h_NH, c_NH = run("lstm", [weights], x_NTI, live)
+        return h_NTH, (h_NH, c_NH)
     inner, reduce = module.inner(), module.reduce
     steps, width = x_NTI.shape[1:]
     weight_x_GIO, weight_h_GIO = reduce.weight_GIO[:, :width], reduce.weight_GIO[:, width:]
@@ -79,14 +144,59 @@ def _(module: Wrapped, x_NTI: Tensor, zero_NH: Tensor) -> States:
     drive_GMI = torch.baddbmm(reduce.bias_G1O, x_MI.expand(gates, -1, -1), weight_x_GIO)
     h_NH, c_NH = zero_NH, zero_NH
     outputs = []
-    for drive_GNI in drive_GMI.chunk(steps, dim=1):
-        angles_GNI = torch.baddbmm(drive_GNI, h_NH.expand(gates, -1, -1), weight_h_GIO)
-        h_NH, c_NH = _update(module.expand(inner(angles_GNI)), c_NH)
+    for drive_GNI, rows in zip(drive_GMI.chunk(steps, dim=1), _rows(x_NTI, live), strict=True):
+        angles_GMI = torch.baddbmm(drive_GNI[:, :rows], h_NH[:rows].expand(gates, -1, -1), weight_h_GIO)
+        h_MH, c_MH = _update(module.expand(inner(angles_GMI)), c_NH[:rows])
+        h_NH, c_NH = _carry(h_MH, h_NH), _carry(c_MH, c_NH)
         outputs.append(h_NH)
     return torch.stack(outputs, dim=1), (h_NH, c_NH)
+
+
+def gru_sequence(module: Map, candidate: Map, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> GruStates:
+    """All hidden states and the last one of a GRU with these maps, from the zero state."""
+    count = sum(_rows(x_NTI, live))
+    if (weights := tabled(module, count)) is not None and (other := tabled(candidate, count)) is not None:
+        h_NTH, h_NH, _ = run("gru", [weights, other], x_NTI, live)
+        return h_NTH, (h_NH,)
+    return gru_step_loop(module, candidate, x_NTI, zero_NH, live)
+
+
+def gru_step_loop(module: Map, candidate: Map, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> GruStates:
+    """The definition of the GRU, step by step."""
+    gates, new = module.prepare(), candidate.prepare()
+    h_NH = zero_NH
+    outputs = []
+    for x_NI, rows in zip(x_NTI.unbind(1), _rows(x_NTI, live), strict=True):
+        x_MI, h_MH = x_NI[:rows], h_NH[:rows]
+        r_MH, z_MH = torch.sigmoid(gates(torch.cat([x_MI, h_MH], dim=1)))
+        n_MH = torch.tanh(new(torch.cat([x_MI, r_MH * h_MH], dim=1))[0])
+        h_NH = _carry(n_MH + z_MH * (h_MH - n_MH), h_NH)
+        outputs.append(h_NH)
+    return torch.stack(outputs, dim=1), (h_NH,)
 
 
 def _update(gates_4NH: Tensor, c_NH: Tensor) -> tuple[Tensor, Tensor]:
     i_NH, f_NH, g_NH, o_NH = gates_4NH.unbind(0)
     c_NH = torch.sigmoid(f_NH) * c_NH + torch.sigmoid(i_NH) * torch.tanh(g_NH)
     return torch.sigmoid(o_NH) * torch.tanh(c_NH), c_NH
+
+
+def _rows(x_NTI: Tensor, live: Live) -> Sequence[int]:
+    return [len(x_NTI)] * x_NTI.shape[1] if live is None else live
+
+
+def _carry(new_MH: Tensor, old_NH: Tensor) -> Tensor:
+    """The states after a step: rows that have ended keep theirs."""
+    return new_MH if len(new_MH) == len(old_NH) else torch.cat([new_MH, old_NH[len(new_MH) :]])
+
+
+def _order(x_NTI: Tensor, lengths_N: Tensor) -> tuple[Tensor, Tensor, list[int]]:
+    """The rows by length, the longest first, so that padding never reaches a circuit; the way back; and how many run at each step."""
+    rows, steps = x_NTI.shape[:2]
+    if lengths_N.shape != (rows,) or lengths_N.is_floating_point() or ((lengths_N < 0) | (lengths_N > steps)).any():
+        raise InputError(
+            f"lengths are {rows} integers from 0 to {steps}, one for each row; got {lengths_N.dtype} {lengths_N.tolist()!s:.60}"
+        )
+    order_N = torch.argsort(lengths_N, descending=True, stable=True)
+    live_T = (lengths_N[:, None] > torch.arange(steps, device=lengths_N.device)).sum(0)
+    return order_N, torch.argsort(order_N), live_T.tolist()

@@ -22,7 +22,7 @@ from qlogad.circuit.noise import Noise
 from qlogad.circuit.readout import bases
 from qlogad.errors import BackendError
 
-__all__ = ["NoisyBound", "transfer"]
+__all__ = ["NoisyBound", "readout_vectors", "transfer"]
 
 _PHASES = Gate("z", (0,))  # in a sequence of gates: every wire loses its phases here
 
@@ -46,7 +46,7 @@ class NoisyBound(Bound):
             (reads, _Steps(list(gates), circuit.wires, noise, weights_GP))
             for reads, gates in groupby(rest, lambda gate: gate.reads("input"))
         ]
-        seen_GKM = _readouts(circuit.readout, noise, weights_GP)[None]  # M = 4^W words
+        seen_GKM = readout_vectors(circuit.readout, noise, weights_GP)[None]  # M = 4^W words
         while runs and not runs[-1][0]:
             for wires, matrix in reversed(runs.pop()[1](weights_GP)):
                 seen_GKM = apply(seen_GKM, matrix.mT, wires, circuit.wires, base=4)
@@ -143,7 +143,7 @@ def _ordered(circuit: Circuit) -> tuple[tuple[tuple[Gate, ...], ...], list[Gate]
     return parts.start, [gate for run in parts.runs for gate in run.gates]
 
 
-def _readouts(words: Sequence[str], noise: Noise, like: Tensor) -> Tensor:
+def readout_vectors(words: Sequence[str], noise: Noise, like: Tensor) -> Tensor:
     """Each readout as a vector (K, 4^W) that a state is multiplied with; reading errors included."""
     axes = torch.eye(4, dtype=torch.float64)
     axes[1:] *= noise.contrast

@@ -1,0 +1,295 @@
+"""Layers as tensors: what they do to states (G, D, R), with as few torch operations as there are layers.
+
+All local matrices of a circuit are one matrix product: a chain of three rotations is multilinear in (cos, sin) of their half angles. Layers
+of them act as Kronecker blocks of a few wires, a permutation is a gather whose derivative is the inverse gather, a diagonal is
+exp(i phase) with phases linear in the angles.
+
+Letters beyond the usual: L layers, S rotations in a chain, d = 2^(wires of a block), R columns: basis states, or rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+from itertools import accumulate, pairwise
+from typing import Any, cast, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from qlogad.backend.exact.layers import Kind, Layer, block_sizes, cut
+from qlogad.circuit.circuit import Angle, Circuit, Gate
+from qlogad.circuit.gates import matrix, terms
+from qlogad.circuit.readout import bases, is_projector
+
+__all__ = [
+    "Affine",
+    "Fused",
+    "Locals",
+    "Phases",
+    "Step",
+    "Weighted",
+    "basis_source",
+    "block_sizes",
+    "columns_pair",
+    "kron_tree",
+    "matrix_pair",
+    "vector_pair",
+]
+
+Step = Callable[[Tensor], Tensor]  # states (G, D, R) -> states
+Complex = NDArray[np.complex128]
+Real = NDArray[np.float64]
+
+
+class Affine:
+    """Angles that are linear in inputs or weights: slope_AI, shift_A, from (M, I) to (A, M)."""
+
+    def __init__(self, angles: Sequence[Angle], values: int, like: Tensor, *, scale: float = 1.0) -> None:
+        slope_AI = np.zeros((len(angles), values))
+        for place, angle in enumerate(angles):
+            if angle.source is not None:
+                slope_AI[place, angle.index] = scale * angle.scale
+        self._slope_AI = torch.from_numpy(slope_AI).to(like)
+        self._shift_A1 = torch.tensor([[scale * angle.shift] for angle in angles], dtype=torch.float64).to(like).reshape(-1, 1)
+
+    def __call__(self, values_MI: Tensor) -> Tensor:
+        return torch.addmm(self._shift_A1, self._slope_AI, values_MI.mT)
+
+
+class Phases:
+    """The diagonals exp(i phase) of some layers, from what their gates read: (1|G, N, I or P) -> one (1|G, D, N) a layer, complex."""
+
+    def __init__(self, diagonals: Sequence[Layer], wires: int, values: int, like: Tensor) -> None:
+        parts = [_phases(layer.gates, wires, values) for layer in diagonals]
+        kinds = {slope.tobytes() + shift.tobytes(): place for place, (slope, shift) in reversed(list(enumerate(parts)))}
+        firsts = sorted(kinds.values())  # layers that do the same are computed once
+        self._which = [firsts.index(kinds[slope.tobytes() + shift.tobytes()]) for slope, shift in parts]
+        self._slope_EI = torch.from_numpy(np.concatenate([np.zeros((0, values)), *(parts[place][0] for place in firsts)])).to(like)
+        self._shift_E1 = torch.from_numpy(np.concatenate([np.zeros(0), *(parts[place][1] for place in firsts)])[:, None]).to(like)
+
+    def __call__(self, values_GNI: Tensor) -> list[Tensor]:
+        if not self._which:
+            return []
+        groups = len(values_GNI)
+        phase_GEN = torch.baddbmm(
+            self._shift_E1.expand(groups, -1, 1), self._slope_EI.expand(groups, -1, -1), values_GNI.mT
+        )  # E: layers and basis states
+        found = torch.complex(torch.cos(phase_GEN), torch.sin(phase_GEN)).chunk(max(self._which) + 1, dim=1)
+        return [found[place] for place in self._which]
+
+
+def _phases(gates: Sequence[Gate], wires: int, values: int) -> tuple[Real, Real]:
+    """The phase of every basis state, slope_DI and shift_D."""
+    basis = np.arange(2**wires)
+    slope_DI, shift_D = np.zeros((len(basis), values)), np.zeros(len(basis))
+    for gate in gates:
+        place = reduce(lambda found, wire: 2 * found + (basis >> (wires - 1 - wire) & 1), gate.wires, 0 * basis)
+        phase_D = np.angle(matrix(gate.name, 1.0).diagonal())[place]  # of one radian, or of a fixed gate
+        for angle in gate.angles:
+            shift_D += angle.shift * phase_D
+            if angle.source is not None:
+                slope_DI[:, angle.index] += angle.scale * phase_D
+        if not gate.angles:
+            shift_D += phase_D
+    return slope_DI, shift_D
+
+
+class Locals:
+    """The matrices of local layers, (P weights) -> (L, W, G, 2, 2), up to a phase of the whole.
+
+    Args:
+        columns: what stands before the first layer, (W, 2, 2).
+    """
+
+    def __init__(self, local: Sequence[Layer], wires: int, values: int, columns: Sequence[Complex], like: Tensor) -> None:
+        self._shape = (len(local), wires)
+        chains = [[tuple(gate for gate in layer.gates if gate.wires == (wire,)) for wire in range(wires)] for layer in local]
+        flat = [chain for layer in chains for chain in layer]
+        reading = [[gate for gate in chain if gate.angles] for chain in flat]
+        self._rotations = max(map(len, reading))
+        still = Angle(None)
+        padded = [[gate.angles[0] for gate in gates] + [still] * (self._rotations - len(gates)) for gates in reading]
+        self._angles = Affine([angles[place] for place in range(self._rotations) for angles in padded], values, like, scale=0.5)
+        before = [*columns, *[np.eye(2, dtype=complex)] * (len(flat) - wires)]
+        tables = [_chain(chain, first, self._rotations) for chain, first in zip(flat, before, strict=True)]
+        self._table = torch.from_numpy(np.stack(tables)).flatten(2)
+        self._table = torch.view_as_real(self._table).flatten(2).to(like)  # (L W, 2^S, 8)
+
+    def __call__(self, weights_GP: Tensor) -> Tensor:
+        groups, chains = len(weights_GP), len(self._table)
+        half_SAG = self._angles(weights_GP).view(self._rotations, chains, groups)
+        trig_SAG2 = torch.stack([torch.cos(half_SAG), torch.sin(half_SAG)], dim=-1)
+        found_AGF = kron_tree(trig_SAG2, vector_pair) if self._rotations else weights_GP.new_ones(chains, groups, 1)
+        return torch.view_as_complex(torch.bmm(found_AGF, self._table).view(*self._shape, groups, 2, 2, 2))
+
+
+def _chain(gates: Sequence[Gate], before: Complex, rotations: int) -> Complex:
+    """A chain as a multilinear function of (cos, sin) of its half angles: (2^S, 2, 2), the first rotation the most significant digit."""
+    found = [before]
+    for gate in gates:
+        part = terms("rz" if gate.name == "phase" else gate.name)  # they differ by a phase of the whole
+        kinds = (part.cosine, part.sine) if gate.angles else (part.constant,)
+        found = [kind @ one for one in found for kind in kinds]
+    padded = np.zeros((2**rotations, 2, 2), dtype=complex)
+    padded[:: 2**rotations // len(found)] = found
+    return padded
+
+
+def kron_tree(parts: Tensor, pair: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Combine along the first axis, in order, neighbours at once."""
+    count = len(parts)
+    if count == 1:
+        return parts[0]
+    if count % 2:
+        rest, last = torch.split(parts, [count - 1, 1])
+        return pair(kron_tree(rest, pair), last[0])
+    return kron_tree(pair(*parts.reshape(count // 2, 2, *parts.shape[1:]).unbind(1)), pair)
+
+
+def vector_pair(one: Tensor, two: Tensor) -> Tensor:
+    """The Kronecker product of (..., a) and (..., b)."""
+    return (one[..., :, None] * two[..., None, :]).flatten(-2)
+
+
+def columns_pair(one: Tensor, two: Tensor) -> Tensor:
+    """The Kronecker product of (..., a, N) and (..., b, N), column by column."""
+    return (one[..., :, None, :] * two[..., None, :, :]).flatten(-3, -2)
+
+
+def matrix_pair(one: Tensor, two: Tensor) -> Tensor:
+    """The Kronecker product of (..., a, b) and (..., c, d)."""
+    return (one[..., :, None, :, None] * two[..., None, :, None, :]).flatten(-2).flatten(-3, -2)
+
+
+class _Gather(torch.autograd.Function):
+    """A permutation along the second last axis; its derivative is the inverse one, and no scattered sum."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, source: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(source, back)
+        return states.index_select(-2, source)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None, None]:
+        source, back = ctx.saved_tensors
+        return cast(Tensor, _Gather.apply(slopes[0], back, source)), None, None  # type: ignore[no-untyped-call]
+
+
+def _gather(source: Tensor, back: Tensor, states: Tensor) -> Tensor:
+    return cast(Tensor, _Gather.apply(states, source, back))  # type: ignore[no-untyped-call]
+
+
+def basis_source(gates: Sequence[Gate], wires: int) -> NDArray[np.int64]:
+    """Where each basis state comes from: new[b] = old[source[b]]."""
+    source = np.arange(2**wires)
+    for gate in reversed(gates):
+        *others, last = (wires - 1 - wire for wire in gate.wires)
+        if gate.name == "swap":
+            differ = (source >> others[0] ^ source >> last) & 1
+            source = source ^ (differ << others[0]) ^ (differ << last)
+        else:
+            source = source ^ ((source >> others[0] & 1 if others else 1) << last)
+    return source
+
+
+def _local(blocks: Sequence[Tensor | None], sizes: Sequence[int], states_GDR: Tensor) -> Tensor:
+    """Kronecker blocks (G, d, d) on all wires in order; None leaves its wires alone."""
+    groups, size, columns = states_GDR.shape
+    left = 1
+    for block, wires in zip(blocks, sizes, strict=True):
+        side = 2**wires
+        if block is not None:
+            matrix = block if left == 1 else block[:, None]
+            states_GDR = matrix @ states_GDR.reshape(groups, *([left] if left > 1 else []), side, size // left // side * columns)
+        left *= side
+    return states_GDR.reshape(groups, size, columns)
+
+
+@dataclass(frozen=True, eq=False)
+class Weighted:
+    """A circuit with its weights, cut at its uploads."""
+
+    wires_WG22: Tensor  # the first local layer with the columns before it, wire by wire
+    blocks: Sequence[Tensor]  # the same as Kronecker blocks (G, d, d)
+    segments: list[list[Step]]  # what comes after it, between uploads
+
+
+class Fused:
+    """A circuit cut at its uploads, for one precision and device.
+
+    Args:
+        circuit: its wires, inputs, weights and readout.
+        gates: those that come after the start of the wires.
+        columns: each wire's start (2, 2), a function of (cos a/2, sin a/2), or of (1, 0).
+        like: a real tensor of the wanted precision and device.
+
+    `uploads` are the diagonals between segments. The means are sums of |amplitude|^2 with `signs_DK`, D the basis states of every
+    measurement basis in turn: the last segment turns the state into each.
+    """
+
+    def __init__(self, circuit: Circuit, gates: tuple[Gate, ...], columns: Sequence[Complex], like: Tensor) -> None:
+        wires, self._cut = circuit.wires, cut(circuit, gates)
+        kept, ends = self._cut.layers, self._cut.ends
+        signs_DK = _signs(circuit.readout, bases(circuit.readout))
+        for layer in self._cut.moved:
+            signs_DK[basis_source(layer.gates, wires)] = signs_DK.copy()
+        self.signs_DK = torch.from_numpy(signs_DK).to(like)
+        self.complex = torch.complex64 if like.dtype == torch.float32 else torch.complex128
+        self._sizes = block_sizes(wires)
+        of_kind = {kind: [layer for layer in kept if layer.kind == kind] for kind in get_args(Kind)}
+        self.uploads = Phases(of_kind["upload"], wires, circuit.inputs, like)
+        self._locals = Locals([*of_kind["local"], *ends], wires, circuit.weights, columns, like)
+        self._diagonals = Phases(of_kind["diagonal"], wires, circuit.weights, like)
+        sources = [basis_source(layer.gates, wires) for layer in of_kind["permutation"]]
+        self._gathers = [
+            partial(_gather, *(torch.from_numpy(one).to(like.device) for one in (source, source.argsort()))) for source in sources
+        ]
+
+    def __call__(self, weights_GP: Tensor) -> Weighted:
+        """Do what depends on weights alone."""
+        matrices_LWG22 = self._locals(weights_GP)
+        parts = torch.split(matrices_LWG22.transpose(0, 1), self._sizes)
+        local = iter(zip(*(kron_tree(part, matrix_pair).unbind(0) for part in parts), strict=True))
+        diagonals, gathers = iter(self._diagonals(weights_GP[:, None])), iter(self._gathers)
+        weighted = Weighted(matrices_LWG22[0], next(local), [[]])
+        for layer in self._cut.layers[1:]:
+            if layer.kind == "upload":
+                weighted.segments.append([])
+            elif layer.kind == "local":
+                weighted.segments[-1].append(partial(_local, self._needed(layer, next(local)), self._sizes))
+            elif layer.kind == "permutation":
+                weighted.segments[-1].append(next(gathers))
+            else:
+                weighted.segments[-1].append(partial(torch.mul, next(diagonals)))
+        if self._cut.ends:
+            turns = [partial(_local, self._needed(layer, next(local)), self._sizes) for layer in self._cut.ends]
+            weighted.segments[-1].append(lambda states_GDR: torch.cat([turn(states_GDR) for turn in turns], dim=1))
+        return weighted
+
+    def _needed(self, layer: Layer, blocks: Sequence[Tensor]) -> list[Tensor | None]:
+        """None for a block that no gate touches."""
+        edges = [0, *accumulate(self._sizes)]
+        touched = [any(low <= gate.wires[0] < high for gate in layer.gates) for low, high in pairwise(edges)]
+        return [block if one else None for block, one in zip(blocks, touched, strict=True)]
+
+
+def _signs(words: Sequence[str], axes: Sequence[str]) -> Real:
+    """Of every basis state of every measurement basis, (D, K): each word is read in the first basis that serves it."""
+    wires = len(words[0])
+    basis = np.arange(2**wires)
+    signs = np.zeros((len(axes), len(basis), len(words)))
+    for k, word in enumerate(words):
+        if is_projector(word):
+            signs[axes.index(_serving("Z" * wires, axes)), int(word, 2), k] = 1
+            continue
+        bits = [basis >> (wires - 1 - wire) & 1 for wire, letter in enumerate(word) if letter != "I"]
+        signs[axes.index(_serving(word, axes)), :, k] = 1 - 2 * (sum(bits, 0 * basis) % 2)
+    return signs.reshape(-1, len(words))
+
+
+def _serving(word: str, axes: Sequence[str]) -> str:
+    return next(axis for axis in axes if all(letter in ("I", along) for letter, along in zip(word, axis, strict=True)))

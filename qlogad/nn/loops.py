@@ -1,0 +1,258 @@
+"""The loops over the steps of a sequence in torch, forward and backward, for cells whose maps are tables: see sequence.py.
+
+One map of a cell at one step:
+
+    angles = drive + hidden h      features = products of functions of the angles      values = table features
+    means = values, or signs values^2 (a form with signs)      gates = expand means + bias
+
+Backward: reverse differentiation by hand; what belongs to weights alone is left to one product over all steps, after the loop.
+
+Letters: A angles, F features, J values, K means, H units; G gates; R and E the linear maps on both sides, G or 1 of each. Rows are
+innermost, those that run longest first: arrays end in (T, B, n), steps, blocks and rows of a block. Here all rows are one block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "Kind",
+    "Live",
+    "Slopes",
+    "States",
+    "Tables",
+    "Trace",
+    "backward",
+    "blocks",
+    "forward",
+    "new_slopes",
+    "new_states",
+    "new_trace",
+]
+
+Kind = Literal["lstm", "gru"]
+Live = Sequence[int] | None  # how many rows still run at every step; None: all of them
+
+
+class Tables(NamedTuple):
+    """One map of a cell."""
+
+    drive: Tensor  # (R, A, T, B, n), radians: what the inputs add to the angles
+    hidden: Tensor  # (R, H, A)
+    table: Tensor  # (G, F, J)
+    signs: Tensor | None  # (J, K), and F = 2^A; without them J = K and F = 3^A
+    expand: Tensor  # (E, K, H)
+    bias: Tensor  # (E, H)
+
+
+class Trace(NamedTuple):
+    """What the forward pass of one map leaves for the backward pass."""
+
+    features: Tensor  # (R, F, T, B, n)
+    values: Tensor  # (G, J, T, B, n)
+    means: Tensor  # (G, K, T, B, n); without signs the values themselves
+
+
+class States(NamedTuple):
+    """What the cell itself leaves."""
+
+    hidden: Tensor  # (H, T, B, n), after every step
+    gates: Tensor  # (G, H, T, B, n), activated, in torch's order: i f g o, or r z n
+    cell: Tensor  # (H, T, B, n), after every step; of a GRU: r * h, which its candidate sees of the state
+    squashed: Tensor | None = None  # tanh of the cell; a GRU has none
+
+
+class Slopes(NamedTuple):
+    """Derivatives of the loss inside one map; 0 for rows that have ended."""
+
+    angles: Tensor  # (R, A, T, B, n)
+    values: Tensor  # (G, J, T, B, n)
+    gates: Tensor  # (G, H, T, B, n), before they are activated
+
+
+def blocks(rows: int) -> tuple[int, int]:
+    """How many blocks, and of how many rows: here one of all."""
+    return 1, rows
+
+
+def new_states(kind: Kind, tables: Tables, live: Live) -> States:
+    """Room for a cell's states."""
+    units, gates = tables.hidden.shape[1], 4 if kind == "lstm" else 3
+    sizes = [(units,), (gates, units), (units,), *([(units,)] if kind == "lstm" else [])]
+    return States(*(_blank(tables.drive, live, *size) for size in sizes))
+
+
+def new_trace(tables: Tables, live: Live) -> Trace:
+    """Room for the trace of one map."""
+    groups, features, values = tables.table.shape
+    means = _blank(tables.drive, live, groups, tables.expand.shape[1])
+    kept = means if tables.signs is None else _blank(tables.drive, live, groups, values)
+    return Trace(_blank(tables.drive, live, len(tables.hidden), features), kept, means)
+
+
+def new_slopes(tables: Tables, trace: Trace, live: Live) -> Slopes:
+    """Room for the derivatives inside one map."""
+    sizes = (tables.drive.shape[:2], trace.values.shape[:2], (len(tables.table), tables.hidden.shape[1]))
+    return Slopes(*(_blank(tables.drive, live, *size) for size in sizes))
+
+
+def forward(kind: Kind, maps: Sequence[Tables], live: Live) -> tuple[States, list[Trace]]:
+    """Run a cell from the zero state: an LSTM of one map, a GRU of two, the second one its candidate's."""
+    return (_lstm_forward if kind == "lstm" else _gru_forward)(maps, live)
+
+
+def backward(
+    kind: Kind, maps: Sequence[Tables], traces: Sequence[Trace], states: States, live: Live, hidden: Tensor, cell: Tensor
+) -> list[Slopes]:
+    """The derivatives inside every map, from those in all hidden states (H, T, B, n) and in the last cell (H, B, n)."""
+    if kind == "lstm":
+        return _lstm_backward(maps, traces, states, live, hidden, cell)
+    return _gru_backward(maps, traces, states, live, hidden)
+
+
+def _lstm_forward(maps: Sequence[Tables], live: Live) -> tuple[States, list[Trace]]:
+    (tables,) = maps
+    states, trace = new_states("lstm", tables, live), new_trace(tables, live)
+    assert states.squashed is not None
+    h_HN = c_HN = _zero(tables)
+    for t, rows in enumerate(_rows(tables, live)):
+        i, f, g, o = _forward(tables, trace, t, h_HN[:, :rows])
+        i, f, g, o = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
+        c = f * c_HN[:, :rows] + i * g
+        squashed = torch.tanh(c)
+        torch.stack([i, f, g, o], out=states.gates[:, :, t, 0, :rows])
+        states.squashed[:, t, 0, :rows] = squashed
+        c_HN, h_HN = _keep(states.cell, t, c, c_HN), _keep(states.hidden, t, o * squashed, h_HN)
+    return states, [trace]
+
+
+def _lstm_backward(
+    maps: Sequence[Tables], traces: Sequence[Trace], states: States, live: Live, hidden: Tensor, cell: Tensor
+) -> list[Slopes]:
+    ((tables,), (trace,)) = maps, traces
+    assert states.squashed is not None
+    slopes = new_slopes(tables, trace, live)
+    dh_HN, dc_HN = _zero(tables), cell[:, 0]
+    for t, rows in reversed(list(enumerate(_rows(tables, live)))):
+        dh_HN = dh_HN + hidden[:, t, 0]
+        i, f, g, o = states.gates[:, :, t, 0, :rows]
+        squashed, before, dh = states.squashed[:, t, 0, :rows], _before(states.cell, t)[:, :rows], dh_HN[:, :rows]
+        dc = dc_HN[:, :rows] + dh * o * (1 - squashed * squashed)
+        gates = torch.stack([dc * g * i * (1 - i), dc * before * f * (1 - f), dc * i * (1 - g * g), dh * squashed * o * (1 - o)])
+        dh_HN = _carry(_backward(tables, trace, slopes, t, gates), dh_HN)
+        dc_HN = _carry(dc * f, dc_HN)
+    return [slopes]
+
+
+def _gru_forward(maps: Sequence[Tables], live: Live) -> tuple[States, list[Trace]]:
+    both, candidate = maps
+    states, traces = new_states("gru", both, live), [new_trace(tables, live) for tables in maps]
+    h_HN = _zero(both)
+    for t, rows in enumerate(_rows(both, live)):
+        h = h_HN[:, :rows]
+        r, z = torch.sigmoid(_forward(both, traces[0], t, h))
+        reset = r * h
+        n = torch.tanh(_forward(candidate, traces[1], t, reset)[0])
+        torch.stack([r, z, n], out=states.gates[:, :, t, 0, :rows])
+        states.cell[:, t, 0, :rows] = reset
+        h_HN = _keep(states.hidden, t, n + z * (h - n), h_HN)
+    return states, traces
+
+
+def _gru_backward(maps: Sequence[Tables], traces: Sequence[Trace], states: States, live: Live, hidden: Tensor) -> list[Slopes]:
+    both, candidate = maps
+    slopes = [new_slopes(tables, trace, live) for tables, trace in zip(maps, traces, strict=True)]
+    dh_HN = _zero(both)
+    for t, rows in reversed(list(enumerate(_rows(both, live)))):
+        dh_HN = dh_HN + hidden[:, t, 0]
+        r, z, n = states.gates[:, :, t, 0, :rows]
+        before, dh = _before(states.hidden, t)[:, :rows], dh_HN[:, :rows]
+        dreset = _backward(candidate, traces[1], slopes[1], t, (dh * (1 - z) * (1 - n * n))[None])
+        gates = torch.stack([dreset * before * r * (1 - r), dh * (before - n) * z * (1 - z)])
+        dh_HN = _carry(dh * z + dreset * r + _backward(both, traces[0], slopes[0], t, gates), dh_HN)
+    return slopes
+
+
+def _forward(tables: Tables, trace: Trace, t: int, h_HN: Tensor) -> Tensor:
+    """The gates (G, H, N) before they are activated."""
+    rows, real = h_HN.shape[1], tables.signs is not None
+    angles = torch.baddbmm(tables.drive[:, :, t, 0, :rows], tables.hidden.mT, h_HN.expand(len(tables.hidden), -1, -1))
+    features = _features(angles, real)
+    means = values = torch.matmul(tables.table.mT, features)
+    if tables.signs is not None:
+        means = torch.matmul(tables.signs.T, values * values)
+        trace.values[:, :, t, 0, :rows] = values
+    trace.features[:, :, t, 0, :rows] = features
+    trace.means[:, :, t, 0, :rows] = means
+    return tables.bias[..., None] + torch.matmul(tables.expand.mT, means)
+
+
+def _backward(tables: Tables, trace: Trace, slopes: Slopes, t: int, gates: Tensor) -> Tensor:
+    """The derivative (H, N) in the state, from that in the gates (G, H, N)."""
+    rows = gates.shape[2]
+    values = torch.matmul(tables.expand, gates)
+    if tables.signs is not None:
+        values = 2 * trace.values[:, :, t, 0, :rows] * torch.matmul(tables.signs, values)
+    features = torch.matmul(tables.table, values)
+    if len(trace.features) == 1:
+        features = features.sum(0, keepdim=True)
+    angles = _angles(trace.features[:, :, t, 0, :rows], features, tables.hidden.shape[2], tables.signs is not None)
+    slopes.gates[:, :, t, 0, :rows], slopes.values[:, :, t, 0, :rows], slopes.angles[:, :, t, 0, :rows] = gates, values, angles
+    return torch.matmul(tables.hidden, angles).sum(0)
+
+
+def _features(angles_RAN: Tensor, real: bool) -> Tensor:
+    """Products over the angles of (cos, sin) of half the angle, or of (1, cos, sin): (R, F, N), the first angle varying slowest."""
+    angles_RAN = angles_RAN / 2 if real else angles_RAN
+    functions = [torch.cos(angles_RAN), torch.sin(angles_RAN)]
+    digits_RADN = torch.stack(functions if real else [torch.ones_like(angles_RAN), *functions], dim=2)
+    features_RFN = digits_RADN[:, 0]
+    for digit_RDN in digits_RADN.unbind(1)[1:]:
+        features_RFN = (features_RFN[:, :, None] * digit_RDN[:, None]).flatten(1, 2)
+    return features_RFN
+
+
+def _angles(features_RFN: Tensor, slopes_RFN: Tensor, angles: int, real: bool) -> Tensor:
+    """The derivative (R, A, N) in the angles, from that in the features: cos turns into -sin, sin into cos."""
+    base, found = 2 if real else 3, []
+    for a in range(angles):
+        shape = (len(features_RFN), base**a, base, base ** (angles - 1 - a), features_RFN.shape[2])
+        cosine, sine = features_RFN.reshape(shape)[:, :, -2:].unbind(2)
+        dcosine, dsine = slopes_RFN.reshape(shape)[:, :, -2:].unbind(2)
+        found.append((dsine * cosine - dcosine * sine).sum((1, 2)))
+    return torch.stack(found, dim=1) / (2 if real else 1)
+
+
+def _rows(tables: Tables, live: Live) -> Sequence[int]:
+    steps, _, rows = tables.drive.shape[2:]
+    return [rows] * steps if live is None else live
+
+
+def _zero(tables: Tables) -> Tensor:
+    return tables.drive.new_zeros(tables.hidden.shape[1], tables.drive.shape[-1])
+
+
+def _blank(like: Tensor, live: Live, *size: int) -> Tensor:
+    """Room for all steps; zero where rows end, since what is not written there must not be seen."""
+    shape = (*size, *like.shape[-3:])
+    return like.new_empty(shape) if live is None else like.new_zeros(shape)
+
+
+def _before(kept_HTBN: Tensor, t: int) -> Tensor:
+    return kept_HTBN[:, t - 1, 0] if t else torch.zeros_like(kept_HTBN[:, 0, 0])
+
+
+def _keep(kept_HTBN: Tensor, t: int, new_HM: Tensor, old_HN: Tensor) -> Tensor:
+    """The state after a step, for rows that have ended the one before it."""
+    new_HN = _carry(new_HM, old_HN)
+    kept_HTBN[:, t, 0] = new_HN
+    return new_HN
+
+
+def _carry(new_HM: Tensor, old_HN: Tensor) -> Tensor:
+    rows = new_HM.shape[1]
+    return new_HM if rows == old_HN.shape[1] else torch.cat([new_HM, old_HN[:, rows:]], dim=1)

@@ -1,0 +1,147 @@
+"""Laws of the whole-sequence kernels: whichever way a cell is run, it gives what the step loop gives."""
+
+import math
+from dataclasses import replace
+from functools import partial
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+
+from qlogad import seeds
+from qlogad.backend.backend import DEFAULT_KEY, Key
+from qlogad.backend.exact import Exact, ExactBound
+from qlogad.backend.exact.method import Form, Method
+from qlogad.backend.exact.real import Real
+from qlogad.backend.exact.start import starts
+from qlogad.backend.exact.state import Gates
+from qlogad.circuit.circuit import Angle, Circuit, Gate
+from qlogad.errors import BackendError
+from qlogad.nn import fast, loops
+from qlogad.nn.core import Quantum
+from qlogad.nn.recurrent import GRU, LSTM, gru_step_loop, step_loop
+from qlogad.nn.sequence import Kind, Loops, quickest, run, tabled
+
+TURN = 2 * math.pi / 3
+
+
+class Grid(Gates):
+    """Gate by gate; its tables are solved for, from the readouts on a grid of angles."""
+
+    def form(self, circuit: Circuit, weights_GP: Tensor) -> Form | None:
+        found = starts(circuit)
+        assert found is not None
+        wires = [wire for wire, start in enumerate(found) if start.angle is not None]
+        angles = tuple(start.angle for start in found if start.angle is not None)
+
+        def alone(gate: Gate) -> Gate:
+            """Every angle reads an input of its own, as it is."""
+            return replace(gate, angles=(Angle("input", wires.index(gate.wires[0])),)) if gate.reads("input") else gate
+
+        free = replace(circuit, gates=tuple(map(alone, circuit.gates)), inputs=len(angles))
+        points_FA = torch.tensor(list(product([0, TURN, 2 * TURN], repeat=len(angles)))).to(weights_GP).view(-1, len(angles))
+        features_FF = torch.ones_like(points_FA[:, :1])
+        for turned_F in points_FA.unbind(1):
+            one_F3 = torch.stack([torch.ones_like(turned_F), torch.cos(turned_F), torch.sin(turned_F)], dim=1)
+            features_FF = (features_FF[:, :, None] * one_F3[:, None]).flatten(1)
+        return Form("trig", angles, torch.linalg.solve(features_FF, self.bind(free, weights_GP)(points_FA[None])))
+
+
+class Split(Gates):
+    """Gate by gate; its tables are those of the method `real`."""
+
+    def form(self, circuit: Circuit, weights_GP: Tensor) -> Form | None:
+        return Real().form(circuit, weights_GP)
+
+
+class Chosen(Exact):
+    """The exact simulator with one method."""
+
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.chosen = method
+
+    def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY) -> ExactBound:
+        return ExactBound(circuit, weights_GP, self.chosen, memory=self.memory)
+
+
+CORES = [
+    Quantum(wires=1),
+    Quantum(wires=3, depth=2),
+    Quantum(wires=4, ansatz="qulog", encoding="angle-x", shared=True),
+    Quantum(wires=3, ansatz="sim14", readout="xyz", shared=True),
+    Quantum(wires=2, encoding="exponential", readout="probabilities"),
+]
+cores = pytest.mark.parametrize("core", CORES, ids=str)
+methods = pytest.mark.parametrize("method", [Grid(), Split()], ids=["trig", "real"])
+engines = pytest.mark.parametrize("engine", [loops, fast], ids=["torch", "compiled"])
+kinds = pytest.mark.parametrize("kind", ["lstm", "gru"])
+WIDTH = 3
+
+
+def cell(kind: Kind, core: Quantum, method: Method, hidden: int, seed: int = 0) -> LSTM | GRU:
+    make = partial(core.map, generator=seeds.torch_generator(seed, "cell"))
+    module = LSTM(WIDTH, hidden, make=make) if kind == "lstm" else GRU(WIDTH, hidden, make=make)
+    for one in maps(module):
+        one.middle.backend = Chosen(method)
+    return module.double()
+
+
+def maps(module: LSTM | GRU) -> list[torch.nn.Module]:
+    return [module.map, module.candidate] if isinstance(module, GRU) else [module.map]
+
+
+def kernel(module: LSTM | GRU, x_NTI: Tensor, live: list[int] | None, engine: Loops | None) -> list[Tensor]:
+    kind: Kind = "gru" if isinstance(module, GRU) else "lstm"
+    every, last, cell = run(kind, [tabled(one, 0) for one in maps(module)], x_NTI, live, engine)
+    return [every, last] if kind == "gru" else [every, last, cell]
+
+
+def loop(module: LSTM | GRU, x_NTI: Tensor, live: list[int] | None) -> list[Tensor]:
+    zero_NH = x_NTI.new_zeros(len(x_NTI), module.hidden)
+    every, last = (gru_step_loop if isinstance(module, GRU) else step_loop)(*maps(module), x_NTI, zero_NH, live)
+    return [every, *last]
+
+
+def slopes(module: LSTM | GRU, x_NTI: Tensor, found: list[Tensor], keep: list[bool]) -> list[Tensor]:
+    """The derivatives of a loss in some of the outputs, in weights and inputs."""
+    loss = sum(
+        (one * torch.linspace(-1, 2, one.numel(), dtype=one.dtype).view_as(one).cos()).sum()
+        for one, kept in zip(found, keep, strict=True)
+        if kept
+    )
+    return [
+        grad if grad is not None else x_NTI * 0
+        for grad in torch.autograd.grad(loss, [x_NTI, *module.parameters()], allow_unused=True)
+    ]
+
+
+@cores
+@methods
+@engines
+@kinds
+@pytest.mark.parametrize("ragged", [False, True])
+def test_the_kernel_is_the_step_loop_in_values_and_derivatives(
+    kind: Kind, core: Quantum, method: Method, engine: Loops, ragged: bool
+) -> None:
+    random = seeds.generator(0, kind, str(core), type(method).__name__, engine.__name__, ragged)
+    for rows, steps, hidden in (
+        (0, 2, 3),
+        (1, 1, 1),
+        (random.integers(2, 60), random.integers(2, 9), random.integers(2, 9)),
+        (150, 3, 5),
+    ):
+        module = cell(kind, core, method, int(hidden), seed=int(random.integers(1000)))
+        x_NTI = torch.from_numpy(3 * random.standard_normal((rows, steps, WIDTH))).requires_grad_()
+        live = sorted(random.integers(0, rows + 1, steps).tolist(), reverse=True) if ragged else None
+        quick, plain = kernel(module, x_NTI, live, engine), loop(module, x_NTI, live)
+        for one, other in zip(quick, plain, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+        for keep in ([True] * len(quick), [place == 0 for place in range(len(quick))], [place > 0 for place in range(len(quick))]):
+            for one, other in zip(
+                slopes(module, x_NTI, kernel(module, x_NTI, live, engine), keep),
+                slopes(module, x_NTI, loop(module, x_NTI, live), keep),
+                strict=True,
+            ):
+                torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
