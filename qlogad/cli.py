@@ -119,7 +119,10 @@ def doctor(as_json: Json = False) -> None:
 @app.command(epilog="Example: qlogad bench engine --out results")
 def bench(
     what: Annotated[
-        str, typer.Argument(help="machine (reading, epochs, circuits: minutes) or engine (every method: half an hour).")
+        str,
+        typer.Argument(
+            help="machine (reading, epochs, circuits: minutes), engine (every method: half an hour) or backends (a minute)."
+        ),
     ] = "machine",
     out: Annotated[Path, typer.Option(help="Where results folders lie.")] = Path("results"),
     lines: Annotated[int, typer.Option(min=1000, help="machine: synthetic log lines for the reading benchmark.")] = 200_000,
@@ -127,7 +130,7 @@ def bench(
     peers: Annotated[Path | None, typer.Option(help="engine: a Python that has jax, tensorcircuit-ng and pennylane.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure this machine as ratios in one run: lines per second, seconds per epoch, and the exact engine against its peers."""
+    """Measure this machine as ratios in one run: lines per second, seconds per epoch, the exact engine, the backends."""
     if what == "engine":
         from qlogad.experiment import bench_engine
 
@@ -135,6 +138,13 @@ def bench(
             tables = bench_engine.measure(progress.preparing, python=peers)
         path = bench_engine.write(tables, out / "bench-engine")
         print(json.dumps(tables, indent=1) if as_json else path.read_text())
+    elif what == "backends":
+        from qlogad.experiment import bench_backends
+
+        with _Progress() as progress:
+            measured = bench_backends.measure(progress.preparing, repeats=repeats)
+        path = bench_backends.write(measured, out / "bench-backends")
+        _print_rows(measured if as_json else bench_backends.shown(measured), as_json)
     elif what == "machine":
         from qlogad.experiment.bench import measure, write
 
@@ -143,7 +153,7 @@ def bench(
         path = write(rows, out / "bench")
         _print_rows(rows, as_json)
     else:
-        raise InputError(f"there is no benchmark '{what:.40}'; known: machine, engine")
+        raise InputError(f"there is no benchmark '{what:.40}'; known: machine, engine, backends")
     print(f"report: {path}", file=sys.stderr)
 
 

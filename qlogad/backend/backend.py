@@ -58,7 +58,8 @@ CALLS = 10  # of a bound circuit, where nothing better is known
 class Abilities:
     """What a backend can do; a caller asks here and never by type."""
 
-    differentiable: bool = False  # gradients in weights and inputs come from the backend
+    differentiable: bool = False  # gradients in weights and inputs, of any order, come from autograd
+    shift: bool = False  # gradients come from a further evaluation of shifted angles: see sampled.py
     shots: bool = False  # it can sample
     noise: bool = False  # it can simulate, or has, noise
     device: bool = False  # it is hardware

@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from qlogad.backend.backend import CALLS, DEFAULT_KEY, Backend, Key
+from qlogad.backend.backend import CALLS, Backend, Key
 from qlogad.backend.exact.method import Form
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Encoding
@@ -51,7 +51,7 @@ class QuantumLayer(nn.Module):
         circuit: the structure the copies share.
         gates: G.
         backend: where the circuits run.
-        generator: draws the initial weights as the circuit's `init` says: see `start`.
+        generator: draws the initial weights as the circuit's `init` says: see `start`. Its seed is also that of all shots.
         frozen: the weights stay as drawn; they are saved and counted all the same.
         encoding: computes the circuit's inputs from features, with weights of its own where it has some: scalings start at 1, angle
             tables uniform in [-pi, pi]. Without one the features are the inputs, in radians.
@@ -74,6 +74,7 @@ class QuantumLayer(nn.Module):
         self.circuit = circuit
         self.gates = gates
         self.backend = backend
+        self.key = Key(generator.initial_seed())
         self.executions = 0
         self.bases = len(bases(circuit.readout))
         self.weights_GP = nn.Parameter(start(circuit, gates, generator), requires_grad=not frozen)
@@ -84,9 +85,9 @@ class QuantumLayer(nn.Module):
             tables_GT = (2 * torch.rand(gates, own - scales, generator=generator) - 1) * math.pi
             self.encoding_GE = nn.Parameter(torch.cat([torch.ones(gates, scales), tables_GT], dim=1), requires_grad=not frozen)
 
-    def prepare(self, key: Key = DEFAULT_KEY, *, calls: int = CALLS) -> Prepared:
+    def prepare(self, key: Key | None = None, *, calls: int = CALLS) -> Prepared:
         """Bind the present weights: the function (1|G, N, D) -> (G, N, K) for all time steps of one forward pass, `calls` or so."""
-        bound = self.backend.bind(self.circuit, self.weights_GP, key=key, calls=calls)
+        bound = self.backend.bind(self.circuit, self.weights_GP, key=key or self.key, calls=calls)
 
         def run(x_GND: Tensor) -> Tensor:
             self.executions += self.gates * x_GND.shape[1] * self.bases
@@ -94,14 +95,14 @@ class QuantumLayer(nn.Module):
 
         return run
 
-    def form(self, rows: int, key: Key = DEFAULT_KEY) -> Form | None:
+    def form(self, rows: int, key: Key | None = None) -> Form | None:
         """The present weights as tables for a whole-sequence kernel that will run so many rows, which are counted.
 
         None where the backend has no tables for this circuit, or the features are not its inputs.
         """
         if not self.backend.abilities.forms or self.encoding is not None:
             return None
-        form = self.backend.bind(self.circuit, self.weights_GP, key=key, calls=1).form(rows)
+        form = self.backend.bind(self.circuit, self.weights_GP, key=key or self.key, calls=1).form(rows)
         self.executions += 0 if form is None else self.gates * rows * self.bases
         return form
 

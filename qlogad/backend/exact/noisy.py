@@ -71,7 +71,8 @@ class NoisyBound(Bound):
         with torch.no_grad():
             mean_GNK = self(inputs_GNI, rows)
         executions = mean_GNK.shape[0] * mean_GNK.shape[1] * len(bases(self._circuit.readout))
-        return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, {"backend": "exact", "noise": str(self._noise)})
+        provenance = {"backend": "exact", "kind": "exact" if self._noise == Noise() else "noisy-exact", "noise": str(self._noise)}
+        return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, provenance)
 
     def form(self, rows: int) -> None:
         """A noisy circuit has no tables for whole sequences; it runs step by step."""
