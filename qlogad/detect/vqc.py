@@ -27,7 +27,8 @@ from qlogad.detect.detector import Detector, State
 from qlogad.errors import DataError, DesignError, QlogadWarning
 from qlogad.features.counts import Counts
 from qlogad.features.features import Features, Labels
-from qlogad.nn.core import Cell, Classical, Core, CoreNetwork, GateLinear, Map, Quantum, SameWrapper
+from qlogad.nn.core import Cell, Classical, Core, CoreNetwork, Quantum, SameWrapper
+from qlogad.nn.maps import GateLinear, Map
 from qlogad.nn.train import History, Schedule, check_device, train
 
 __all__ = ["VQC", "Classifier"]

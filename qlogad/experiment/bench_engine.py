@@ -31,8 +31,8 @@ from qlogad.backend.exact import METHODS, Exact
 from qlogad.backend.exact.method import Task
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import assemble
-from qlogad.nn.core import Wrapped
 from qlogad.nn.layer import QuantumLayer
+from qlogad.nn.maps import Wrapped
 from qlogad.nn.recurrent import LSTM
 
 __all__ = ["GOALS", "Rates", "measure", "write"]

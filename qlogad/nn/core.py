@@ -14,27 +14,25 @@ encoding `chen`, not another core). Where the encoding takes a range, a tanh bri
 
 from __future__ import annotations
 
-import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Annotated, Literal, Protocol, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from qlogad import seeds
 from qlogad.backend.backend import open_backend
 from qlogad.backend.exact.jacobian import live_weights
-from qlogad.backend.exact.method import Form
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Encoding, assemble
 from qlogad.errors import BackendError, DesignError, ResultError
-from qlogad.nn.layer import Prepared, QuantumLayer
+from qlogad.nn.layer import QuantumLayer
+from qlogad.nn.maps import Diagonal, Direct, Linear, Wrapped
 from qlogad.nn.separable import matched
 
 __all__ = [
@@ -42,174 +40,10 @@ __all__ = [
     "Classical",
     "Core",
     "CoreNetwork",
-    "Diagonal",
-    "Direct",
-    "GateLinear",
-    "Linear",
-    "Map",
-    "MapFactory",
     "Quantum",
     "SameTotal",
     "SameWrapper",
-    "Wrapped",
 ]
-
-
-class Map(nn.Module, ABC):
-    """A module from features to the G gates of a cell, (..., in) -> (gates, ..., out)."""
-
-    @abstractmethod
-    def prepare(self) -> Prepared:
-        """Do what depends on weights alone; the function (..., in) -> (gates, ..., out) for all time steps."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.prepare()(x)
-
-
-class MapFactory(Protocol):
-    """What a cell asks for: a map of the sizes it needs."""
-
-    def __call__(self, in_features: int, out_features: int, gates: int) -> Map: ...
-
-
-class GateLinear(nn.Module):
-    """G linear maps side by side, or one that is tied over them: (1|G, N, in) -> (G, N, out). Starts as torch.nn.Linear does."""
-
-    def __init__(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> None:
-        super().__init__()
-        bound = 1 / math.sqrt(in_features)
-        self.weight_GIO = nn.Parameter((2 * torch.rand(gates, in_features, out_features, generator=generator) - 1) * bound)
-        self.bias_G1O = nn.Parameter((2 * torch.rand(gates, 1, out_features, generator=generator) - 1) * bound)
-
-    def forward(self, x_GNI: Tensor) -> Tensor:
-        gates = self.weight_GIO.shape[0]
-        if gates == 1:
-            return x_GNI @ self.weight_GIO[0] + self.bias_G1O
-        return torch.baddbmm(self.bias_G1O, x_GNI.expand(gates, -1, -1), self.weight_GIO)
-
-
-class Linear(Map):
-    """The classical map: one linear map per gate, (..., in) -> (gates, ..., out)."""
-
-    def __init__(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> None:
-        super().__init__()
-        self.linear = GateLinear(in_features, out_features, gates, generator)
-
-    def prepare(self) -> Prepared:
-        return lambda x: _batched(self.linear, x)
-
-
-class Diagonal(nn.Module):
-    """A circuit's stand-in in `same-wrapper`: readout k is tanh(s_k x_k + b_k) of input k, with at most `budget` weights per gate.
-
-    Weights are spent on the scales first (a wire without one has s = 1), then on the shifts (else b = 0). Should inputs and
-    readouts differ in number, readout k takes input k modulo their number.
-    """
-
-    def __init__(self, inputs: int, readouts: int, gates: int, budget: int, generator: torch.Generator) -> None:
-        super().__init__()
-        self.readouts = readouts
-        self.register_buffer("source_K", torch.arange(readouts) % inputs, persistent=False)
-        scales = min(budget, readouts)
-        shifts = min(budget - scales, readouts)
-        self.scale_GS = nn.Parameter(0.5 + torch.rand(gates, scales, generator=generator))
-        self.shift_GS = nn.Parameter(torch.rand(gates, shifts, generator=generator) - 0.5)
-
-    def prepare(self) -> Prepared:
-        scale_G1K = nn.functional.pad(self.scale_GS, (0, self.readouts - self.scale_GS.shape[1]), value=1.0)[:, None]
-        shift_G1K = nn.functional.pad(self.shift_GS, (0, self.readouts - self.shift_GS.shape[1]))[:, None]
-        source_K = self.get_buffer("source_K")
-        if source_K.equal(torch.arange(len(source_K), device=source_K.device)):
-            return lambda x_GNI: torch.tanh(torch.addcmul(shift_G1K, scale_G1K, x_GNI[..., : self.readouts]))
-        return lambda x_GNI: torch.tanh(torch.addcmul(shift_G1K, scale_G1K, x_GNI[..., source_K]))
-
-    def form(self, rows: int) -> None:
-        """It is no circuit, and no table."""
-
-    def forward(self, x_GNI: Tensor) -> Tensor:
-        return self.prepare()(x_GNI)
-
-
-class Wrapped(Map):
-    """A narrow middle between two linear maps, (..., in) -> (gates, ..., out): reduce to I, (1|G, N, I) -> (G, N, K), expand.
-
-    Args:
-        middle: makes the middle; called last, so that twins start from the same linear maps.
-        limits: the range that a tanh brings the reduced features into; it stays a thousandth inside, where roots have derivatives.
-        shared: one linear map on each side, tied over the gates.
-    """
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        gates: int,
-        *,
-        inputs: int,
-        readouts: int,
-        middle: Callable[[], QuantumLayer | Diagonal],
-        shared: bool,
-        generator: torch.Generator,
-        limits: tuple[float, float] | None = None,
-    ) -> None:
-        super().__init__()
-        self.limits = limits
-        linears = 1 if shared else gates
-        self.reduce = GateLinear(in_features, inputs, linears, generator)
-        self.expand = GateLinear(readouts, out_features, linears, generator)
-        self.middle = middle()
-
-    def prepare(self) -> Prepared:
-        inner = self.inner()
-        return lambda x: _batched(lambda x_1NI: self.expand(inner(self.reduce(x_1NI))), x)
-
-    def inner(self) -> Prepared:
-        """The middle behind what brings reduced features into its limits, (1|G, N, I) -> (G, N, K)."""
-        middle = self.middle.prepare()
-        if self.limits is None:
-            return middle
-        center, reach = (self.limits[1] + self.limits[0]) / 2, 0.999 * (self.limits[1] - self.limits[0]) / 2
-        return lambda x_GNI: middle(center + reach * torch.tanh(x_GNI))
-
-    def form(self, rows: int) -> Form | None:
-        """The middle as tables for a whole-sequence kernel that will run so many rows; None where it is none."""
-        return self.middle.form(rows) if self.limits is None else None
-
-
-class Direct(Map):
-    """A middle that takes the features as they are, and a linear map behind it: (..., in) -> (gates, ..., out).
-
-    Args:
-        inputs: how many features the middle takes; those beyond the ones given are 0.
-        middle: makes the middle; called last, so that twins start from the same linear map.
-        shared: one linear map, tied over the gates.
-    """
-
-    def __init__(
-        self,
-        out_features: int,
-        gates: int,
-        *,
-        inputs: int,
-        readouts: int,
-        middle: Callable[[], QuantumLayer | Diagonal],
-        shared: bool,
-        generator: torch.Generator,
-    ) -> None:
-        super().__init__()
-        self.inputs = inputs
-        self.expand = GateLinear(readouts, out_features, 1 if shared else gates, generator)
-        self.middle = middle()
-
-    def prepare(self) -> Prepared:
-        middle = self.middle.prepare()
-        return lambda x: _batched(lambda x_1ND: self.expand(middle(nn.functional.pad(x_1ND, (0, self.inputs - x.shape[-1])))), x)
-
-
-def _batched(function: Prepared, x: Tensor) -> Tensor:
-    """Lift (1, N, in) -> (G, N, out) to (..., in) -> (G, ..., out)."""
-    y_GNO = function(x.reshape(1, -1, x.shape[-1]))
-    return y_GNO.reshape(y_GNO.shape[0], *x.shape[:-1], y_GNO.shape[-1])
 
 
 @dataclass(frozen=True)

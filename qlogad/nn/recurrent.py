@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from qlogad.errors import InputError
-from qlogad.nn.core import Linear, Map, MapFactory, Wrapped
+from qlogad.nn.maps import Linear, Map, MapFactory, Wrapped
 from qlogad.nn.sequence import run, tabled
 
 __all__ = ["GRU", "LSTM", "gru_sequence", "gru_step_loop", "sequence", "step_loop"]

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from qlogad.errors import BackendError
 from qlogad.nn import loops
-from qlogad.nn.core import Map, Wrapped
 from qlogad.nn.loops import Kind, Live, Slopes, States, Tables, Trace
+from qlogad.nn.maps import Map, Wrapped
 
 __all__ = ["Weights", "quickest", "run", "tabled"]
 

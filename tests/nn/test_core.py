@@ -10,7 +10,8 @@ from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Encoding, assemble
 from qlogad.errors import DesignError, DocumentError, InputError, UnknownName
 from qlogad.nn.controls import control, controls
-from qlogad.nn.core import Classical, Core, Diagonal, Quantum, SameTotal, SameWrapper
+from qlogad.nn.core import Classical, Core, Quantum, SameTotal, SameWrapper
+from qlogad.nn.maps import Diagonal
 from qlogad.nn.separable import matched
 
 
