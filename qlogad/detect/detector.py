@@ -230,7 +230,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             detector._restore(load_file(folder / "weights.safetensors"))
         except (SafetensorError, OSError, KeyError) as error:
             raise ResultError(f"{folder}/weights.safetensors cannot be used ({error}); run the experiment again") from error
-        for backend in detector.backends():
-            backend.adopt(json.loads(content.get("plans", "[]")))
+        for used in detector.backends():
+            used.adopt(json.loads(content.get("plans", "[]")))
         detector.weights_ = detector.weights()
         return detector

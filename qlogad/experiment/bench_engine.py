@@ -1,7 +1,7 @@
 """The exact engine against its peers: whole training steps, every method over a grid, wide circuits, inference and memory.
 
 Measuring needs only torch and numpy where nothing else is installed, on a machine with a GPU say:
-`python -m qlogad.experiment.bench_engine cuda` prints its rows as JSON.
+`PYTHONPATH=. python qlogad/experiment/bench_engine.py cuda` prints its rows as JSON.
 Everything that is compared is timed in turns in one process; the median counts. A floor stands beside every time: the operations
 of the chosen method at the rate of this machine's own matrix product, or its bytes at the rate of its own copy, the larger of them.
 """
