@@ -146,10 +146,17 @@ def test_a_gate_that_only_shares_a_name_is_taken_apart() -> None:
     assert from_qasm(text).gates == (Gate("rx", (0,), (Angle(None, shift=0.5),)),)
 
 
-def test_two_parameters_in_one_angle_are_refused() -> None:
-    made = QuantumCircuit(1)
-    made.rx(Parameter("a") + Parameter("b"), 0)
-    with pytest.raises(DesignError, match="one parameter"):
+def test_a_rotation_by_a_sum_is_a_rotation_by_each_term() -> None:
+    one, two, three = (Parameter(name) for name in "abc")
+    made = QuantumCircuit(2)
+    made.h([0, 1])
+    made.crx(2 * one - two / 3 + 0.4, 0, 1)
+    made.cu(one + 0.1, two - three, three + one, 0.2, 1, 0)
+    weights_P = np.array([0.3, -1.1, 0.8])
+    expected = Operator(made.assign_parameters(dict(zip((one, two, three), weights_P, strict=True))).reverse_bits())
+    assert expected.equiv(Operator(unitary(from_qiskit(made), weights_P, np.zeros(0))))
+    made.rx(one * two, 0)
+    with pytest.raises(DesignError, match="not affine"):
         from_qiskit(made)
 
 

@@ -83,7 +83,7 @@ def measure(number: int, depth: int, *, least: int = 2, most: int = 40, clear: t
         draws.append((found.value, found.spread, float(meyer_wallach(states_ND).mean())))
         value, spread, q = np.mean(draws, axis=0).tolist()
         error = spread / 2 / math.sqrt(len(draws))  # the pairings of a draw share states, but are worth more than four of them
-        if len(draws) >= least and all(abs(value - limit) > 3 * error for limit in clear) or len(draws) == most:
+        if (len(draws) >= least and all(abs(value - limit) > 3 * error for limit in clear)) or len(draws) == most:
             return Measured(value, spread, error, q)
 
 
