@@ -248,8 +248,9 @@ def from_tape(
     sizes = [math.prod(shapes[place]) for place in places]
 
     def record(inputs_I: Tensor, weights_P: Tensor) -> Any:
-        parts = torch.split(torch.cat([inputs_I, weights_P]), sizes)
-        return tape.bind_new_parameters([part.reshape(shapes[k]) for k, part in zip(places, parts, strict=True)], places)
+        parts = dict(zip(places, torch.split(torch.cat([inputs_I, weights_P]), sizes), strict=True))
+        rising = sorted(parts)
+        return tape.bind_new_parameters([parts[place].reshape(shapes[place]) for place in rising], rising)
 
     count = sum(sizes[: len(inputs)])
     return _read(record, count, sum(sizes) - count, readout, wire_order)
@@ -273,7 +274,9 @@ def _read(
             "check their shapes, and compute what is not affine before the circuit"
         ) from error
     if [(one.name, one.wires) for one in first] != [(two.name, two.wires) for two in second]:
-        raise DesignError("its gates depend on the values of inputs or weights; write one circuit for each case")
+        raise DesignError(
+            "its gates depend on the values of inputs or weights; write one circuit for each case, or with other gates"
+        )
     labels = _labels(tapes[0], order)
     gates: list[Gate] = []
     for one, two in zip(first, second, strict=True):
