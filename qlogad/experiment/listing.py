@@ -148,6 +148,7 @@ def _show_design(name: str, role: Literal["ansatz", "encoding"], wires: int, dep
         "depth": depth if role == "ansatz" else 1,
         "inputs": circuit.inputs,
         "weights": circuit.weights,
+        "weights_per_layer": design.build(wires, 1).weights - design.build(wires, 0).weights,
         "gates": len(circuit.gates),
         "two_qubit_gates": pairs,
         "digest": circuit.digest(),
