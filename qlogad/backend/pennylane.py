@@ -263,8 +263,9 @@ def _read(
     zero_A = torch.zeros(inputs + weights, dtype=torch.float64, requires_grad=True)
     other_A = torch.rand(inputs + weights, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
     try:
-        tapes = [record(*torch.split(values_A, [inputs, weights])) for values_A in (zero_A, other_A)]
-        first, second = ([op for one in tape.operations for op in _taken_apart(one)] for tape in tapes)
+        with torch.enable_grad():
+            tapes = [record(*torch.split(values_A, [inputs, weights])) for values_A in (zero_A, other_A)]
+            first, second = ([op for one in tape.operations for op in _taken_apart(one)] for tape in tapes)
     except DesignError:
         raise
     except Exception as error:  # whatever somebody's function raises

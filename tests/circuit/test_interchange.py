@@ -157,6 +157,8 @@ def test_scales_and_shifts_are_exact() -> None:
     )
     for way in WAYS.values():
         assert way(circuit) == circuit
+        with torch.no_grad():
+            assert way(circuit) == circuit
 
 
 def noisy(weights):
