@@ -152,20 +152,25 @@ def _show_design(name: str, role: Literal["ansatz", "encoding"], wires: int, dep
         "two_qubit_gates": pairs,
         "digest": circuit.digest(),
     }
-    note = ""
+    notes = []
+    if role == "ansatz" and design.init == "identity-block":
+        facts["init"] = design.init
+        notes.append(
+            "note: init = 'identity-block' follows every layer by its undoing: twice the gates and weights that its rows give"
+        )
     if role == "ansatz" and circuit.weights and wires <= LIVE_UP_TO:
         whole = assemble(design.check.encoding, name, wires, depth)
         encoding = Encoding.load(design.check.encoding)
         live, alive = (live_weights(one, seeds.generator(0, "live weights"), encoding=encoding) for one in (whole, whole.alive()))
         facts |= {"live_weights": live, "live_weights_with_x_and_z": alive}
         if live < circuit.weights:
-            note = (
+            notes.append(
                 f"note: {circuit.weights - live} of {circuit.weights} weights are dead for <Z> behind {design.check.encoding}; "
                 f"with the alive variant, readout = 'x+z', {alive} are live"
             )
     lines = [f"{design.name}: {design.source}", "", draw(circuit), ""]
     lines += [f"{key.replace('_', ' ')}: {value}" for key, value in facts.items() if key not in ("name", "source")]
-    lines += [note] if note else []
+    lines += notes
     if analyse:
         from qlogad.experiment import analysis
 

@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from qlogad import names
+from qlogad.circuit.design import Design
 from qlogad.errors import InputError, UnknownName
 from qlogad.experiment import analysis, listing
 
@@ -111,6 +113,16 @@ def test_show_warns_of_dead_weights_and_names_the_alive_variant() -> None:
     assert "x+z" in shown.text
     assert shown.facts["live_weights"] < shown.facts["live_weights_with_x_and_z"]
     assert "dead" not in listing.show("sim14", wires=4, depth=1).text
+
+
+def test_show_says_that_an_identity_block_doubles_its_rows(tmp_path: Path) -> None:
+    design = Design.load("sim14", "ansatz")
+    replace(design, init="identity-block").save(tmp_path / "block.toml")
+    plain, block = (listing.show(name, wires=4, depth=2) for name in ("sim14", str(tmp_path / "block.toml")))
+    for count in ("weights", "gates", "two_qubit_gates"):
+        assert block.facts[count] == 2 * plain.facts[count]
+    assert "twice the gates and weights" in block.text
+    assert "identity-block" not in plain.text
 
 
 def test_show_analyses_on_request() -> None:
