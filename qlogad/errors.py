@@ -28,6 +28,7 @@ __all__ = [
     "ResultError",
     "UnknownName",
     "WidthError",
+    "counted",
     "did_you_mean",
     "one_line",
     "shown",
@@ -86,6 +87,15 @@ class BackendError(QlogadError):
 
 class ResultError(QlogadError):
     """A results folder does not fit the experiment that reads it."""
+
+
+def counted(number: int, thing: str) -> str:
+    """How many there are of a thing.
+
+    >>> counted(1, "seed"), counted(2, "cell")
+    ('1 seed', '2 cells')
+    """
+    return f"{number} {thing}{'s' * (number != 1)}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

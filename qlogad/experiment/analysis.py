@@ -20,7 +20,7 @@ from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Design, Encoding, Role, assemble
 from qlogad.errors import DesignError, InputError, WidthError, did_you_mean, shown
 
-__all__ = ["analyse", "cache_folder", "check_column", "summary", "table", "text"]
+__all__ = ["COLUMNS", "analyse", "cache_folder", "check_column", "summary", "table", "text"]
 
 Facts = dict[str, Any]
 Progress = Callable[[str, int], None]
@@ -159,7 +159,7 @@ def summary(name: str, facts: Facts) -> Facts:
     }
 
 
-_COLUMNS = (
+COLUMNS = (
     "name",
     "weights",
     "live",
@@ -181,7 +181,7 @@ def table(role: Role, *, wires: int, depth: int, sort: str, progress: Progress) 
     Raises:
         InputError: there is no such column.
     """
-    check_column(sort, _COLUMNS)
+    check_column(sort, COLUMNS)
     rows = []
     for number, name in enumerate(names.designs(role)):
         progress(f"analysing {name}", number)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qlogad import documents, names, seeds
 from qlogad.detect.detector import Detector, Track
-from qlogad.errors import BackendError, DocumentError, InputError, did_you_mean
+from qlogad.errors import BackendError, DocumentError, InputError, did_you_mean, one_line, shown
 from qlogad.logs.dataset import Dataset
 from qlogad.logs.split import SplitBy
 from qlogad.logs.windows import Window
@@ -150,13 +151,17 @@ class Experiment:
             DocumentError: naming the file, the key, and what would fit.
         """
         path = Path(path)
-        shipped = names.data_folder("experiments") / f"{path.name.removesuffix('.toml')}.toml"
-        if not path.is_file() and shipped.is_file():
-            path = shipped
-        if not path.is_file():
-            known = sorted(p.stem for p in names.data_folder("experiments").glob("*.toml"))
-            hint = did_you_mean(path.name.removesuffix(".toml"), known)
-            raise DocumentError(f"there is no experiment file {path}{hint}; shipped: {', '.join(known)}")
+        shipped = {file.stem: file for file in sorted(names.data_folder("experiments").glob("*.toml"))}
+        name = path.name.removesuffix(".toml")
+        if not isfile(path):
+            path = shipped.get(name, path)
+        if isdir(path):
+            files = [file.name for file in sorted(path.glob("*.toml"))]
+            inside = f"in it: {one_line(', '.join(files), 200)}" if files else "it holds no .toml file"
+            raise DocumentError(f"{shown(str(path), 100)} is a folder, not an experiment file; {inside}")
+        if not isfile(path):
+            hint = did_you_mean(name, shipped)
+            raise DocumentError(f"there is no experiment file {shown(str(path), 100)}{hint}; shipped: {', '.join(shipped)}")
         content = documents.read(path)
         for assignment in overrides:
             content = documents.override(content, assignment)
@@ -212,10 +217,10 @@ class Experiment:
         prepared = prepare(self, Path(out) / self.name, watch.preparing, fresh=fresh)
         watch.prepared(before(prepared))
         wanted = cells(prepared)
-        failed = execute(
+        executed = execute(
             wanted, workers=workers or os.cpu_count() or 1, done=lambda cell, cause: watch.finished(str(cell), len(wanted))
         )
-        return write(prepared, wanted, failed)
+        return write(prepared, wanted, executed)
 
     def _check(self, where: str) -> None:
         known = [contender.name for contender in self.contenders]
