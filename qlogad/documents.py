@@ -46,9 +46,22 @@ def read(path: str | Path) -> Document:
 def parse(text: str, where: str = "document") -> Document:
     """The content of a TOML text; `where` is what errors call it."""
     try:
-        return tomllib.loads(text)
+        return _loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: not TOML, or a number of thousands of digits
         raise DocumentError(f"{where} is not valid TOML: {error or 'nested too deeply'}") from error
+
+
+def _loads(text: str) -> Document:
+    """TOML whose integers have 64 bits, as TOML 1.0 asks of a reader; Python's own takes hexadecimal ones of any length."""
+    content = tomllib.loads(text)
+    waiting: list[Any] = [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, (dict, list)):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError("an integer of more than 64 bits")
+    return content
 
 
 @cache
@@ -102,7 +115,8 @@ def _what_fits(error: Mapping[str, Any], kinds: Sequence[str]) -> str:
             return f"{key} = {shown(context['tag'])}{did_you_mean(context['tag'], kinds)}; known: {', '.join(kinds)}"
         case "literal_error":
             known = re.findall(r"'([^']*)'", context["expected"])
-            return f"got {given}{did_you_mean(str(error['input']), known)}; known: {context['expected']}"
+            hint = did_you_mean(error["input"], known) if isinstance(error["input"], str) else ""
+            return f"got {given}{hint}; known: {context['expected']}"
         case "model_attributes_type" | "dataclass_type" | "dict_type":
             return f"a table such as {{ key = value }} is expected, got {given}"
     return f"{message[0].lower() + message[1:]}, got {given}"
@@ -142,8 +156,8 @@ def override(content: Mapping[str, Any], assignment: str) -> Document:
     if not equals or not path.strip():
         raise DocumentError(f"an override is written key.sub=value, got {shown(assignment)}")
     try:
-        value = tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+        value = _loads(f"v = {text}")["v"]
+    except (ValueError, RecursionError, KeyError):
         value = text  # a bare word is a string
     return override_value(content, path.strip(), value, assignment)
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Contender", "Data", "Experiment", "Judge", "ParserBy", "Watch"]
 
+MAX_SEEDS, MAX_RESAMPLES = 1000, 1_000_000
+
 
 class Watch:
     """An onlooker of a run, deaf by default; override what you want to hear, and return nothing."""
@@ -124,8 +126,9 @@ class Judge:
     resamples: int = 1000
 
     def __post_init__(self) -> None:
-        if self.seeds < 1 or self.resamples < 1:
-            raise DocumentError(f"seeds and resamples are 1 or more, got {self.seeds} and {self.resamples}")
+        for name, most in (("seeds", MAX_SEEDS), ("resamples", MAX_RESAMPLES)):
+            if not 1 <= getattr(self, name) <= most:
+                raise DocumentError(f"{name} is 1 or more, and at most {most}, got {shown(getattr(self, name))}")
         if not (0 < self.alpha < 1 and 0 < self.power < 1):
             raise DocumentError(f"alpha and power lie between 0 and 1, got {self.alpha} and {self.power}")
         if len(self.contrasts) > 5:
