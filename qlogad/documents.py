@@ -109,6 +109,8 @@ def _what_fits(error: Mapping[str, Any], kinds: Sequence[str]) -> str:
     match error["type"]:
         case "value_error":  # our own words, which say what was met
             return str(message.removeprefix("Value error, "))
+        case "missing":
+            return "is required and missing; add it"
         case "union_tag_not_found":
             return f"its {key} is missing; add {key} = ..., one of: {', '.join(kinds)}; got {given}"
         case "union_tag_invalid":

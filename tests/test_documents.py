@@ -114,7 +114,7 @@ def test_a_value_that_does_not_fit_is_shown_in_one_short_line(key: str, value: o
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 16**5000])
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 16**5000], ids=range(3))
 def test_integers_beyond_64_bits_are_refused(number: int) -> None:
     with pytest.raises(DocumentError, match="more than 64 bits"):
         documents.parse(f"a = [{{ b = {hex(number) if number > 0 else number} }}]")

@@ -17,6 +17,7 @@ from qlogad import documents, names, seeds
 from qlogad.detect.detector import Detector, Track
 from qlogad.errors import BackendError, DocumentError, InputError, did_you_mean, one_line, shown
 from qlogad.logs.dataset import Dataset
+from qlogad.logs.inject import parse_spec
 from qlogad.logs.split import SplitBy
 from qlogad.logs.windows import Window
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Contender", "Data", "Experiment", "Judge", "ParserBy", "Watch"]
 
+_NAME = 80  # characters
 MAX_SEEDS, MAX_RESAMPLES = 1000, 1_000_000
 
 
@@ -64,6 +66,10 @@ class Data:
     )
     inject: str | None = None  # "swap:3", "move:3", "repeat:2", "delay:60": labelled anomalies made from held-out normals
     seed: int = 0  # of the injections
+
+    def __post_init__(self) -> None:
+        if self.inject is not None:
+            parse_spec(self.inject)
 
     def open(self) -> Dataset:
         """The data set itself, its keys checked.
@@ -178,10 +184,13 @@ class Experiment:
             raise DocumentError(f"{where}: there is no [data] table; say at least dataset = 'synthetic'")
         for key in content:
             if key not in top:
-                raise DocumentError(f"{where}: unknown key '{key}'{did_you_mean(key, top)}; known: {', '.join(sorted(top))}")
+                raise DocumentError(f"{where}: unknown key {shown(key)}{did_you_mean(key, top)}; known: {', '.join(sorted(top))}")
         given = str(content.get("name", name))
-        if not given or given.startswith(".") or set(given) & set("/\\"):
-            raise DocumentError(f"{where}: name = '{given}' is not the name of a folder; leave out slashes and leading dots")
+        if not given or given.startswith(".") or set(given) & set("/\\\0") or given != one_line(given, _NAME):
+            raise DocumentError(
+                f"{where}: name = {shown(given)} is not the name of a folder; write one line of at most {_NAME} characters, without "
+                "slashes and leading dots"
+            )
         experiment = cls(
             name=given,
             question=str(content.get("question", "")),
@@ -230,7 +239,9 @@ class Experiment:
         for pair in self.judge.contrasts:
             for name in pair:
                 if name not in known:
-                    raise DocumentError(f"{where}: contrast {list(pair)} names no contender '{name}'{did_you_mean(name, known)}")
+                    raise DocumentError(
+                        f"{where}: contrast {list(pair)} names no contender {shown(name)}{did_you_mean(name, known)}"
+                    )
         tracks = {c.name: c.track(self.data.training) for c in self.contenders}
         for left, right in self.judge.contrasts:
             if tracks[left] != tracks[right]:
@@ -276,12 +287,14 @@ def _contenders(tables: Any, where: str) -> tuple[Contender, ...]:
         name = _table(table, f"{where}: [[contender]] number {position}").get("name")
         if not isinstance(name, str) or not name:
             raise DocumentError(f"{where}: [[contender]] number {position} has no name")
+        if name != one_line(name, _NAME):
+            raise DocumentError(f"{where}: the name of a contender is one line of at most {_NAME} characters, got {shown(name)}")
         if name in resolved:
             raise DocumentError(f"{where}: two contenders are called '{name}'")
         like = table.get("like")
         if like is not None and (not isinstance(like, str) or like not in resolved):
             raise DocumentError(
-                f"{where}: contender '{name}' is like '{like}', which is not defined above it{did_you_mean(str(like), resolved)}"
+                f"{where}: contender '{name}' is like {shown(like)}, which is not defined above it{did_you_mean(str(like), resolved)}"
             )
         base = resolved[like] if like is not None else None
         detector = table.get("detector", base.detector if base else None)
@@ -293,7 +306,7 @@ def _contenders(tables: Any, where: str) -> tuple[Contender, ...]:
         for key in own:
             if key not in known:
                 raise DocumentError(
-                    f"{where}: contender '{name}': unknown key '{key}'{did_you_mean(key, known)}; known: {', '.join(known)}"
+                    f"{where}: contender '{name}': unknown key {shown(key)}{did_you_mean(key, known)}; known: {', '.join(known)}"
                 )
         control = table.get("control", base.control if base else None)
         if control is not None and not isinstance(control, str):

@@ -110,7 +110,7 @@ def _design_row(name: str, role: Role, wires: int, depth: int) -> dict[str, Any]
     """A design's source and its cost, "-" where it does not exist at this size; of an encoding, the features it is given."""
     design = Design.load(name, role)
     try:
-        circuit = design.build(wires, depth if role == "ansatz" else 1)
+        circuit = design.build(wires, depth)
         cost: dict[str, Any] = {"weights": circuit.weights} if role == "ansatz" else {"features": Encoding(design).features(wires)}
         cost |= {"two-qubit gates": sum(len(gate.wires) == 2 for gate in circuit.gates)}
     except WidthError:
@@ -137,13 +137,13 @@ def _headline(kind: names.Kind, name: str) -> str:
     return "from another package"
 
 
-def show(name: str, *, wires: int, depth: int, analyse: bool = False, role: str | None = None) -> Shown:
+def show(name: str, *, wires: int, depth: int | None = None, analyse: bool = False, role: str | None = None) -> Shown:
     """A design drawn and counted, and analysed on request; or the keys of a detector or a dataset.
 
     Args:
         name: of an ansatz, encoding, detector or dataset, or a design file.
         wires: the circuit's width.
-        depth: how often the layer is repeated.
+        depth: of an ansatz alone: how often the layer is repeated, 1 unless said.
         analyse: measure the circuit.
         role: "ansatz" or "encoding", for a file that would do as either; by default what its content says, then its folder's name.
 
@@ -155,7 +155,8 @@ def show(name: str, *, wires: int, depth: int, analyse: bool = False, role: str 
         for kind in ("detector", "dataset"):
             if name in names.known(kind):
                 return _show_keys(name, kind)
-    return _show_design(name, *_role(name, role), wires, depth, analyse)
+    found, note = _role(name, role)
+    return _show_design(name, found, note, *_size(found, wires, depth), analyse)
 
 
 _ROLES: tuple[Role, ...] = ("ansatz", "encoding")
@@ -177,7 +178,10 @@ def _role(name: str, given: str | None) -> tuple[Role, str]:
             return role, ""
     if isdir(name) or name.endswith(".toml") or "/" in name:
         names.design_path("ansatz", name)  # says what is wrong with the path
-    everything = [*names.designs("ansatz"), *names.designs("encoding"), *names.known("detector"), *names.known("dataset")]
+    others = [*names.known("detector"), *names.known("dataset")]
+    if name in others:
+        raise InputError(f"'{name}' is no circuit design, so there is nothing to draw; leave out --out, or see: qlogad list ansatz")
+    everything = [*names.designs("ansatz"), *names.designs("encoding"), *others]
     raise UnknownName("design, detector or dataset", name, everything)
 
 
@@ -185,14 +189,14 @@ def _show_design(name: str, role: Role, note: str, wires: int, depth: int, analy
     from qlogad.backend.exact.jacobian import live_weights
 
     design = Design.load(name, role)
-    circuit = design.build(wires, depth if role == "ansatz" else 1)
+    circuit = design.build(wires, depth)
     pairs = sum(len(gate.wires) == 2 for gate in circuit.gates)
     facts: dict[str, Any] = {
         "name": design.name,
         "role": role,
         "source": design.source,
         "wires": wires,
-        "depth": depth if role == "ansatz" else 1,
+        "depth": depth,
         **({"features": Encoding(design).features(wires)} if role == "encoding" else {}),
         "inputs": circuit.inputs,
         "weights": circuit.weights,
@@ -220,14 +224,16 @@ def _show_design(name: str, role: Role, note: str, wires: int, depth: int, analy
     return Shown("\n".join(lines), facts)
 
 
-def export(name: str, path: Path, *, wires: int, depth: int, drawer: str = "pennylane", role: str | None = None) -> None:
+def export(
+    name: str, path: Path, *, wires: int, depth: int | None = None, drawer: str = "pennylane", role: str | None = None
+) -> None:
     """Write a design as a drawing (.svg, .png) or as OpenQASM 3 (.qasm).
 
     Args:
         name: of an ansatz or encoding, or a design file.
         path: its ending says what to write.
         wires: the circuit's width.
-        depth: how often the layer is repeated.
+        depth: of an ansatz alone: how often the layer is repeated, 1 unless said.
         drawer: "pennylane", or "qiskit", which needs the extra `draw`.
         role: as in `show`.
 
@@ -237,7 +243,7 @@ def export(name: str, path: Path, *, wires: int, depth: int, drawer: str = "penn
         MissingExtra: the drawer needs a package that is not installed.
     """
     found, _ = _role(name, role)
-    circuit = Design.load(name, found).build(wires, depth if found == "ansatz" else 1)
+    circuit = Design.load(name, found).build(*_size(found, wires, depth))
     if path.suffix not in (".svg", ".png", ".qasm"):
         raise InputError(f"a circuit is written as .svg, .png or .qasm, got '{path.name}'")
     if not path.resolve().parent.is_dir():

@@ -158,12 +158,12 @@ def test_a_file_anywhere_is_shown_as_what_its_folder_s_twin_is(tmp_path: Path, r
         copy.write_bytes(source.read_bytes())
         circuit = Design.load(name, role).build(4)
         guessed = role_of(documents.read(copy)) is None
-        shown = listing.show(str(copy), wires=4, depth=1, role="encoding" if guessed and role == "encoding" else None)
+        shown = listing.show(str(copy), wires=4, role="encoding" if guessed and role == "encoding" else None)
         assert (shown.facts["role"], shown.facts["digest"]) == (role, circuit.digest()), name
         if guessed:
-            assert "--role encoding" in listing.show(str(copy), wires=4, depth=1).text
+            assert "--role encoding" in listing.show(str(copy), wires=4).text
     with pytest.raises(UnknownName, match="did you mean 'encoding'"):
-        listing.show(str(copy), wires=4, depth=1, role="encodnig")
+        listing.show(str(copy), wires=4, role="encodnig")
 
 
 def test_a_design_that_is_broken_is_not_taken_for_one_that_does_not_fit(tmp_path: Path) -> None:
