@@ -67,7 +67,7 @@ def cost(task: Task, *, keep: bool) -> Cost:
     held = 3 + (task.calls * (1 + len(kinds) if keep else 1) if task.gradient else 0)
     built = 16 * task.groups * sum(4**wires for wires in block_sizes(circuit.wires)) * (1 + kinds.count("local"))
     return Cost(
-        operations=passes * (amplitudes / size * operations(kinds, circuit.wires) + amplitudes * 2 * len(circuit.readout)) + 3 * built,
+        operations=2 * passes * (amplitudes / size * operations(kinds, circuit.wires) + amplitudes * 2 * len(circuit.readout)) + 3 * built,
         traffic=2 * task.itemsize * (2 * passes * amplitudes * moved + 2 * built),
         dispatches=passes * (30 + task.calls * (16 + 6 * len(kinds) + 8 * turns)),
         memory=2 * task.itemsize * (held * amplitudes / task.calls + built),

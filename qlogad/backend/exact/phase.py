@@ -19,7 +19,7 @@ from torch import Tensor
 from qlogad.backend.exact.fused import Fused, Step, Weighted
 from qlogad.backend.exact.layers import Kind, block_sizes, cut, operations
 from qlogad.backend.exact.method import Cost, Method, Run, Task
-from qlogad.backend.exact.real import Product, after_start
+from qlogad.backend.exact.real import PASSES, Product, after_start
 from qlogad.backend.exact.start import Start, starts
 from qlogad.circuit.circuit import Circuit, Gate
 
@@ -55,7 +55,7 @@ class Phase(Method):
             )
         return Cost(
             operations=back * work,
-            traffic=back * task.itemsize * traffic,
+            traffic=back * PASSES * task.itemsize * traffic,
             dispatches=back * (24 + 12 * task.calls + dispatches),
             memory=task.itemsize * memory,
         )

@@ -26,6 +26,9 @@ from qlogad.circuit.readout import bases
 __all__ = ["Product", "Real", "after_start"]
 
 
+PASSES = 6  # times that what is made is read and written, measured over widths, depths and rows
+
+
 class Real(Method):
     """One real matrix product a call; differentiable to any order."""
 
@@ -47,8 +50,8 @@ class Real(Method):
         call = 2 * rows * seen * (reached + len(task.circuit.readout))
         return Cost(
             operations=back * (task.groups * reached * operations(kinds, wires) + task.calls * call),
-            traffic=back * task.itemsize * (table * (2 + 2 * len(kinds)) + task.calls * (table + rows * (reached + 3 * seen))),
-            dispatches=back * (24 + 3 * len(kinds) + 10 * task.calls),
+            traffic=back * PASSES * task.itemsize * (table * (2 + 2 * len(kinds)) + task.calls * (table + rows * (reached + 3 * seen))),
+            dispatches=back * (36 + 4 * len(kinds) + 15 * task.calls),
             memory=task.itemsize * (table * built + kept * rows * (reached + 2 * seen)),
         )
 
