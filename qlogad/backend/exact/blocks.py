@@ -68,8 +68,8 @@ def cost(task: Task, *, keep: bool) -> Cost:
     built = 16 * task.groups * sum(4**wires for wires in block_sizes(circuit.wires)) * (1 + kinds.count("local"))
     return Cost(
         operations=2 * passes * (amplitudes / size * operations(kinds, circuit.wires) + amplitudes * 2 * len(circuit.readout)) + 3 * built,
-        traffic=2 * task.itemsize * (2 * passes * amplitudes * moved + 2 * built),
-        dispatches=passes * (30 + task.calls * (16 + 6 * len(kinds) + 8 * turns)),
+        traffic=2 * task.itemsize * (2.4 * passes * amplitudes * moved + 2 * built),
+        dispatches=min(3, passes) * (30 + task.calls * (16 + 6 * len(kinds) + 8 * turns)),
         memory=2 * task.itemsize * (held * amplitudes / task.calls + built),
     )
 

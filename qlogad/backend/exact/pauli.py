@@ -63,9 +63,9 @@ class Pauli(Method):
         moved = rows * (2 * features + readouts)
         kept = task.calls if task.gradient else 1
         return Cost(
-            operations=back * (table + task.calls * call),
-            traffic=back * task.itemsize * (3 * held + task.calls * moved),
-            dispatches=back * (20 + 6 * task.circuit.wires + 8 * len(layout.steps) + task.calls * (8 + 4 * len(layout.widths))),
+            operations=3 * back * (table + task.calls * call),  # thin products run at a third of the rate
+            traffic=back * task.itemsize * (held + task.calls * moved / 3),
+            dispatches=back * (13 + 4 * task.circuit.wires + 5 * len(layout.steps) + task.calls * (5 + 2.5 * len(layout.widths))),
             memory=task.itemsize * (2 * held + kept * moved),
         )
 

@@ -54,7 +54,7 @@ class Phase(Method):
                 2 * size * ((task.groups * size if whole else kept * rows) * (states if task.gradient else 2) + kept * rows * 3)
             )
         return Cost(
-            operations=back * work,
+            operations=1.4 * back * work,
             traffic=back * PASSES * task.itemsize * traffic,
             dispatches=back * (24 + 12 * task.calls + dispatches),
             memory=task.itemsize * memory,
