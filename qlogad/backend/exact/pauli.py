@@ -337,7 +337,8 @@ class _Plan:
     def run(self, weights_GP: Tensor) -> Run:
         """The calls with these weights: one product for the first wires' features A, then one for the other wires' B, F = A B."""
         groups, cut = len(weights_GP), self._layout.cut
-        table_GABK = self.table(weights_GP).view(groups, prod(self._layout.varying[:cut]), -1, self._readouts)
+        others = prod(self._layout.varying[cut:])
+        table_GABK = self.table(weights_GP).view(groups, -1, others, self._readouts)
         table_GAM = table_GABK.transpose(2, 3).flatten(2)  # M = K B
 
         def call(inputs_GNI: Tensor) -> Tensor:
@@ -346,7 +347,7 @@ class _Plan:
             mean_GNM = torch.bmm(kron_vectors(vectors[:cut]).expand(groups, rows, -1), table_GAM)
             if cut == len(vectors):
                 return mean_GNM
-            return (mean_GNM.view(groups, rows, self._readouts, -1) * kron_vectors(vectors[cut:])[..., None, :]).sum(-1)
+            return (mean_GNM.view(groups, rows, self._readouts, others) * kron_vectors(vectors[cut:])[..., None, :]).sum(-1)
 
         return call
 
