@@ -36,6 +36,7 @@ __all__ = [
     "columns_pair",
     "kron_tree",
     "matrix_pair",
+    "pieces",
     "serving",
     "source",
     "through",
@@ -45,6 +46,7 @@ __all__ = [
 ]
 
 NARROW = 8  # columns: a product with fewer is made of transposed states
+PIECE = 2**17  # amplitudes that fit in a cache with what is made of them
 
 Step = Callable[[Tensor], Tensor]  # states (G, D, R) -> states
 Complex = NDArray[np.complex128]
@@ -211,24 +213,50 @@ def source(gates: Sequence[Gate], wires: int, states: NDArray[np.int64]) -> NDAr
     return states
 
 
-def through(blocks: Sequence[Tensor | None], sizes: Sequence[int], states_GDR: Tensor) -> Tensor:
-    """Kronecker blocks (1 or G, d, d) on all wires in order; None leaves its wires alone."""
-    groups, size, columns = states_GDR.shape
+def through(blocks: Sequence[Tensor | None], sizes: Sequence[int], states_GDR: Tensor, *, own: bool = False) -> Tensor:
+    """Kronecker blocks (1 or G, d, d) on all wires in order; None leaves its wires alone.
+
+    Args:
+        blocks: one for every size.
+        sizes: wires of each block.
+        states_GDR: contiguous where they are to be overwritten.
+        own: they may be overwritten, and are where they are large: no new memory, and pieces stay in cache.
+    """
+    shape = states_GDR.shape
+    own = own and states_GDR.numel() > PIECE
+    assert states_GDR.is_contiguous() or not own, "pieces are views"
     left = 1
     for block, wires in zip(blocks, sizes, strict=True):
-        side = 2**wires
-        right = size // left // side * columns
-        if block is None:
-            pass
-        elif left == 1:
-            states_GDR = block @ states_GDR.reshape(groups, side, right)
-        elif right < NARROW:  # one product of tall matrices instead of many with few columns
-            rows = states_GDR.reshape(groups, left, side, right).mT.reshape(groups, left * right, side)
-            states_GDR = (rows @ block.mT).view(groups, left, right, side).mT
-        else:
-            states_GDR = block[:, None] @ states_GDR.reshape(groups, left, side, right)
-        left *= side
-    return states_GDR.reshape(groups, size, columns)
+        if block is not None and own:
+            for piece in pieces(states_GDR, left, wires):
+                piece.copy_(_product(block, piece))
+        elif block is not None:
+            states_GDR = _product(block, _by_wires(states_GDR, left, wires)).reshape(shape)
+        left *= 2**wires
+    return states_GDR
+
+
+def _by_wires(states_GDR: Tensor, left: int, wires: int) -> Tensor:
+    """States by what stands before some wires, the wires, and what comes after them: (G, left, d, right)."""
+    groups, size, columns = states_GDR.shape
+    return states_GDR.reshape(groups, left, 2**wires, size // left // 2**wires * columns)
+
+
+def pieces(states_GDR: Tensor, left: int, wires: int) -> Sequence[Tensor]:
+    """The same in pieces that fit in a cache, cut where that leaves the wires whole."""
+    whole = _by_wires(states_GDR, left, wires)
+    count = max(1, -(-whole.numel() // PIECE))
+    return whole.chunk(count, dim=1 if left >= count else 3)
+
+
+def _product(block_Gdd: Tensor, states_GLdR: Tensor) -> Tensor:
+    groups, left, side, right = states_GLdR.shape
+    if left == 1:
+        return (block_Gdd @ states_GLdR[:, 0])[:, None]
+    if right < NARROW:  # one product of tall matrices instead of many with few columns
+        rows = states_GLdR.mT.reshape(groups, left * right, side)
+        return (rows @ block_Gdd.mT).view(groups, left, right, side).mT
+    return block_Gdd[:, None] @ states_GLdR
 
 
 @dataclass(frozen=True, eq=False)
