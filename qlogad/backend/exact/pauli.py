@@ -54,19 +54,18 @@ class Pauli(Method):
     def cost(self, task: Task) -> Cost:
         layout = _layout(task.circuit)
         back = 3 if task.gradient else 1
-        readouts = len(task.circuit.readout)
+        readouts, rows = len(task.circuit.readout), task.groups * task.rows
         sizes = [readouts * step.size for step in layout.steps]
-        features, rows = prod(layout.widths), task.groups * task.rows
-        table = task.groups * (sum(2 * size * step.matrix for size, step in zip(sizes, layout.steps, strict=True)))
-        held = task.groups * (sum(sizes) + readouts * features)
-        call = rows * features * (2 * readouts + 2)
-        moved = rows * (2 * features + readouts)
+        first, second = prod(layout.varying[: layout.cut]), prod(layout.varying[layout.cut :])
+        built = sum(2 * size * step.matrix for size, step in zip(sizes, layout.steps, strict=True))
+        held = task.groups * (sum(sizes) + 2 * readouts * first * second)
+        moved = rows * (first + second + 2 * readouts * second)  # features, products, means
         kept = task.calls if task.gradient else 1
         return Cost(
-            operations=3 * back * (table + task.calls * call),  # thin products run at a third of the rate
-            traffic=back * task.itemsize * (held + task.calls * moved / 3),
-            dispatches=back * (13 + 4 * task.circuit.wires + 5 * len(layout.steps) + task.calls * (5 + 2.5 * len(layout.widths))),
-            memory=task.itemsize * (2 * held + kept * moved),
+            operations=back * (task.groups * built + task.calls * (rows * 2 * readouts * first * second + moved)),
+            traffic=back * task.itemsize * (3 * held + 2 * task.calls * moved),
+            dispatches=back * (30 + 4 * task.circuit.wires + 8 * len(layout.steps) + task.calls * (8 + 4 * len(layout.varying))),
+            memory=task.itemsize * (held + kept * moved),
         )
 
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
