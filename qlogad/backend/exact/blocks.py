@@ -166,7 +166,8 @@ class _Pass(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
-        given, (*before, states) = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
+        saved = ctx.saved_tensors  # once: a recomputed piece gives them no second time
+        given, (*before, states) = saved[: ctx.count], saved[ctx.count :]
         plan: Plan = ctx.plan
         if torch.is_grad_enabled():  # the derivative of this derivative is wanted
             if not ctx.keep:

@@ -123,7 +123,8 @@ class _Pass(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
-        given, kept = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
+        saved = ctx.saved_tensors  # once: a recomputed piece gives them no second time
+        given, kept = saved[: ctx.count], saved[ctx.count :]
         if not torch.is_grad_enabled():
             return None, *ctx.plan.backward(slopes[0], given, kept, ctx.needs_input_grad[1:])
         reading = [one for one in given if one.requires_grad]  # the derivative of this derivative is wanted
