@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from qlogad import names
-from qlogad.backend.exact import phase
 from qlogad.backend.exact.method import Task
 from qlogad.backend.exact.phase import Phase
 from qlogad.backend.exact.state import Gates
@@ -64,21 +63,6 @@ def test_it_is_gate_by_gate(wires, reupload):
 def test_it_is_gate_by_gate_over_the_whole_gate_table(seed):
     circuit = random_circuit(np.random.default_rng(seed), wires=1 + seed % 8, gates=25)
     assert_same(Phase().bind, Gates().bind, circuit, values(circuit, *CASES[seed % len(CASES)]))
-
-
-@pytest.mark.parametrize("encoding", names.designs("encoding"))
-def test_one_unitary_or_layer_by_layer_is_the_same(encoding):
-    """The choice is one of speed alone: all segments whole, none, and alternating."""
-    circuit = assemble(encoding, "strongly-entangling", 6, 2, reupload=encoding != "amplitude")
-    given = values(circuit)
-    kinds = [kinds for kinds, _ in phase.segments(circuit)]
-    found = []
-    for choice in ([True, True], [False, False], [True, False], [False, True]):
-        chosen = [(kind, choice[place % 2]) for place, kind in enumerate(kinds)]
-        found.append(means_and_slopes(lambda c, w, chosen=chosen: phase.Plan(c, w, chosen).bind(w), circuit, *given))
-    for other in found[1:]:
-        for one, two in zip(found[0], other, strict=True):
-            torch.testing.assert_close(one, two, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("words", READOUTS)

@@ -18,6 +18,7 @@ from qlogad import documents
 from qlogad.backend.backend import CALLS, DEFAULT_KEY, Abilities, Backend, Bound, Estimate, Key, Rows, check_inputs, check_weights
 from qlogad.backend.exact.adjoint import Adjoint
 from qlogad.backend.exact.blocks import Blocks
+from qlogad.backend.exact.closed import Closed
 from qlogad.backend.exact.dephased import Dephased
 from qlogad.backend.exact.method import Form, Method, Run, Task
 from qlogad.backend.exact.noisy import NoisyBound
@@ -34,7 +35,9 @@ from qlogad.errors import BackendError, did_you_mean
 
 __all__ = ["DEPHASED", "METHODS", "Exact", "ExactBound", "methods_for"]
 
-METHODS: dict[str, Method] = {method.name: method for method in (Pauli(), Real(), Phase(), Blocks(), Adjoint(), Unitary(), Gates())}
+METHODS: dict[str, Method] = {
+    method.name: method for method in (Closed(), Pauli(), Real(), Phase(), Blocks(), Adjoint(), Unitary(), Gates())
+}
 DEPHASED: dict[str, Method] = {method.name: method for method in (Dephased(),)}  # what runs dephased circuits, and those alone
 
 FUSE_UP_TO = 8  # wires: beyond, building a unitary for state vectors costs more than it saves

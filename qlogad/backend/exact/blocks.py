@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlogad.backend.exact.fused import Locals, columns_pair, kron_tree, matrix_pair, source, through, touched
+from qlogad.backend.exact.fused import Locals, columns_pair, kron_tree, matrix_pair, pieces, source, through, touched
 from qlogad.backend.exact.layers import Layer, block_sizes, cut, operations
 from qlogad.backend.exact.method import Cost, Method, Run, Task
 from qlogad.backend.exact.real import Product, after_start
@@ -66,10 +66,10 @@ def cost(task: Task, *, keep: bool) -> Cost:
     held = 3 + (task.calls * (1 + len(kinds) if keep else 1) if task.gradient else 0)
     built = 16 * task.groups * sum(4**wires for wires in block_sizes(circuit.wires)) * (1 + kinds.count("local"))
     return Cost(
-        operations=passes * (amplitudes / size * operations(kinds, circuit.wires) + amplitudes * 2 * len(circuit.readout))
+        operations=2 * passes * (amplitudes / size * operations(kinds, circuit.wires) + amplitudes * 2 * len(circuit.readout))
         + 3 * built,
-        traffic=2 * task.itemsize * (2 * passes * amplitudes * moved + 2 * built),
-        dispatches=passes * (30 + task.calls * (16 + 6 * len(kinds) + 8 * turns)),
+        traffic=2 * task.itemsize * (2.4 * passes * amplitudes * moved + 2 * built),
+        dispatches=min(3, passes) * (30 + task.calls * (16 + 6 * len(kinds) + 8 * turns)),
         memory=2 * task.itemsize * (held * amplitudes / task.calls + built),
     )
 
@@ -161,14 +161,15 @@ class _Pass(torch.autograd.Function):
         for step in plan.steps:
             if keep:
                 before.append(states)
-            states = step(states, tensors)
+            states = step(states, tensors, own=not keep)
         ctx.plan, ctx.keep, ctx.count = plan, keep, len(given)
         ctx.save_for_backward(*given, *before, states)
         return plan.measurement.means(states)
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
-        given, (*before, states) = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
+        saved = ctx.saved_tensors  # once: a recomputed piece gives them no second time
+        given, (*before, states) = saved[: ctx.count], saved[ctx.count :]
         plan: Plan = ctx.plan
         if torch.is_grad_enabled():  # the derivative of this derivative is wanted
             if not ctx.keep:
@@ -178,6 +179,7 @@ class _Pass(torch.autograd.Function):
         wanted = ctx.needs_input_grad[2:]
         found: list[Tensor | None] = [None] * len(tensors)
         lam = plan.measurement.slope(states, slopes[0])
+        states = states if ctx.keep else states.clone()
         for step in reversed(plan.steps):
             lam = step.undo(lam, tensors)
             states = before.pop() if ctx.keep else step.undo(states, tensors)
@@ -199,10 +201,10 @@ def _by_autograd(plan: Plan, given: Sequence[Tensor], slope_GNK: Tensor) -> list
 
 
 class _Step(ABC):
-    """A unitary on states (G, D, N); it finds its tensors among those of a call."""
+    """A unitary on states (G, D, N); it finds its tensors among those of a call. States that are its own may be overwritten."""
 
     @abstractmethod
-    def __call__(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor: ...
+    def __call__(self, states: Tensor, tensors: Sequence[Tensor], *, own: bool = False) -> Tensor: ...
 
     @abstractmethod
     def undo(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor: ...
@@ -221,32 +223,32 @@ class _Local(_Step):
     places: tuple[int | None, ...]
     sizes: Sequence[int]
 
-    def __call__(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor:
-        return through([None if place is None else tensors[place] for place in self.places], self.sizes, states)
+    def __call__(self, states: Tensor, tensors: Sequence[Tensor], *, own: bool = False) -> Tensor:
+        return through([None if place is None else tensors[place] for place in self.places], self.sizes, states, own=own)
 
     def undo(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor:
-        return through([None if place is None else tensors[place].mH for place in self.places], self.sizes, states)
+        inverse = [None if place is None else tensors[place].mH.resolve_conj() for place in self.places]
+        return through(inverse, self.sizes, states, own=True)
 
     def slopes(
         self, states: Tensor, lam: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool]
     ) -> Iterator[tuple[int, Tensor]]:
-        groups, size, columns = states.shape
         left = 1
         for place, wires in zip(self.places, self.sizes, strict=True):
-            side = 2**wires
             if place is not None and wanted[place]:
-                shape = (groups, left, side, size // left // side * columns)
-                yield place, tensors[place] @ _overlaps(lam.reshape(shape), states.reshape(shape))
-            left *= side
+                pairs = zip(pieces(lam, left, wires), pieces(states, left, wires), strict=True)
+                yield place, tensors[place] @ reduce(torch.add, (_overlaps(*pair) for pair in pairs))
+            left *= 2**wires
 
 
 def _overlaps(lam_GLdR: Tensor, states_GLdR: Tensor) -> Tensor:
     """The trace of lam psi^+ over all wires but those of d, (G, d, d)."""
     groups, left, side, right = lam_GLdR.shape
+    conjugate_GLdR = states_GLdR.conj().resolve_conj()
     if right > left:
-        return (lam_GLdR @ states_GLdR.mH).sum(1)
-    rows = groups, left * right, side
-    return lam_GLdR.mT.reshape(rows).mT @ states_GLdR.mT.reshape(rows).conj()
+        return (lam_GLdR @ conjugate_GLdR.mT).sum(1)
+    rows = groups, left * right, side  # one long product instead of many short ones
+    return lam_GLdR.mT.reshape(rows).mT @ conjugate_GLdR.mT.reshape(rows)
 
 
 class _Permutation(_Step):
@@ -262,7 +264,7 @@ class _Permutation(_Step):
             self._sides.append((torch.from_numpy(upper ^ lower[0]).to(device, kind), torch.from_numpy(lower).to(device, kind)))
         self._known = [_index(*side) for side in self._sides] if wires <= INDEXED else None
 
-    def __call__(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor:
+    def __call__(self, states: Tensor, tensors: Sequence[Tensor], *, own: bool = False) -> Tensor:
         return self._gather(0, states)
 
     def undo(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor:
@@ -270,6 +272,8 @@ class _Permutation(_Step):
 
     def _gather(self, side: int, states: Tensor) -> Tensor:
         index = _index(*self._sides[side]) if self._known is None else self._known[side]
+        if len(states) * states.shape[2] == 1:  # a vector: torch is several times quicker
+            return states.flatten().index_select(0, index).view_as(states)
         return states.index_select(1, index)
 
 
@@ -284,11 +288,12 @@ class _Diagonal(_Step):
     place: int
     signs: Signs
 
-    def __call__(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor:
-        return states * self._turn(tensors)
+    def __call__(self, states: Tensor, tensors: Sequence[Tensor], *, own: bool = False) -> Tensor:
+        turn = self._turn(tensors)
+        return states.mul_(turn) if own else states * turn
 
     def undo(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor:
-        return states * self._turn(tensors).conj()
+        return states.mul_(self._turn(tensors).conj())
 
     def _turn(self, tensors: Sequence[Tensor]) -> Tensor:
         phase = self.signs.spread(tensors[self.place])

@@ -54,25 +54,22 @@ class Pauli(Method):
     def cost(self, task: Task) -> Cost:
         layout = _layout(task.circuit)
         back = 3 if task.gradient else 1
-        readouts = len(task.circuit.readout)
+        readouts, rows = len(task.circuit.readout), task.groups * task.rows
         sizes = [readouts * step.size for step in layout.steps]
-        features, rows = prod(layout.widths), task.groups * task.rows
-        table = task.groups * (sum(2 * size * step.matrix for size, step in zip(sizes, layout.steps, strict=True)))
-        held = task.groups * (sum(sizes) + readouts * features)
-        call = rows * features * (2 * readouts + 2)
-        moved = rows * (2 * features + readouts)
+        first, second = prod(layout.varying[: layout.cut]), prod(layout.varying[layout.cut :])
+        built = sum(2 * size * step.matrix for size, step in zip(sizes, layout.steps, strict=True))
+        held = task.groups * (sum(sizes) + 2 * readouts * first * second)
+        moved = rows * (first + second + 2 * readouts * second)  # features, products, means
         kept = task.calls if task.gradient else 1
         return Cost(
-            operations=back * (table + task.calls * call),
-            traffic=back * task.itemsize * (3 * held + task.calls * moved),
-            dispatches=back * (20 + 6 * task.circuit.wires + 8 * len(layout.steps) + task.calls * (8 + 4 * len(layout.widths))),
-            memory=task.itemsize * (2 * held + kept * moved),
+            operations=back * (task.groups * built + task.calls * (rows * 2 * readouts * first * second + moved)),
+            traffic=back * task.itemsize * (3 * held + 2 * task.calls * moved),
+            dispatches=back * (30 + 4 * task.circuit.wires + 8 * len(layout.steps) + task.calls * (8 + 4 * len(layout.varying))),
+            memory=task.itemsize * (held + kept * moved),
         )
 
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
-        plan = _plan(circuit, weights_GP.dtype, weights_GP.device)
-        table_GFK = plan.table(weights_GP)
-        return lambda inputs_GNI: _product(plan.features(inputs_GNI), table_GFK, inputs_GNI.shape[1])
+        return _plan(circuit, weights_GP.dtype, weights_GP.device).run(weights_GP)
 
     def form(self, circuit: Circuit, weights_GP: Tensor) -> Form | None:
         begun = starts(circuit)
@@ -80,15 +77,6 @@ class Pauli(Method):
             return None
         angles = tuple(start.angle for start in begun if start.angle is not None)
         return Form("trig", angles, _plan(circuit, weights_GP.dtype, weights_GP.device).table(weights_GP))
-
-
-def _product(features_GNF: Tensor, table_GFK: Tensor, rows: int) -> Tensor:
-    groups, _, readouts = table_GFK.shape
-    if len(features_GNF) == groups:
-        return torch.bmm(features_GNF.expand(-1, rows, -1), table_GFK)
-    # shared by all groups: one product with all tables side by side
-    means_NM = features_GNF[0].expand(rows, -1) @ table_GFK.transpose(0, 1).flatten(1)
-    return means_NM.view(rows, groups, readouts).transpose(0, 1)
 
 
 @dataclass(frozen=True)
@@ -193,6 +181,8 @@ class _Layout:
         self.bloch = [_Bloch(gates, circuit.inputs) for gates in parts.start] if self.begun is None else []
         columns = [start.bloch() for start in self.begun] if self.begun else [bloch.columns for bloch in self.bloch]
         self.widths = tuple(column.shape[1] for column in columns)
+        self.varying = [width for width in self.widths if width > 1]
+        self.cut = _cut(self.varying, len(circuit.readout))
         moments = _moments([gate for run in parts.runs for gate in run.gates])
         last = moments.pop().gates[()] if moments and moments[-1].permutes else []
         if not moments or moments[0].permutes:
@@ -282,6 +272,17 @@ class _Bloch:
         self.chain = replace(whole, rows=np.eye(4)[seen]) if reads else None
 
 
+def _cut(widths: Sequence[int], readouts: int) -> int:
+    """Between which wires a call's product is cut in two, so that least is computed in between."""
+    most = max(1, len(widths))
+
+    def between(cut: int) -> int:
+        first, second = prod(widths[:cut]), prod(widths[cut:])
+        return first if cut == most else first + second + 2 * readouts * second
+
+    return min(range(1, most + 1), key=between)
+
+
 def _begin(block: tuple[int, ...], columns: Sequence[Real]) -> Real:
     """(4^wires, features) of the wires of a block, from those of each wire."""
     return reduce(kron, [columns[wire] for wire in block])
@@ -316,7 +317,6 @@ class _Plan:
         self._words = [_Words(step, like) if isinstance(step, _Permute) else None for step in layout.steps]
         self._angles = Features([start.angle for start in layout.begun or () if start.angle], like)
         self._bloch = Chains([bloch.chain for bloch in layout.bloch if bloch.chain], like)
-        self._varies = any(width > 1 for width in layout.widths)
 
     def table(self, weights_GP: Tensor) -> Tensor:
         """The table (G, F, K) of the readouts, by the features of all wires."""
@@ -333,13 +333,30 @@ class _Plan:
         moved = x if layout.final is None else layout.final(x)
         return moved.reshape(len(moved), -1, self._readouts).expand(len(weights_GP), -1, -1)
 
-    def features(self, inputs_GNI: Tensor) -> Tensor:
-        """What the wires' starts show, (1 or G, 1 or N, F)."""
-        if not self._varies:
-            return inputs_GNI.new_ones(1, 1, 1)
+    def run(self, weights_GP: Tensor) -> Run:
+        """The calls with these weights: one product for the first wires' features A, then one for the other wires' B, F = A B."""
+        groups, cut = len(weights_GP), self._layout.cut
+        others = prod(self._layout.varying[cut:])
+        table_GABK = self.table(weights_GP).view(groups, -1, others, self._readouts)
+        table_GAM = table_GABK.transpose(2, 3).flatten(2)  # M = K B
+
+        def call(inputs_GNI: Tensor) -> Tensor:
+            rows = inputs_GNI.shape[1]
+            vectors = self._vectors(inputs_GNI)
+            mean_GNM = torch.bmm(kron_vectors(vectors[:cut]).expand(groups, rows, -1), table_GAM)
+            if cut == len(vectors):
+                return mean_GNM
+            return (mean_GNM.view(groups, rows, self._readouts, others) * kron_vectors(vectors[cut:])[..., None, :]).sum(-1)
+
+        return call
+
+    def _vectors(self, inputs_GNI: Tensor) -> Sequence[Tensor]:
+        """What the start of every wire that varies shows, (1 or G, N, features)."""
+        if not self._layout.varying:
+            return [inputs_GNI.new_ones(1, 1, 1)]
         if self._layout.begun is None:
-            return kron_vectors([means[..., 0] for means in self._bloch(inputs_GNI)])
-        return kron_vectors(self._angles(inputs_GNI).unbind(-2))
+            return [means[..., 0] for means in self._bloch(inputs_GNI)]
+        return self._angles(inputs_GNI).unbind(-2)
 
 
 class _Words:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qlogad.backend.exact.fused import Affine, Fused, Weighted, columns_pair, kron_tree, matrix_pair, vector_pair
+from qlogad.backend.exact.fused import Affine, Fused, Weighted, kron_tree, matrix_pair, vector_pair
 from qlogad.backend.exact.layers import cut, operations
 from qlogad.backend.exact.method import Cost, Form, Method, Run, Task
 from qlogad.backend.exact.start import Start, starts
@@ -24,6 +24,9 @@ from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.readout import bases
 
 __all__ = ["Product", "Real", "after_start"]
+
+
+PASSES = 6  # times that what is made is read and written, measured over widths, depths and rows
 
 
 class Real(Method):
@@ -47,8 +50,11 @@ class Real(Method):
         call = 2 * rows * seen * (reached + len(task.circuit.readout))
         return Cost(
             operations=back * (task.groups * reached * operations(kinds, wires) + task.calls * call),
-            traffic=back * task.itemsize * (table * (2 + 2 * len(kinds)) + task.calls * (table + rows * (reached + 3 * seen))),
-            dispatches=back * (24 + 3 * len(kinds) + 10 * task.calls),
+            traffic=back
+            * PASSES
+            * task.itemsize
+            * (table * (2 + 2 * len(kinds)) + task.calls * (table + rows * (reached + 3 * seen))),
+            dispatches=back * (36 + 4 * len(kinds) + 15 * task.calls),
             memory=task.itemsize * (table * built + kept * rows * (reached + 2 * seen)),
         )
 
@@ -97,10 +103,6 @@ class Product:
         half_WGN = self._every(inputs_GNI.flatten(0, 1)).view(len(wires_WG22), *inputs_GNI.shape[:2])
         trig_WG2N = torch.stack([torch.cos(half_WGN), torch.sin(half_WGN)], dim=2)
         return wires_WG22 @ trig_WG2N.to(wires_WG22.dtype)
-
-    def states(self, wires_WG22: Tensor, inputs_GNI: Tensor) -> Tensor:
-        """Their product states (G, D, N)."""
-        return kron_tree(self.vectors(wires_WG22, inputs_GNI), columns_pair)
 
     def matrix(self, weighted: Weighted) -> Tensor:
         """The states before the first upload as a matrix on r: [Re | Im], (G, 2 D, R)."""

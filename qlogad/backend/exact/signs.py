@@ -57,7 +57,7 @@ class Signs:
         if self._whole_DK is not None:
             return self._whole_DK @ values_GKR
         groups, words, columns = values_GKR.shape
-        parts_GKC = (values_GKR[:, :, None] * self.low_LK.mT[:, :, None]).view(groups, words, len(self.low_LK) * columns)
+        parts_GKC = (values_GKR[:, :, None] * self.low_LK.mT[:, :, None]).reshape(groups, words, len(self.low_LK) * columns)
         return (self.high_HK @ parts_GKC).view(groups, len(self.high_HK) * len(self.low_LK), columns)
 
 

@@ -90,9 +90,9 @@ class Unitary(Method):
         back = 3 if task.gradient else 1
         weight = 2 * task.itemsize * task.groups * size * size
         return Cost(
-            operations=each.operations + back * 16 * task.groups * size * size * built,
+            operations=2 * each.operations + back * 16 * task.groups * size * size * built,
             traffic=each.traffic + back * _PASSES * weight * built,
-            dispatches=each.dispatches + back * 4 * built,
+            dispatches=each.dispatches + back * (5 * built + 12 * task.calls * sum(run.inputs for run in runs)),
             memory=each.memory + weight * (1 + (built if task.gradient else 0)),
         )
 

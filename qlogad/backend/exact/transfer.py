@@ -23,7 +23,7 @@ from qlogad.circuit.circuit import Angle, Gate
 from qlogad.circuit.gates import GATES, matrix, pauli
 from qlogad.circuit.readout import is_projector
 
-__all__ = ["LETTERS", "PIECE", "ZERO", "Chain", "Chains", "Features", "Piece", "kron", "mean_of", "pulled", "transfer"]
+__all__ = ["LETTERS", "PIECE", "ZERO", "Chain", "Chains", "Features", "Monomials", "Piece", "kron", "mean_of", "pulled", "transfer"]
 
 Real = NDArray[np.float64]
 
@@ -194,6 +194,31 @@ class Features:
         return torch.cos(torch.addcmul(self._shift, picked[..., None], self._scale))
 
 
+class Monomials:
+    """The products of features that tables stand for: 3^m of them, m the most angles that any has; the others' come first."""
+
+    def __init__(self, angles: Sequence[tuple[Angle, ...]], like: Tensor) -> None:
+        self.most = max(map(len, angles), default=0)
+        self._count = len(angles)
+        # an angle too few reads any value, and its cosine and sine are not looked at
+        padded = [(*own, *[Angle(None)] * (self.most - len(own))) for own in angles]
+        self._features = Features([own[digit] for digit in range(self.most) for own in padded], like)
+
+    def table(self, piece: Piece) -> Real:
+        """A piece's table by these monomials, (3^m, r, c)."""
+        table = np.zeros((3**self.most, *piece.table.shape[1:]))
+        table[:: 3 ** (self.most - len(piece.angles))] = piece.table
+        return table
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """(..., I or P) -> (tables, ..., 3^m); the axes between are one where there is no angle."""
+        if not self.most:
+            return values.new_ones(self._count, *(1,) * values.ndim)
+        features = self._features(values)
+        wide = features.view(*values.shape[:-1], self.most, self._count, 3)
+        return kron_vectors(wide.unbind(-3)).movedim(-2, 0)
+
+
 class Chains:
     """The matrices of many chains that read one source, computed together.
 
@@ -204,39 +229,25 @@ class Chains:
 
     def __init__(self, chains: Sequence[Chain], like: Tensor) -> None:
         pieces = [(place, part, piece) for place, chain in enumerate(chains) for part, piece in enumerate(chain.pieces())]
-        shapes = {piece.table.shape[1:]: None for *_, piece in pieces}
-        pieces.sort(key=lambda found: list(shapes).index(found[2].table.shape[1:]))
-        self._most = max((len(piece.angles) for *_, piece in pieces), default=0)
-        # an angle too few reads any value, its cosine and sine times 0
-        padded = [(*piece.angles, *[Angle(None)] * (self._most - len(piece.angles))) for *_, piece in pieces]
-        self._features = Features([angles[digit] for digit in range(self._most) for angles in padded], like)
-        self._groups = [
-            torch.from_numpy(np.array([self._wide(piece) for *_, piece in pieces if piece.table.shape[1:] == shape])).to(like)
-            for shape in shapes
-        ]
-        self._sizes = [len(group) for group in self._groups]
+        shapes = list(dict.fromkeys(piece.table.shape[1:] for *_, piece in pieces))
+        pieces.sort(key=lambda found: shapes.index(found[2].table.shape[1:]))
+        self._monomials = Monomials([piece.angles for *_, piece in pieces], like)
+        self._groups = []  # by shape, (pieces, 3^m, r, c)
+        for shape in shapes:
+            tables = [self._monomials.table(piece) for *_, piece in pieces if piece.table.shape[1:] == shape]
+            self._groups.append(torch.from_numpy(np.array(tables)).to(like))
         self._order: list[list[int]] = [[] for _ in chains]  # where the pieces of each chain stand, the last in time first
         for at, (place, _, _) in sorted(enumerate(pieces), key=lambda found: -found[1][1]):
             self._order[place].append(at)
 
-    def _wide(self, piece: Piece) -> Real:
-        """Its table for as many angles as all have, those beyond its own being none."""
-        table = np.zeros((3**self._most, *piece.table.shape[1:]))
-        table[:: 3 ** (self._most - len(piece.angles))] = piece.table
-        return table
-
     def __call__(self, values: Tensor) -> list[Tensor]:
-        """Values (..., P or I) -> for each chain (..., r, c); leading axes are one where no chain has an angle."""
-        batch = values.shape[:-1] if self._most else (1,) * (values.ndim - 1)
+        """Values (..., P or I) -> for each chain (..., r, c); the leading axes are one where no chain has an angle."""
+        if not self._order:
+            return []
+        monomials = self._monomials(values)
+        batch = monomials.shape[1:-1]
         found: list[Tensor] = []
-        for group, features_RMF in zip(self._groups, torch.split(self._monomials(values), self._sizes), strict=True):
-            rows, columns = group.shape[2:]
-            found += torch.bmm(features_RMF, group.flatten(2)).view(len(group), *batch, rows, columns).unbind(0)
+        sizes = [len(group) for group in self._groups]
+        for group, part in zip(self._groups, torch.split(monomials.flatten(1, -2), sizes), strict=True):
+            found += torch.bmm(part, group.flatten(2)).view(len(group), *batch, *group.shape[2:]).unbind(0)
         return [reduce(torch.matmul, [found[at] for at in order]) for order in self._order]
-
-    def _monomials(self, values: Tensor) -> Tensor:
-        """The products of features that the tables stand for, (pieces, M, 3^m), M all leading axes in one."""
-        if not self._most:
-            return values.new_ones(sum(self._sizes), 1, 1)
-        features_MA3 = self._features(values.reshape(-1, values.shape[-1]))
-        return kron_vectors(features_MA3.view(len(features_MA3), self._most, -1, 3).unbind(1)).transpose(0, 1)
