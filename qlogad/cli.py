@@ -83,6 +83,12 @@ def show(
     analyse: Annotated[bool, typer.Option("--analyse", help="Measure it: expressibility, gradients, spectrum and more.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write it to a .svg, .png or .qasm file.")] = None,
     drawer: Annotated[str, typer.Option(help="With --out: pennylane or qiskit.")] = "pennylane",
+    plan: Annotated[bool, typer.Option("--plan", help="How the exact engine runs it: methods, seconds, memory.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="With --plan: measure every method, not the chosen one alone.")] = False,
+    reupload: Annotated[bool, typer.Option("--reupload", help="With --plan: the encoding before every layer.")] = False,
+    rows: Annotated[int, typer.Option(min=1, help="With --plan: rows of a batch.")] = 64,
+    calls: Annotated[int, typer.Option(min=1, help="With --plan: time steps.")] = 10,
+    double: Annotated[bool, typer.Option("--double", help="With --plan: float64 instead of float32.")] = False,
     as_json: Json = False,
 ) -> None:
     """Draw a circuit design, count its weights and measure it; or list a detector's or dataset's keys."""
@@ -91,7 +97,10 @@ def show(
     if out is not None:
         listing.export(name, out, wires=wires, depth=depth, drawer=drawer)
         print(f"written: {out}", file=sys.stderr)
-    shown = listing.show(name, wires=wires, depth=depth, analyse=analyse)
+    if plan:
+        shown = listing.plan(name, wires=wires, depth=depth, reupload=reupload, rows=rows, calls=calls, double=double, every=every)
+    else:
+        shown = listing.show(name, wires=wires, depth=depth, analyse=analyse)
     print(json.dumps(shown.facts, indent=1) if as_json else shown.text)
 
 

@@ -1,4 +1,4 @@
-"""Documents: TOML in, frozen dataclasses out, and back; with dotted overrides, a JSON Schema and a content digest.
+"""Documents: TOML in, frozen dataclasses out, and back; with dotted overrides, a JSON Schema and a content digest; files written whole.
 
 Validation is pydantic's; the errors are ours: one line, with the place in the document, what was met and what would fit.
 """
@@ -19,7 +19,19 @@ from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from qlogad.errors import DocumentError, did_you_mean
 
-__all__ = ["digest", "dump", "from_mapping", "json_schema", "override", "override_value", "parse", "plain", "read", "write_atomic"]
+__all__ = [
+    "cache_folder",
+    "digest",
+    "dump",
+    "from_mapping",
+    "json_schema",
+    "override",
+    "override_value",
+    "parse",
+    "plain",
+    "read",
+    "write_atomic",
+]
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -229,3 +241,10 @@ def write_atomic(path: str | Path, content: str | bytes) -> None:
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def cache_folder() -> Path:
+    """Where what can be computed again is kept between runs: $QLOGAD_CACHE, else $XDG_CACHE_HOME/qlogad, else ~/.cache/qlogad."""
+    if own := os.environ.get("QLOGAD_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qlogad"

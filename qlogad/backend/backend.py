@@ -6,10 +6,11 @@ The file's name is the backend's name: "exact", "pennylane", "pennylane:lightnin
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -21,7 +22,18 @@ from qlogad.errors import BackendError
 if TYPE_CHECKING:
     from qlogad.backend.exact.method import Form
 
-__all__ = ["DEFAULT_KEY", "Abilities", "Backend", "Bound", "Estimate", "Key", "check_inputs", "check_weights", "open_backend"]
+__all__ = [
+    "CALLS",
+    "DEFAULT_KEY",
+    "Abilities",
+    "Backend",
+    "Bound",
+    "Estimate",
+    "Key",
+    "check_inputs",
+    "check_weights",
+    "open_backend",
+]
 
 Rows = Sequence[str | int]
 
@@ -39,6 +51,7 @@ class Key:
 
 
 DEFAULT_KEY = Key()
+CALLS = 10  # of a bound circuit, where nothing better is known
 
 
 @dataclass(frozen=True)
@@ -85,8 +98,8 @@ class Bound(Protocol):
     def estimate(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Estimate:
         """The same readouts with their standard error and cost; without gradients."""
 
-    def form(self) -> Form | None:
-        """The circuit as weight-only tables, for whole-sequence kernels; None where there are none, as here by default."""
+    def form(self, rows: int) -> Form | None:
+        """The circuit as weight-only tables, for a whole-sequence kernel of so many rows; None where there are none, as by default."""
         return None
 
 
@@ -98,17 +111,26 @@ class Backend(Protocol):
     abilities: Abilities
 
     @abstractmethod
-    def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY) -> Bound:
+    def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY, calls: int = CALLS) -> Bound:
         """Do the work that depends on weights alone, once.
 
         Args:
             circuit: what to run.
             weights_GP: (G, P), radians: G circuits of one structure, side by side. Its dtype is the precision.
             key: where randomness comes from.
+            calls: about how many calls will follow, the time steps: a hint.
 
         Raises:
             BackendError: the weights do not fit the circuit, or the backend cannot run it.
         """
+
+    def plans(self) -> list[dict[str, Any]]:
+        """What it has decided for itself and numbers may depend on, by a rounding, as JSON; nothing where it decides nothing."""
+        return []
+
+    def adopt(self, plans: Sequence[Mapping[str, Any]]) -> None:
+        """Decide as an earlier run did, so that its numbers come back; `plans` are of any backend of this name."""
+        return
 
 
 def open_backend(spec: str) -> Backend:
@@ -133,7 +155,7 @@ def check_weights(circuit: Circuit, weights_GP: Tensor, *, dephased: bool = Fals
         raise BackendError(f"weights of shape (G, {circuit.weights}) with G >= 1 expected, got {tuple(weights_GP.shape)}")
     if weights_GP.dtype not in {torch.float32, torch.float64}:
         raise BackendError(f"weights are float32 or float64, got {weights_GP.dtype}; call .float() or .double()")
-    if not torch.isfinite(weights_GP).all():
+    if not _finite(weights_GP):
         raise BackendError("weights are not all finite; has training diverged? try a lower learning rate")
 
 
@@ -145,5 +167,13 @@ def check_inputs(circuit: Circuit, weights_GP: Tensor, inputs_GNI: Tensor) -> No
     if inputs_GNI.dtype != weights_GP.dtype or inputs_GNI.device != weights_GP.device:
         got, want = f"{inputs_GNI.dtype} on {inputs_GNI.device}", f"{weights_GP.dtype} on {weights_GP.device}"
         raise BackendError(f"inputs are {got} but weights are {want}; use .to(weights)")
-    if not torch.isfinite(inputs_GNI).all():
+    if not _finite(inputs_GNI):
         raise BackendError("inputs are not all finite; scale them before the circuit, or look for NaN in the features")
+
+
+def _finite(values: Tensor) -> bool:
+    """Whether all values are finite. A CUDA device is not waited for: it fails by itself where they are not."""
+    if values.is_cuda:
+        torch._assert_async(torch.isfinite(values).all(), "weights or inputs of a circuit are not all finite")
+        return True
+    return math.isfinite(values.detach().sum().item()) or bool(torch.isfinite(values).all())  # a sum may overflow

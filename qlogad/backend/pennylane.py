@@ -13,7 +13,7 @@ import pennylane as qml
 import torch
 from torch import Tensor
 
-from qlogad.backend.backend import DEFAULT_KEY, Abilities, Backend, Bound, Estimate, Key, Rows, check_inputs, check_weights
+from qlogad.backend.backend import CALLS, DEFAULT_KEY, Abilities, Backend, Bound, Estimate, Key, Rows, check_inputs, check_weights
 from qlogad.circuit.circuit import Angle, Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
@@ -75,7 +75,7 @@ class PennyLane(Backend):
                 f"PennyLane cannot open the device '{self.target}': {first}; try 'pennylane:default.qubit'"
             ) from error
 
-    def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY) -> PennyLaneBound:
+    def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY, calls: int = CALLS) -> PennyLaneBound:
         """Prepare the device; PennyLane offers no work that weights alone could share."""
         check_weights(circuit, weights_GP)
         if circuit.wires > self.abilities.max_wires:

@@ -21,7 +21,7 @@ from qiskit.exceptions import MissingOptionalLibraryError
 from qiskit.quantum_info import Operator, Pauli, Statevector
 from torch import Tensor
 
-from qlogad.backend.backend import DEFAULT_KEY, Abilities, Backend, Bound, Estimate, Key, Rows, check_inputs, check_weights
+from qlogad.backend.backend import CALLS, DEFAULT_KEY, Abilities, Backend, Bound, Estimate, Key, Rows, check_inputs, check_weights
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
@@ -83,7 +83,7 @@ class Qiskit(Backend):
         if target != "statevector":
             raise BackendError(f"qiskit has no target '{target}'; use 'qiskit'")
 
-    def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY) -> QiskitBound:
+    def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY, calls: int = CALLS) -> QiskitBound:
         """Translate the circuit once and put the weights in."""
         check_weights(circuit, weights_GP)
         if circuit.wires > self.abilities.max_wires:

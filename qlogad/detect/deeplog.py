@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from qlogad import seeds
+from qlogad.backend.backend import Backend
 from qlogad.detect.detector import Detector, State
 from qlogad.errors import DataError, ResultError
 from qlogad.features.features import Features, Labels
@@ -118,6 +119,9 @@ class DeepLog(Detector):
     def executions(self) -> int:
         """Circuits run by this object so far, in training and scoring; a micro-batch counts as a whole."""
         return self._network.executions
+
+    def backends(self) -> list[Backend]:
+        return list({id(layer.backend): layer.backend for layer in self._network.layers()}.values())
 
     def _state(self) -> State:
         return {name: value.detach().cpu().numpy() for name, value in self._network.state_dict().items()}

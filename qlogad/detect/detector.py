@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from qlogad import documents
 from qlogad.detect.threshold import Threshold
 from qlogad.errors import DataError, NotFitted, ResultError
 from qlogad.features.features import Features, Labels
+
+if TYPE_CHECKING:
+    from qlogad.backend.backend import Backend
 
 __all__ = ["Detector", "State", "Track"]
 
@@ -64,9 +67,18 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     def _restore(self, state: State) -> None:
         """The inverse of `_state`; `size_` is already set."""
 
+    def backends(self) -> list[Backend]:
+        """The backends its circuits run on; what they decided for themselves is saved with it."""
+        return []
+
     def event_score(self, features: Features) -> Floats:
         """One score per event, (E,), ragged as `features.offsets_N1`; NaN where the detector has no opinion on single events."""
         return np.full(len(features.ids_E), np.nan)
+
+    def plans(self) -> list[dict[str, Any]]:
+        """How its circuits are simulated, see `Backend.plans`; none where it has no circuits."""
+        plans = [plan for backend in self.backends() for plan in backend.plans()]
+        return [plan for place, plan in enumerate(plans) if plan not in plans[:place]]
 
     def weights(self) -> dict[str, int]:
         """How many numbers the fitted model holds: `quantum`, `classical` and `total`."""
@@ -155,6 +167,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             "class": type(self).__qualname__,
             "size": self.size_,
             "params": self.get_params(deep=False),
+            "plans": json.dumps(self.plans()),
             "threshold": None if self.threshold_ is None else json.dumps(documents.plain(self.threshold_)),
         }
         documents.write_atomic(folder / "detector.toml", documents.dump(content))
@@ -186,5 +199,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             detector._restore(load_file(folder / "weights.safetensors"))
         except (SafetensorError, OSError, KeyError) as error:
             raise ResultError(f"{folder}/weights.safetensors cannot be used ({error}); run the experiment again") from error
+        for backend in detector.backends():
+            backend.adopt(json.loads(content.get("plans", "[]")))
         detector.weights_ = detector.weights()
         return detector

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from qlogad.backend.exact import Exact, ExactBound
+from qlogad.backend.exact import Exact
 from qlogad.backend.exact.unitary import split
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.gates import GATES, matrix, pauli
@@ -96,23 +96,18 @@ def random_states(circuit: Circuit, count: int, random: Random) -> States:
     Raises:
         DesignError: the circuit is dephased, and has no pure states.
     """
+    if circuit.dephased:
+        raise DesignError("a dephased circuit has no pure states to look at; analyse the circuit it was made from")
     angles = 2 * math.pi * random.random((count, circuit.weights + circuit.inputs))
     weights_GP, inputs_GI = torch.from_numpy(angles).tensor_split([circuit.weights], dim=1)
     rows = max(1, _CHUNK >> circuit.wires)
     with torch.no_grad():
         parts = [
-            _bound(circuit, one).states(two[:, None])
+            Exact("gates").bind(circuit, one).states(two[:, None])
             for one, two in zip(torch.split(weights_GP, rows), torch.split(inputs_GI, rows), strict=True)
         ]
     states_ND: States = torch.cat([part[:, 0] for part in parts]).numpy()
     return states_ND
-
-
-def _bound(circuit: Circuit, weights_GP: torch.Tensor) -> ExactBound:
-    bound = Exact("gates").bind(circuit, weights_GP)
-    if not isinstance(bound, ExactBound):
-        raise DesignError("a dephased circuit has no pure states to look at; analyse the circuit it was made from")
-    return bound
 
 
 def haar_states(wires: int, count: int, random: Random) -> States:

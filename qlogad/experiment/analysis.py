@@ -1,13 +1,12 @@
 """What `show --analyse` and `list --analyse` say of a design; each result is kept by the digest of the circuits it is of.
 
-One file per result in the user's cache folder ($QLOGAD_CACHE, else $XDG_CACHE_HOME/qlogad, else ~/.cache/qlogad), written at once, so that
-a killed run loses at most the design it was at. A file that does not match its own digest is computed again.
+One file per result in the user's cache folder (`documents.cache_folder`), written at once, so that a killed run loses at most the
+design it was at. A file that does not match its own digest is computed again.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -20,7 +19,7 @@ from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Design, Encoding, Role, assemble
 from qlogad.errors import DesignError, InputError, did_you_mean
 
-__all__ = ["analyse", "cache_folder", "summary", "table", "text"]
+__all__ = ["analyse", "summary", "table", "text"]
 
 Facts = dict[str, Any]
 Progress = Callable[[str, int], None]
@@ -29,13 +28,6 @@ PAIRS, SAMPLES = 5_000, 200  # of states; of gradients
 WIDEST = 12  # wires: 10,000 states of more would not fit everywhere
 WIDTHS = (2, 4, 6, 8)  # of the gradients' fall with width
 _REFERENCE = "strongly-entangling"  # the ansatz behind an encoding that is looked at by itself
-
-
-def cache_folder() -> Path:
-    """Where results are kept between runs."""
-    if own := os.environ.get("QLOGAD_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qlogad"
 
 
 def analyse(name: str, role: Role, *, wires: int, depth: int, folder: Path | None = None) -> Facts:
@@ -49,7 +41,7 @@ def analyse(name: str, role: Role, *, wires: int, depth: int, folder: Path | Non
         role: "ansatz" or "encoding".
         wires: the width, except where gradients are followed over widths.
         depth: how often an ansatz' layer is repeated.
-        folder: where results are kept; by default `cache_folder()`.
+        folder: where results are kept; by default `documents.cache_folder()`.
 
     Raises:
         UnknownName: there is no such design.
@@ -63,7 +55,7 @@ def analyse(name: str, role: Role, *, wires: int, depth: int, folder: Path | Non
     whole = assemble(*pair)
     builds = {width: circuit for width in WIDTHS if (circuit := _built(design, width, depth)) is not None}
     key = documents.digest(_code(), bare, whole, list(builds.values()), PAIRS, SAMPLES)
-    path = (folder or cache_folder()) / "analysis" / f"{key}.json"
+    path = (folder or documents.cache_folder()) / "analysis" / f"{key}.json"
     found = _read(path)
     if found is None:
         found = json.loads(json.dumps(_measure(design, bare, whole, builds)))

@@ -145,6 +145,7 @@ def _run(cell: Cell) -> None:
         "weights": detector.weights_,
         "training": getattr(detector, "history_", {}),
         "executions": getattr(detector, "executions", 0),
+        "plans": detector.plans(),
         "fit_seconds": fitted - began,
         "score_seconds": scored - fitted,
     }

@@ -213,7 +213,10 @@ class Experiment:
         watch.prepared(before(prepared))
         wanted = cells(prepared)
         failed = execute(
-            wanted, workers=workers or os.cpu_count() or 1, done=lambda cell, cause: watch.finished(str(cell), len(wanted))
+            wanted,
+            rates=prepared.rates,
+            workers=workers or os.cpu_count() or 1,
+            done=lambda cell, cause: watch.finished(str(cell), len(wanted)),
         )
         return write(prepared, wanted, failed)
 

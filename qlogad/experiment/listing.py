@@ -14,7 +14,7 @@ import numpy as np
 from qlogad import documents, names, seeds
 from qlogad.errors import DesignError, InputError, UnknownName, did_you_mean
 
-__all__ = ["Shown", "analysed", "describe", "export", "facts_text", "rows", "show"]
+__all__ = ["Shown", "analysed", "describe", "export", "facts_text", "plan", "rows", "show"]
 
 LIVE_UP_TO = 10  # wires: the live weights of wider circuits take long to count
 _KINDS: dict[str, str] = {
@@ -172,6 +172,55 @@ def _show_design(name: str, role: Literal["ansatz", "encoding"], wires: int, dep
         facts["analysis"] = analysis.analyse(name, role, wires=wires, depth=depth)
         lines += ["", analysis.text(facts["analysis"])]
     return Shown("\n".join(lines), facts)
+
+
+def plan(
+    name: str,
+    *,
+    wires: int,
+    depth: int,
+    reupload: bool = False,
+    rows: int = 64,
+    calls: int = 10,
+    double: bool = False,
+    every: bool = False,
+) -> Shown:
+    """How the exact engine would run a design as the four gates of a cell: every method, predicted, the chosen one measured.
+
+    An ansatz runs behind the encoding its file names, an encoding before one layer of strongly-entangling.
+
+    Args:
+        name: of an ansatz or encoding, or a design file.
+        wires: the circuit's width.
+        depth: how often an ansatz' layer is repeated.
+        reupload: the encoding comes before every layer.
+        rows: the batch.
+        calls: the time steps.
+        double: in float64.
+        every: measure all methods that fit.
+
+    Raises:
+        UnknownName: there is no such design.
+        DesignError: it does not exist at this width.
+        BackendError: the engine does not run it.
+    """
+    from qlogad.backend.exact import Exact
+    from qlogad.circuit.design import Design, assemble
+    from qlogad.experiment import planning
+
+    role = _role(name)
+    if role is None:
+        raise UnknownName("design", name, [*names.designs("ansatz"), *names.designs("encoding")])
+    pair = (Design.load(name, role).check.encoding, name) if role == "ansatz" else (name, "strongly-entangling")
+    layers = depth if role == "ansatz" else 1
+    if wires > Exact.abilities.max_wires:
+        raise InputError(f"the exact engine runs up to {Exact.abilities.max_wires} wires, got {wires}")
+    found = planning.table(assemble(*pair, wires, layers, reupload=reupload), rows=rows, calls=calls, double=double, every=every)
+    title = (
+        f"{pair[1]} behind {pair[0]}{', re-uploaded' if reupload else ''}: {wires} wires, depth {layers}; a training step of "
+        f"{planning.GROUPS} circuits, {rows} rows, {calls} calls, float{64 if double else 32}, one thread"
+    )
+    return Shown(planning.text(found, title), {"name": name, "wires": wires, "depth": layers, "plan": found})
 
 
 def export(name: str, path: Path, *, wires: int, depth: int, drawer: str = "pennylane") -> None:

@@ -86,7 +86,7 @@ def write(prepared: Prepared, wanted: Sequence[Cell], failed: dict[str, str]) ->
     rows = [row for cell, outcome in finished for row in judge_cell(cell, outcome, grounds[cell.cut])]
     frame = pd.DataFrame(rows)
     documents.write_atomic(folder / "runs.csv", frame.to_csv(index=False, float_format="%.7g"))
-    documents.write_atomic(folder / "manifest.json", json.dumps(_manifest(prepared), indent=1, ensure_ascii=False) + "\n")
+    documents.write_atomic(folder / "manifest.json", json.dumps(_manifest(prepared, finished), indent=1, ensure_ascii=False) + "\n")
     documents.write_atomic(folder / "table.md", _table(prepared, finished, frame, causes))
     if finished:
         _figures(prepared, finished, folder)
@@ -98,8 +98,9 @@ def _clean(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _manifest(prepared: Prepared) -> dict[str, Any]:
+def _manifest(prepared: Prepared, finished: Sequence[tuple[Cell, Outcome]]) -> dict[str, Any]:
     experiment, events = prepared.experiment, prepared.source.events
+    plans = [plan for _, outcome in finished for plan in outcome.facts["plans"]]
     packages = ("qlogad", "torch", "numpy", "scipy", "pandas", "scikit-learn", "pennylane", "qiskit")
     return {
         "experiment": {key: value for key, value in documents.plain(experiment).items() if key != "document"},
@@ -124,6 +125,10 @@ def _manifest(prepared: Prepared) -> dict[str, Any]:
                 "detectable": {k: _clean(v) for k, v in documents.plain(_detectable(prepared, made)).items()},
             }
             for made in prepared.grounds
+        },
+        "engine": {
+            "rates": documents.plain(prepared.rates),
+            "plans": [plan for place, plan in enumerate(plans) if plan not in plans[:place]],
         },
         "versions": {name: version(name) for name in packages},
         "python": platform.python_version(),

@@ -6,21 +6,26 @@ from the cells that were finished.
 
 from __future__ import annotations
 
+import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from shutil import rmtree
+from typing import TYPE_CHECKING
 
 from qlogad import documents
 from qlogad.errors import QlogadError, ResultError
 from qlogad.experiment.cell import PARTS, Cell, Outcome, read_outcome, run_cell
 from qlogad.experiment.experiment import Experiment
 from qlogad.experiment.ground import Ground, Source, ground, open_source, splits
+
+if TYPE_CHECKING:
+    from qlogad.backend.exact.planner import Rates
 
 __all__ = ["Prepared", "cells", "execute", "prepare"]
 
@@ -33,6 +38,7 @@ class Prepared:
     folder: Path
     source: Source
     grounds: tuple[Ground, ...]
+    rates: Mapping[str, Rates]  # of every device that circuits may run on
 
 
 def prepare(experiment: Experiment, folder: Path, progress: Callable[[str, int], None], *, fresh: bool = False) -> Prepared:
@@ -55,7 +61,23 @@ def prepare(experiment: Experiment, folder: Path, progress: Callable[[str, int],
         made.save(folder / "work")
         grounds.append(made)
         progress("cuts prepared", number + 1)
-    return Prepared(experiment, folder, source, tuple(grounds))
+    return Prepared(experiment, folder, source, tuple(grounds), _rates(experiment, folder / "work" / "rates.json"))
+
+
+def _rates(experiment: Experiment, path: Path) -> dict[str, Rates]:
+    """What the engine plans with: measured when the run began, kept for all its workers and for its continuation."""
+    named = {str(contender.build().get_params(deep=False).get("device", "")) for contender in experiment.contenders} - {""}
+    if not named:  # no circuits, and torch need not be imported
+        return {}
+    from torch import device
+
+    from qlogad.backend.exact.planner import Rates, rates_of
+
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    found = {kind: documents.from_mapping(Rates, table, str(path)) for kind, table in stored.items()}
+    found |= {device(name).type: rates_of(device(name)) for name in named if device(name).type not in found}
+    documents.write_atomic(path, json.dumps(documents.plain(found), indent=1) + "\n")
+    return found
 
 
 def cells(prepared: Prepared) -> list[Cell]:
@@ -82,8 +104,10 @@ def cells(prepared: Prepared) -> list[Cell]:
     return found
 
 
-def execute(wanted: Sequence[Cell], *, workers: int, done: Callable[[Cell, str | None], None]) -> dict[str, str]:
-    """Run the cells that have no outcome yet; `done` hears of every cell as it finishes.
+def execute(
+    wanted: Sequence[Cell], *, rates: Mapping[str, Rates], workers: int, done: Callable[[Cell, str | None], None]
+) -> dict[str, str]:
+    """Run the cells that have no outcome yet, all planned with the same rates; `done` hears of every cell as it finishes.
 
     Returns:
         Identity -> cause for every cell that failed. Failed cells are tried again by the next run.
@@ -101,7 +125,9 @@ def execute(wanted: Sequence[Cell], *, workers: int, done: Callable[[Cell, str |
                 done(cell, None)
     if not missing:
         return failed
-    with ProcessPoolExecutor(min(workers, len(missing)), mp_context=get_context("spawn"), initializer=_start) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(missing)), mp_context=get_context("spawn"), initializer=_start, initargs=(rates,)
+    ) as pool:
         running: dict[Future[str | None], Cell] = {pool.submit(run_cell, cell): cell for cell in missing}
         try:
             for future in as_completed(running):
@@ -142,12 +168,15 @@ def outcomes(wanted: Sequence[Cell]) -> Iterator[tuple[Cell, Outcome]]:
         yield cell, outcome
 
 
-def _start() -> None:
-    """A worker's first act: one thread, and an end when the parent is gone."""
+def _start(rates: Mapping[str, Rates]) -> None:
+    """A worker's first act: one thread, the parent's rates, and an end when the parent is gone."""
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
 
+    from qlogad.backend.exact.planner import use
+
     torch.set_num_threads(1)
+    use(rates)
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()

@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from qlogad.backend.backend import DEFAULT_KEY, Backend, Key
+from qlogad.backend.backend import CALLS, DEFAULT_KEY, Backend, Key
 from qlogad.backend.exact.method import Form
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Encoding
@@ -84,9 +84,9 @@ class QuantumLayer(nn.Module):
             tables_GT = (2 * torch.rand(gates, own - scales, generator=generator) - 1) * math.pi
             self.encoding_GE = nn.Parameter(torch.cat([torch.ones(gates, scales), tables_GT], dim=1), requires_grad=not frozen)
 
-    def prepare(self, key: Key = DEFAULT_KEY) -> Prepared:
-        """Bind the present weights: the function (1|G, N, D) -> (G, N, K) for all time steps of one forward pass."""
-        bound = self.backend.bind(self.circuit, self.weights_GP, key=key)
+    def prepare(self, key: Key = DEFAULT_KEY, *, calls: int = CALLS) -> Prepared:
+        """Bind the present weights: the function (1|G, N, D) -> (G, N, K) for all time steps of one forward pass, `calls` or so."""
+        bound = self.backend.bind(self.circuit, self.weights_GP, key=key, calls=calls)
 
         def run(x_GND: Tensor) -> Tensor:
             self.executions += self.gates * x_GND.shape[1] * self.bases
@@ -101,7 +101,7 @@ class QuantumLayer(nn.Module):
         """
         if not self.backend.abilities.forms or self.encoding is not None:
             return None
-        form = self.backend.bind(self.circuit, self.weights_GP, key=key).form()
+        form = self.backend.bind(self.circuit, self.weights_GP, key=key, calls=1).form(rows)
         self.executions += 0 if form is None else self.gates * rows * self.bases
         return form
 
@@ -110,7 +110,7 @@ class QuantumLayer(nn.Module):
         return x_GND if self.encoding is None else cast(Tensor, self.encoding.inputs(x_GND, self.circuit.wires, self.encoding_GE))
 
     def forward(self, x_GND: Tensor) -> Tensor:
-        return self.prepare()(x_GND)
+        return self.prepare(calls=1)(x_GND)
 
     def extra_repr(self) -> str:
         return f"{self.circuit.wires} wires, {self.gates} x {self.circuit.weights} weights, backend={self.backend.name}"

@@ -151,6 +151,10 @@ def test_it_takes_no_rows_and_refuses_what_it_cannot_do():
     assert Exact().bind(circuit, weights_GP.float())(inputs_GNI.float()).dtype == torch.float32
     with pytest.raises(BackendError, match="use the backend 'exact'"):
         open_backend("pennylane").bind(circuit, weights_GP)
-    with pytest.raises(BackendError, match="fewer rows"):
-        Exact(memory=1e-4).bind(circuit, weights_GP)(inputs_GNI.repeat(1, 100, 1))
+    with pytest.raises(BackendError, match=r"up to \d wires? fit"):
+        Exact(memory=1e-5).bind(circuit, weights_GP)(inputs_GNI)
+    with pytest.raises(BackendError, match="no state vectors"):
+        Exact().bind(circuit, weights_GP).states(inputs_GNI)
+    many_GNI, little = inputs_GNI.repeat(1, 100, 1), Exact(memory=1e-4)
+    torch.testing.assert_close(little.bind(circuit, weights_GP)(many_GNI), Exact().bind(circuit, weights_GP)(many_GNI))
     assert circuit.readout == z_each(3)

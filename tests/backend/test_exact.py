@@ -178,12 +178,13 @@ def test_what_would_not_fit_is_refused_before_it_is_tried():
     with pytest.raises(BackendError, match="up to 26 wires, got 30"):
         Exact().bind(Design.load("separable", "ansatz").build(30, 0), torch.zeros(1, 0))
     circuit = assemble("angle-y", "separable", 24, 1)
-    bound = Exact().bind(circuit, torch.zeros(4, circuit.weights))
-    with pytest.raises(BackendError, match=r"needs about \d+\.\d GB, and 8 GB are allowed; use fewer rows"):
+    bound = Exact(memory=0.1).bind(circuit, torch.zeros(4, circuit.weights))
+    with pytest.raises(
+        BackendError, match=r"one row of this circuit needs about \S+ GB, and 0\.1 GB are allowed; up to \d+ wires fit"
+    ):
         bound(torch.zeros(1, 64, 24))
-    small = assemble("angle-y", "separable", 6, 1)
-    with pytest.raises(BackendError, match=r"0\.001 GB are allowed; use method 'gates'"):
-        Exact("unitary", memory=0.001).bind(small, torch.zeros(9, small.weights))
+    with pytest.raises(BackendError, match=r"these states need about \S+ GB, and 0\.1 GB are allowed; ask for fewer rows"):
+        bound.states(torch.zeros(1, 64, 24))
 
 
 def test_a_circuit_without_gates_or_inputs():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qlogad import names
+from qlogad import documents, names
 from qlogad.errors import InputError, UnknownName
 from qlogad.experiment import analysis, listing
 
@@ -79,10 +79,10 @@ def test_a_folder_that_cannot_be_written_costs_no_result(folder: Path) -> None:
 
 
 def test_the_cache_lies_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert analysis.cache_folder() == tmp_path / "cache"
+    assert documents.cache_folder() == tmp_path / "cache"
     monkeypatch.delenv("QLOGAD_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert analysis.cache_folder() == tmp_path / "xdg" / "qlogad"
+    assert documents.cache_folder() == tmp_path / "xdg" / "qlogad"
 
 
 def test_the_table_holds_every_design_and_sorts() -> None:

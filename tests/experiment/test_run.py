@@ -66,7 +66,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def prepared(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     made = prepare(Experiment.load(file), tmp_path_factory.mktemp("results"), lambda what, count: None)
-    assert not execute(cells(made), workers=2, done=lambda cell, cause: None)
+    assert not execute(cells(made), rates=made.rates, workers=2, done=lambda cell, cause: None)
     return made
 
 
@@ -109,7 +109,7 @@ def test_a_damaged_cell_runs_again(prepared: Prepared) -> None:
     scores = cell.path / "scores.npz"
     scores.write_bytes(scores.read_bytes()[:100])
     assert read_outcome(cell) is None
-    execute([cell], workers=1, done=lambda cell, cause: None)
+    execute([cell], rates={}, workers=1, done=lambda cell, cause: None)
     after = read_outcome(cell)
     assert after is not None
     np.testing.assert_array_equal(after.scores["test"], before.scores["test"])

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from qlogad import seeds
-from qlogad.backend.backend import DEFAULT_KEY, Key
-from qlogad.backend.exact import Exact, ExactBound
+from qlogad.backend.exact import Exact
 from qlogad.backend.exact.method import Form, Method
 from qlogad.backend.exact.real import Real
 from qlogad.backend.exact.start import starts
@@ -56,17 +55,6 @@ class Split(Gates):
         return Real().form(circuit, weights_GP)
 
 
-class Chosen(Exact):
-    """The exact simulator with one method."""
-
-    def __init__(self, method: Method) -> None:
-        super().__init__()
-        self.chosen = method
-
-    def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY) -> ExactBound:
-        return ExactBound(circuit, weights_GP, self.chosen, memory=self.memory)
-
-
 CORES = [
     Quantum(wires=1),
     Quantum(wires=3, depth=2),
@@ -85,7 +73,7 @@ def cell(kind: Kind, core: Quantum, method: Method, hidden: int, seed: int = 0) 
     make = partial(core.map, generator=seeds.torch_generator(seed, "cell"))
     module = LSTM(WIDTH, hidden, make=make) if kind == "lstm" else GRU(WIDTH, hidden, make=make)
     for one in maps(module):
-        one.middle.backend = Chosen(method)
+        one.middle.backend = Exact(method)
     return module.double()
 
 

@@ -12,73 +12,78 @@ from itertools import groupby, pairwise
 import torch
 from torch import Tensor
 
-from qlogad.backend.backend import Bound, Estimate, Rows, check_inputs
 from qlogad.backend.exact.gates import Matrices, apply, merge
+from qlogad.backend.exact.method import Cost, Method, Run, Task
 from qlogad.backend.exact.readout import Readout
 from qlogad.circuit.circuit import Circuit, Gate
-from qlogad.circuit.readout import bases
-from qlogad.errors import BackendError
 
-__all__ = ["DephasedBound"]
+__all__ = ["Dephased"]
 
 
-class DephasedBound(Bound):
-    """A dephased circuit with its weights, exact and differentiable.
+class Dephased(Method):
+    """Segment by segment between dephasings, exact and differentiable to any order; any circuit."""
 
-    Args:
-        circuit: with its `dephased` places.
-        weights_GP: (G, P), radians.
-        memory: refuse a call that would need more than so many gigabytes.
-    """
+    name = "dephased"
 
-    def __init__(self, circuit: Circuit, weights_GP: Tensor, *, memory: float) -> None:
-        self._circuit, self._weights_GP, self._memory = circuit, weights_GP, memory
+    def unfit(self, circuit: Circuit) -> str:
+        return ""
+
+    def cost(self, task: Task) -> Cost:
+        """A segment that reads inputs has a matrix for every row; a matrix goes through every gate of its segment."""
+        size = 2**task.circuit.wires
+        fixed = varying = 0  # state vectors that are computed once, or for every row of every call
+        for number, gates in enumerate(_segments(task.circuit)):
+            states = (size if number else 1) * (1 + len(gates))
+            if any(gate.reads("input") for gate in gates):
+                varying += states
+            else:
+                fixed += states
+        back = 3 if task.gradient else 1
+        computed = task.groups * (fixed + task.calls * task.rows * varying)
+        held = computed if task.gradient else 2 * task.groups * (size * len(task.circuit.dephased) + task.rows * min(size, varying))
+        return Cost(
+            operations=back * computed * size * 16,
+            traffic=back * computed * size * 4 * task.itemsize,
+            dispatches=back * task.calls * (10 + 5 * len(task.circuit.gates)),
+            memory=held * size * 2 * task.itemsize,
+        )
+
+    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
+        return _Dephased(circuit, weights_GP)
+
+
+def _segments(circuit: Circuit) -> list[tuple[Gate, ...]]:
+    edges = [0, *circuit.dephased, len(circuit.gates)]
+    return [circuit.gates[begin:end] for begin, end in pairwise(edges)]
+
+
+class _Dephased:
+    """A dephased circuit with its weights."""
+
+    def __init__(self, circuit: Circuit, weights_GP: Tensor) -> None:
+        self._wires, self._weights_GP = circuit.wires, weights_GP
         self._readout = Readout(circuit.readout, weights_GP)
-        edges = [0, *circuit.dephased, len(circuit.gates)]
-        self._segments = [_Segment(circuit.gates[begin:end], weights_GP) for begin, end in pairwise(edges)]
-        self._refuse(1)
+        self._segments = [_Segment(gates, weights_GP) for gates in _segments(circuit)]
         self._fixed = [None if segment.inputs else self._apply(place, None) for place, segment in enumerate(self._segments)]
 
-    def __call__(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Tensor:
-        """The readouts mean_GNK; see `Bound`."""
-        check_inputs(self._circuit, self._weights_GP, inputs_GNI)
-        groups, count = len(self._weights_GP), inputs_GNI.shape[1]
-        if count == 0:
-            return inputs_GNI.new_zeros(groups, 0, len(self._circuit.readout))
-        self._refuse(count)
+    def __call__(self, inputs_GNI: Tensor) -> Tensor:
         p_GNR = inputs_GNI.new_ones(1, 1, 1)  # where the wires are: first, all of them in 0
         for place, fixed in enumerate(self._fixed):
             map_GNRD = self._apply(place, inputs_GNI) if fixed is None else fixed
             same = map_GNRD.shape[1] == 1  # for every row
             p_GNR = p_GNR @ map_GNRD[:, 0] if same else (p_GNR[..., None, :] @ map_GNRD)[..., 0, :]
-        return p_GNR.expand(groups, count, -1)
-
-    def estimate(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Estimate:
-        """The same readouts, with a standard error of zero."""
-        with torch.no_grad():
-            mean_GNK = self(inputs_GNI, rows)
-        executions = mean_GNK.shape[0] * mean_GNK.shape[1] * len(bases(self._circuit.readout))
-        return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, {"backend": "exact"})
+        return p_GNR.expand(len(self._weights_GP), inputs_GNI.shape[1], -1)
 
     def _apply(self, place: int, inputs_GNI: Tensor | None) -> Tensor:
         """What a segment makes of the basis states: their probabilities (1 or G, N or 1, R, D), or the readouts of the last one."""
-        size = 2**self._circuit.wires
+        size = 2**self._wires
         dtype = torch.complex64 if self._weights_GP.dtype == torch.float32 else torch.complex128
         start_RD = torch.eye(1 if place == 0 else size, size, dtype=dtype, device=self._weights_GP.device)
         psi_GMD = self._segments[place](start_RD, self._weights_GP, inputs_GNI)
         last = place == len(self._segments) - 1
         found = self._readout(psi_GMD) if last else torch.view_as_real(psi_GMD).square().sum(-1)
-        return found.reshape(len(found), -1, len(start_RD), found.shape[-1])
-
-    def _refuse(self, rows: int) -> None:
-        """Refuse what would not fit: a segment that reads inputs has a matrix for every row."""
-        inputs = any(segment.inputs for segment in self._segments[1:])
-        entries = len(self._weights_GP) * 4**self._circuit.wires * (rows if inputs else 1)
-        kept = 1 + (len(self._circuit.gates) if torch.is_grad_enabled() else 0)
-        size = entries * 2 * self._weights_GP.element_size() * kept / 1e9
-        if size > self._memory:
-            fix = "use fewer rows at a time, or fewer wires"
-            raise BackendError(f"this dephased circuit needs about {size:.1f} GB, and {self._memory:g} GB are allowed; {fix}")
+        rows = 1 if inputs_GNI is None else inputs_GNI.shape[1]
+        return found.reshape(len(found), rows, len(start_RD), found.shape[-1])
 
 
 class _Segment:

@@ -28,6 +28,7 @@ from qlogad.circuit.readout import bases, is_projector
 __all__ = [
     "Affine",
     "Fused",
+    "Locals",
     "Phases",
     "Step",
     "Weighted",
@@ -35,8 +36,15 @@ __all__ = [
     "columns_pair",
     "kron_tree",
     "matrix_pair",
+    "serving",
+    "source",
+    "through",
+    "touched",
+    "turn",
     "vector_pair",
 ]
+
+NARROW = 8  # columns: a product with fewer is made of transposed states
 
 Step = Callable[[Tensor], Tensor]  # states (G, D, R) -> states
 Complex = NDArray[np.complex128]
@@ -59,25 +67,35 @@ class Affine:
 
 
 class Phases:
-    """The diagonals exp(i phase) of some layers, from what their gates read: (1|G, N, I or P) -> one (1|G, D, N) a layer, complex."""
+    """The phases of diagonal layers, exp(i phase), from what their gates read: (1|G, N, I or P) -> (1|G, E, N).
+
+    E: the basis states of all layers in turn; layers that do the same are there once.
+    """
 
     def __init__(self, diagonals: Sequence[Layer], wires: int, values: int, like: Tensor) -> None:
         parts = [_phases(layer.gates, wires, values) for layer in diagonals]
-        kinds = {slope.tobytes() + shift.tobytes(): place for place, (slope, shift) in reversed(list(enumerate(parts)))}
-        firsts = sorted(kinds.values())  # layers that do the same are computed once
-        self._which = [firsts.index(kinds[slope.tobytes() + shift.tobytes()]) for slope, shift in parts]
-        self._slope_EI = torch.from_numpy(np.concatenate([np.zeros((0, values)), *(parts[place][0] for place in firsts)])).to(like)
-        self._shift_E1 = torch.from_numpy(np.concatenate([np.zeros(0), *(parts[place][1] for place in firsts)])[:, None]).to(like)
+        kinds = [slope.tobytes() + shift.tobytes() for slope, shift in parts]
+        firsts = [place for place, kind in enumerate(kinds) if kinds.index(kind) == place]
+        self._which = [firsts.index(kinds.index(kind)) for kind in kinds]
+        self._size = 2**wires
+        self._slope_1EI = torch.from_numpy(np.concatenate([np.zeros((0, values)), *(parts[place][0] for place in firsts)])).to(
+            like
+        )[None]
+        self._shift_1E1 = torch.from_numpy(np.concatenate([np.zeros(0), *(parts[place][1] for place in firsts)])).to(like)[
+            None, :, None
+        ]
 
-    def __call__(self, values_GNI: Tensor) -> list[Tensor]:
-        if not self._which:
-            return []
-        groups = len(values_GNI)
-        phase_GEN = torch.baddbmm(
-            self._shift_E1.expand(groups, -1, 1), self._slope_EI.expand(groups, -1, -1), values_GNI.mT
-        )  # E: layers and basis states
-        found = torch.complex(torch.cos(phase_GEN), torch.sin(phase_GEN)).chunk(max(self._which) + 1, dim=1)
-        return [found[place] for place in self._which]
+    def __call__(self, values_GNI: Tensor) -> Tensor:
+        return torch.baddbmm(self._shift_1E1, self._slope_1EI.expand(len(values_GNI), -1, -1), values_GNI.mT)
+
+    def each(self, tensor_GEN: Tensor) -> list[Tensor]:
+        """Of every layer its part (1|G, D, N) of a tensor, as a view."""
+        return [tensor_GEN.narrow(1, place * self._size, self._size) for place in self._which]
+
+
+def turn(phase: Tensor) -> Tensor:
+    """exp(i phase)."""
+    return torch.complex(torch.cos(phase), torch.sin(phase))
 
 
 def _phases(gates: Sequence[Gate], wires: int, values: int) -> tuple[Real, Real]:
@@ -96,7 +114,7 @@ def _phases(gates: Sequence[Gate], wires: int, values: int) -> tuple[Real, Real]
     return slope_DI, shift_D
 
 
-class _Locals:
+class Locals:
     """The matrices of local layers, (P weights) -> (L, W, G, 2, 2), up to a phase of the whole.
 
     Args:
@@ -181,28 +199,34 @@ def _gather(source: Tensor, back: Tensor, states: Tensor) -> Tensor:
     return cast(Tensor, _Gather.apply(states, source, back))  # type: ignore[no-untyped-call]
 
 
-def _source(gates: Sequence[Gate], wires: int) -> NDArray[np.int64]:
-    """Where each basis state comes from: new[b] = old[source[b]]."""
-    source = np.arange(2**wires)
+def source(gates: Sequence[Gate], wires: int, states: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where basis states come from under permutations: new[b] = old[source of b]. Of gates in reverse: where they go."""
     for gate in reversed(gates):
         *others, last = (wires - 1 - wire for wire in gate.wires)
         if gate.name == "swap":
-            differ = (source >> others[0] ^ source >> last) & 1
-            source = source ^ (differ << others[0]) ^ (differ << last)
+            differ = (states >> others[0] ^ states >> last) & 1
+            states = states ^ (differ << others[0]) ^ (differ << last)
         else:
-            source = source ^ ((source >> others[0] & 1 if others else 1) << last)
-    return source
+            states = states ^ ((states >> others[0] & 1 if others else 1) << last)
+    return states
 
 
-def _local(blocks: Sequence[Tensor | None], sizes: Sequence[int], states_GDR: Tensor) -> Tensor:
-    """Kronecker blocks (G, d, d) on all wires in order; None leaves its wires alone."""
+def through(blocks: Sequence[Tensor | None], sizes: Sequence[int], states_GDR: Tensor) -> Tensor:
+    """Kronecker blocks (1 or G, d, d) on all wires in order; None leaves its wires alone."""
     groups, size, columns = states_GDR.shape
     left = 1
     for block, wires in zip(blocks, sizes, strict=True):
         side = 2**wires
-        if block is not None:
-            matrix = block if left == 1 else block[:, None]
-            states_GDR = matrix @ states_GDR.reshape(groups, *([left] if left > 1 else []), side, size // left // side * columns)
+        right = size // left // side * columns
+        if block is None:
+            pass
+        elif left == 1:
+            states_GDR = block @ states_GDR.reshape(groups, side, right)
+        elif right < NARROW:  # one product of tall matrices instead of many with few columns
+            rows = states_GDR.reshape(groups, left, side, right).mT.reshape(groups, left * right, side)
+            states_GDR = (rows @ block.mT).view(groups, left, right, side).mT
+        else:
+            states_GDR = block[:, None] @ states_GDR.reshape(groups, left, side, right)
         left *= side
     return states_GDR.reshape(groups, size, columns)
 
@@ -234,17 +258,17 @@ class Fused:
         kept, ends = self._cut.layers, self._cut.ends
         signs_DK = _signs(circuit.readout, bases(circuit.readout))
         for layer in self._cut.moved:
-            signs_DK[_source(layer.gates, wires)] = signs_DK.copy()
+            signs_DK[source(layer.gates, wires, np.arange(2**wires))] = signs_DK.copy()
         self.signs_DK = torch.from_numpy(signs_DK).to(like)
         self.complex = torch.complex64 if like.dtype == torch.float32 else torch.complex128
         self._sizes = block_sizes(wires)
         of_kind = {kind: [layer for layer in kept if layer.kind == kind] for kind in get_args(Kind)}
         self.uploads = Phases(of_kind["upload"], wires, circuit.inputs, like)
-        self._locals = _Locals([*of_kind["local"], *ends], wires, circuit.weights, columns, like)
-        self._diagonals = Phases(of_kind["diagonal"], wires, circuit.weights, like)
-        sources = [_source(layer.gates, wires) for layer in of_kind["permutation"]]
+        self._locals = Locals([*of_kind["local"], *ends], wires, circuit.weights, columns, like)
+        self._diagonals = Phases(of_kind["diagonal"], wires, circuit.weights, like) if of_kind["diagonal"] else None
+        sources = [source(layer.gates, wires, np.arange(2**wires)) for layer in of_kind["permutation"]]
         self._gathers = [
-            partial(_gather, *(torch.from_numpy(one).to(like.device) for one in (source, source.argsort()))) for source in sources
+            partial(_gather, *(torch.from_numpy(one).to(like.device) for one in (found, found.argsort()))) for found in sources
         ]
 
     def __call__(self, weights_GP: Tensor) -> Weighted:
@@ -252,27 +276,35 @@ class Fused:
         matrices_LWG22 = self._locals(weights_GP)
         parts = torch.split(matrices_LWG22.transpose(0, 1), self._sizes)
         local = iter(zip(*(kron_tree(part, matrix_pair).unbind(0) for part in parts), strict=True))
-        diagonals, gathers = iter(self._diagonals(weights_GP[:, None])), iter(self._gathers)
+        diagonals, gathers = iter(self._turns(weights_GP)), iter(self._gathers)
         weighted = Weighted(matrices_LWG22[0], next(local), [[]])
         for layer in self._cut.layers[1:]:
             if layer.kind == "upload":
                 weighted.segments.append([])
             elif layer.kind == "local":
-                weighted.segments[-1].append(partial(_local, self._needed(layer, next(local)), self._sizes))
+                weighted.segments[-1].append(partial(through, self._needed(layer, next(local)), self._sizes))
             elif layer.kind == "permutation":
                 weighted.segments[-1].append(next(gathers))
             else:
                 weighted.segments[-1].append(partial(torch.mul, next(diagonals)))
         if self._cut.ends:
-            turns = [partial(_local, self._needed(layer, next(local)), self._sizes) for layer in self._cut.ends]
+            turns = [partial(through, self._needed(layer, next(local)), self._sizes) for layer in self._cut.ends]
             weighted.segments[-1].append(lambda states_GDR: torch.cat([turn(states_GDR) for turn in turns], dim=1))
         return weighted
 
+    def _turns(self, weights_GP: Tensor) -> list[Tensor]:
+        """The diagonals of weights, (G, D, 1)."""
+        return self._diagonals.each(turn(self._diagonals(weights_GP[:, None]))) if self._diagonals else []
+
     def _needed(self, layer: Layer, blocks: Sequence[Tensor]) -> list[Tensor | None]:
         """None for a block that no gate touches."""
-        edges = [0, *accumulate(self._sizes)]
-        touched = [any(low <= gate.wires[0] < high for gate in layer.gates) for low, high in pairwise(edges)]
-        return [block if one else None for block, one in zip(blocks, touched, strict=True)]
+        return [block if one else None for block, one in zip(blocks, touched(layer.gates, self._sizes), strict=True)]
+
+
+def touched(gates: Sequence[Gate], sizes: Sequence[int]) -> list[bool]:
+    """Which blocks of so many wires each some single-wire gates act on."""
+    edges = [0, *accumulate(sizes)]
+    return [any(low <= gate.wires[0] < high for gate in gates) for low, high in pairwise(edges)]
 
 
 def _signs(words: Sequence[str], axes: Sequence[str]) -> Real:
@@ -282,12 +314,13 @@ def _signs(words: Sequence[str], axes: Sequence[str]) -> Real:
     signs = np.zeros((len(axes), len(basis), len(words)))
     for k, word in enumerate(words):
         if is_projector(word):
-            signs[axes.index(_serving("Z" * wires, axes)), int(word, 2), k] = 1
+            signs[axes.index(serving("Z" * wires, axes)), int(word, 2), k] = 1
             continue
         bits = [basis >> (wires - 1 - wire) & 1 for wire, letter in enumerate(word) if letter != "I"]
-        signs[axes.index(_serving(word, axes)), :, k] = 1 - 2 * (sum(bits, 0 * basis) % 2)
+        signs[axes.index(serving(word, axes)), :, k] = 1 - 2 * (sum(bits, 0 * basis) % 2)
     return signs.reshape(-1, len(words))
 
 
-def _serving(word: str, axes: Sequence[str]) -> str:
+def serving(word: str, axes: Sequence[str]) -> str:
+    """The first measurement basis that a Pauli word can be read in."""
     return next(axis for axis in axes if all(letter in ("I", along) for letter, along in zip(word, axis, strict=True)))

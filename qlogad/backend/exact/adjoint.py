@@ -1,0 +1,29 @@
+"""Adjoint differentiation: the forward pass keeps the last states alone, and the backward pass undoes one layer after another.
+
+Memory is a few states at any depth. Jones and Gacon (2020), arXiv:2009.02823; the layers are those of blocks.py.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from qlogad.backend.exact.blocks import cost, plan_of
+from qlogad.backend.exact.method import Cost, Method, Run, Task
+from qlogad.circuit.circuit import Circuit
+
+__all__ = ["Adjoint"]
+
+
+class Adjoint(Method):
+    """Blocks, undone in the backward pass. Any circuit, first derivatives only."""
+
+    name = "adjoint"
+
+    def unfit(self, circuit: Circuit) -> str:
+        return ""
+
+    def cost(self, task: Task) -> Cost:
+        return cost(task, keep=False)
+
+    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
+        return plan_of(circuit, weights_GP).bind(weights_GP, keep=False)

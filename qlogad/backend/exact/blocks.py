@@ -1,0 +1,340 @@
+"""States through Kronecker blocks, permutations and diagonals, with a derivative written by hand.
+
+    psi_l = V_l psi_(l-1),    mean_k = <psi_L| O_k |psi_L>
+
+Backwards, lam is the slope of psi: lam_L = 2 sum_k slope_k O_k psi_L and lam_(l-1) = V_l^+ lam_l. A block M has the slope
+M Tr_rest(lam psi^+), with the states before its layer; a Z word in a diagonal's phase has sum_b sign_b Im(lam_b psi_b*).
+
+`blocks` keeps the states before each layer; `adjoint` (adjoint.py) undoes the layers instead.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, reduce
+from itertools import pairwise
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from qlogad.backend.exact.fused import Locals, columns_pair, kron_tree, matrix_pair, source, through, touched
+from qlogad.backend.exact.layers import Layer, block_sizes, cut, operations
+from qlogad.backend.exact.method import Cost, Method, Run, Task
+from qlogad.backend.exact.real import Product, after_start
+from qlogad.backend.exact.signs import TABLE, Measurement, Signs
+from qlogad.backend.exact.start import Start, starts
+from qlogad.circuit.circuit import Circuit, Gate
+from qlogad.circuit.gates import matrix
+from qlogad.circuit.readout import bases
+from qlogad.errors import BackendError
+
+__all__ = ["Blocks", "cost", "plan_of"]
+
+INDEXED = 14  # wires: up to so many a permutation keeps its indices, beyond it makes them anew
+
+
+class Blocks(Method):
+    """Layer by layer on the states of all rows, what depends on weights once for all calls. Any circuit, differentiable to any order;
+    beyond the first it goes through autograd."""
+
+    name = "blocks"
+
+    def unfit(self, circuit: Circuit) -> str:
+        return ""
+
+    def cost(self, task: Task) -> Cost:
+        return cost(task, keep=True)
+
+    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
+        return plan_of(circuit, weights_GP).bind(weights_GP, keep=True)
+
+
+def cost(task: Task, *, keep: bool) -> Cost:
+    """Keeping the states before each layer takes memory; undoing the layers takes one pass more."""
+    circuit = task.circuit
+    kinds = [kind for segment in cut(circuit, _gates(circuit)).kinds() for kind in segment]
+    kinds += ["upload"] * (len(cut(circuit, _gates(circuit)).kinds()) - 1)
+    size, turns = 2**circuit.wires, len(bases(circuit.readout))
+    amplitudes = task.calls * task.groups * task.rows * size
+    passes = (3 if keep else 4) if task.gradient else 1
+    blocks = len(block_sizes(circuit.wires))
+    moved = sum(blocks if kind == "local" else 3 for kind in kinds) + 4 + 4 * turns  # states that are read and written
+    held = 3 + (task.calls * (1 + len(kinds) if keep else 1) if task.gradient else 0)
+    built = 16 * task.groups * sum(4**wires for wires in block_sizes(circuit.wires)) * (1 + kinds.count("local"))
+    return Cost(
+        operations=passes * (amplitudes / size * operations(kinds, circuit.wires) + amplitudes * 2 * len(circuit.readout)) + 3 * built,
+        traffic=2 * task.itemsize * (2 * passes * amplitudes * moved + 2 * built),
+        dispatches=passes * (30 + task.calls * (16 + 6 * len(kinds) + 8 * turns)),
+        memory=2 * task.itemsize * (held * amplitudes / task.calls + built),
+    )
+
+
+@lru_cache(maxsize=128)
+def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> Plan:
+    return Plan(circuit, torch.empty(0, dtype=dtype, device=device))
+
+
+def plan_of(circuit: Circuit, like: Tensor) -> Plan:
+    """What depends on the circuit alone, made once for each precision and device."""
+    return _plan(circuit, like.dtype, like.device)
+
+
+def _gates(circuit: Circuit) -> tuple[Gate, ...]:
+    """The gates after the start, all of them where the start is |0...0>."""
+    return circuit.gates if starts(circuit) is None else after_start(circuit)
+
+
+class Plan:
+    """A circuit's steps after its start, and its measurement."""
+
+    def __init__(self, circuit: Circuit, like: Tensor) -> None:
+        wires, sizes = circuit.wires, block_sizes(circuit.wires)
+        parts = cut(circuit, _gates(circuit))
+        found = starts(circuit) or [Start(None, np.array([[1.0 + 0j], [0]]))] * wires
+        self.product = Product(found, circuit.inputs, like)
+        self._sizes, self._half = sizes, (wires + 1) // 2
+        self._locals = Locals([one for one in parts.layers if one.kind == "local"], wires, circuit.weights, self.product.columns, like)
+        self._needed = [touched(one.gates, sizes) for one in parts.layers[1:] if one.kind == "local"]
+        self._of_weights = _Coefficients([one for one in parts.layers if one.kind == "diagonal"], wires, circuit.weights, like)
+        self._of_inputs = _Coefficients([one for one in parts.layers if one.kind == "upload"], wires, circuit.inputs, like)
+        self.measurement = Measurement(circuit, parts, like)
+        self.steps = list(self._steps(parts.layers[1:], wires, like))
+
+    def _steps(self, layers: Sequence[Layer], wires: int, like: Tensor) -> Iterator[_Step]:
+        """Each with the places of its tensors: blocks, then coefficients of weights, then those of inputs."""
+        end = sum(map(sum, self._needed))
+        needed, block = iter(self._needed), 0
+        weights = ((end + place, signs) for place, signs in self._of_weights.used)
+        inputs = ((end + len(self._of_weights) + place, signs) for place, signs in self._of_inputs.used)
+        for layer in layers:
+            if layer.kind == "local":
+                places: list[int | None] = []
+                for one in next(needed):
+                    places.append(block if one else None)
+                    block += one
+                yield _Local(tuple(places), self._sizes)
+            elif layer.kind == "permutation":
+                yield _Permutation(layer.gates, wires, like.device)
+            else:
+                yield _Diagonal(*next(weights if layer.kind == "diagonal" else inputs))
+
+    def bind(self, weights_GP: Tensor, *, keep: bool) -> Run:
+        """Do what depends on weights alone."""
+        matrices_LWG22 = self._locals(weights_GP)
+        later = matrices_LWG22[1:].transpose(0, 1).split(self._sizes)
+        each = [kron_tree(part, matrix_pair).unbind(0) for part in later] if self._needed else []
+        blocks = [block for parts, some in zip(zip(*each), self._needed) for block, one in zip(parts, some) if one]
+        tensors = [*blocks, *self._of_weights(weights_GP[:, None])]
+
+        def run(inputs_GNI: Tensor) -> Tensor:
+            vectors_WG2N = self.product.vectors(matrices_LWG22[0], inputs_GNI)
+            upper, lower = vectors_WG2N.tensor_split([self._half])
+            left_GAN = kron_tree(upper, columns_pair)
+            right_GBN = kron_tree(lower, columns_pair) if len(lower) else torch.ones_like(left_GAN[:, :1])
+            given = (left_GAN, right_GBN, *tensors, *self._of_inputs(inputs_GNI))
+            if not torch.is_grad_enabled():
+                return self.measurement.means(self.through(*given))
+            return cast(Tensor, _Pass.apply(self, keep, *given))  # type: ignore[no-untyped-call]
+
+        return run
+
+    def through(self, left_GAN: Tensor, right_GBN: Tensor, *tensors: Tensor) -> Tensor:
+        """The states (G, D, N) after all steps."""
+        return reduce(lambda states, step: step(states, tensors), self.steps, columns_pair(left_GAN, right_GBN))
+
+
+class _Pass(torch.autograd.Function):
+    """All steps and the measurement."""
+
+    @staticmethod
+    def forward(ctx: Any, plan: Plan, keep: bool, *given: Tensor) -> Tensor:
+        left_GAN, right_GBN, *tensors = given
+        states = columns_pair(left_GAN, right_GBN)
+        before = []
+        for step in plan.steps:
+            if keep:
+                before.append(states)
+            states = step(states, tensors)
+        ctx.plan, ctx.keep, ctx.count = plan, keep, len(given)
+        ctx.save_for_backward(*given, *before, states)
+        return plan.measurement.means(states)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        given, (*before, states) = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
+        plan: Plan = ctx.plan
+        if torch.is_grad_enabled():  # the derivative of this derivative is wanted
+            if not ctx.keep:
+                raise BackendError("method 'adjoint' has first derivatives only; use method 'blocks' for those of higher order")
+            return None, None, *_by_autograd(plan, given, slopes[0])
+        left_GAN, right_GBN, *tensors = given
+        wanted = ctx.needs_input_grad[2:]
+        found: list[Tensor | None] = [None] * len(tensors)
+        lam = plan.measurement.slope(states, slopes[0])
+        for step in reversed(plan.steps):
+            lam = step.undo(lam, tensors)
+            states = before.pop() if ctx.keep else step.undo(states, tensors)
+            for place, slope in step.slopes(states, lam, tensors, wanted[2:]):
+                known = found[place]
+                found[place] = slope if known is None else known + slope
+        shape = (len(lam), left_GAN.shape[1], right_GBN.shape[1], lam.shape[-1])
+        left = torch.einsum("gabn,gbn->gan", lam.view(shape), right_GBN.conj()) if wanted[0] else None
+        right = torch.einsum("gabn,gan->gbn", lam.view(shape), left_GAN.conj()) if wanted[1] else None
+        return None, None, left, right, *found
+
+
+def _by_autograd(plan: Plan, given: Sequence[Tensor], slope_GNK: Tensor) -> list[Tensor | None]:
+    """The slopes of what is given, as functions that can be differentiated again."""
+    reading = [one for one in given if one.requires_grad]
+    means = plan.measurement.means(plan.through(*given))
+    found = iter(torch.autograd.grad(means, reading, slope_GNK, create_graph=True, allow_unused=True))
+    return [next(found) if one.requires_grad else None for one in given]
+
+
+class _Step(ABC):
+    """A unitary on states (G, D, N); it finds its tensors among those of a call."""
+
+    @abstractmethod
+    def __call__(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor: ...
+
+    @abstractmethod
+    def undo(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor: ...
+
+    def slopes(self, states: Tensor, lam: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool]) -> Iterator[tuple[int, Tensor]]:
+        """The places and slopes of its tensors, from the states and their slopes before it."""
+        yield from ()
+
+
+@dataclass(frozen=True)
+class _Local(_Step):
+    """Kronecker blocks."""
+
+    places: tuple[int | None, ...]
+    sizes: Sequence[int]
+
+    def __call__(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor:
+        return through([None if place is None else tensors[place] for place in self.places], self.sizes, states)
+
+    def undo(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor:
+        return through([None if place is None else tensors[place].mH for place in self.places], self.sizes, states)
+
+    def slopes(self, states: Tensor, lam: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool]) -> Iterator[tuple[int, Tensor]]:
+        groups, size, columns = states.shape
+        left = 1
+        for place, wires in zip(self.places, self.sizes, strict=True):
+            side = 2**wires
+            if place is not None and wanted[place]:
+                shape = (groups, left, side, size // left // side * columns)
+                yield place, tensors[place] @ _overlaps(lam.reshape(shape), states.reshape(shape))
+            left *= side
+
+
+def _overlaps(lam_GLdR: Tensor, states_GLdR: Tensor) -> Tensor:
+    """The trace of lam psi^+ over all wires but those of d, (G, d, d)."""
+    groups, left, side, right = lam_GLdR.shape
+    if right > left:
+        return (lam_GLdR @ states_GLdR.mH).sum(1)
+    rows = groups, left * right, side
+    return lam_GLdR.mT.reshape(rows).mT @ states_GLdR.mT.reshape(rows).conj()
+
+
+class _Permutation(_Step):
+    """x, cx and swap, affine in the bits of a basis state, so that indices are the sums of those of the upper and lower wires."""
+
+    def __init__(self, gates: Sequence[Gate], wires: int, device: torch.device) -> None:
+        low = wires // 2
+        halves = np.arange(2 ** (wires - low)) << low, np.arange(2**low)
+        self._sides = []
+        for order in (gates, gates[::-1]):
+            upper, lower = (source(order, wires, half) for half in halves)
+            kind = torch.int64 if wires <= INDEXED else torch.int32
+            self._sides.append((torch.from_numpy(upper ^ lower[0]).to(device, kind), torch.from_numpy(lower).to(device, kind)))
+        self._known = [_index(*side) for side in self._sides] if wires <= INDEXED else None
+
+    def __call__(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor:
+        return self._gather(0, states)
+
+    def undo(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor:
+        return self._gather(1, states)
+
+    def _gather(self, side: int, states: Tensor) -> Tensor:
+        index = _index(*self._sides[side]) if self._known is None else self._known[side]
+        return states.index_select(1, index)
+
+
+def _index(upper: Tensor, lower: Tensor) -> Tensor:
+    return (upper[:, None] ^ lower).flatten()
+
+
+@dataclass(frozen=True)
+class _Diagonal(_Step):
+    """exp(i phase), the phase a sum of Z words with coefficients (1 or G, K, 1 or N)."""
+
+    place: int
+    signs: Signs
+
+    def __call__(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor:
+        return states * self._turn(tensors)
+
+    def undo(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor:
+        return states * self._turn(tensors).conj()
+
+    def _turn(self, tensors: Sequence[Tensor]) -> Tensor:
+        phase = self.signs.spread(tensors[self.place])
+        return torch.complex(torch.cos(phase), torch.sin(phase))
+
+    def slopes(self, states: Tensor, lam: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool]) -> Iterator[tuple[int, Tensor]]:
+        if wanted[self.place]:
+            yield self.place, self.signs.sums((lam * states.conj()).imag).sum_to_size(tensors[self.place].shape)
+
+
+class _Coefficients:
+    """The coefficients of the Z words in the phases of diagonal layers, linear in inputs or weights; layers that do the same share them.
+
+    `used` says for each layer which tensor it takes, and its signs.
+    """
+
+    def __init__(self, diagonals: Sequence[Layer], wires: int, values: int, like: Tensor) -> None:
+        found = [_words(layer.gates, wires, values) for layer in diagonals]
+        keys = [(tuple(words), np.stack([*words.values(), np.zeros(values + 1)]).tobytes()) for words in found]
+        firsts = [place for place, key in enumerate(keys) if keys.index(key) == place]
+        signs = {keys[place]: Signs(list(found[place]), [1.0] * len(found[place]), wires, like) for place in firsts}
+        self.used = [(list(signs).index(key), signs[key]) for key in keys]
+        rows = [row for place in firsts for row in found[place].values()]
+        table_KV = torch.from_numpy(np.reshape(rows, (len(rows), values + 1))).to(like)
+        self._slope_KV, self._shift_K1 = table_KV[:, :-1], table_KV[:, -1:]
+        self._sizes = [len(found[place]) for place in firsts]
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def __call__(self, values_GNV: Tensor) -> Sequence[Tensor]:
+        """(1 or G, N, V) -> one (1 or G, K, N) for each."""
+        if not self._sizes:
+            return ()
+        groups = len(values_GNV)
+        slope_GKV = self._slope_KV.expand(groups, -1, -1)
+        return torch.baddbmm(self._shift_K1.expand(groups, -1, 1), slope_GKV, values_GNV.mT).split(self._sizes, dim=1)
+
+
+def _words(gates: Sequence[Gate], wires: int, values: int) -> dict[int, NDArray[np.float64]]:
+    """The phase of diagonal gates as a sum of Z words: mask -> slopes in the values, and a shift; up to a phase of the whole."""
+    found: dict[int, NDArray[np.float64]] = {}
+    for gate in gates:
+        phases = np.angle(matrix(gate.name, 1.0).diagonal())  # of one radian, or of a fixed gate
+        basis = np.arange(len(phases))
+        row = np.zeros(values + 1)
+        row[-1] = sum(angle.shift for angle in gate.angles) if gate.angles else 1.0
+        for angle in gate.angles:
+            if angle.source is not None:
+                row[angle.index] += angle.scale
+        for word in basis[1:]:
+            signs = 1.0 - 2.0 * (np.bitwise_count(basis & word) & 1)
+            mask = sum((word >> place & 1) << (wires - 1 - wire) for place, wire in enumerate(reversed(gate.wires)))
+            found[int(mask)] = found.get(int(mask), np.zeros(values + 1)) + (phases @ signs / len(phases)) * row
+    return {mask: row for mask, row in found.items() if row.any()}

@@ -1,0 +1,296 @@
+"""Which method runs a circuit, and how many rows at a time: predicted from costs and this machine's rates, chosen once, then kept.
+
+    predicted seconds = operations / rate + traffic / bandwidth + dispatches * overhead
+
+Rates are measured once per machine, torch version and device, and kept as a file in the user's cache folder: the same file gives the
+same choice. A plan is data: it is written beside results and saved detectors, so that numbers do not change with a machine's mood.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from itertools import compress
+from pathlib import Path
+from statistics import median
+from typing import Self
+
+import torch
+
+from qlogad import documents
+from qlogad.backend.exact.method import Cost, Method, Task
+from qlogad.circuit.circuit import Circuit, z_each
+from qlogad.errors import BackendError
+
+__all__ = ["DEFAULTS", "Option", "Plan", "Purpose", "Rates", "choose", "memory_limit", "one_thread", "options", "rates_of", "use"]
+
+MOST_ROWS = 2**20  # of one micro-batch
+FLAT = 8e9  # bytes: the most that a default memory limit allows
+RECOMPUTED = 4 / 3  # a forward pass more, where three passes are usual
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a plan is for."""
+
+    circuit: str  # its digest
+    groups: int  # G
+    precision: str  # "float32" or "float64"
+    device: str  # "cpu" or "cuda"
+    gradient: bool
+
+    @classmethod
+    def of(cls, task: Task, device: str) -> Self:
+        """What a plan of this task serves: any number of rows."""
+        return cls(task.circuit.digest(), task.groups, f"float{8 * task.itemsize}", device, task.gradient)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a circuit is run; `documents.plain` makes JSON of it."""
+
+    purpose: Purpose
+    method: str
+    whole: int  # rows that run at once
+    chunk: int  # more rows run so many at a time, and a backward pass runs each piece again
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a device does in a second, with one thread."""
+
+    single: float  # floating-point operations of float32 matrix products
+    double: float  # and of float64
+    bandwidth: float  # bytes read and written beyond the cache
+    dispatch: float  # seconds of one torch operation on next to nothing
+    tracked: float  # the same with autograd: a forward operation and its backward ones, which count as three
+
+    def seconds(self, cost: Cost, task: Task) -> float:
+        """What a task takes, predicted."""
+        rate = self.single if task.itemsize == 4 else self.double
+        overhead = self.tracked if task.gradient else self.dispatch
+        return cost.operations / rate + cost.traffic / self.bandwidth + cost.dispatches * overhead
+
+
+DEFAULTS = {  # where nothing can be kept between runs
+    "cpu": Rates(single=1e11, double=5e10, bandwidth=1e10, dispatch=2.5e-6, tracked=3e-6),
+    "cuda": Rates(single=2e13, double=1e13, bandwidth=1e12, dispatch=6e-6, tracked=7e-6),
+}
+
+_known: dict[str, Rates] = {}  # device -> rates, of this process
+
+
+def use(rates: Mapping[str, Rates]) -> None:
+    """Plan with these rates from now on: a run's workers take the parent's."""
+    _known.update(rates)
+
+
+def rates_of(device: torch.device, *, folder: Path | None = None) -> Rates:
+    """A device's rates: this process's, else those of the file, else measured (under a second) and kept for good.
+
+    Args:
+        device: where tensors live.
+        folder: where rates are kept; by default `documents.cache_folder()`.
+    """
+    if folder is not None:
+        return _kept(device, folder)
+    if device.type not in _known:
+        _known[device.type] = _kept(device, documents.cache_folder())
+    return _known[device.type]
+
+
+def _kept(device: torch.device, folder: Path) -> Rates:
+    chip = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    key = documents.digest(platform.node(), platform.machine(), chip, torch.__version__, device.type)
+    path = folder / "engine" / f"{key}.json"
+    found = _read(path)
+    if found is None:
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if os.access(path.parent, os.W_OK):
+                measured = _measure(device)
+                if not (found := _read(path)):  # else another process was first, and its rates count
+                    documents.write_atomic(path, json.dumps(documents.plain(measured), indent=1) + "\n")
+                    found = _read(path)
+    return found or DEFAULTS["cuda" if device.type == "cuda" else "cpu"]
+
+
+def _read(path: Path) -> Rates | None:
+    """Rates that were written whole, or None."""
+    try:
+        return documents.from_mapping(Rates, json.loads(path.read_text(encoding="utf-8")), str(path))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line
+    return platform.processor()
+
+
+def _measure(device: torch.device) -> Rates:
+    with one_thread(), torch.inference_mode(False):
+        single, double = (_product_rate(dtype, device) for dtype in (torch.float32, torch.float64))
+        bandwidth = _bandwidth(device)
+        small = torch.full((4, 4, 4), 0.25, device=device)
+        with torch.no_grad():
+            dispatch = _timed(lambda: _chain(small), device) / _LENGTH
+        with torch.enable_grad():
+            start = small.clone().requires_grad_()
+            tracked = _timed(lambda: _there_and_back(start), device) / (3 * _LENGTH)
+    return Rates(*(float(f"{rate:.2g}") for rate in (single, double, bandwidth, dispatch, tracked)))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch with one thread, as long as it lasts."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+_LENGTH = 100  # operations of a chain
+
+
+def _chain(x: torch.Tensor) -> torch.Tensor:
+    """Small matrix products and elementwise operations in turns, as simulations issue them."""
+    for _ in range(_LENGTH // 2):
+        x = torch.matmul(x * 0.5, x)
+    return x
+
+
+def _there_and_back(start: torch.Tensor) -> None:
+    torch.autograd.grad(_chain(start).sum(), start)
+
+
+def _product_rate(dtype: torch.dtype, device: torch.device) -> float:
+    one, two = (torch.ones(shape, dtype=dtype, device=device) for shape in ((4, 64, 256), (4, 256, 256)))
+    return 2 * 4 * 64 * 256 * 256 / _timed(lambda: one @ two, device)
+
+
+def _bandwidth(device: torch.device) -> float:
+    one = torch.ones(2**21, device=device)  # 8 MiB
+    other = torch.empty_like(one)
+    return 2 * one.nbytes / _timed(lambda: torch.mul(one, 1.5, out=other), device)
+
+
+def _timed(run: Callable[[], object], device: torch.device) -> float:
+    """Seconds of one run: the median of many, after a first."""
+    found = []
+    for number in range(31):
+        began = time.perf_counter()
+        run()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        if number:
+            found.append(time.perf_counter() - began)
+    return median(found)
+
+
+def memory_limit(device: torch.device) -> float:
+    """The bytes a call may need by default: half of what the device has, 8 GB at most. It does not change with what is free now."""
+    with suppress(AttributeError, OSError, ValueError):  # a system may not tell
+        if device.type == "cuda":
+            return min(FLAT, torch.cuda.get_device_properties(device).total_memory / 2)
+        return min(FLAT, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2)
+    return FLAT
+
+
+@dataclass(frozen=True)
+class Option:
+    """A task with one method, predicted."""
+
+    method: str
+    unfit: str = ""  # why it cannot run the circuit, or does not fit in memory
+    seconds: float = float("inf")  # of all calls
+    memory: float = float("inf")  # bytes at the peak
+    whole: int = 0
+    chunk: int = 0
+
+    def plan(self, purpose: Purpose) -> Plan:
+        """This option taken."""
+        return Plan(purpose, self.method, self.whole, self.chunk)
+
+
+def options(task: Task, methods: Mapping[str, Method], rates: Rates, limit: float) -> list[Option]:
+    """Every method with what it would take, the quickest first; those that cannot run the task last."""
+    found = [_option(task, name, method, rates, limit) for name, method in methods.items()]
+    return sorted(found, key=lambda option: (bool(option.unfit), option.seconds))
+
+
+def _option(task: Task, name: str, method: Method, rates: Rates, limit: float) -> Option:
+    if reason := method.unfit(task.circuit):
+        return Option(name, reason)
+    cost = method.cost(task)
+    if cost.memory <= limit:
+        whole = _most_rows(method, task, limit, task.rows)
+        chunk = whole if not task.gradient else _most_rows(method, replace(task, calls=1), limit, whole)
+        return Option(name, "", rates.seconds(cost, task), cost.memory, whole, chunk)
+    one = method.cost(replace(task, rows=1, calls=1))
+    if one.memory > limit:
+        return Option(name, f"one row needs {_gigabytes(one.memory)}, and {_gigabytes(limit)} are allowed", memory=one.memory)
+    chunk = _most_rows(method, replace(task, calls=1), limit, 1)
+    pieces = replace(task, rows=min(chunk, task.rows), calls=task.calls * -(-task.rows // chunk))
+    seconds = rates.seconds(method.cost(pieces), pieces) * (RECOMPUTED if task.gradient else 1)
+    peak = method.cost(replace(pieces, calls=1)).memory
+    whole = _most_rows(method, task, limit, 0) if task.gradient else chunk
+    return Option(name, "", seconds, peak, whole, chunk)
+
+
+def _most_rows(method: Method, task: Task, limit: float, least: int) -> int:
+    """The largest power of two of rows that fits, or `least` where that is more; 0 where not one fits."""
+    low, high = -1, MOST_ROWS.bit_length()
+    while high - low > 1:
+        middle = (low + high) // 2
+        fits = method.cost(replace(task, rows=2**middle)).memory <= limit
+        low, high = (middle, high) if fits else (low, middle)
+    return max(least, 2**low if low >= 0 else 0)
+
+
+def choose(task: Task, methods: Mapping[str, Method], rates: Rates, limit: float) -> Option:
+    """The quickest method that fits.
+
+    Raises:
+        BackendError: none runs the circuit, or not even one row fits.
+    """
+    found = options(task, methods, rates, limit)
+    if not found[0].unfit:
+        return found[0]
+    needed = min(option.memory for option in found)
+    if needed == float("inf"):
+        raise BackendError(f"method '{found[0].method}' cannot run this circuit: {found[0].unfit}; use method 'auto'")
+    one = replace(task, rows=1, calls=1)
+    widths = (
+        wires
+        for wires in range(task.circuit.wires - 1, 0, -1)
+        if _fits(replace(one, circuit=_narrow(task.circuit, wires)), methods, limit)
+    )
+    widest = next(widths, 0)
+    fix = f"up to {widest} wire{'s' * (widest > 1)} fit" if widest else "allow more memory"
+    raise BackendError(f"one row of this circuit needs about {_gigabytes(needed)}, and {_gigabytes(limit)} are allowed; {fix}")
+
+
+def _fits(task: Task, methods: Mapping[str, Method], limit: float) -> bool:
+    return any(not method.unfit(task.circuit) and method.cost(task).memory <= limit for method in methods.values())
+
+
+def _narrow(circuit: Circuit, wires: int) -> Circuit:
+    """The part of a circuit on its first wires."""
+    stays = [max(gate.wires) < wires for gate in circuit.gates]
+    dephased = tuple(sorted({sum(stays[:end]) for end in circuit.dephased}))
+    return replace(circuit, wires=wires, gates=tuple(compress(circuit.gates, stays)), readout=z_each(wires), dephased=dephased)
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.3g} GB"
