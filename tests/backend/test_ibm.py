@@ -99,13 +99,14 @@ def test_rows_go_in_as_few_jobs_as_the_limit_allows(rows_per_job, monkeypatch):
 
 
 def test_every_stated_limit_holds(monkeypatch):
-    """Halving a limit never lets more rows into a job, and one that allows no row is an error with a way out."""
+    """A tighter limit takes more jobs, and one that allows no row is an error with a way out."""
     lifted = lift(assemble("angle-y", "sim14", 4, 2))
     backend = IBM("fake_torino")
     before = backend.target.cost(lifted, 10**6).jobs
-    for name in ("JOB_SHOTS", "JOB_INSTRUCTIONS", "JOB_TWO_QUBIT_GATES", "JOB_SECONDS"):
+    tight = {"JOB_SHOTS": 20_000, "JOB_INSTRUCTIONS": 20_000, "JOB_TWO_QUBIT_GATES": 20_000, "JOB_SECONDS": 100.0}
+    for name, limit in tight.items():
         with monkeypatch.context() as patch:
-            patch.setattr(ibm, name, 20_000)
+            patch.setattr(ibm, name, limit)
             assert backend.target.cost(lifted, 10**6).jobs > before, name
             patch.setattr(ibm, name, 2)
             with pytest.raises(BackendError, match="fewer shots"):

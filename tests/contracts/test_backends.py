@@ -12,7 +12,14 @@ from qlogad.errors import BackendError, UnknownName
 from qlogad.testing import check_backend
 
 RATES = "depolarizing=0.01,depolarizing2=0.05,amplitude_damping=0.02,phase_damping=0.02,bit_flip=0.01,readout=0.02"
-EXACT = [*(name for name in names.known("backend") if name != "ibm"), "exact:gates", "exact:unitary", "aer:mps", "aer:density_matrix", "pennylane:default.mixed"]
+EXACT = [
+    *(name for name in names.known("backend") if name != "ibm"),
+    "exact:gates",
+    "exact:unitary",
+    "aer:mps",
+    "aer:density_matrix",
+    "pennylane:default.mixed",
+]
 OTHERS = [
     f"exact:{RATES}",
     f"aer:{RATES}",
