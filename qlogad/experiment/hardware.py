@@ -57,7 +57,7 @@ class Plan:
         """The plan as plain data."""
         low, high = self.range
         own = {name: value for name, value in asdict(self).items() if name != "cost"}
-        return own | {"rows_after": self.cost.rows} | asdict(self.cost) | {"seconds_low": low, "seconds_high": high}
+        return own | asdict(self.cost) | {"seconds_low": low, "seconds_high": high}
 
     @property
     def text(self) -> str:

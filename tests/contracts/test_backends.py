@@ -87,7 +87,7 @@ class Lying(Target):
     [
         ({"noise": True}, "ideal readouts"),
         ({"noise": True, "shots": 1000}, "ideal readouts"),
-        ({"shots": 1000, "scale": 0.5}, "what the errors say"),
+        ({"shots": 1000, "scale": 0.5}, "what the errors say|not close"),
         ({"shots": 1000, "scale": 2.0}, "what the errors say"),
         ({"shots": 1000, "by_place": True}, "depends on others"),
     ],
