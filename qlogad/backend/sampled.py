@@ -34,6 +34,7 @@ from qlogad.errors import BackendError, did_you_mean
 
 __all__ = [
     "Answer",
+    "Cost",
     "Gradient",
     "Kind",
     "Lifted",
@@ -54,6 +55,7 @@ Kind = Literal["exact", "noisy-exact", "shots", "noisy-shots"]
 Gradient = Literal["shift", "spsa"]
 
 SPSA_STEP = 0.1  # radians
+DECIMALS = 5  # of sampled angles, radians: equal rows of a network differ in their last bits, and no device tells these apart
 
 _TWO_TERMS = ((pi / 2, 0.5), (-pi / 2, -0.5))
 _NEAR, _FAR = (sqrt(2) + 1) / (4 * sqrt(2)), (sqrt(2) - 1) / (4 * sqrt(2))
@@ -131,6 +133,23 @@ class Answer:
     provenance: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What running rows in one call takes, known before anything is submitted."""
+
+    rows: int
+    jobs: int  # submissions
+    executions: int  # circuits run
+    shots: int  # over all executions; 0: nothing is sampled
+    depth: int  # of one circuit as it runs there
+    two_qubit_gates: int
+    seconds: float  # of the device; the truth lies between seconds / spread and seconds * spread
+    spread: float
+    dollars: float
+    bytes: int  # of the largest answer
+    formula: str  # where seconds and dollars come from
+
+
 class Target(ABC):
     """Where lifted circuits run: a simulator, a device, or a ledger of recorded answers."""
 
@@ -151,6 +170,28 @@ class Target(ABC):
         Raises:
             BackendError: the target cannot run this circuit, or did not answer.
         """
+
+    def cost(self, lifted: Lifted, rows: int) -> Cost:
+        """What so many rows take; unless a target says otherwise they are one job, and nobody charges for them."""
+        circuit = lifted.circuit
+        end_W = [0] * circuit.wires
+        for gate in circuit.gates:
+            for wire, end in zip(gate.wires, [1 + max(end_W[wire] for wire in gate.wires)] * len(gate.wires), strict=True):
+                end_W[wire] = end
+        executions = rows * len(bases(circuit.readout))
+        return Cost(
+            rows=rows,
+            jobs=min(rows, 1),
+            executions=executions,
+            shots=executions * (self.shots or 0),
+            depth=max(end_W),
+            two_qubit_gates=sum(len(gate.wires) == 2 for gate in circuit.gates),
+            seconds=0.0,
+            spread=1.0,
+            dollars=0.0,
+            bytes=8 * rows * len(circuit.readout),
+            formula="a simulator: no device time",
+        )
 
     @property
     def kind(self) -> Kind:
@@ -195,9 +236,14 @@ class SampledBackend:
             raise BackendError(f"{self.target.name} runs up to {self.abilities.max_wires} wires, got {circuit.wires}; use fewer")
         return SampledBound(self, circuit, weights_GP, key)
 
+    def told_apart(self, angles_MA: Floats) -> Floats:
+        """The angles as the target gets them: rounded where it samples."""
+        return angles_MA if self.target.shots is None else np.round(angles_MA, DECIMALS) + 0.0  # no -0
+
     def evaluate(self, lifted: Lifted, angles_MA: Floats, rows: Sequence[str]) -> Answer:
         """The target's answer, in one call; a row that comes twice is run once: the same angles and, with shots, the same name."""
         sampled = self.target.shots is not None
+        angles_MA = self.told_apart(angles_MA)
         seen: dict[tuple[bytes, str], int] = {}
         place_M = [
             seen.setdefault((angles_A.tobytes(), row if sampled else ""), len(seen))
@@ -257,7 +303,7 @@ class SampledBound(Bound):
         angles_MA = self._lifted.values(self._weights_GP, inputs_GNI).cpu()
         groups = range(len(self._weights_GP))
         named: Sequence[str | int] = [
-            hashlib.sha256(angles_A.tobytes()).hexdigest()[:16] for angles_A in angles_MA.detach().numpy()
+            hashlib.sha256(angles_A.tobytes()).hexdigest()[:16] for angles_A in self._backend.told_apart(angles_MA.detach().numpy())
         ]
         if rows is not None:
             named = [*rows] * len(groups)

@@ -26,6 +26,7 @@ from qlogad.features.features import Features, Labels
 
 if TYPE_CHECKING:
     from qlogad.backend.backend import Backend
+    from qlogad.nn.layer import QuantumLayer
 
 __all__ = ["Detector", "State", "Track"]
 
@@ -75,11 +76,19 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
 
     def backends(self) -> list[Backend]:
         """The backends its circuits run on; what they decided for themselves is saved with it."""
-        return []
+        return list({id(layer.backend): layer.backend for layer in self.circuits()}.values())
 
     def event_score(self, features: Features) -> Floats:
         """One score per event, (E,), ragged as `features.offsets_N1`; NaN where the detector has no opinion on single events."""
         return np.full(len(features.ids_E), np.nan)
+
+    def circuits(self) -> list[QuantumLayer]:
+        """The layers of circuits of a fitted detector; whoever sets the `backend` of one has its circuits run there."""
+        return []
+
+    def passes(self, features: Features) -> Floats:
+        """How often each row would go through the network if nothing that is equal was shared, (N,)."""
+        return np.ones(len(features))
 
     def plans(self) -> list[dict[str, Any]]:
         """How its circuits are simulated, see `Backend.plans`; none where it has no circuits."""
