@@ -76,7 +76,9 @@ def _rows(circuit: Circuit, weights_P: Tensor, memory: float) -> int:
     rows = int((math.sqrt(state**2 + 8 * allowed) - state) / 4)  # state * rows + 2 * rows^2 = allowed
     if rows < 1:
         needed = amplitude * (state + 2) / 1e9
-        raise BackendError(f"a state of {circuit.wires} wires needs about {needed:.2g} GB, and {memory:g} GB are allowed; allow more")
+        raise BackendError(
+            f"a state of {circuit.wires} wires needs about {needed:.2g} GB, and {memory:g} GB are allowed; allow more"
+        )
     return min(rows, MOST_ROWS)
 
 
