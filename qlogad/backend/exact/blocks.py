@@ -67,7 +67,7 @@ def cost(task: Task, *, keep: bool) -> Cost:
     held = 3 + (task.calls * (1 + len(kinds) if keep else 1) if task.gradient else 0)
     built = 16 * task.groups * sum(4**wires for wires in block_sizes(circuit.wires)) * (1 + kinds.count("local"))
     return Cost(
-        operations=2 * passes * (amplitudes / size * operations(kinds, circuit.wires) + amplitudes * 2 * len(circuit.readout)) + 3 * built,
+        operations=2 * passes * amplitudes * (operations(kinds, circuit.wires) / size + 2 * len(circuit.readout)) + 3 * built,
         traffic=2 * task.itemsize * (2.4 * passes * amplitudes * moved + 2 * built),
         dispatches=min(3, passes) * (30 + task.calls * (16 + 6 * len(kinds) + 8 * turns)),
         memory=2 * task.itemsize * (held * amplitudes / task.calls + built),
@@ -98,7 +98,9 @@ class Plan:
         found = starts(circuit) or [Start(None, np.array([[1.0 + 0j], [0]]))] * wires
         self.product = Product(found, circuit.inputs, like)
         self._sizes, self._half = sizes, (wires + 1) // 2
-        self._locals = Locals([one for one in parts.layers if one.kind == "local"], wires, circuit.weights, self.product.columns, like)
+        self._locals = Locals(
+            [one for one in parts.layers if one.kind == "local"], wires, circuit.weights, self.product.columns, like
+        )
         self._needed = [touched(one.gates, sizes) for one in parts.layers[1:] if one.kind == "local"]
         self._of_weights = _Coefficients([one for one in parts.layers if one.kind == "diagonal"], wires, circuit.weights, like)
         self._of_inputs = _Coefficients([one for one in parts.layers if one.kind == "upload"], wires, circuit.inputs, like)
@@ -126,7 +128,7 @@ class Plan:
     def bind(self, weights_GP: Tensor, *, keep: bool) -> Run:
         """Do what depends on weights alone."""
         matrices_LWG22 = self._locals(weights_GP)
-        later = matrices_LWG22[1:].transpose(0, 1).split(self._sizes)
+        later = torch.split(matrices_LWG22[1:].transpose(0, 1), self._sizes)
         each = [kron_tree(part, matrix_pair).unbind(0) for part in later] if self._needed else []
         blocks = [block for parts, some in zip(zip(*each), self._needed) for block, one in zip(parts, some) if one]
         tensors = [*blocks, *self._of_weights(weights_GP[:, None])]
@@ -166,7 +168,7 @@ class _Pass(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors  # once: a recomputed piece gives them no second time
+        saved = ctx.saved_tensors  # once: pieces that are run again hand them out but once
         given, (*before, states) = saved[: ctx.count], saved[ctx.count :]
         plan: Plan = ctx.plan
         if torch.is_grad_enabled():  # the derivative of this derivative is wanted
@@ -207,7 +209,9 @@ class _Step(ABC):
     @abstractmethod
     def undo(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor: ...
 
-    def slopes(self, states: Tensor, lam: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool]) -> Iterator[tuple[int, Tensor]]:
+    def slopes(
+        self, states: Tensor, lam: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool]
+    ) -> Iterator[tuple[int, Tensor]]:
         """The places and slopes of its tensors, from the states and their slopes before it."""
         yield from ()
 
@@ -226,7 +230,9 @@ class _Local(_Step):
         inverse = [None if place is None else tensors[place].mH.resolve_conj() for place in self.places]
         return through(inverse, self.sizes, states, own=True)
 
-    def slopes(self, states: Tensor, lam: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool]) -> Iterator[tuple[int, Tensor]]:
+    def slopes(
+        self, states: Tensor, lam: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool]
+    ) -> Iterator[tuple[int, Tensor]]:
         left = 1
         for place, wires in zip(self.places, self.sizes, strict=True):
             if place is not None and wanted[place]:
@@ -293,7 +299,9 @@ class _Diagonal(_Step):
         phase = self.signs.spread(tensors[self.place])
         return torch.complex(torch.cos(phase), torch.sin(phase))
 
-    def slopes(self, states: Tensor, lam: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool]) -> Iterator[tuple[int, Tensor]]:
+    def slopes(
+        self, states: Tensor, lam: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool]
+    ) -> Iterator[tuple[int, Tensor]]:
         if wanted[self.place]:
             yield self.place, self.signs.sums((lam * states.conj()).imag).sum_to_size(tensors[self.place].shape)
 

@@ -1,0 +1,101 @@
+"""Fidelity kernels: how alike a circuit makes two inputs, |<psi(x)|psi(y)>|^2, for all pairs of many rows.
+
+Havlicek et al. (2019), arXiv:1804.11326, equation 2. States are made once for each row where they fit in memory, and the pairs are
+matrix products of blocks of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from qlogad.backend.exact import Exact
+from qlogad.circuit.circuit import Circuit
+from qlogad.errors import BackendError, DesignError
+
+__all__ = ["gram"]
+
+MOST_ROWS = 2_048  # of a block: a larger product is no quicker
+
+Progress = Callable[[int, int], None]  # blocks done, of how many
+
+
+def gram(
+    circuit: Circuit,
+    weights_P: Tensor,
+    inputs_NI: Tensor,
+    others_MI: Tensor | None = None,
+    *,
+    memory: float = 1.0,
+    progress: Progress | None = None,
+) -> Tensor:
+    """The fidelities (N, M) of the circuit's states, in [0, 1]; without gradients.
+
+    Args:
+        circuit: not dephased; its readout plays no part.
+        weights_P: radians; float32 or float64, whose rounding the fidelities have.
+        inputs_NI: (N, I), radians.
+        others_MI: (M, I); by default the same rows, and each pair is computed once: symmetric, with ones on the diagonal.
+        memory: gigabytes to use, beside the fidelities themselves.
+        progress: called after every block.
+
+    Raises:
+        DesignError: the circuit is dephased.
+        BackendError: inputs or weights do not fit the circuit, or one row's state does not fit the memory.
+
+    >>> from qlogad.circuit.design import assemble
+    >>> circuit = assemble("angle-y", "identity", wires=1, depth=0)
+    >>> gram(circuit, torch.zeros(0), torch.tensor([[0.0], [math.pi / 2]])).round(decimals=3).tolist()
+    [[1.0, 0.5], [0.5, 1.0]]
+    """
+    if circuit.dephased:
+        raise DesignError("a dephased circuit has no pure states to compare; use the circuit it was made from")
+    rows = _rows(circuit, weights_P, memory)
+    symmetric = others_MI is None
+    ones = _States(circuit, weights_P, inputs_NI, rows, memory)
+    others = ones if others_MI is None else _States(circuit, weights_P, others_MI, rows, memory)
+    found_NM = weights_P.new_empty(len(inputs_NI), len(inputs_NI if others_MI is None else others_MI))
+    pairs = [(n, m) for n in ones.begins for m in others.begins if m >= n or not symmetric]
+    for done, (n, m) in enumerate(pairs, 1):
+        block = torch.view_as_real(ones[n].conj() @ others[m].mT).square().sum(-1).clamp_(max=1)
+        found_NM[n : n + rows, m : m + rows] = block
+        if symmetric:
+            found_NM[m : m + rows, n : n + rows] = block.mT
+        if progress is not None:
+            progress(done, len(pairs))
+    return found_NM.fill_diagonal_(1) if symmetric else found_NM
+
+
+def _rows(circuit: Circuit, weights_P: Tensor, memory: float) -> int:
+    """Rows of a block: the states of two, what making them takes, and all their pairs fit in memory."""
+    amplitude = 2 * weights_P.element_size()
+    allowed, state = 1e9 * memory / amplitude, 8 * 2**circuit.wires
+    rows = int((math.sqrt(state**2 + 8 * allowed) - state) / 4)  # state * rows + 2 * rows^2 = allowed
+    if rows < 1:
+        needed = amplitude * (state + 2) / 1e9
+        raise BackendError(
+            f"a state of {circuit.wires} wires needs about {needed:.2g} GB, and {memory:g} GB are allowed; allow more"
+        )
+    return min(rows, MOST_ROWS)
+
+
+class _States:
+    """The states of rows in blocks (R, 2^W): all of them kept where they fit in a quarter of the memory, else the latest block."""
+
+    def __init__(self, circuit: Circuit, weights_P: Tensor, inputs_NI: Tensor, rows: int, memory: float) -> None:
+        self._bound = Exact(memory=memory).bind(circuit, weights_P.detach()[None])
+        self._inputs_NI, self._rows = inputs_NI.detach(), rows
+        self.begins = range(0, len(inputs_NI), rows)
+        self._keeps = 2 * weights_P.element_size() * len(inputs_NI) * 2**circuit.wires <= 1e9 * memory / 4
+        self._kept: dict[int, Tensor] = {}
+
+    def __getitem__(self, begin: int) -> Tensor:
+        if begin not in self._kept:
+            if not self._keeps:
+                self._kept.clear()
+            with torch.no_grad():
+                self._kept[begin] = self._bound.states(self._inputs_NI[begin : begin + self._rows][None])[0]
+        return self._kept[begin]
