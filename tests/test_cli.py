@@ -44,6 +44,7 @@ BAD = {
     "a kind of list": (["list", "detector"], "did you mean 'detectors'"),
     "a design": (["show", "strongly-entangled"], "did you mean 'strongly-entangling'"),
     "a width": (["show", "strongly-entangling", "--wires", "0"], "wires"),
+    "a plan of a detector": (["show", "deeplog", "--plan"], "there is no design 'deeplog'"),
     "an override without a value": (["run", "quickstart", "--set", "judge.seeds"], "key.sub=value"),
 }
 

@@ -7,6 +7,7 @@ encoding it is `x[i]`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
@@ -355,7 +356,7 @@ class Encoding:
         if weights_GE is None or weights_GE.ndim != 2 or weights_GE.shape[1] != self.weights(wires):
             got = None if weights_GE is None else tuple(weights_GE.shape)
             raise DesignError(f"encoding '{self.design.name}' needs its weights, of shape (G, {self.weights(wires)}), got {got}")
-        x_GND, features = x_ND.reshape(-1, *x_ND.shape[-2:]), self.features(wires)
+        x_GND, features = x_ND.reshape(math.prod(x_ND.shape[:-2]), *x_ND.shape[-2:]), self.features(wires)
         tables_GT = weights_GE[:, self.scales(wires) :]
         if not self.scaling:
             return self._upload(x_GND, wires, tables_GT)

@@ -1,9 +1,9 @@
 """DeepLog: a log line is anomalous when the model did not expect it.  Du et al., CCS 2017, doi:10.1145/3133956.3134015.
 
-    the h events before ── embedding ──► LSTM(core) ── last h ──► linear ──► V logits ──► rank of the true event ── max ──► window
+    the h events before ── embedding ──► cell(core) ── last h ──► linear ──► V logits ──► rank of the true event ── max ──► window
 
-Only the log-key model; one recurrent layer, whose core is classical, quantum or a control. Equal histories are run once, in
-training (with the counts of what followed them as soft targets) and in scoring.
+Only the log-key model; one recurrent layer, an LSTM as in the paper or a GRU, whose core is classical, quantum or a control. Equal
+histories are run once, in training (with the counts of what followed them as soft targets) and in scoring.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from qlogad.errors import DataError, ResultError
 from qlogad.features.features import Features, Labels
 from qlogad.nn.core import Cell, Classical, Core, Quantum
 from qlogad.nn.layer import QuantumLayer
-from qlogad.nn.recurrent import LSTM
+from qlogad.nn.recurrent import GRU, LSTM
 from qlogad.nn.train import History, Schedule, train
 
 __all__ = ["DeepLog", "Network"]
@@ -54,6 +54,7 @@ class DeepLog(Detector):
     """
 
     core: Core = Classical()  # what runs inside the cell; its `hidden` is the size of the state
+    cell: Literal["lstm", "gru"] = "lstm"  # the recurrent layer: see nn/recurrent.py
     history: int = 10  # h, events a prediction is made from
     embedding: int = 32  # width of the learned event vectors
     score: Literal["rank", "nll"] = "rank"  # of an event
@@ -135,7 +136,7 @@ class DeepLog(Detector):
 
     def _build(self) -> Network:
         def build(core: Cell) -> Network:
-            return Network(self.size_, self.embedding, core, self.seed)
+            return Network(self.size_, self.embedding, core, self.seed, self.cell)
 
         return build(self.core.resolve(lambda core: build(core).weights()["total"])).to(self.device)
 
@@ -182,13 +183,14 @@ def _nll(logits_QV: Tensor, true_Q1: Tensor) -> Tensor:
 class Network(nn.Module):
     """Embedding, recurrent layer and head: histories (N, h) of ids 0..V-1, V (unseen) and V + 1 (padding) -> logits (N, V)."""
 
-    def __init__(self, size: int, width: int, core: Cell, seed: int) -> None:
+    def __init__(self, size: int, width: int, core: Cell, seed: int, cell: Literal["lstm", "gru"] = "lstm") -> None:
         super().__init__()
         self.core = core
         hidden = core.hidden
         start_VD = torch.randn(size + 1, width, generator=seeds.torch_generator(seed, "embedding"))
         self.embedding_VD = nn.Parameter(start_VD)  # the last row is the padding's
-        self.lstm = LSTM(width, hidden, make=partial(core.map, generator=seeds.torch_generator(seed, "core")))
+        layer = LSTM if cell == "lstm" else GRU
+        self.cell = layer(width, hidden, make=partial(core.map, generator=seeds.torch_generator(seed, "core")))
         bound = hidden**-0.5
         generator = seeds.torch_generator(seed, "head")
         self.head_HV = nn.Parameter((2 * torch.rand(hidden, size, generator=generator) - 1) * bound)
@@ -198,7 +200,7 @@ class Network(nn.Module):
         size = len(self.bias_V)
         unseen_1D = self.embedding_VD.new_zeros(1, self.embedding_VD.shape[1])
         table_VD = torch.cat([self.embedding_VD[:size], unseen_1D, self.embedding_VD[size:]])
-        _, (h_NH, _) = self.lstm(nn.functional.embedding(histories_NT, table_VD))
+        _, (h_NH, *_) = self.cell(nn.functional.embedding(histories_NT, table_VD))
         return torch.addmm(self.bias_V, h_NH, self.head_HV)
 
     def layers(self) -> list[QuantumLayer]:

@@ -8,7 +8,8 @@ One map of a cell at one step:
 Backward: reverse differentiation by hand; what belongs to weights alone is left to one product over all steps, after the loop.
 
 Letters: A angles, F features, J values, K means, H units; G gates; R and E the linear maps on both sides, G or 1 of each. Rows are
-innermost, those that run longest first: arrays end in (T, B, n), steps, blocks and rows of a block. Here all rows are one block.
+innermost, those that run longest first: arrays of all steps begin with (T, B) and end in n, steps, blocks and rows of a block. Here all
+rows are one block.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ Live = Sequence[int] | None  # how many rows still run at every step; None: all 
 class Tables(NamedTuple):
     """One map of a cell."""
 
-    drive: Tensor  # (R, A, T, B, n), radians: what the inputs add to the angles
+    drive: Tensor  # (T, B, R, A, n), radians: what the inputs add to the angles
     hidden: Tensor  # (R, H, A)
     table: Tensor  # (G, F, J)
     signs: Tensor | None  # (J, K), and F = 2^A; without them J = K and F = 3^A
@@ -52,26 +53,26 @@ class Tables(NamedTuple):
 class Trace(NamedTuple):
     """What the forward pass of one map leaves for the backward pass."""
 
-    features: Tensor  # (R, F, T, B, n)
-    values: Tensor  # (G, J, T, B, n)
-    means: Tensor  # (G, K, T, B, n); without signs the values themselves
+    features: Tensor  # (T, B, R, F, n)
+    values: Tensor  # (T, B, G, J, n)
+    means: Tensor  # (T, B, G, K, n); without signs the values themselves
 
 
 class States(NamedTuple):
     """What the cell itself leaves."""
 
-    hidden: Tensor  # (H, T, B, n), after every step
-    gates: Tensor  # (G, H, T, B, n), activated, in torch's order: i f g o, or r z n
-    cell: Tensor  # (H, T, B, n), after every step; of a GRU: r * h, which its candidate sees of the state
+    hidden: Tensor  # (T, B, H, n), after every step
+    gates: Tensor  # (T, B, G, H, n), activated, in torch's order: i f g o, or r z n
+    cell: Tensor  # (T, B, H, n), after every step; of a GRU: r * h, which its candidate sees of the state
     squashed: Tensor | None = None  # tanh of the cell; a GRU has none
 
 
 class Slopes(NamedTuple):
     """Derivatives of the loss inside one map; 0 for rows that have ended."""
 
-    angles: Tensor  # (R, A, T, B, n)
-    values: Tensor  # (G, J, T, B, n)
-    gates: Tensor  # (G, H, T, B, n), before they are activated
+    angles: Tensor  # (T, B, R, A, n)
+    values: Tensor  # (T, B, G, J, n)
+    gates: Tensor  # (T, B, G, H, n), before they are activated
 
 
 def blocks(rows: int) -> tuple[int, int]:
@@ -96,7 +97,7 @@ def new_trace(tables: Tables, live: Live) -> Trace:
 
 def new_slopes(tables: Tables, trace: Trace, live: Live) -> Slopes:
     """Room for the derivatives inside one map."""
-    sizes = (tables.drive.shape[:2], trace.values.shape[:2], (len(tables.table), tables.hidden.shape[1]))
+    sizes = (tables.drive.shape[2:4], trace.values.shape[2:4], (len(tables.table), tables.hidden.shape[1]))
     return Slopes(*(_blank(tables.drive, live, *size) for size in sizes))
 
 
@@ -108,7 +109,7 @@ def forward(kind: Kind, maps: Sequence[Tables], live: Live) -> tuple[States, lis
 def backward(
     kind: Kind, maps: Sequence[Tables], traces: Sequence[Trace], states: States, live: Live, hidden: Tensor, cell: Tensor
 ) -> list[Slopes]:
-    """The derivatives inside every map, from those in all hidden states (H, T, B, n) and in the last cell (H, B, n)."""
+    """The derivatives inside every map, from those in all hidden states (T, B, H, n) and in the last cell (B, H, n)."""
     if kind == "lstm":
         return _lstm_backward(maps, traces, states, live, hidden, cell)
     return _gru_backward(maps, traces, states, live, hidden)
@@ -124,8 +125,8 @@ def _lstm_forward(maps: Sequence[Tables], live: Live) -> tuple[States, list[Trac
         i, f, g, o = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
         c = f * c_HN[:, :rows] + i * g
         squashed = torch.tanh(c)
-        torch.stack([i, f, g, o], out=states.gates[:, :, t, 0, :rows])
-        states.squashed[:, t, 0, :rows] = squashed
+        torch.stack([i, f, g, o], out=states.gates[t, 0, ..., :rows])
+        states.squashed[t, 0, :, :rows] = squashed
         c_HN, h_HN = _keep(states.cell, t, c, c_HN), _keep(states.hidden, t, o * squashed, h_HN)
     return states, [trace]
 
@@ -136,11 +137,11 @@ def _lstm_backward(
     ((tables,), (trace,)) = maps, traces
     assert states.squashed is not None
     slopes = new_slopes(tables, trace, live)
-    dh_HN, dc_HN = _zero(tables), cell[:, 0]
+    dh_HN, dc_HN = _zero(tables), cell[0]
     for t, rows in reversed(list(enumerate(_rows(tables, live)))):
-        dh_HN = dh_HN + hidden[:, t, 0]
-        i, f, g, o = states.gates[:, :, t, 0, :rows]
-        squashed, before, dh = states.squashed[:, t, 0, :rows], _before(states.cell, t)[:, :rows], dh_HN[:, :rows]
+        dh_HN = dh_HN + hidden[t, 0]
+        i, f, g, o = states.gates[t, 0, ..., :rows]
+        squashed, before, dh = states.squashed[t, 0, :, :rows], _before(states.cell, t)[:, :rows], dh_HN[:, :rows]
         dc = dc_HN[:, :rows] + dh * o * (1 - squashed * squashed)
         gates = torch.stack([dc * g * i * (1 - i), dc * before * f * (1 - f), dc * i * (1 - g * g), dh * squashed * o * (1 - o)])
         dh_HN = _carry(_backward(tables, trace, slopes, t, gates), dh_HN)
@@ -157,8 +158,8 @@ def _gru_forward(maps: Sequence[Tables], live: Live) -> tuple[States, list[Trace
         r, z = torch.sigmoid(_forward(both, traces[0], t, h))
         reset = r * h
         n = torch.tanh(_forward(candidate, traces[1], t, reset)[0])
-        torch.stack([r, z, n], out=states.gates[:, :, t, 0, :rows])
-        states.cell[:, t, 0, :rows] = reset
+        torch.stack([r, z, n], out=states.gates[t, 0, ..., :rows])
+        states.cell[t, 0, :, :rows] = reset
         h_HN = _keep(states.hidden, t, n + z * (h - n), h_HN)
     return states, traces
 
@@ -168,8 +169,8 @@ def _gru_backward(maps: Sequence[Tables], traces: Sequence[Trace], states: State
     slopes = [new_slopes(tables, trace, live) for tables, trace in zip(maps, traces, strict=True)]
     dh_HN = _zero(both)
     for t, rows in reversed(list(enumerate(_rows(both, live)))):
-        dh_HN = dh_HN + hidden[:, t, 0]
-        r, z, n = states.gates[:, :, t, 0, :rows]
+        dh_HN = dh_HN + hidden[t, 0]
+        r, z, n = states.gates[t, 0, ..., :rows]
         before, dh = _before(states.hidden, t)[:, :rows], dh_HN[:, :rows]
         dreset = _backward(candidate, traces[1], slopes[1], t, (dh * (1 - z) * (1 - n * n))[None])
         gates = torch.stack([dreset * before * r * (1 - r), dh * (before - n) * z * (1 - z)])
@@ -180,14 +181,14 @@ def _gru_backward(maps: Sequence[Tables], traces: Sequence[Trace], states: State
 def _forward(tables: Tables, trace: Trace, t: int, h_HN: Tensor) -> Tensor:
     """The gates (G, H, N) before they are activated."""
     rows, real = h_HN.shape[1], tables.signs is not None
-    angles = torch.baddbmm(tables.drive[:, :, t, 0, :rows], tables.hidden.mT, h_HN.expand(len(tables.hidden), -1, -1))
+    angles = torch.baddbmm(tables.drive[t, 0, ..., :rows], tables.hidden.mT, h_HN.expand(len(tables.hidden), -1, -1))
     features = _features(angles, real)
     means = values = torch.matmul(tables.table.mT, features)
     if tables.signs is not None:
         means = torch.matmul(tables.signs.T, values * values)
-        trace.values[:, :, t, 0, :rows] = values
-    trace.features[:, :, t, 0, :rows] = features
-    trace.means[:, :, t, 0, :rows] = means
+        trace.values[t, 0, ..., :rows] = values
+    trace.features[t, 0, ..., :rows] = features
+    trace.means[t, 0, ..., :rows] = means
     return tables.bias[..., None] + torch.matmul(tables.expand.mT, means)
 
 
@@ -196,12 +197,12 @@ def _backward(tables: Tables, trace: Trace, slopes: Slopes, t: int, gates: Tenso
     rows = gates.shape[2]
     values = torch.matmul(tables.expand, gates)
     if tables.signs is not None:
-        values = 2 * trace.values[:, :, t, 0, :rows] * torch.matmul(tables.signs, values)
+        values = 2 * trace.values[t, 0, ..., :rows] * torch.matmul(tables.signs, values)
     features = torch.matmul(tables.table, values)
-    if len(trace.features) == 1:
+    if trace.features.shape[2] == 1:
         features = features.sum(0, keepdim=True)
-    angles = _angles(trace.features[:, :, t, 0, :rows], features, tables.hidden.shape[2], tables.signs is not None)
-    slopes.gates[:, :, t, 0, :rows], slopes.values[:, :, t, 0, :rows], slopes.angles[:, :, t, 0, :rows] = gates, values, angles
+    angles = _angles(trace.features[t, 0, ..., :rows], features, tables.hidden.shape[2], tables.signs is not None)
+    slopes.gates[t, 0, ..., :rows], slopes.values[t, 0, ..., :rows], slopes.angles[t, 0, ..., :rows] = gates, values, angles
     return torch.matmul(tables.hidden, angles).sum(0)
 
 
@@ -228,8 +229,7 @@ def _angles(features_RFN: Tensor, slopes_RFN: Tensor, angles: int, real: bool) -
 
 
 def _rows(tables: Tables, live: Live) -> Sequence[int]:
-    steps, _, rows = tables.drive.shape[2:]
-    return [rows] * steps if live is None else live
+    return [tables.drive.shape[-1]] * len(tables.drive) if live is None else live
 
 
 def _zero(tables: Tables) -> Tensor:
@@ -238,18 +238,18 @@ def _zero(tables: Tables) -> Tensor:
 
 def _blank(like: Tensor, live: Live, *size: int) -> Tensor:
     """Room for all steps; zero where rows end, since what is not written there must not be seen."""
-    shape = (*size, *like.shape[-3:])
+    shape = (*like.shape[:2], *size, like.shape[-1])
     return like.new_empty(shape) if live is None else like.new_zeros(shape)
 
 
-def _before(kept_HTBN: Tensor, t: int) -> Tensor:
-    return kept_HTBN[:, t - 1, 0] if t else torch.zeros_like(kept_HTBN[:, 0, 0])
+def _before(kept_TBHN: Tensor, t: int) -> Tensor:
+    return kept_TBHN[t - 1, 0] if t else torch.zeros_like(kept_TBHN[0, 0])
 
 
-def _keep(kept_HTBN: Tensor, t: int, new_HM: Tensor, old_HN: Tensor) -> Tensor:
+def _keep(kept_TBHN: Tensor, t: int, new_HM: Tensor, old_HN: Tensor) -> Tensor:
     """The state after a step, for rows that have ended the one before it."""
     new_HN = _carry(new_HM, old_HN)
-    kept_HTBN[:, t, 0] = new_HN
+    kept_TBHN[t, 0] = new_HN
     return new_HN
 
 

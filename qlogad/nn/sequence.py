@@ -23,7 +23,7 @@ from qlogad.nn.loops import Kind, Live, Slopes, States, Tables, Trace
 
 __all__ = ["Weights", "quickest", "run", "tabled"]
 
-COMPILED_UP_TO = 32768  # entries of one gate's table: beyond, torch's own matrix products are quicker than compiled loops
+AT_ONCE = 1 << 20  # numbers: more are not made at once, to be summed
 
 
 class Loops(Protocol):
@@ -92,7 +92,7 @@ def run(
         BackendError: inputs or weights are not finite; and, in the backward pass, where second derivatives are asked for.
     """
     tensors = [tensor for one in maps for tensor in one]
-    return cast(tuple[Tensor, Tensor, Tensor], _Sequence.apply(kind, live, through or quickest(maps, x_NTI), x_NTI, *tensors))
+    return cast(tuple[Tensor, Tensor, Tensor], _Sequence.apply(kind, live, through or quickest(x_NTI), x_NTI, *tensors))  # type: ignore[no-untyped-call]
 
 
 class _Sequence(torch.autograd.Function):
@@ -101,77 +101,73 @@ class _Sequence(torch.autograd.Function):
         ctx: Any, kind: Kind, live: Live, chosen: Loops, x_NTI: Tensor, *tensors: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         maps = _grouped(Weights, tensors)
-        x_IM = _rows_last(x_NTI, *chosen.blocks(len(x_NTI)))
-        tables = [_tables(one, _drive(one, x_IM)) for one in maps]
+        x_TBIn = _rows_last(x_NTI.detach(), *chosen.blocks(len(x_NTI)))
+        tables = [_tables(one, _drive(one, x_TBIn)) for one in maps]
         states, traces = chosen.forward(kind, tables, live)
+        if not torch.isfinite(states.hidden[-1].sum()):  # what is not finite stays so
+            raise BackendError("inputs are not all finite; scale them before the circuit, or look for NaN in the features")
         ctx.kind, ctx.live, ctx.chosen, ctx.rows = kind, live, chosen, len(x_NTI)
         drives = [one.drive for one in tables]
-        ctx.save_for_backward(x_IM, *states, *tensors, *drives, *(tensor for trace in traces for tensor in trace))
+        ctx.save_for_backward(x_TBIn, *states, *tensors, *drives, *(tensor for trace in traces for tensor in trace))
         ctx.set_materialize_grads(False)
-        h_NTH, cell_NTH = (_rows_first(kept, len(x_NTI)) for kept in (states.hidden, states.cell))
-        return h_NTH, h_NTH[:, -1].clone(), cell_NTH[:, -1].clone()
+        h_NTH, cell_N1H = _rows_first(states.hidden, len(x_NTI)), _rows_first(states.cell[-1:], len(x_NTI))
+        return h_NTH, h_NTH[:, -1].clone(), cell_N1H[:, 0].clone()
 
     @staticmethod
-    def backward(ctx: Any, every_NTH: Tensor | None, last_NH: Tensor | None, cell_NH: Tensor | None) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, every_NTH: Tensor | None, last_NH: Tensor | None, cell_NH: Tensor | None) -> tuple[Any, ...]:
         if torch.is_grad_enabled():
             raise BackendError("a whole-sequence kernel has first derivatives only; take second ones through step_loop")
-        x_IM, *saved = ctx.saved_tensors
+        x_TBIn, *saved = ctx.saved_tensors
         states, count = States(*saved[:4]), 2 if ctx.kind == "gru" else 1
         tensors, drives, kept = saved[4 : 4 + 6 * count], saved[4 + 6 * count : 4 + 7 * count], saved[4 + 7 * count :]
         maps, traces = _grouped(Weights, tensors), _grouped(Trace, kept)
-        rows = ctx.rows
-        hidden_HM = torch.zeros_like(states.hidden) if every_NTH is None else _rows_last(every_NTH, *states.hidden.shape[2:])
+        blocks, _, size = states.hidden.shape[1:]
+        hidden = torch.zeros_like(states.hidden) if every_NTH is None else _rows_last(every_NTH, blocks, size)
         if last_NH is not None:
-            hidden_HM[:, -1].flatten(1)[:, :rows] += last_NH.T
-        cell_HM = torch.zeros_like(states.cell[:, -1])
-        if cell_NH is not None:
-            cell_HM.flatten(1)[:, :rows] = cell_NH.T
+            hidden[-1] += _rows_last(last_NH[:, None], blocks, size)[0]
+        cell = torch.zeros_like(hidden[0]) if cell_NH is None else _rows_last(cell_NH[:, None], blocks, size)[0]
         tables = [_tables(one, drive) for one, drive in zip(maps, drives, strict=True)]
-        slopes = ctx.chosen.backward(ctx.kind, tables, traces, states, ctx.live, hidden_HM, cell_HM)
+        slopes = ctx.chosen.backward(ctx.kind, tables, traces, states, ctx.live, hidden, cell)
         found: list[Tensor | None] = []
-        dx_IM = torch.zeros_like(x_IM)
+        dx = torch.zeros_like(x_TBIn)
         for place, (one, trace, slope) in enumerate(zip(maps, traces, slopes, strict=True)):
-            seen = (states.cell, 0) if place else (states.hidden, 1)  # what the map saw of the state, and how many steps before
-            found += _weight_slopes(one, trace, slope, x_IM, *seen)
-            dx_IM += _mixed(one.reduce[:, : len(x_IM)], slope.angles).view_as(x_IM)
-        return None, None, None, _rows_first(dx_IM, rows), *found
+            late = 1 - place  # an LSTM's map and a GRU's first one see the state after the step before
+            found += _weight_slopes(one, trace, slope, x_TBIn, states.cell if place else states.hidden[:-1], late)
+            dx += torch.matmul(one.reduce[:, : dx.shape[2]].transpose(0, 1).flatten(1), slope.angles.flatten(2, 3))
+        return None, None, None, _rows_first(dx, ctx.rows), *found
 
 
-def _weight_slopes(one: Weights, trace: Trace, slope: Slopes, x_IM: Tensor, state_HM: Tensor, late: int) -> Weights:
+def _weight_slopes(one: Weights, trace: Trace, slope: Slopes, x_TBIn: Tensor, seen: Tensor, late: int) -> Weights:
     """The derivatives in one map's weights, each a product over all steps and rows."""
-    angles_RAM, values_GJM, gates_GHM = (tensor.flatten(2) for tensor in slope)
-    features_RFM, means_GKM = trace.features.flatten(2), trace.means.flatten(2)
-    skip = late * state_HM[0, 0].numel()
-    size = state_HM[0].numel()
-    parts = [(x_IM.flatten(1), angles_RAM), (state_HM.flatten(1)[:, : size - skip], angles_RAM[..., skip:])]
-    reduce = torch.cat([_outer(seen[None], angles) for seen, angles in parts], dim=1)
-    bias_EH = gates_GHM.sum(2)[:, None]
-    expand = _outer(means_GKM, gates_GHM)
+    reduce = torch.cat([_outer(x_TBIn[:, :, None], slope.angles), _outer(seen[:, :, None], slope.angles[late:])], dim=1)
+    reduce_bias_RA, bias_GH = (tensor.sum((0, 1)).sum(-1) for tensor in (slope.angles, slope.gates))
+    table_GJF, expand = _outer(slope.values, trace.features), _outer(trace.means, slope.gates)
     if len(one.expand) == 1:
-        expand, bias_EH = expand.sum(0, keepdim=True), bias_EH.sum(0, keepdim=True)
-    return Weights(reduce, angles_RAM.sum(2)[:, None], _outer(features_RFM, values_GJM), None, expand, bias_EH)
+        expand, bias_GH = expand.sum(0, keepdim=True), bias_GH.sum(0, keepdim=True)
+    return Weights(reduce, reduce_bias_RA[:, None], table_GJF.mT, None, expand, bias_GH[:, None])
 
 
-def _outer(one_RAM: Tensor, other_GBM: Tensor) -> Tensor:
-    """(G, A, B): the sum over the last axis, `one` for each g where there is one of each."""
-    if len(one_RAM) == len(other_GBM):
-        return torch.bmm(one_RAM, other_GBM.mT)
-    groups, size = other_GBM.shape[:2]
-    return (one_RAM[0] @ other_GBM.flatten(0, 1).T).view(-1, groups, size).transpose(0, 1)
+def _outer(one: Tensor, other: Tensor) -> Tensor:
+    """(T, B, G, A, n), (T, B, G, C, n) -> (G, A, C), the sum over steps and rows; either may have one for all G."""
+    steps, blocks, groups, size, _ = one.shape
+    if groups == 1 < other.shape[2]:
+        joined_AC = _outer(one, other.flatten(2, 3)[:, :, None])[0]
+        return joined_AC.view(size, *other.shape[2:4]).transpose(0, 1)
+    if other.shape[2] == 1 < groups:
+        return _outer(one.flatten(2, 3)[:, :, None], other)[0].view(groups, size, other.shape[3])
+    if steps * blocks * groups * size * other.shape[3] <= AT_ONCE:
+        return torch.matmul(one, other.mT).sum((0, 1))
+    total_GAC = one.new_zeros(groups, size, other.shape[3])
+    for one_GAn, other_GCn in zip(one.flatten(0, 1), other.flatten(0, 1), strict=True):
+        total_GAC.baddbmm_(one_GAn, other_GCn.mT)
+    return total_GAC
 
 
-def _mixed(weight_RIA: Tensor, angles: Tensor) -> Tensor:
-    """(I, M): the sum over R and A."""
-    return weight_RIA.transpose(0, 1).flatten(1) @ angles.flatten(2).flatten(0, 1)
-
-
-def _drive(one: Weights, x_IM: Tensor) -> Tensor:
-    """(R, A, T, B, n): what the inputs and the bias add to the angles of every step."""
-    weight_FI = one.reduce[:, : len(x_IM)].transpose(1, 2).flatten(0, 1)
-    drive_FM = torch.addmm(one.reduce_bias.flatten()[:, None], weight_FI, x_IM.flatten(1))
-    if not torch.isfinite(drive_FM).all():
-        raise BackendError("inputs are not all finite; scale them before the circuit, or look for NaN in the features")
-    return drive_FM.view(len(one.reduce), one.reduce.shape[2], *x_IM.shape[1:])
+def _drive(one: Weights, x_TBIn: Tensor) -> Tensor:
+    """(T, B, R, A, n): what the inputs and the bias add to the angles of every step."""
+    weight_FI = one.reduce[:, : x_TBIn.shape[2]].mT.flatten(0, 1)
+    drive = one.reduce_bias.flatten()[:, None] + torch.matmul(weight_FI, x_TBIn)
+    return drive.view(*drive.shape[:2], len(one.reduce), one.reduce.shape[2], drive.shape[3])
 
 
 def _tables(one: Weights, drive: Tensor) -> Tables:
@@ -180,28 +176,26 @@ def _tables(one: Weights, drive: Tensor) -> Tables:
 
 
 def _rows_last(x_NTI: Tensor, blocks: int, size: int) -> Tensor:
-    """(I, T, B, n), zeros in rows that there are not."""
+    """(T, B, I, n), zeros in rows that there are not."""
     rows, steps, width = x_NTI.shape
-    if rows == blocks * size:
-        return x_NTI.permute(2, 1, 0).contiguous().view(width, steps, blocks, size)
-    found = x_NTI.new_zeros(width, steps, blocks, size)
-    found.flatten(2)[..., :rows] = x_NTI.permute(2, 1, 0)
-    return found
+    if rows < blocks * size:
+        x_NTI = torch.cat([x_NTI, x_NTI.new_zeros(blocks * size - rows, steps, width)])
+    return x_NTI.reshape(blocks, size, steps, width).permute(2, 0, 3, 1).contiguous()
 
 
-def _rows_first(y_HM: Tensor, rows: int) -> Tensor:
-    return y_HM.flatten(2)[..., :rows].permute(2, 1, 0)
+def _rows_first(y_TBIn: Tensor, rows: int) -> Tensor:
+    """(N, T, I)"""
+    return y_TBIn.permute(1, 3, 0, 2).flatten(0, 1)[:rows]
 
 
 def _grouped(kind: type[Any], tensors: Sequence[Tensor | None]) -> list[Any]:
-    size = len(kind._fields)
-    return [kind(*tensors[place : place + size]) for place in range(0, len(tensors), size)]
+    size, plain = len(kind._fields), [None if tensor is None else tensor.detach() for tensor in tensors]
+    return [kind(*plain[place : place + size]) for place in range(0, len(plain), size)]
 
 
-def quickest(maps: Sequence[Weights], like: Tensor) -> Loops:
-    """Compiled loops where there is numba, a processor, and tables small enough."""
-    small = all(one.table[0].numel() <= COMPILED_UP_TO for one in maps)
-    return _fast() if small and like.device.type == "cpu" and find_spec("numba") is not None else loops
+def quickest(like: Tensor) -> Loops:
+    """Compiled loops on a processor where there is numba, else those in torch."""
+    return _fast() if like.device.type == "cpu" and find_spec("numba") is not None else loops
 
 
 @cache

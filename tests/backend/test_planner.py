@@ -108,6 +108,14 @@ def test_pieces_are_the_whole(name, seed):
         torch.testing.assert_close(one, two, rtol=0, atol=1e-10)
 
 
+def test_pieces_have_second_derivatives_too():
+    circuit = assemble("angle-y", "strongly-entangling", 3, 1, reupload=True)
+    weights_GP, inputs_GNI = values(circuit, groups=1, rows=3)
+    engine = Exact("gates")
+    engine.adopt([documents.plain(replace(engine.plan(circuit, weights_GP, rows=3, gradient=True), whole=1, chunk=1))])
+    assert torch.autograd.gradgradcheck(lambda *given: engine.bind(circuit, given[0])(given[1]), (weights_GP, inputs_GNI))
+
+
 def test_memory_decides_before_anything_runs():
     """A limit that holds a few rows gives pieces, one that holds none an error that names a width that fits, and does."""
     circuit = assemble("angle-y", "strongly-entangling", 8, 2)

@@ -1,13 +1,15 @@
 """Laws of the recurrent cell: with the linear map it is torch's, and every way to run a sequence gives the same."""
 
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 import torch
 
 from qlogad import seeds
+from qlogad.errors import InputError
 from qlogad.nn.core import Cell, Classical, Quantum, SameWrapper
-from qlogad.nn.recurrent import LSTM, step_loop
+from qlogad.nn.recurrent import GRU, LSTM, gru_step_loop, step_loop
 
 CORES = [
     Classical(),
@@ -82,3 +84,96 @@ def test_outputs_do_not_depend_on_later_steps(core: Cell) -> None:
     x_NTI = torch.randn(4, 6, 3, generator=seeds.torch_generator(4))
     with torch.no_grad():
         assert torch.allclose(module(x_NTI)[0][:, :3], module(x_NTI[:, :3])[0], atol=1e-5)
+
+
+def gru(core: Cell, width: int = 3, hidden: int = 5, seed: int = 0) -> GRU:
+    return GRU(width, hidden, make=partial(core.map, generator=seeds.torch_generator(seed, "cell")))
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("make", [cell, gru])
+@pytest.mark.parametrize("lengths", [[4, 1, 0, 6, 6, 2], [0, 1], [6, 6, 6], [3]])
+def test_rows_of_different_lengths_are_each_run_as_if_alone(
+    make: Callable[[Cell], LSTM | GRU], core: Cell, lengths: list[int]
+) -> None:
+    module = make(core).double()
+    x_NTI = torch.randn(len(lengths), 6, 3, dtype=torch.float64, generator=seeds.torch_generator(5)).requires_grad_()
+    outputs, last = module(x_NTI, torch.tensor(lengths))
+    for n, length in enumerate(lengths):
+        torch.testing.assert_close(outputs[n, length:], last[0][n].expand(6 - length, -1), rtol=0, atol=0)
+        if length == 0:
+            assert not any(state[n].any() for state in last)
+            continue
+        alone, states = module(x_NTI[n : n + 1, :length])
+        torch.testing.assert_close(outputs[n, :length], alone[0], rtol=0, atol=1e-12)
+        for state, lone in zip(last, states, strict=True):
+            torch.testing.assert_close(state[n], lone[0], rtol=0, atol=1e-12)
+    (slope_NTI,) = torch.autograd.grad(outputs.sin().sum() + sum(state.cos().sum() for state in last), x_NTI)
+    for n, length in enumerate(lengths):
+        assert not slope_NTI[n, length:].any()
+        assert slope_NTI[n, :length].any(dim=1).all()
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("make", [cell, gru])
+def test_rows_without_steps_stay_at_zero(make: Callable[[Cell], LSTM | GRU], core: Cell) -> None:
+    outputs, last = make(core)(torch.randn(2, 3, 3), torch.tensor([0, 0]))
+    assert torch.equal(outputs, torch.zeros(2, 3, 5))
+    assert not any(state.any() for state in last)
+
+
+@pytest.mark.parametrize("core", [Classical(), Quantum(wires=2)])
+@pytest.mark.parametrize("make", [cell, gru])
+def test_padding_is_never_run(make: Callable[[Cell], LSTM | GRU], core: Cell) -> None:
+    module = make(core)
+    x_NTI = torch.randn(3, 4, 3, generator=seeds.torch_generator(6))
+    lengths_N = torch.tensor([2, 4, 1])
+    expected = module(x_NTI, lengths_N)[0]
+    counted = [one.executions for one in module.modules() if hasattr(one, "executions")]
+    for n, length in enumerate(lengths_N):
+        x_NTI[n, length:] = torch.nan
+    assert torch.equal(module(x_NTI, lengths_N)[0], expected)
+    assert counted == [one.gates * 7 for one in module.modules() if hasattr(one, "executions")]
+
+
+@pytest.mark.parametrize(
+    "lengths", [torch.tensor([1, 2]), torch.tensor([1, 2, 5]), torch.tensor([-1, 2, 3]), torch.tensor([1.0, 2, 3])]
+)
+@pytest.mark.parametrize("make", [cell, gru])
+def test_lengths_that_do_not_fit_are_refused(make: Callable[[Cell], LSTM | GRU], lengths: torch.Tensor) -> None:
+    with pytest.raises(InputError, match="lengths are 3 integers from 0 to 4, one for each row"):
+        make(Classical())(torch.randn(3, 4, 3), lengths)
+
+
+def test_a_gru_that_resets_nothing_is_torchs() -> None:
+    """torch.nn.GRU resets what the linear map made of the state, this one the state itself: the same where r is 1."""
+    width, hidden = 3, 5
+    ours, theirs = gru(Classical()).double(), torch.nn.GRU(width, hidden, batch_first=True).double()
+    with torch.no_grad():
+        ours.map.linear.bias_G1O[0] = 60
+        weight_FI = torch.cat([ours.map.linear.weight_GIO, ours.candidate.linear.weight_GIO]).mT.reshape(3 * hidden, -1)
+        theirs.weight_ih_l0.copy_(weight_FI[:, :width])
+        theirs.weight_hh_l0.copy_(weight_FI[:, width:])
+        theirs.bias_ih_l0.copy_(torch.cat([ours.map.linear.bias_G1O, ours.candidate.linear.bias_G1O]).flatten())
+        theirs.bias_hh_l0.zero_()
+    x_NTI = torch.randn(7, 6, width, dtype=torch.float64, generator=seeds.torch_generator(7))
+    (outputs, (last,)), (expected, state) = ours(x_NTI), theirs(x_NTI)
+    torch.testing.assert_close(outputs, expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(last, state[0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_a_gru_is_between_its_candidate_and_its_state(core: Cell) -> None:
+    module = gru(core).double()
+    x_NTI = torch.randn(6, 5, 3, dtype=torch.float64, generator=seeds.torch_generator(8))
+    outputs, (last,) = module(x_NTI)
+    expected, (final,) = gru_step_loop(module.map, module.candidate, x_NTI, torch.zeros(6, 5, dtype=torch.float64))
+    torch.testing.assert_close(outputs, expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(last, final, rtol=0, atol=1e-10)
+    h_NH = torch.zeros(6, 5, dtype=torch.float64)
+    for x_NI, after_NH in zip(x_NTI.unbind(1), outputs.unbind(1), strict=True):
+        r_NH = torch.sigmoid(module.map(torch.cat([x_NI, h_NH], dim=1)))[0]
+        n_NH = torch.tanh(module.candidate(torch.cat([x_NI, r_NH * h_NH], dim=1)))[0]
+        low_NH, high_NH = torch.minimum(n_NH, h_NH), torch.maximum(n_NH, h_NH)
+        assert ((after_NH >= low_NH - 1e-12) & (after_NH <= high_NH + 1e-12)).all()
+        h_NH = after_NH

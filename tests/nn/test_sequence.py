@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 
 from qlogad import seeds
-from qlogad.backend.backend import DEFAULT_KEY, Key
-from qlogad.backend.exact import Exact, ExactBound
+from qlogad.backend.exact import Exact
 from qlogad.backend.exact.method import Form, Method
 from qlogad.backend.exact.real import Real
 from qlogad.backend.exact.start import starts
 from qlogad.backend.exact.state import Gates
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.errors import BackendError
-from qlogad.nn import fast, loops
+from qlogad.nn import fast, graphs, loops
 from qlogad.nn.core import Quantum
+from qlogad.nn.loops import Kind
 from qlogad.nn.recurrent import GRU, LSTM, gru_step_loop, step_loop
-from qlogad.nn.sequence import Kind, Loops, quickest, run, tabled
+from qlogad.nn.sequence import Loops, run, tabled
 
 TURN = 2 * math.pi / 3
 
@@ -55,17 +55,6 @@ class Split(Gates):
         return Real().form(circuit, weights_GP)
 
 
-class Chosen(Exact):
-    """The exact simulator with one method."""
-
-    def __init__(self, method: Method) -> None:
-        super().__init__()
-        self.chosen = method
-
-    def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY) -> ExactBound:
-        return ExactBound(circuit, weights_GP, self.chosen, memory=self.memory)
-
-
 CORES = [
     Quantum(wires=1),
     Quantum(wires=3, depth=2),
@@ -84,7 +73,7 @@ def cell(kind: Kind, core: Quantum, method: Method, hidden: int, seed: int = 0) 
     make = partial(core.map, generator=seeds.torch_generator(seed, "cell"))
     module = LSTM(WIDTH, hidden, make=make) if kind == "lstm" else GRU(WIDTH, hidden, make=make)
     for one in maps(module):
-        one.middle.backend = Chosen(method)
+        one.middle.backend = Exact(method)
     return module.double()
 
 
@@ -145,3 +134,87 @@ def test_the_kernel_is_the_step_loop_in_values_and_derivatives(
                 strict=True,
             ):
                 torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.gpu
+@cores
+@methods
+@kinds
+def test_a_recording_is_the_step_loop(kind: Kind, core: Quantum, method: Method) -> None:
+    module = cell(kind, core, method, 5).to("cuda")
+    for seed in range(3):  # the first call records, the others replay
+        x_NTI = torch.randn(7, 4, WIDTH, dtype=torch.float64, generator=seeds.torch_generator(seed)).to("cuda").requires_grad_()
+        quick, plain = kernel(module, x_NTI, None, graphs), loop(module, x_NTI, None)
+        keep = [True] * len(plain)
+        for one, other in zip(quick + slopes(module, x_NTI, quick, keep), plain + slopes(module, x_NTI, plain, keep), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+
+
+@cores
+@methods
+@engines
+@kinds
+def test_single_precision_is_the_same_to_its_rounding_and_repeats_bit_by_bit(
+    kind: Kind, core: Quantum, method: Method, engine: Loops
+) -> None:
+    module = cell(kind, core, method, 8)
+    x_NTI = torch.randn(130, 6, WIDTH, dtype=torch.float64, generator=seeds.torch_generator(1)).requires_grad_()
+    exact = kernel(module, x_NTI, None, engine)
+    exact += slopes(module, x_NTI, exact, [True] * len(exact))
+    module, x_NTI = module.float(), x_NTI.detach().float().requires_grad_()
+    found = []
+    for threads in (1, 1, 2):
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        outputs = kernel(module, x_NTI, None, engine)
+        found.append([*outputs, *slopes(module, x_NTI, outputs, [True] * len(outputs))])
+        torch.set_num_threads(before)
+    for one, again, shared, other in zip(*found, exact, strict=True):
+        assert torch.equal(one, again)
+        assert torch.equal(one, shared) or engine is loops
+        torch.testing.assert_close(one.double(), other, rtol=1e-3, atol=1e-5 * max(1, float(other.detach().abs().max())))
+
+
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 4e-7), (torch.float64, 2e-15)])
+def test_the_compiled_functions_are_exact_to_rounding(dtype: torch.dtype, error: float) -> None:
+    numbers = fast._numbers(dtype)
+    x_M = torch.cat([torch.linspace(-25, 25, 20001), torch.logspace(-30, 3, 2001)]).to(dtype)
+    found = torch.tensor([float(fast._tanh(x, numbers)) for x in x_M.numpy()], dtype=torch.float64)
+    torch.testing.assert_close(found, torch.tanh(x_M.double()), rtol=error, atol=0)
+    angles = torch.cat([x_M, 1e4 * x_M])[None, None].numpy()
+    cosines, sines = angles.copy(), angles.copy()
+    fast._turn(cosines, sines, angles, 1.0, angles.shape[2])
+    torch.testing.assert_close(torch.from_numpy(cosines).double(), torch.cos(torch.from_numpy(angles).double()), rtol=0, atol=error)
+    torch.testing.assert_close(torch.from_numpy(sines).double(), torch.sin(torch.from_numpy(angles).double()), rtol=0, atol=error)
+
+
+@methods
+@kinds
+def test_a_sequence_goes_through_the_tables_and_counts_its_circuits(kind: Kind, method: Method) -> None:
+    module = cell(kind, Quantum(wires=2), method, 4)
+    x_NTI = torch.randn(5, 3, WIDTH, dtype=torch.float64, generator=seeds.torch_generator(2))
+    found = [module(x_NTI, lengths)[0] for lengths in (None, torch.tensor([0, 3, 1, 2, 3]))]
+    counted = [one.middle.executions for one in maps(module)]
+    gates = [one.middle.gates for one in maps(module)]
+    assert counted == [(15 + 9) * one for one in gates]
+    for one in found:
+        with pytest.raises(BackendError, match="a whole-sequence kernel"):
+            torch.autograd.grad(one.sum(), module.map.reduce.weight_GIO, create_graph=True)
+    loop(module, x_NTI, None)
+    assert [one.middle.executions for one in maps(module)] == [(15 + 9 + 15) * one for one in gates]
+
+
+@methods
+@engines
+@kinds
+def test_what_a_kernel_cannot_do_it_says(kind: Kind, method: Method, engine: Loops) -> None:
+    module = cell(kind, Quantum(wires=2), method, 4)
+    x_NTI = torch.randn(5, 3, WIDTH, dtype=torch.float64, generator=seeds.torch_generator(3)).requires_grad_()
+    every, *_ = kernel(module, x_NTI, None, engine)
+    with pytest.raises(BackendError, match="first derivatives only; take second ones through step_loop"):
+        torch.autograd.grad(every.sum(), x_NTI, create_graph=True)
+    for wrong in (math.nan, math.inf):
+        with torch.no_grad():
+            x_NTI[2, 1, 0] = wrong
+        with pytest.raises(BackendError, match="inputs are not all finite"):
+            kernel(module, x_NTI, None, engine)

@@ -16,8 +16,13 @@ from torch.utils.checkpoint import checkpoint
 
 from qlogad import documents
 from qlogad.backend.backend import CALLS, DEFAULT_KEY, Abilities, Backend, Bound, Estimate, Key, Rows, check_inputs, check_weights
+from qlogad.backend.exact.adjoint import Adjoint
+from qlogad.backend.exact.blocks import Blocks
+from qlogad.backend.exact.closed import Closed
 from qlogad.backend.exact.dephased import Dephased
 from qlogad.backend.exact.method import Form, Method, Run, Task
+from qlogad.backend.exact.pauli import Pauli
+from qlogad.backend.exact.phase import Phase
 from qlogad.backend.exact.planner import Plan, Purpose, choose, memory_limit, rates_of
 from qlogad.backend.exact.real import Real
 from qlogad.backend.exact.state import Gates, States, Unitary
@@ -28,25 +33,29 @@ from qlogad.errors import BackendError, did_you_mean
 
 __all__ = ["DEPHASED", "METHODS", "Exact", "ExactBound", "methods_for"]
 
-METHODS: dict[str, Method] = {method.name: method for method in (Real(), Unitary(), Gates())}
+METHODS: dict[str, Method] = {
+    method.name: method for method in (Closed(), Pauli(), Real(), Phase(), Blocks(), Adjoint(), Unitary(), Gates())
+}
 DEPHASED: dict[str, Method] = {method.name: method for method in (Dephased(),)}  # what runs dephased circuits, and those alone
 
 FUSE_UP_TO = 8  # wires: beyond, building a unitary for state vectors costs more than it saves
 MAX_WIRES = 26
 
 
-def methods_for(circuit: Circuit, name: str = "auto") -> dict[str, Method]:
-    """The methods that a circuit may be run by: all, or the one of a name; a dephased circuit has methods of its own."""
+def methods_for(circuit: Circuit, chosen: str | Method = "auto") -> Mapping[str, Method]:
+    """The methods that a circuit may be run by: all, or one; a dephased circuit has methods of its own."""
     if circuit.dephased:
         return DEPHASED
-    return METHODS if name == "auto" else {name: METHODS[name]}
+    if isinstance(chosen, Method):
+        return {chosen.name: chosen}
+    return METHODS if chosen == "auto" else {chosen: METHODS[chosen]}
 
 
 class Exact(Backend):
     """The exact simulator.
 
     Args:
-        method: a name in METHODS, or "auto" for the quickest.
+        method: a name in METHODS, or "auto" for the quickest; or a method of your own.
         memory: the gigabytes a call may need; by default half of what the device has, 8 at most.
 
     >>> from qlogad.circuit.design import assemble
@@ -58,9 +67,9 @@ class Exact(Backend):
     name = "exact"
     abilities = Abilities(differentiable=True, max_wires=MAX_WIRES, native=tuple(GATES), states=True, forms=True)
 
-    def __init__(self, method: str = "auto", *, memory: float | None = None) -> None:
+    def __init__(self, method: str | Method = "auto", *, memory: float | None = None) -> None:
         known = ("auto", *METHODS)
-        if method not in known:
+        if isinstance(method, str) and method not in known:
             raise BackendError(f"exact has no method '{method:.40}'{did_you_mean(method, known)}; known: {', '.join(known)}")
         self.method, self.memory = method, memory
         self._plans: dict[tuple[Circuit, int, torch.dtype, str, bool], Plan] = {}

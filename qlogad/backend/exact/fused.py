@@ -41,6 +41,7 @@ __all__ = [
     "source",
     "through",
     "touched",
+    "turn",
     "vector_pair",
 ]
 
@@ -68,25 +69,35 @@ class Affine:
 
 
 class Phases:
-    """The diagonals exp(i phase) of some layers, from what their gates read: (1|G, N, I or P) -> one (1|G, D, N) a layer, complex."""
+    """The phases of diagonal layers, exp(i phase), from what their gates read: (1|G, N, I or P) -> (1|G, E, N).
+
+    E: the basis states of all layers in turn; layers that do the same are there once.
+    """
 
     def __init__(self, diagonals: Sequence[Layer], wires: int, values: int, like: Tensor) -> None:
         parts = [_phases(layer.gates, wires, values) for layer in diagonals]
-        kinds = {slope.tobytes() + shift.tobytes(): place for place, (slope, shift) in reversed(list(enumerate(parts)))}
-        firsts = sorted(kinds.values())  # layers that do the same are computed once
-        self._which = [firsts.index(kinds[slope.tobytes() + shift.tobytes()]) for slope, shift in parts]
-        self._slope_EI = torch.from_numpy(np.concatenate([np.zeros((0, values)), *(parts[place][0] for place in firsts)])).to(like)
-        self._shift_E1 = torch.from_numpy(np.concatenate([np.zeros(0), *(parts[place][1] for place in firsts)])[:, None]).to(like)
+        kinds = [slope.tobytes() + shift.tobytes() for slope, shift in parts]
+        firsts = [place for place, kind in enumerate(kinds) if kinds.index(kind) == place]
+        self._which = [firsts.index(kinds.index(kind)) for kind in kinds]
+        self._size = 2**wires
+        self._slope_1EI = torch.from_numpy(np.concatenate([np.zeros((0, values)), *(parts[place][0] for place in firsts)])).to(
+            like
+        )[None]
+        self._shift_1E1 = torch.from_numpy(np.concatenate([np.zeros(0), *(parts[place][1] for place in firsts)])).to(like)[
+            None, :, None
+        ]
 
-    def __call__(self, values_GNI: Tensor) -> list[Tensor]:
-        if not self._which:
-            return []
-        groups = len(values_GNI)
-        phase_GEN = torch.baddbmm(
-            self._shift_E1.expand(groups, -1, 1), self._slope_EI.expand(groups, -1, -1), values_GNI.mT
-        )  # E: layers and basis states
-        found = torch.complex(torch.cos(phase_GEN), torch.sin(phase_GEN)).chunk(max(self._which) + 1, dim=1)
-        return [found[place] for place in self._which]
+    def __call__(self, values_GNI: Tensor) -> Tensor:
+        return torch.baddbmm(self._shift_1E1, self._slope_1EI.expand(len(values_GNI), -1, -1), values_GNI.mT)
+
+    def each(self, tensor_GEN: Tensor) -> list[Tensor]:
+        """Of every layer its part (1|G, D, N) of a tensor, as a view."""
+        return [tensor_GEN.narrow(1, place * self._size, self._size) for place in self._which]
+
+
+def turn(phase: Tensor) -> Tensor:
+    """exp(i phase)."""
+    return torch.complex(torch.cos(phase), torch.sin(phase))
 
 
 def _phases(gates: Sequence[Gate], wires: int, values: int) -> tuple[Real, Real]:
@@ -282,7 +293,7 @@ class Fused:
         of_kind = {kind: [layer for layer in kept if layer.kind == kind] for kind in get_args(Kind)}
         self.uploads = Phases(of_kind["upload"], wires, circuit.inputs, like)
         self._locals = Locals([*of_kind["local"], *ends], wires, circuit.weights, columns, like)
-        self._diagonals = Phases(of_kind["diagonal"], wires, circuit.weights, like)
+        self._diagonals = Phases(of_kind["diagonal"], wires, circuit.weights, like) if of_kind["diagonal"] else None
         sources = [source(layer.gates, wires, np.arange(2**wires)) for layer in of_kind["permutation"]]
         self._gathers = [
             partial(_gather, *(torch.from_numpy(one).to(like.device) for one in (found, found.argsort()))) for found in sources
@@ -293,7 +304,7 @@ class Fused:
         matrices_LWG22 = self._locals(weights_GP)
         parts = torch.split(matrices_LWG22.transpose(0, 1), self._sizes)
         local = iter(zip(*(kron_tree(part, matrix_pair).unbind(0) for part in parts), strict=True))
-        diagonals, gathers = iter(self._diagonals(weights_GP[:, None])), iter(self._gathers)
+        diagonals, gathers = iter(self._turns(weights_GP)), iter(self._gathers)
         weighted = Weighted(matrices_LWG22[0], next(local), [[]])
         for layer in self._cut.layers[1:]:
             if layer.kind == "upload":
@@ -308,6 +319,10 @@ class Fused:
             turns = [partial(through, self._needed(layer, next(local)), self._sizes) for layer in self._cut.ends]
             weighted.segments[-1].append(lambda states_GDR: torch.cat([turn(states_GDR) for turn in turns], dim=1))
         return weighted
+
+    def _turns(self, weights_GP: Tensor) -> list[Tensor]:
+        """The diagonals of weights, (G, D, 1)."""
+        return self._diagonals.each(turn(self._diagonals(weights_GP[:, None]))) if self._diagonals else []
 
     def _needed(self, layer: Layer, blocks: Sequence[Tensor]) -> list[Tensor | None]:
         """None for a block that no gate touches."""

@@ -2,34 +2,34 @@
 
 A rotation about any axis is a rotation about Z between fixed gates, so every upload is diagonal once those have joined the unitaries:
 
-    psi <- U_l (exp(i phase_l(x)) psi)
+    psi_0 = U_0 |0>,    psi_l = U_l (exp(i phase_l) psi_(l-1)),    mean_k = sum_b sign_bk |psi_L,b|^2
 
-A unitary is built once for all calls where it is small, and applied layer by layer where that takes fewer operations.
+The derivative is written by hand: lam is the slope of psi, lam_L = 2 sum_k slope_k sign_k psi_L; with chi = exp(i phase_l) psi_(l-1), U_l
+has the slope lam_l chi^+, then lam = U_l^+ lam_l is that of chi, and phase_l has Im(lam chi*).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache, reduce
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from qlogad.backend.exact.fused import Fused, Step, Weighted
-from qlogad.backend.exact.layers import Kind, block_sizes, cut, operations
+from qlogad.backend.exact.fused import Fused, Step, kron_tree, turn, vector_pair
+from qlogad.backend.exact.layers import cut, operations
 from qlogad.backend.exact.method import Cost, Method, Run, Task
-from qlogad.backend.exact.real import Product, after_start
-from qlogad.backend.exact.start import Start, starts
-from qlogad.circuit.circuit import Circuit, Gate
+from qlogad.circuit.circuit import Circuit
+from qlogad.circuit.readout import bases
 
 __all__ = ["Phase"]
 
-WHOLE_UP_TO = 10  # wires: beyond, a unitary takes too much memory
-
 
 class Phase(Method):
-    """Uploads as phases between unitaries of weights alone. Any circuit, differentiable to any order."""
+    """Uploads as phases between unitaries of weights alone. Any circuit, differentiable to any order; beyond the first it goes
+    through autograd."""
 
     name = "phase"
 
@@ -37,97 +37,99 @@ class Phase(Method):
         return ""
 
     def cost(self, task: Task) -> Cost:
-        wires = task.circuit.wires
-        size, rows = 2**wires, task.groups * task.rows
+        circuit = task.circuit
+        _, *later = cut(circuit, circuit.gates).kinds()
+        size = 2**circuit.wires
         back, kept = (3, task.calls) if task.gradient else (1, 1)
-        operations = traffic = dispatches = memory = 0.0
-        for kinds, whole in _segments(task.circuit):
-            layers = operations(kinds, wires)
-            columns = task.groups * size if whole else task.calls * rows  # that the layers are applied to
-            states = 1 + len(kinds)
-            operations += columns * layers + task.calls * rows * size * (8 * size if whole else 8)
-            traffic += 2 * size * (columns * states + (task.calls * (rows * 4 + task.groups * size) if whole else 3 * columns))
-            dispatches += 3 * states * (1 if whole else task.calls) + 8 * task.calls
-            memory += (
-                2 * size * ((task.groups * size if whole else kept * rows) * (states if task.gradient else 2) + kept * rows * 3)
-            )
+        tables = task.groups * len(later) * size * size * len(bases(circuit.readout))  # complex entries
+        states = task.groups * task.rows * size
+        steps, built = len(later), sum(map(len, later))
+        each = steps * (8 * size + 40) + 4 * len(circuit.readout)  # operations on an amplitude
+        columns = size * sum(operations(kinds, circuit.wires) for kinds in later)
         return Cost(
-            operations=back * operations,
-            traffic=back * task.itemsize * traffic,
-            dispatches=back * (24 + 12 * task.calls + dispatches),
-            memory=task.itemsize * memory,
+            operations=back * (task.groups * columns + task.calls * states * each),
+            traffic=back * 2 * task.itemsize * (tables * (2 + 2 * built) + task.calls * (tables + states * (6 + 5 * steps))),
+            dispatches=back * (26 + 4 * built + task.calls * (8 + 3 * steps)),
+            memory=2 * task.itemsize * (tables * (2 + (2 * built if task.gradient else 1)) + kept * states * (3 + 2 * steps)),
         )
 
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
-        plan = _plan(circuit, weights_GP.dtype, weights_GP.device)
-        return plan.bind(weights_GP)
+        return _plan(circuit, weights_GP.dtype, weights_GP.device).bind(weights_GP)
 
 
 class _Plan:
     """What depends on the circuit alone, for one precision and device."""
 
     def __init__(self, circuit: Circuit, like: Tensor) -> None:
-        found = starts(circuit)
-        zero = Start(None, np.array([[1.0 + 0j], [0]]))
-        self.product = Product(found or [zero] * circuit.wires, circuit.inputs, like)
-        self.fused = Fused(circuit, _gates(circuit), self.product.columns, like)
-        self.size = 2**circuit.wires
-        self.whole = [whole for _, whole in _segments(circuit)]
+        self._fused = Fused(circuit, circuit.gates, [np.eye(2, dtype=complex)] * circuit.wires, like)
+        self._uploads, self._signs_DK = self._fused.uploads, self._fused.signs_DK
+        self._eye_1DD = torch.eye(2**circuit.wires, dtype=self._fused.complex, device=like.device)[None]
 
     def bind(self, weights_GP: Tensor) -> Run:
-        weighted = self.fused(weights_GP)
-        begin = self._begin(weighted)
-        later = [
-            self._joined(steps, len(weights_GP)) if whole else steps
-            for steps, whole in zip(weighted.segments[1:], self.whole[1:], strict=True)
-        ]
+        weighted = self._fused(weights_GP)
+        first, *later = weighted.segments
+        begin_GD1 = _after(first, kron_tree(weighted.wires_WG22[..., 0], vector_pair)[..., None])
+        unitaries = [_after(steps, self._eye_1DD.expand(len(weights_GP), -1, -1)) for steps in later]
 
         def run(inputs_GNI: Tensor) -> Tensor:
-            states_GDN = begin(inputs_GNI)
-            for phase_GDN, steps in zip(self.fused.uploads(inputs_GNI), later, strict=True):
-                states_GDN = _after(states_GDN * phase_GDN, steps)
-            seen_GDN = torch.view_as_real(states_GDN).square().sum(-1)
-            return (self.fused.signs_DK.mT @ seen_GDN).mT.expand(-1, inputs_GNI.shape[1], -1)
+            mean_GNK = cast(Tensor, _Pass.apply(self, self._uploads(inputs_GNI), begin_GD1, *unitaries))  # type: ignore[no-untyped-call]
+            return mean_GNK if unitaries else mean_GNK.expand(-1, inputs_GNI.shape[1], -1)
 
         return run
 
-    def _begin(self, weighted: Weighted) -> Run:
-        """The states before the first upload, (G, D, N) from inputs."""
-        if self.whole[0] or not self.product.angles:
-            matrix_GDR = self.product.matrix(weighted)
-            if not self.product.angles:
-                fixed = torch.complex(*matrix_GDR.chunk(2, dim=1))
-                return lambda inputs_GNI: fixed
-            return lambda inputs_GNI: torch.complex(*(matrix_GDR @ self.product(inputs_GNI).mT).chunk(2, dim=1))
-        steps = weighted.segments[0]
-        return lambda inputs_GNI: _after(self.product.states(weighted.wires_WG22, inputs_GNI), steps)
+    def forward(self, phase_GEN: Tensor, begin_GD1: Tensor, *unitaries: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The readouts; then the turns by every phase, the states once turned, and the last states."""
+        turns_GEN = turn(phase_GEN)
+        states_GDN = begin_GD1
+        turned = []
+        for turn_GDN, unitary_GDD in zip(self._uploads.each(turns_GEN), unitaries, strict=True):
+            turned.append(states_GDN * turn_GDN)
+            states_GDN = unitary_GDD @ turned[-1]
+        parts_GDM = torch.view_as_real(states_GDN).flatten(2).square()  # M: real and imaginary parts of every row
+        mean_GKM = self._signs_DK.mT @ parts_GDM
+        return mean_GKM.view(*mean_GKM.shape[:2], states_GDN.shape[2], 2).sum(-1).mT, [turns_GEN, *turned, states_GDN]
 
-    def _joined(self, steps: Sequence[Step], groups: int) -> list[Step]:
-        """Steps as one unitary."""
-        states = torch.eye(self.size, dtype=self.fused.complex, device=self.fused.signs_DK.device).expand(groups, -1, -1)
-        unitary_GDD = _after(states, steps)
-        return [lambda states_GDN: unitary_GDD @ states_GDN]
+    def backward(
+        self, slope_GNK: Tensor, given: Sequence[Tensor], kept: Sequence[Tensor], wanted: Sequence[bool]
+    ) -> list[Tensor | None]:
+        """The slopes of what is given, where they are wanted."""
+        (_, _, *unitaries), (turns_GEN, *turned, states_GDN) = given, kept
+        lam_GDN = states_GDN * (2 * self._signs_DK @ slope_GNK.mT)
+        phase_slope = torch.zeros_like(given[0])
+        phase_slopes, turns = self._uploads.each(phase_slope), self._uploads.each(turns_GEN)
+        slopes: list[Tensor | None] = []
+        for place in reversed(range(len(unitaries))):
+            slopes.append(lam_GDN @ turned[place].mH if wanted[2 + place] else None)
+            lam_GDN = unitaries[place].mH @ lam_GDN
+            if wanted[0]:
+                phase_slopes[place] += (lam_GDN * turned[place].conj()).imag.sum_to_size(phase_slopes[place].shape)
+            lam_GDN = lam_GDN * turns[place].conj()
+        return [phase_slope, lam_GDN.sum(2, keepdim=True), *slopes[::-1]]
 
 
-def _after(states: Tensor, steps: Sequence[Step]) -> Tensor:
-    return reduce(lambda states, step: step(states), steps, states)
+def _after(steps: Sequence[Step], states_GDR: Tensor) -> Tensor:
+    return reduce(lambda states, step: step(states), steps, states_GDR)
 
 
-def _gates(circuit: Circuit) -> tuple[Gate, ...]:
-    """The gates after the start, all of them where the start is |0...0>."""
-    return circuit.gates if starts(circuit) is None else after_start(circuit)
+class _Pass(torch.autograd.Function):
+    """One call, from the phases, the first state and the unitaries."""
 
+    @staticmethod
+    def forward(ctx: Any, plan: _Plan, *given: Tensor) -> Tensor:
+        mean_GNK, kept = plan.forward(*given)
+        ctx.plan, ctx.count = plan, len(given)
+        ctx.save_for_backward(*given, *kept)
+        return mean_GNK
 
-def _segments(circuit: Circuit) -> list[tuple[list[Kind], bool]]:
-    """The kinds of layers between uploads, and whether one unitary in their place is quicker, as measured.
-
-    Small products run at about half the rate of large ones; a start that is real halves the operations of its unitary.
-    """
-    wide = 2**circuit.wires
-    small = {"local": 2 * sum(2**size for size in block_sizes(circuit.wires)), "permutation": 8, "diagonal": 16}
-    found = [(kinds, sum(small[kind] for kind in kinds)) for kinds in cut(circuit, _gates(circuit)).kinds()]
-    limits = [wide / 2, *[wide] * (len(found) - 1)]
-    return [(kinds, circuit.wires <= WHOLE_UP_TO and work >= limit) for (kinds, work), limit in zip(found, limits, strict=True)]
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        saved = ctx.saved_tensors  # once: a recomputed piece gives them no second time
+        given, kept = saved[: ctx.count], saved[ctx.count :]
+        if not torch.is_grad_enabled():
+            return None, *ctx.plan.backward(slopes[0], given, kept, ctx.needs_input_grad[1:])
+        reading = [one for one in given if one.requires_grad]  # the derivative of this derivative is wanted
+        found = iter(torch.autograd.grad(ctx.plan.forward(*given)[0], reading, slopes[0], create_graph=True))
+        return None, *(next(found) if one.requires_grad else None for one in given)
 
 
 @lru_cache(maxsize=128)

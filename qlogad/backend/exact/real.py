@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qlogad.backend.exact.fused import Affine, Fused, Weighted, columns_pair, kron_tree, matrix_pair, vector_pair
+from qlogad.backend.exact.fused import Affine, Fused, Weighted, kron_tree, matrix_pair, vector_pair
 from qlogad.backend.exact.layers import cut, operations
 from qlogad.backend.exact.method import Cost, Form, Method, Run, Task
 from qlogad.backend.exact.start import Start, starts
@@ -24,6 +24,9 @@ from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.readout import bases
 
 __all__ = ["Product", "Real", "after_start"]
+
+
+PASSES = 6  # times that what is made is read and written, measured over widths, depths and rows
 
 
 class Real(Method):
@@ -47,8 +50,11 @@ class Real(Method):
         call = 2 * rows * seen * (reached + len(task.circuit.readout))
         return Cost(
             operations=back * (task.groups * reached * operations(kinds, wires) + task.calls * call),
-            traffic=back * task.itemsize * (table * (2 + 2 * len(kinds)) + task.calls * (table + rows * (reached + 3 * seen))),
-            dispatches=back * (24 + 3 * len(kinds) + 10 * task.calls),
+            traffic=back
+            * PASSES
+            * task.itemsize
+            * (table * (2 + 2 * len(kinds)) + task.calls * (table + rows * (reached + 3 * seen))),
+            dispatches=back * (36 + 4 * len(kinds) + 15 * task.calls),
             memory=task.itemsize * (table * built + kept * rows * (reached + 2 * seen)),
         )
 
@@ -82,35 +88,29 @@ class Product:
         self.angles = tuple(start.angle for start in found if start.angle is not None)
         self._half = Affine(self.angles, inputs, like, scale=0.5)
         self._every = Affine([start.angle or Angle(None) for start in found], inputs, like, scale=0.5)
-        digits = [range(1 if start.angle is None else 2) for start in found]
-        states = np.ravel_multi_index(np.ix_(*digits), [2] * len(digits)).ravel()
-        self.live = torch.from_numpy(states).to(like.device)  # the basis states that r reaches
+        self._reached = [start.column.shape[1] for start in found]  # columns of each wire's C that r reaches
 
     def __call__(self, inputs_GNI: Tensor) -> Tensor:
         """r_GNR, the Kronecker product of all (cos a/2, sin a/2)."""
-        groups, rows, inputs = inputs_GNI.shape
         if not self.angles:
-            return inputs_GNI.new_ones(groups, rows, 1)
-        half_AM = self._half(inputs_GNI.reshape(-1, inputs))
+            return inputs_GNI.new_ones(*inputs_GNI.shape[:2], 1)
+        half_AM = self._half(inputs_GNI.flatten(0, 1))
         r_MR = kron_tree(torch.stack([torch.cos(half_AM), torch.sin(half_AM)], dim=-1), vector_pair)
-        return r_MR.view(groups, rows, -1)
+        return r_MR.view(*inputs_GNI.shape[:2], r_MR.shape[1])
 
     def vectors(self, wires_WG22: Tensor, inputs_GNI: Tensor) -> Tensor:
         """The states of single wires (W, G, 2, N), each of which begins with a matrix of its own."""
-        groups, rows, inputs = inputs_GNI.shape
-        half_WGN = self._every(inputs_GNI.reshape(-1, inputs)).view(len(wires_WG22), groups, rows)
+        half_WGN = self._every(inputs_GNI.flatten(0, 1)).view(len(wires_WG22), *inputs_GNI.shape[:2])
         trig_WG2N = torch.stack([torch.cos(half_WGN), torch.sin(half_WGN)], dim=2)
         return wires_WG22 @ trig_WG2N.to(wires_WG22.dtype)
 
-    def states(self, wires_WG22: Tensor, inputs_GNI: Tensor) -> Tensor:
-        """Their product states (G, D, N)."""
-        return kron_tree(self.vectors(wires_WG22, inputs_GNI), columns_pair)
-
     def matrix(self, weighted: Weighted) -> Tensor:
         """The states before the first upload as a matrix on r: [Re | Im], (G, 2 D, R)."""
-        states_GDR = reduce(matrix_pair, weighted.blocks)
-        if len(self.live) < states_GDR.shape[2]:
-            states_GDR = states_GDR.index_select(2, self.live)
+        if set(self._reached) == {2}:
+            states_GDR = reduce(matrix_pair, weighted.blocks)
+        else:
+            columns = zip(weighted.wires_WG22, self._reached, strict=True)
+            states_GDR = reduce(matrix_pair, [wire_G22[..., :reached] for wire_G22, reached in columns])
         for step in weighted.segments[0]:
             states_GDR = step(states_GDR)
         return torch.cat([states_GDR.real, states_GDR.imag], dim=1)

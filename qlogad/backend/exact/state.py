@@ -90,14 +90,17 @@ class Unitary(Method):
         back = 3 if task.gradient else 1
         weight = 2 * task.itemsize * task.groups * size * size
         return Cost(
-            operations=each.operations + back * 16 * task.groups * size * size * built,
-            traffic=each.traffic + back * 2 * weight * built,
-            dispatches=each.dispatches + back * 6 * built,
+            operations=2 * each.operations + back * 16 * task.groups * size * size * built,
+            traffic=each.traffic + back * _PASSES * weight * built,
+            dispatches=each.dispatches + back * (5 * built + 12 * task.calls * sum(run.inputs for run in runs)),
             memory=each.memory + weight * (1 + (built if task.gradient else 0)),
         )
 
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
         return States(circuit, weights_GP, fused=True).means
+
+
+_PASSES = 14  # readings and writings of a batch of states for each gate, measured: it is permuted, multiplied and put back
 
 
 def _cost(task: Task, *, operations: float, states: int) -> Cost:
@@ -107,8 +110,8 @@ def _cost(task: Task, *, operations: float, states: int) -> Cost:
     kept = task.calls * states if task.gradient else 0
     return Cost(
         operations=back * task.calls * operations,
-        traffic=back * task.calls * 2 * size * (1 + states),
-        dispatches=back * task.calls * (12 + 4 * states),
+        traffic=back * task.calls * _PASSES * size * (1 + states),
+        dispatches=back * task.calls * (12 + 2.5 * states),
         memory=size * (2 + kept),
     )
 

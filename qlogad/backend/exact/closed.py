@@ -1,0 +1,236 @@
+"""Closed forms by light cones: each readout pulled back to one Pauli word, whose mean is a product over wires that stand alone.
+
+Fixed Clifford gates take a Pauli word to one Pauli word (Gottesman (1998), quant-ph/9807006), and gates beside it do nothing to it. What
+is left of the circuit falls into clusters of wires; a mean is the product of the clusters' means, at any width.
+
+    RX(x) RY(a) RX(b) ── CNOT ring ── <Z_1>    =    <Z_0 Z_1> before the ring    =    z_0 z_1,   one rotation of a vector each
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qlogad.backend.exact.method import Cost, Method, Run, Task
+from qlogad.backend.exact.pauli import Pauli
+from qlogad.backend.exact.transfer import PIECE, ZERO, Chain, Chains, Monomials, mean_of, pulled
+from qlogad.circuit.circuit import Circuit, Gate
+
+__all__ = ["WIDEST", "Closed"]
+
+WIDEST = 6  # wires of a cluster: its table has up to 3^6 rows
+
+_pauli = Pauli()
+
+
+class Closed(Method):
+    """Products over clusters of wires: rotations and a CNOT ring, separable circuits, shallow circuits of any width.
+
+    Clusters of one wire may read inputs anywhere; those of several are left to the method `pauli`. Differentiable to any order.
+    """
+
+    name = "closed"
+
+    def unfit(self, circuit: Circuit) -> str:
+        for word, factored in zip(circuit.readout, _factored(circuit), strict=True):
+            for cluster in factored.clusters:
+                if cluster.wires > WIDEST:
+                    return f"readout '{word:.40}' depends on {cluster.wires} entangled wires, more than {WIDEST}"
+                if cluster.wires > 1 and (reason := _pauli.unfit(cluster)):
+                    return f"readout '{word:.40}' depends on entangled wires, and {reason}"
+        return ""
+
+    def cost(self, task: Task) -> Cost:
+        layout = _layout(task.circuit)
+        back = 3 if task.gradient else 1
+        wires, segments = len(layout.single), layout.segments
+        rows, readouts = task.groups * task.rows, len(task.circuit.readout)
+        widest = 2**layout.levels
+        product = rows * readouts * widest
+        rotated = rows * wires * (27 + 16 * (segments - 1))
+        kept = task.calls if task.gradient else 1
+        parts = [_pauli.cost(replace(task, circuit=cluster)) for cluster in layout.wide]
+        calls = task.calls * (4 + 2 * layout.levels + 6 * segments)
+        own = Cost(
+            operations=back * task.calls * (2 * product + 4 * rotated * segments) + back * task.groups * wires * segments * 1000,
+            traffic=back * task.itemsize * task.calls * (2 * product + 2 * rotated * segments),
+            dispatches=back * (12 * segments + calls),
+            memory=task.itemsize * kept * (2 * product + rotated * segments),
+        )
+        return Cost(*(sum(getattr(cost, name) for cost in (own, *parts)) for name in Cost.__dataclass_fields__))
+
+    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
+        plan = _plan(circuit, weights_GP.dtype, weights_GP.device)
+        runs = [_pauli.bind(cluster, weights_GP) for cluster in plan.layout.wide]
+        wires = plan.wires.bind(weights_GP) if plan.wires else None
+
+        def call(inputs_GNI: Tensor) -> Tensor:
+            shape = len(weights_GP), inputs_GNI.shape[1]
+            found = [inputs_GNI.new_ones(1, *shape)]
+            found += [] if wires is None else [wires(inputs_GNI).expand(-1, *shape)]
+            found += [run(inputs_GNI).movedim(-1, 0) for run in runs]
+            return plan.product(torch.cat(found))
+
+        return call
+
+
+@dataclass(frozen=True)
+class _Factored:
+    """A readout as a product: its sign, and a circuit with one readout for each cluster of wires."""
+
+    sign: int
+    clusters: tuple[Circuit, ...]
+
+
+@lru_cache(maxsize=128)
+def _factored(circuit: Circuit) -> tuple[_Factored, ...]:
+    return tuple(_factor(circuit, word) for word in circuit.readout)
+
+
+def _factor(circuit: Circuit, word: str) -> _Factored:
+    """Pull a readout back as far as it stays one word, gate by gate; what it depends on from there on is kept."""
+    sign = 1
+    kept: list[Gate] = []
+    held: set[int] = set()  # wires of gates that are kept
+    for gate in reversed(circuit.gates):
+        if not any(wire in held or word[wire] != "I" for wire in gate.wires):
+            continue
+        found = pulled(word, gate) if held.isdisjoint(gate.wires) else None
+        if found:
+            word, sign = found[0], sign * found[1]
+        else:
+            kept.insert(0, gate)
+            held.update(gate.wires)
+    seen = held | {wire for wire in range(circuit.wires) if word[wire] != "I"}
+    return _Factored(sign, tuple(_cluster(circuit, wires, kept, word) for wires in _connected(seen, kept)))
+
+
+def _connected(wires: set[int], gates: Sequence[Gate]) -> list[list[int]]:
+    """The wires that gates tie together, in order."""
+    clusters = [{wire} for wire in sorted(wires)]
+    for gate in gates:
+        joined = [cluster for cluster in clusters if not cluster.isdisjoint(gate.wires)]
+        clusters = [cluster for cluster in clusters if cluster.isdisjoint(gate.wires)] + [set().union(*joined)]
+    return sorted(sorted(cluster) for cluster in clusters)
+
+
+def _cluster(circuit: Circuit, wires: list[int], gates: Sequence[Gate], word: str) -> Circuit:
+    own = tuple(replace(gate, wires=tuple(map(wires.index, gate.wires))) for gate in gates if gate.wires[0] in wires)
+    return Circuit(len(wires), own, ("".join(word[wire] for wire in wires),), circuit.inputs, circuit.weights)
+
+
+class _Layout:
+    """The factors of all readouts, each computed once: first those of single wires, then those of wider clusters."""
+
+    def __init__(self, circuit: Circuit) -> None:
+        factored = _factored(circuit)
+        clusters = list(dict.fromkeys(cluster for one in factored for cluster in one.clusters))
+        self.single = [cluster for cluster in clusters if cluster.wires == 1]
+        self.segments = max((len(_segments(cluster.gates)) for cluster in self.single), default=0)
+        words: dict[Circuit, list[str]] = {}  # clusters that differ in what they read alone are one circuit
+        for cluster in clusters:
+            if cluster.wires > 1:
+                words.setdefault(replace(cluster, readout=("I" * cluster.wires,)), []).extend(cluster.readout)
+        self.wide = [replace(cluster, readout=tuple(read)) for cluster, read in words.items()]
+        factors = [*self.single, *(replace(cluster, readout=(word,)) for cluster in self.wide for word in cluster.readout)]
+        place = {factor: 1 + at for at, factor in enumerate(factors)}  # 0 is the factor one
+        self.levels = (max(len(one.clusters) for one in factored) - 1).bit_length() if any(one.clusters for one in factored) else 0
+        lists = [[place[cluster] for cluster in one.clusters] for one in factored]
+        self.places = [[*own, *[0] * (2**self.levels - len(own))] for own in lists]
+        self.signs = [one.sign for one in factored]
+
+
+@lru_cache(maxsize=128)
+def _layout(circuit: Circuit) -> _Layout:
+    return _Layout(circuit)
+
+
+class _Plan:
+    """A layout's constants, for one precision and device."""
+
+    def __init__(self, circuit: Circuit, like: Tensor) -> None:
+        self.layout = layout = _layout(circuit)
+        self.wires = _Wires(layout.single, layout.segments, like) if layout.single else None
+        self._places = torch.tensor(layout.places, device=like.device).T.flatten()  # first factors of all readouts, then second
+        self._signs = like.new_tensor(layout.signs)[:, None, None]
+
+    def product(self, factors_FGN: Tensor) -> Tensor:
+        """The readouts (G, N, K): a tree of products over the factors of each."""
+        found = factors_FGN.index_select(0, self._places)
+        for _ in range(self.layout.levels):
+            one, two = found.chunk(2)
+            found = one * two
+        return (found * self._signs).movedim(0, -1)
+
+
+@lru_cache(maxsize=128)
+def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Plan:
+    return _Plan(circuit, torch.empty(0, dtype=dtype, device=device))
+
+
+class _Wires:
+    """The means of wires that stand alone, each a vector of (I, X, Y, Z) that gates rotate.
+
+    A wire's gates are cut into segments: up to PIECE angles of inputs, then weights. A segment is a matrix for every monomial
+    of the inputs' features, of weights alone.
+    """
+
+    def __init__(self, clusters: Sequence[Circuit], segments: int, like: Tensor) -> None:
+        cut = [[*[_NONE] * (segments - len(own)), *own] for own in (_segments(cluster.gates) for cluster in clusters)]
+        reads = [mean_of(cluster.readout[0])[None] for cluster in clusters]
+        self._monomials: list[Monomials] = []
+        self._tables: list[Tensor] = []  # (wires, 4, 3^m c)
+        self._chains: list[Chains] = []
+        for place in range(segments):
+            first, last = place == 0, place == segments - 1
+            parts = [own[place] for own in cut]
+            begun = [Chain((0,), inputs, columns=ZERO if first else None).pieces() for inputs, _ in parts]
+            monomials = Monomials([piece.angles for (piece,) in begun], like)
+            tables = np.array([monomials.table(piece) for (piece,) in begun]).swapaxes(1, 2)
+            self._monomials.append(monomials)
+            self._tables.append(torch.from_numpy(tables.reshape(*tables.shape[:2], -1)).to(like))
+            self._chains.append(
+                Chains(
+                    [Chain((0,), weights, read if last else None) for (_, weights), read in zip(parts, reads, strict=True)], like
+                )
+            )
+
+    def bind(self, weights_GP: Tensor) -> Run:
+        """The calls with these weights: inputs (1|G, N, I) -> (wires, G, N), or 1 for N where nothing depends on inputs."""
+        steps = []
+        for monomials, table, chains in zip(self._monomials, self._tables, self._chains, strict=True):
+            matrices_UGR4 = torch.stack(chains(weights_GP))
+            units, groups, rows, _ = matrices_UGR4.shape
+            step = torch.bmm(matrices_UGR4.flatten(1, 2), table).view(units, groups, rows, 3**monomials.most, -1)
+            steps.append((monomials, step.transpose(2, 3).flatten(3), rows))
+
+        def call(inputs_GNI: Tensor) -> Tensor:
+            vector = inputs_GNI.new_ones(1)
+            for monomials, step, rows in steps:
+                rotation = torch.matmul(monomials(inputs_GNI), step)
+                vector = (rotation.view(*rotation.shape[:-1], rows, rotation.shape[-1] // rows) * vector[..., None, :]).sum(-1)
+            return vector[..., 0]
+
+        return call
+
+
+_Segment = tuple[tuple[Gate, ...], tuple[Gate, ...]]  # gates that read inputs, then those that read weights; fixed ones with either
+_NONE: _Segment = ((), ())
+
+
+def _segments(gates: Sequence[Gate]) -> list[_Segment]:
+    found: list[_Segment] = [_NONE]
+    for gate in gates:
+        inputs, weights = found[-1]
+        if not gate.reads("input") and (weights or gate.reads("weight")):
+            found[-1] = inputs, (*weights, gate)
+        elif gate.reads("input") and (weights or sum(one.reads("input") for one in inputs) == PIECE):
+            found.append(((gate,), ()))
+        else:
+            found[-1] = (*inputs, gate), ()
+    return found

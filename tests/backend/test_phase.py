@@ -1,0 +1,123 @@
+"""Method `phase`, phases between unitaries, against gate by gate and PennyLane."""
+
+import math
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from qlogad import names
+from qlogad.backend.exact.method import Task
+from qlogad.backend.exact.phase import Phase
+from qlogad.backend.exact.state import Gates
+from qlogad.backend.pennylane import PennyLane
+from qlogad.circuit.circuit import Circuit, Gate
+from qlogad.circuit.design import assemble
+from qlogad.circuit.readout import readout
+from qlogad.errors import DesignError
+from qlogad.seeds import torch_generator
+from qlogad.testing import random_circuit
+
+READOUTS = ["z", "x", "y:0", "x+z", "xyz", "zz+x", "parity", "probabilities", "zeros", "z+zeros"]
+CASES = [(groups, copies, rows) for groups, copies in ((1, 1), (4, 4), (3, 1)) for rows in (0, 1, 5)]
+
+
+def circuits(wires, **settings):
+    """Every encoding and every ansatz at a width, where they exist."""
+    for encoding in names.designs("encoding"):
+        for ansatz in names.designs("ansatz") if encoding == "angle-y" else ["strongly-entangling", "sim14", "sim7"]:
+            with suppress(DesignError):
+                yield assemble(encoding, ansatz, wires, 2, **settings)
+
+
+def values(circuit, groups=2, copies=2, rows=3, dtype=torch.float64):
+    generator = torch_generator(0, "phase", circuit.digest(), rows)
+    weights_GP = math.pi * torch.randn(groups, circuit.weights, generator=generator, dtype=torch.float64)
+    inputs_GNI = 2 * torch.randn(copies, rows, circuit.inputs, generator=generator, dtype=torch.float64)
+    return weights_GP.to(dtype).requires_grad_(), inputs_GNI.to(dtype).requires_grad_()
+
+
+def means_and_slopes(bind, circuit, weights_GP, inputs_GNI):
+    mean_GNK = bind(circuit, weights_GP)(inputs_GNI)
+    costs = torch.linspace(-1, 2, mean_GNK.numel(), dtype=mean_GNK.dtype).reshape(mean_GNK.shape)
+    slopes = torch.autograd.grad((costs * mean_GNK).sum(), (weights_GP, inputs_GNI), materialize_grads=True)
+    return [mean_GNK.detach(), *slopes]
+
+
+def assert_same(one, two, circuit, given, tolerance=1e-10):
+    for found, expected in zip(*(means_and_slopes(bind, circuit, *given) for bind in (one, two)), strict=True):
+        assert found.dtype == given[0].dtype
+        torch.testing.assert_close(found.double(), expected.double(), rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("reupload", [False, True])
+@pytest.mark.parametrize("wires", range(1, 5))
+def test_it_is_gate_by_gate(wires, reupload):
+    for number, circuit in enumerate(circuits(wires, reupload=reupload)):
+        assert_same(Phase().bind, Gates().bind, circuit, values(circuit, *CASES[number % len(CASES)]))
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_it_is_gate_by_gate_over_the_whole_gate_table(seed):
+    circuit = random_circuit(np.random.default_rng(seed), wires=1 + seed % 8, gates=25)
+    assert_same(Phase().bind, Gates().bind, circuit, values(circuit, *CASES[seed % len(CASES)]))
+
+
+@pytest.mark.parametrize("words", READOUTS)
+def test_every_readout(words):
+    circuit = replace(assemble("angle-x", "sim14", 3, 1), readout=readout(words, 3))
+    assert_same(Phase().bind, Gates().bind, circuit, values(circuit))
+
+
+@pytest.mark.parametrize(("wires", "depth"), [(6, 3), (8, 2), (10, 2)])
+@pytest.mark.parametrize("encoding", ["angle-y", "chen"])
+def test_it_is_pennylane(encoding, wires, depth):
+    circuit = assemble(encoding, "strongly-entangling", wires, depth, reupload=True)
+    assert_same(Phase().bind, PennyLane().bind, circuit, values(circuit, groups=1, copies=1, rows=2))
+
+
+@pytest.mark.parametrize("wires", [2, 4])
+def test_single_precision_lies_near_double(wires):
+    for circuit in circuits(wires, reupload=True):
+        weights_GP, inputs_GNI = values(circuit, dtype=torch.float32)
+        single = means_and_slopes(Phase().bind, circuit, weights_GP, inputs_GNI)
+        exact = [one.detach().double().requires_grad_() for one in (weights_GP, inputs_GNI)]
+        for one, two in zip(single, means_and_slopes(Phase().bind, circuit, *exact), strict=True):
+            torch.testing.assert_close(one.double(), two, rtol=1e-4, atol=1e-4)
+
+
+def test_gradients_of_gradients():
+    circuit = assemble("angle-y", "strongly-entangling", 2, 2, reupload=True, readout="x+z")
+
+    def run(weights_GP, inputs_GNI):
+        return Phase().bind(circuit, weights_GP)(inputs_GNI)
+
+    assert torch.autograd.gradcheck(run, values(circuit, 2, 1, 2))
+    assert torch.autograd.gradgradcheck(run, values(circuit, 2, 1, 2))
+
+
+def test_again_is_the_same_to_the_last_bit():
+    for circuit in circuits(4, reupload=True):
+        given = values(circuit, dtype=torch.float32)
+        for one, two in zip(*(means_and_slopes(Phase().bind, circuit, *given) for _ in range(2)), strict=True):
+            assert torch.equal(one, two)
+
+
+def test_circuits_without_gates_inputs_or_weights():
+    bell = Circuit(2, (Gate("h", (0,)), Gate("cx", (0, 1))), ("XX", "YY", "ZZ", "ZI"), 0, 0)
+    expected = torch.tensor([1.0, -1, 1, 0]).expand(3, 5, 4)
+    torch.testing.assert_close(Phase().bind(bell, torch.zeros(3, 0))(torch.zeros(1, 5, 0)).expand(3, -1, -1), expected)
+    bare = Circuit(2, (), ("ZZ", "XI", "01"), 0, 0)
+    assert Phase().bind(bare, torch.zeros(1, 0))(torch.zeros(1, 1, 0)).tolist() == [[[1.0, 0.0, 0.0]]]
+
+
+def test_costs_grow_with_the_work_and_need_no_tensor():
+    circuit = assemble("angle-y", "strongly-entangling", 8, 2, reupload=True)
+    task = Task(circuit, groups=4, rows=64, calls=10)
+    whole, half = Phase().cost(task), Phase().cost(task.halved())
+    assert half.operations < whole.operations
+    assert half.memory < whole.memory
+    wide, wider = (Phase().cost(Task(assemble("angle-y", "qulog", wires, 1))) for wires in (20, 21))
+    assert 1e7 < wide.memory < wider.memory
