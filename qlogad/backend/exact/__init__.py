@@ -33,7 +33,9 @@ from qlogad.errors import BackendError, did_you_mean
 
 __all__ = ["DEPHASED", "METHODS", "Exact", "ExactBound", "methods_for"]
 
-METHODS: dict[str, Method] = {method.name: method for method in (Closed(), Pauli(), Real(), Phase(), Blocks(), Adjoint(), Unitary(), Gates())}
+METHODS: dict[str, Method] = {
+    method.name: method for method in (Closed(), Pauli(), Real(), Phase(), Blocks(), Adjoint(), Unitary(), Gates())
+}
 DEPHASED: dict[str, Method] = {method.name: method for method in (Dephased(),)}  # what runs dephased circuits, and those alone
 
 FUSE_UP_TO = 8  # wires: beyond, building a unitary for state vectors costs more than it saves

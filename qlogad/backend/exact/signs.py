@@ -123,15 +123,13 @@ class _Axis:
         found = [] if self._signs is None else [self._signs.sums(parts_GDR)]
         if self._states is not None:
             found.append(parts_GDR.index_select(1, self._states))
-        return torch.cat(found, dim=1).unflatten(-1, (states_GDN.shape[-1], 2)).sum(-1)
+        every_GKR = torch.cat(found, dim=1)
+        return every_GKR.view(*every_GKR.shape[:2], states_GDN.shape[-1], 2).sum(-1)
 
     def slope(self, states_GDN: Tensor, slope_GKN: Tensor) -> Tensor:
         turned = through(self._turn, self._sizes, states_GDN)
         plain, projected = torch.split(slope_GKN, [self._plain, self.words - self._plain], dim=1)
-        if self._signs is None:
-            observable_GDN = slope_GKN.new_zeros(turned.shape)
-        else:
-            observable_GDN = self._signs.spread(2 * plain)
+        observable_GDN = slope_GKN.new_zeros(turned.shape) if self._signs is None else self._signs.spread(2 * plain)
         if self._states is not None:
             observable_GDN.index_add_(1, self._states, 2 * projected)
         return through([None if one is None else one.mH for one in self._turn], self._sizes, observable_GDN * turned)
