@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
+from itertools import compress
 from typing import Any, cast
 
 import numpy as np
@@ -21,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlogad.backend.exact.fused import Locals, columns_pair, kron_tree, matrix_pair, pieces, source, through, touched
+from qlogad.backend.exact.fused import Locals, columns_pair, kron_tree, matrix_pair, pieces, source, through, touched, turn
 from qlogad.backend.exact.layers import Layer, block_sizes, cut, operations
 from qlogad.backend.exact.method import Cost, Method, Run, Task
 from qlogad.backend.exact.real import Product, after_start
@@ -128,9 +129,10 @@ class Plan:
     def bind(self, weights_GP: Tensor, *, keep: bool) -> Run:
         """Do what depends on weights alone."""
         matrices_LWG22 = self._locals(weights_GP)
-        later = matrices_LWG22[1:].transpose(0, 1).split(self._sizes)
+        later = torch.split(matrices_LWG22[1:].transpose(0, 1), self._sizes)
         each = [kron_tree(part, matrix_pair).unbind(0) for part in later] if self._needed else []
-        blocks = [block for parts, some in zip(zip(*each), self._needed) for block, one in zip(parts, some) if one]
+        layers = zip(zip(*each, strict=True), self._needed, strict=True)
+        blocks = [block for parts, needed in layers for block in compress(parts, needed)]
         tensors = [*blocks, *self._of_weights(weights_GP[:, None])]
 
         def run(inputs_GNI: Tensor) -> Tensor:
@@ -289,15 +291,14 @@ class _Diagonal(_Step):
     signs: Signs
 
     def __call__(self, states: Tensor, tensors: Sequence[Tensor], *, own: bool = False) -> Tensor:
-        turn = self._turn(tensors)
-        return states.mul_(turn) if own else states * turn
+        factor = self._factor(tensors)
+        return states.mul_(factor) if own else states * factor
 
     def undo(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor:
-        return states.mul_(self._turn(tensors).conj())
+        return states.mul_(self._factor(tensors).conj())
 
-    def _turn(self, tensors: Sequence[Tensor]) -> Tensor:
-        phase = self.signs.spread(tensors[self.place])
-        return torch.complex(torch.cos(phase), torch.sin(phase))
+    def _factor(self, tensors: Sequence[Tensor]) -> Tensor:
+        return turn(self.signs.spread(tensors[self.place]))
 
     def slopes(
         self, states: Tensor, lam: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool]
@@ -332,7 +333,8 @@ class _Coefficients:
             return ()
         groups = len(values_GNV)
         slope_GKV = self._slope_KV.expand(groups, -1, -1)
-        return torch.baddbmm(self._shift_K1.expand(groups, -1, 1), slope_GKV, values_GNV.mT).split(self._sizes, dim=1)
+        every_GKN = torch.baddbmm(self._shift_K1.expand(groups, -1, 1), slope_GKV, values_GNV.mT)
+        return torch.split(every_GKN, self._sizes, dim=1)
 
 
 def _words(gates: Sequence[Gate], wires: int, values: int) -> dict[int, NDArray[np.float64]]:

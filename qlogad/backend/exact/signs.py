@@ -63,8 +63,9 @@ class Signs:
 
 def _table(masks_K: NDArray[np.int64], wires: int) -> NDArray[np.float64]:
     """(-1)^(bits of b under mask), (2^W, K)."""
-    both = np.arange(2**wires)[:, None] & masks_K
-    return 1.0 - 2.0 * (np.bitwise_count(both) & 1)
+    odd = np.bitwise_count(np.arange(2**wires)[:, None] & masks_K) & 1
+    signs: NDArray[np.float64] = 1.0 - 2.0 * odd
+    return signs
 
 
 class Measurement:
@@ -122,15 +123,13 @@ class _Axis:
         found = [] if self._signs is None else [self._signs.sums(parts_GDR)]
         if self._states is not None:
             found.append(parts_GDR.index_select(1, self._states))
-        return torch.cat(found, dim=1).unflatten(-1, (states_GDN.shape[-1], 2)).sum(-1)
+        every_GKR = torch.cat(found, dim=1)
+        return every_GKR.view(*every_GKR.shape[:2], states_GDN.shape[-1], 2).sum(-1)
 
     def slope(self, states_GDN: Tensor, slope_GKN: Tensor) -> Tensor:
         turned = through(self._turn, self._sizes, states_GDN)
-        plain, projected = slope_GKN.split([self._plain, self.words - self._plain], dim=1)
-        if self._signs is None:
-            observable_GDN = slope_GKN.new_zeros(turned.shape)
-        else:
-            observable_GDN = self._signs.spread(2 * plain)
+        plain, projected = torch.split(slope_GKN, [self._plain, self.words - self._plain], dim=1)
+        observable_GDN = slope_GKN.new_zeros(turned.shape) if self._signs is None else self._signs.spread(2 * plain)
         if self._states is not None:
             observable_GDN.index_add_(1, self._states, 2 * projected)
         return through([None if one is None else one.mH for one in self._turn], self._sizes, observable_GDN * turned)
@@ -144,7 +143,7 @@ def _turn(gates: Sequence[Gate], wires: int, like: Tensor) -> list[Tensor | None
     dtype = torch.complex64 if like.dtype == torch.float32 else torch.complex128
     stack = torch.from_numpy(np.stack(matrices)).to(like.device, dtype)[:, None]
     sizes = block_sizes(wires)
-    blocks = [kron_tree(part, matrix_pair) for part in stack.split(sizes)]
+    blocks = [kron_tree(part, matrix_pair) for part in torch.split(stack, sizes)]
     return [block if one else None for block, one in zip(blocks, touched(gates, sizes), strict=True)]
 
 
