@@ -20,10 +20,12 @@ from qlogad.backend.exact.method import Cost, Method, Run, Task
 from qlogad.backend.exact.pauli import Pauli
 from qlogad.backend.exact.transfer import PIECE, ZERO, Chain, Chains, Monomials, mean_of, pulled
 from qlogad.circuit.circuit import Circuit, Gate
+from qlogad.circuit.readout import is_projector
 
 __all__ = ["WIDEST", "Closed"]
 
 WIDEST = 6  # wires of a cluster: its table has up to 3^6 rows
+PROJECTORS = 64  # each is a product of its own over all wires
 
 _pauli = Pauli()
 
@@ -37,6 +39,8 @@ class Closed(Method):
     name = "closed"
 
     def unfit(self, circuit: Circuit) -> str:
+        if (count := sum(map(is_projector, circuit.readout))) > PROJECTORS:
+            return f"it reads {count} basis states one by one, more than {PROJECTORS}"
         for word, factored in zip(circuit.readout, _factored(circuit), strict=True):
             for cluster in factored.clusters:
                 if cluster.wires > WIDEST:
@@ -48,21 +52,20 @@ class Closed(Method):
     def cost(self, task: Task) -> Cost:
         layout = _layout(task.circuit)
         back = 3 if task.gradient else 1
-        wires, segments = len(layout.single), layout.segments
+        wires, segments = len(layout.single), len(layout.segments)
         rows, readouts = task.groups * task.rows, len(task.circuit.readout)
-        widest = 2**layout.levels
-        product = rows * readouts * widest
-        rotated = rows * wires * (27 + 16 * (segments - 1))
+        features = sum(3 ** max(sum(gate.reads("input") for gate in inputs) for inputs, _ in parts) for parts in layout.segments)
+        factors = rows * readouts * 2**layout.levels
+        turned = rows * wires * (features + 20 * (segments - 1) + 1)  # each segment beyond the first makes a matrix and a vector
         kept = task.calls if task.gradient else 1
-        parts = [_pauli.cost(replace(task, circuit=cluster)) for cluster in layout.wide]
-        calls = task.calls * (4 + 2 * layout.levels + 6 * segments)
         own = Cost(
-            operations=back * task.calls * (2 * product + 4 * rotated * segments) + back * task.groups * wires * segments * 1000,
-            traffic=back * task.itemsize * task.calls * (2 * product + 2 * rotated * segments),
-            dispatches=back * (12 * segments + calls),
-            memory=task.itemsize * kept * (2 * product + rotated * segments),
+            operations=back * (task.calls * (factors + 32 * turned) + 128 * task.groups * wires * (features + 27 * segments)),
+            traffic=back * task.itemsize * task.calls * (2 * factors + 3 * turned),
+            dispatches=back * (12 * segments + task.calls * (4 + 2 * layout.levels + 9 * segments)),
+            memory=task.itemsize * kept * (2 * factors + 2 * turned),
         )
-        return Cost(*(sum(getattr(cost, name) for cost in (own, *parts)) for name in Cost.__dataclass_fields__))
+        others = [_pauli.cost(replace(task, circuit=cluster)) for cluster in layout.wide]
+        return Cost(*(sum(getattr(cost, name) for cost in (own, *others)) for name in Cost.__dataclass_fields__))
 
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
         plan = _plan(circuit, weights_GP.dtype, weights_GP.device)
@@ -131,7 +134,11 @@ class _Layout:
         factored = _factored(circuit)
         clusters = list(dict.fromkeys(cluster for one in factored for cluster in one.clusters))
         self.single = [cluster for cluster in clusters if cluster.wires == 1]
-        self.segments = max((len(_segments(cluster.gates)) for cluster in self.single), default=0)
+        cut = [_segments(cluster.gates) for cluster in self.single]
+        most = max(map(len, cut), default=0)
+        self.segments = [
+            *zip(*([*[_NONE] * (most - len(own)), *own] for own in cut), strict=True)
+        ]  # of all single wires, first to last
         words: dict[Circuit, list[str]] = {}  # clusters that differ in what they read alone are one circuit
         for cluster in clusters:
             if cluster.wires > 1:
@@ -155,7 +162,7 @@ class _Plan:
 
     def __init__(self, circuit: Circuit, like: Tensor) -> None:
         self.layout = layout = _layout(circuit)
-        self.wires = _Wires(layout.single, layout.segments, like) if layout.single else None
+        self.wires = _Wires(layout, like) if layout.single else None
         self._places = torch.tensor(layout.places, device=like.device).T.flatten()  # first factors of all readouts, then second
         self._signs = like.new_tensor(layout.signs)[:, None, None]
 
@@ -180,15 +187,13 @@ class _Wires:
     of the inputs' features, of weights alone.
     """
 
-    def __init__(self, clusters: Sequence[Circuit], segments: int, like: Tensor) -> None:
-        cut = [[*[_NONE] * (segments - len(own)), *own] for own in (_segments(cluster.gates) for cluster in clusters)]
-        reads = [mean_of(cluster.readout[0])[None] for cluster in clusters]
+    def __init__(self, layout: _Layout, like: Tensor) -> None:
+        reads = [mean_of(cluster.readout[0])[None] for cluster in layout.single]
         self._monomials: list[Monomials] = []
         self._tables: list[Tensor] = []  # (wires, 4, 3^m c)
         self._chains: list[Chains] = []
-        for place in range(segments):
-            first, last = place == 0, place == segments - 1
-            parts = [own[place] for own in cut]
+        for place, parts in enumerate(layout.segments):
+            first, last = place == 0, place == len(layout.segments) - 1
             begun = [Chain((0,), inputs, columns=ZERO if first else None).pieces() for inputs, _ in parts]
             monomials = Monomials([piece.angles for (piece,) in begun], like)
             tables = np.array([monomials.table(piece) for (piece,) in begun]).swapaxes(1, 2)

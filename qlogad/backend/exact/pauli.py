@@ -62,9 +62,10 @@ class Pauli(Method):
         moved = rows * (first + second + 2 * readouts * second)  # features, products, means
         kept = task.calls if task.gradient else 1
         return Cost(
-            operations=back * (task.groups * built + task.calls * (rows * 2 * readouts * first * second + moved)),
-            traffic=back * task.itemsize * (3 * held + 2 * task.calls * moved),
-            dispatches=back * (30 + 4 * task.circuit.wires + 8 * len(layout.steps) + task.calls * (8 + 4 * len(layout.varying))),
+            operations=2 * back * (task.groups * built + task.calls * (rows * 2 * readouts * first * second + moved)),
+            traffic=back * task.itemsize * (2 * held + 1.4 * task.calls * moved),
+            dispatches=back
+            * (16 + 2 * task.circuit.wires + 4.5 * len(layout.steps) + task.calls * (4.5 + 2 * len(layout.varying))),
             memory=task.itemsize * (held + kept * moved),
         )
 

@@ -47,9 +47,9 @@ class Phase(Method):
         each = steps * (8 * size + 40) + 4 * len(circuit.readout)  # operations on an amplitude
         columns = size * sum(operations(kinds, circuit.wires) for kinds in later)
         return Cost(
-            operations=back * (task.groups * columns + task.calls * states * each),
-            traffic=back * 2 * task.itemsize * (tables * (2 + 2 * built) + task.calls * (tables + states * (6 + 5 * steps))),
-            dispatches=back * (26 + 4 * built + task.calls * (8 + 3 * steps)),
+            operations=1.3 * back * (task.groups * columns + task.calls * states * each),
+            traffic=back * 4 * task.itemsize * (tables * (2 + 2 * built) + task.calls * (tables + states * (6 + 5 * steps))),
+            dispatches=back * (28 + 4.5 * built + task.calls * (9 + 3 * steps)),
             memory=2 * task.itemsize * (tables * (2 + (2 * built if task.gradient else 1)) + kept * states * (3 + 2 * steps)),
         )
 

@@ -6,6 +6,7 @@ once for all calls.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -67,7 +68,8 @@ class Gates(Method):
     def cost(self, task: Task) -> Cost:
         steps = [4 ** len(gate.wires) for gate in task.circuit.gates]
         amplitudes = task.groups * task.rows * 2**task.circuit.wires
-        return _cost(task, operations=amplitudes * sum(4 * 2 ** (size // 4) for size in steps), states=len(steps))
+        each = _cost(task, operations=amplitudes * sum(4 * 2 ** (size // 4) for size in steps), states=len(steps))
+        return replace(each, dispatches=each.dispatches + (90 if task.gradient else 30))  # the matrices of gates that read weights
 
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
         return States(circuit, weights_GP, fused=False).means
