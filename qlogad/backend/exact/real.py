@@ -50,7 +50,10 @@ class Real(Method):
         call = 2 * rows * seen * (reached + len(task.circuit.readout))
         return Cost(
             operations=back * (task.groups * reached * operations(kinds, wires) + task.calls * call),
-            traffic=back * PASSES * task.itemsize * (table * (2 + 2 * len(kinds)) + task.calls * (table + rows * (reached + 3 * seen))),
+            traffic=back
+            * PASSES
+            * task.itemsize
+            * (table * (2 + 2 * len(kinds)) + task.calls * (table + rows * (reached + 3 * seen))),
             dispatches=back * (36 + 4 * len(kinds) + 15 * task.calls),
             memory=task.itemsize * (table * built + kept * rows * (reached + 2 * seen)),
         )
