@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from qlogad.errors import InputError, QlogadError
+from qlogad.errors import InputError, QlogadError, counted, one_line
 
 if TYPE_CHECKING:
     from qlogad.experiment.experiment import Watch
@@ -19,15 +19,15 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="qlogad",
     help="Quantum-classical experiments in log anomaly detection: one detector, two cores, the same features, the same judge.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="Look at data sets.", no_args_is_help=True)
+data_app = typer.Typer(help="Look at data sets.")
 app.add_typer(data_app, name="data")
 
+_UsageError: Any = typer.BadParameter.__mro__[1]  # click's, of which typer may carry a copy of its own
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set judge.seeds=2")]
 
@@ -49,19 +49,24 @@ def run(
         record = loaded.run(out, workers=workers, fresh=fresh, watch=cast("Watch", progress))
     print(json.dumps(record.rows, indent=1) if as_json else record.text)
     print(f"report: {out / loaded.name / 'table.md'}", file=sys.stderr)
+    if record.reused:
+        print(
+            f"{record.reused} of {counted(record.cells, 'cell')} had finished in an earlier run and were reused; --fresh runs them again",
+            file=sys.stderr,
+        )
     for what, cause in record.failed.items():
         print(f"failed: {what}: {cause}", file=sys.stderr)
     if record.failed:
-        raise QlogadError(f"{len(record.failed)} cells failed; run the same command again to retry them")
+        raise QlogadError(f"{counted(len(record.failed), 'cell')} failed; run the same command again to retry")
 
 
 @app.command("list", epilog="Example: qlogad list ansatz --analyse --sort expressibility")
 def list_(
     kind: Annotated[str, typer.Argument(help="datasets, detectors, backends, ansatz, encoding, controls or experiments.")],
     analyse: Annotated[bool, typer.Option("--analyse", help="Of ansatz or encoding: measure every circuit.")] = False,
-    sort: Annotated[str, typer.Option(help="With --analyse: the column to sort by.")] = "name",
-    wires: Annotated[int, typer.Option(help="With --analyse: width of the circuits.")] = 4,
-    depth: Annotated[int, typer.Option(help="With --analyse: how often the layer is repeated.")] = 1,
+    sort: Annotated[str, typer.Option(help="The column to sort by.")] = "name",
+    wires: Annotated[int | None, typer.Option(help="Of ansatz or encoding: width of the circuits; 4 unless said.")] = None,
+    depth: Annotated[int | None, typer.Option(help="Of ansatz: how often the layer is repeated; 1 unless said.")] = None,
     as_json: Json = False,
 ) -> None:
     """List what can be named in an experiment."""
@@ -71,15 +76,16 @@ def list_(
         with _Progress() as progress:
             rows = listing.analysed(kind, wires=wires, depth=depth, sort=sort, progress=progress.preparing)
     else:
-        rows = listing.rows(kind)
+        rows = listing.rows(kind, wires=wires, depth=depth, sort=sort)
     _print_rows(rows, as_json)
 
 
 @app.command(epilog="Example: qlogad show strongly-entangling --wires 4 --depth 2")
 def show(
     name: Annotated[str, typer.Argument(help="An ansatz, encoding, detector or dataset, or a design file.")],
+    role: Annotated[str | None, typer.Option(help="Of a file that would do as either: ansatz or encoding.")] = None,
     wires: Annotated[int, typer.Option(help="Width of the circuit.")] = 4,
-    depth: Annotated[int, typer.Option(help="How often the layer is repeated.")] = 1,
+    depth: Annotated[int | None, typer.Option(help="Of an ansatz: how often the layer is repeated; 1 unless said.")] = None,
     analyse: Annotated[bool, typer.Option("--analyse", help="Measure it: expressibility, gradients, spectrum and more.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write it to a .svg, .png or .qasm file.")] = None,
     drawer: Annotated[str, typer.Option(help="With --out: pennylane or qiskit.")] = "pennylane",
@@ -89,9 +95,9 @@ def show(
     from qlogad.experiment import listing
 
     if out is not None:
-        listing.export(name, out, wires=wires, depth=depth, drawer=drawer)
+        listing.export(name, out, wires=wires, depth=depth, drawer=drawer, role=role)
         print(f"written: {out}", file=sys.stderr)
-    shown = listing.show(name, wires=wires, depth=depth, analyse=analyse)
+    shown = listing.show(name, wires=wires, depth=depth, analyse=analyse, role=role)
     print(json.dumps(shown.facts, indent=1) if as_json else shown.text)
 
 
@@ -188,14 +194,22 @@ def main() -> None:
     """The entry point: errors become one line and an exit code, unless --debug is given."""
     debug = "--debug" in sys.argv
     sys.argv = [word for word in sys.argv if word != "--debug"]
+    if len(sys.argv) == 1:
+        sys.argv.append("--help")
     try:
-        app()
+        sys.exit(app(prog_name="qlogad", standalone_mode=False))
+    except _UsageError as error:
+        if debug:
+            raise
+        message, command = error.format_message().rstrip("."), error.ctx.command_path if error.ctx else "qlogad"
+        print(f"error: {one_line(message[:1].lower() + message[1:])}; see: {command} --help", file=sys.stderr)
+        sys.exit(2)
     except QlogadError as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError) else 1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         if debug:
             raise
         print("interrupted; the same command continues from the cells that were finished", file=sys.stderr)

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import tomllib
 from collections.abc import Hashable, Mapping, Sequence
 from copy import deepcopy
@@ -17,12 +18,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
-from qlogad.errors import DocumentError, did_you_mean
+from qlogad.errors import DocumentError, did_you_mean, one_line, shown
 
 __all__ = ["digest", "dump", "from_mapping", "json_schema", "override", "override_value", "parse", "plain", "read", "write_atomic"]
 
 T = TypeVar("T")
 Document = dict[str, Any]
+
+_DEEPEST = 20  # keys in a dotted key
 
 
 def read(path: str | Path) -> Document:
@@ -33,17 +36,32 @@ def read(path: str | Path) -> Document:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DocumentError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"{path} is not text in UTF-8 (byte {error.start}), so it is no TOML file; check the path") from error
+    except OSError as error:
+        raise DocumentError(f"cannot read {path}: {error.strerror or error}; check the path and its permissions") from error
     return parse(text, str(path))
 
 
 def parse(text: str, where: str = "document") -> Document:
     """The content of a TOML text; `where` is what errors call it."""
     try:
-        return tomllib.loads(text)
+        return _loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: not TOML, or a number of thousands of digits
         raise DocumentError(f"{where} is not valid TOML: {error or 'nested too deeply'}") from error
+
+
+def _loads(text: str) -> Document:
+    """TOML whose integers have 64 bits, as TOML 1.0 asks of a reader; Python's own takes hexadecimal ones of any length."""
+    content = tomllib.loads(text)
+    waiting: list[Any] = [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, (dict, list)):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError("an integer of more than 64 bits")
+    return content
 
 
 @cache
@@ -73,16 +91,37 @@ def from_mapping(cls: type[T], content: Mapping[str, Any], where: str = "documen
         return validated
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
+        place = one_line(".".join(str(part) for part in first["loc"]), 80)
         if first["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
             known = sorted({f.name for owner in _owners(cls, first["loc"][:-1]) for f in dataclasses.fields(owner)})
             hint = did_you_mean(str(first["loc"][-1]), known)
             known_text = f"; known: {', '.join(known)}" if known else ""
-            raise DocumentError(f"{where}: unknown key '{place}'{hint}{known_text}") from None
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "value_error":  # our own words, which say what was met
-            raise DocumentError(": ".join(part for part in (where, place, message) if part)) from None
-        raise DocumentError(f"{where}: {place}: {message[0].lower() + message[1:]}, got {first['input']!r:.80}") from None
+            raise DocumentError(f"{where}: unknown key {shown(place, 80)}{hint}{known_text}") from None
+        kinds = [str(owner.kind) for owner in _owners(cls, first["loc"]) if hasattr(owner, "kind")]
+        message = _what_fits(first, kinds)
+        raise DocumentError(": ".join(part for part in (where, place, message) if part)) from None
+
+
+def _what_fits(error: Mapping[str, Any], kinds: Sequence[str]) -> str:
+    """One of pydantic's errors in our words: what would fit, and what was met; `kinds` are those of a union at its place."""
+    message, given, context = error["msg"], shown(error["input"], 80), error.get("ctx", {})
+    key = context.get("discriminator", "").strip("'")
+    match error["type"]:
+        case "value_error":  # our own words, which say what was met
+            return str(message.removeprefix("Value error, "))
+        case "missing":
+            return "is required and missing; add it"
+        case "union_tag_not_found":
+            return f"its {key} is missing; add {key} = ..., one of: {', '.join(kinds)}; got {given}"
+        case "union_tag_invalid":
+            return f"{key} = {shown(context['tag'])}{did_you_mean(context['tag'], kinds)}; known: {', '.join(kinds)}"
+        case "literal_error":
+            known = re.findall(r"'([^']*)'", context["expected"])
+            hint = did_you_mean(error["input"], known) if isinstance(error["input"], str) else ""
+            return f"got {given}{hint}; known: {context['expected']}"
+        case "model_attributes_type" | "dataclass_type" | "dict_type":
+            return f"a table such as {{ key = value }} is expected, got {given}"
+    return f"{message[0].lower() + message[1:]}, got {given}"
 
 
 def _owners(cls: type, path: Sequence[str | int]) -> list[Any]:
@@ -117,20 +156,22 @@ def override(content: Mapping[str, Any], assignment: str) -> Document:
     """
     path, equals, text = assignment.partition("=")
     if not equals or not path.strip():
-        raise DocumentError(f"an override is written key.sub=value, got '{assignment}'")
+        raise DocumentError(f"an override is written key.sub=value, got {shown(assignment)}")
     try:
-        value = tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+        value = _loads(f"v = {text}")["v"]
+    except (ValueError, RecursionError, KeyError):
         value = text  # a bare word is a string
     return override_value(content, path.strip(), value, assignment)
 
 
 def override_value(content: Mapping[str, Any], path: str, value: Any, assignment: str | None = None) -> Document:
     """`override` for a value at hand; `assignment` is what errors call it."""
-    assignment = assignment or f"{path} = {value!r:.60}"
+    assignment = one_line(assignment or f"{path} = {value!r:.60}", 80)
     result = deepcopy(dict(content))
     place: Any = result
     parts = path.split(".")
+    if len(parts) > _DEEPEST:
+        raise DocumentError(f"override '{assignment}': keys are at most {_DEEPEST} deep")
     for part in parts[:-1]:
         place = _step(place, part, assignment)
     if isinstance(place, list):
@@ -138,7 +179,7 @@ def override_value(content: Mapping[str, Any], path: str, value: Any, assignment
     elif isinstance(place, dict):
         place[parts[-1]] = value
     else:
-        raise DocumentError(f"override '{assignment}': '{'.'.join(parts[:-1])}' is not a table")
+        raise DocumentError(f"override '{assignment}': {shown('.'.join(parts[:-1]))} is not a table")
     return result
 
 
@@ -147,17 +188,18 @@ def _step(place: Any, part: str, assignment: str) -> Any:
         return place[_position(place, part, assignment)]
     if isinstance(place, dict):
         return place.setdefault(part, {})
-    raise DocumentError(f"override '{assignment}': '{part}' lies inside something that is not a table")
+    raise DocumentError(f"override '{assignment}': {shown(part)} lies inside something that is not a table")
 
 
 def _position(items: list[Any], part: str, assignment: str) -> int:
     names = [item.get("name") if isinstance(item, dict) else None for item in items]
     if part in names:
         return names.index(part)
-    if part.isdigit() and int(part) < len(items):
-        return int(part)
+    places = [str(place) for place in range(len(items))]
+    if part in places:
+        return places.index(part)
     known = [name for name in names if name]
-    raise DocumentError(f"override '{assignment}': no item '{part}'{did_you_mean(part, known)}; known: {', '.join(known)}")
+    raise DocumentError(f"override '{assignment}': no item {shown(part)}{did_you_mean(part, known)}; known: {', '.join(known)}")
 
 
 def plain(value: Any) -> Any:

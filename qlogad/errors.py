@@ -5,6 +5,7 @@ QlogadError
 │   ├── DocumentError        a TOML document does not fit its schema
 │   ├── DataError            a log, label file or window table cannot be used as it is
 │   ├── DesignError          a circuit design, encoding or circuit is not well formed
+│   │   └── WidthError       a design does not exist on so many wires
 │   └── UnknownName          no detector, dataset, backend, ansatz, encoding ... of that name
 ├── MissingExtra             an optional package is not installed
 ├── NotFitted                a detector or pipeline was used before `fit`
@@ -29,8 +30,15 @@ __all__ = [
     "QlogadWarning",
     "ResultError",
     "UnknownName",
+    "WidthError",
+    "counted",
     "did_you_mean",
+    "one_line",
+    "shown",
 ]
+
+
+_SHOWN = 40  # characters of what somebody gave
 
 
 class QlogadError(Exception):
@@ -53,12 +61,16 @@ class DesignError(InputError):
     """A circuit design, an encoding or a circuit is not well formed."""
 
 
+class WidthError(DesignError):
+    """A design does not exist on so many wires; on others it may."""
+
+
 class UnknownName(InputError):
     """There is no detector, dataset, backend, ansatz or encoding of that name."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        super().__init__(f"there is no {kind} '{name}'{did_you_mean(name, names)}; known: {', '.join(names) or 'none'}")
+        super().__init__(f"there is no {kind} {shown(name)}{did_you_mean(name, names)}; known: {', '.join(names) or 'none'}")
 
 
 class MissingExtra(QlogadError, ImportError):
@@ -84,11 +96,44 @@ class QlogadWarning(UserWarning):
     """What was asked is done, and may not be what was meant."""
 
 
+def counted(number: int, thing: str) -> str:
+    """How many there are of a thing.
+
+    >>> counted(1, "seed"), counted(2, "cell")
+    ('1 seed', '2 cells')
+    """
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A short hint naming the closest known word, or nothing.
 
     >>> did_you_mean("rign", ["ring", "linear"])
     " (did you mean 'ring'?)"
     """
-    close = get_close_matches(word, list(known), n=1)
+    close = get_close_matches(word[:_SHOWN], list(known), n=1)
     return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def shown(value: object, limit: int = _SHOWN) -> str:
+    """What somebody gave, as one line of at most `limit` characters (20 or more), quoted where it is text.
+
+    >>> shown("ring"), shown("two\\nlines"), len(shown("x" * 10**6))
+    ("'ring'", "'two\\\\nlines'", 40)
+    """
+    try:
+        text = repr(value if not isinstance(value, str) else value[:limit])  # only the beginning is looked at
+    except (ValueError, RecursionError):  # a number of thousands of digits, alone or in a list
+        return f"<a {type(value).__name__}, too large to show>"[:limit]
+    cut = len(text) > limit or (isinstance(value, str) and len(value) > limit)
+    return text[: limit - 3] + "..." if cut else text
+
+
+def one_line(text: object, limit: int = 1000) -> str:
+    """Any text as one line of at most `limit` characters.
+
+    >>> one_line("no such\\n  thing")
+    'no such thing'
+    """
+    joined = " ".join(str(text).split())
+    return joined if len(joined) <= limit else joined[: limit - 3] + "..."

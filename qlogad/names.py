@@ -10,12 +10,13 @@ import ast
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any, Literal
 
-from qlogad.errors import UnknownName
+from qlogad.errors import DesignError, UnknownName, did_you_mean, shown
 
-__all__ = ["KINDS", "data_folder", "design_path", "designs", "find", "known"]
+__all__ = ["KINDS", "data_folder", "design_path", "designs", "find", "is_design_file", "known"]
 
 Kind = Literal["dataset", "detector", "backend", "view"]
 Role = Literal["ansatz", "encoding"]
@@ -74,14 +75,25 @@ def design_path(role: Role, name: str) -> Path:
     """The file of a design, by name or by path.
 
     Raises:
-        UnknownName: there is no such design and no such file.
+        UnknownName: there is no such design.
+        DesignError: it is a path, and there is no such file.
     """
-    if name.endswith(".toml") and Path(name).is_file():
+    if is_design_file(name):
         return Path(name)
     files = designs(role)
-    if name not in files:
-        raise UnknownName(role, name, files)
-    return files[name]
+    if name in files:
+        return files[name]
+    if isdir(name):
+        raise DesignError(f"{role} {shown(name, 100)} is a folder; name one of its .toml files, or a design of: qlogad list {role}")
+    if name.endswith(".toml") or "/" in name:
+        hint = did_you_mean(Path(name).stem, files)
+        raise DesignError(f"there is no {role} file {shown(name, 100)}; check the path, or leave out folder and ending{hint}")
+    raise UnknownName(role, name, files)
+
+
+def is_design_file(name: str) -> bool:
+    """Whether a name is the path of a design file that is there."""
+    return name.endswith(".toml") and isfile(name)  # unlike Path.is_file, False for what no path can be
 
 
 def data_folder(name: Literal["circuits", "experiments"]) -> Path:

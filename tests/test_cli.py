@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 VERBS = ["run", "list", "show", "doctor", "bench", "data describe"]
 SMALL = ["--set", "data.lines=3000", "--set", "data.split.cuts=[0.6]", "--set", "judge.seeds=1"]
 KINDS = ["datasets", "detectors", "backends", "ansatz", "encoding", "controls", "experiments"]
@@ -44,6 +45,27 @@ BAD = {
     "a kind of list": (["list", "detector"], "did you mean 'detectors'"),
     "a design": (["show", "strongly-entangled"], "did you mean 'strongly-entangling'"),
     "a width": (["show", "strongly-entangling", "--wires", "0"], "wires"),
+    "an injection": (["run", "quickstart", "--set", "data.inject=swop:3"], "swap:3"),
+    "a name of two lines": (["run", "quickstart", "--set", "name='''a\nb'''"], "one line"),
+    "a path that is missing": (["data", "describe", "bgl"], "path: is required"),
+    "a detector to draw": (["show", "deeplog", "--out", "deeplog.svg"], "no circuit design"),
+    "a depth of an encoding": (["show", "zz", "--depth", "2"], "leave out --depth"),
+    "no such option": (["run", "quickstart", "--nope"], "see: qlogad run --help"),
+    "a typo in an option": (["list", "ansatz", "--wirs", "3"], "--wires"),
+    "no argument": (["show"], "see: qlogad show --help"),
+    "an argument too many": (["show", "sim1", "sim2"], "see: qlogad show --help"),
+    "a verb that is not": (["lst"], "list"),
+    "no verb of data": (["data"], "see: qlogad data --help"),
+    "a number that is none": (["run", "quickstart", "--workers", "two"], "--workers"),
+    "a folder for an experiment": (["run", "/"], "is a folder"),
+    "a file that is no text": (["run", sys.executable], "not text in UTF-8"),
+    "a path no system takes": (["run", "x" * 5000], "no experiment file"),
+    "an ansatz file that is not": (["run", "quickstart", "--set", "contender.quantum.core.ansatz=nofile.toml"], "no ansatz file"),
+    "a folder for an ansatz": (["run", "quickstart", "--set", "contender.quantum.core.ansatz=/"], "is a folder"),
+    "a kind of core": (["run", "quickstart", "--set", "contender.quantum.core.kind=quantun"], "did you mean 'quantum'"),
+    "a folder to show": (["show", "/"], "is a folder"),
+    "a measure without measuring": (["list", "ansatz", "--sort", "live"], "add --analyse"),
+    "sequences without a file": (["data", "describe", "sequences"], "qlogad show sequences"),
     "an override without a value": (["run", "quickstart", "--set", "judge.seeds"], "key.sub=value"),
 }
 
@@ -57,6 +79,17 @@ def test_bad_input_is_one_line_with_the_next_step(words: list[str], says: str, t
     assert done.stderr.count("\n") == 1, done.stderr
     assert says in done.stderr
     assert not list(tmp_path.iterdir()), "bad input leaves nothing behind"
+
+
+def test_alone_it_shows_its_help() -> None:
+    alone, asked = qlogad(), qlogad("--help")
+    assert (alone.returncode, alone.stdout) == (0, asked.stdout)
+    assert all(verb.split()[0] in alone.stdout for verb in VERBS)
+
+
+def test_a_dataset_teaches_its_file_format() -> None:
+    shown = qlogad("show", "sequences").stdout
+    assert all(line in shown for line in README.partition("```text\n")[2].partition("```")[0].splitlines())
 
 
 def test_debug_shows_where_it_came_from(tmp_path: Path) -> None:
@@ -88,6 +121,9 @@ def test_a_run_writes_its_folder_and_says_the_same_to_machines(tmp_path: Path) -
         "--json",
         cwd=tmp_path,
     )
+    cells = len({row["cell"] for row in json.loads(again.stdout)})
+    assert "were reused" not in first.stderr
+    assert f"{cells} of {cells} cells had finished in an earlier run and were reused" in again.stderr
     rows = json.loads(again.stdout)
     assert {row["contender"] for row in rows} >= {"lstm", "quantum", "quantum frozen"}
     assert len(rows) == (folder / "runs.csv").read_text().count("\n") - 1

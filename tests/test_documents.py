@@ -82,3 +82,40 @@ def test_a_dataclass_survives_the_way_through_toml() -> None:
 def test_a_bad_override_is_one_line(assignment: str) -> None:
     with pytest.raises(DocumentError):
         documents.override({"a": {"b": 1}, "list": [{"name": "x"}]}, assignment)
+
+
+HOSTILE = ["x" * 10**6, "a\n" * 10**5, "9" * 5000, "²", "contender.²", "contender." + "9" * 5000, ".".join("a" * 1000), "'" * 10**5]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize(
+    "form", ["{}", "{}=1", "judge.b={}", "judge.b=0x1{}", "contender.{}.b=1", "contender.0.{}.b=1", "judge.{}.b.c=1"]
+)
+def test_an_override_of_anything_is_done_or_refused_in_one_short_line(form: str, text: str) -> None:
+    content = {"contender": [{"name": "a", "b": 1}], "judge": {"b": 2}, "x" * 10**6: 3}
+    try:
+        documents.override(content, form.format(text))
+        said = ""
+    except DocumentError as error:
+        said = str(error)
+    assert len(said) < 300
+    assert len(said.splitlines()) <= 1
+
+
+@pytest.mark.parametrize(
+    "value", ["x" * 10**6, "a\n" * 10**6, int("f" * 5000, 16), [[]] * 10**5, {"a" * 10**6: 1}, None], ids=range(6)
+)
+@pytest.mark.parametrize("key", ["metric", "seeds", "alpha", "contrasts"])
+def test_a_value_that_does_not_fit_is_shown_in_one_short_line(key: str, value: object) -> None:
+    with pytest.raises(DocumentError) as caught:
+        documents.from_mapping(Judge, {key: value}, "my.toml")
+    assert key in str(caught.value)
+    assert len(str(caught.value)) < 300
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 16**5000], ids=range(3))
+def test_integers_beyond_64_bits_are_refused(number: int) -> None:
+    with pytest.raises(DocumentError, match="more than 64 bits"):
+        documents.parse(f"a = [{{ b = {hex(number) if number > 0 else number} }}]")
+    assert documents.parse(f"a = {2**63 - 1}\nb = {-(2**63)}") == {"a": 2**63 - 1, "b": -(2**63)}

@@ -6,6 +6,11 @@ and their values come back in single precision.
 
 from __future__ import annotations
 
+import inspect
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +19,12 @@ import torch
 from torch import Tensor
 
 from qlogad.backend.backend import DEFAULT_KEY, Abilities, Backend, Bound, Estimate, Key, Rows, check_inputs, check_weights
-from qlogad.circuit.circuit import Angle, Circuit
+from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
-from qlogad.errors import BackendError, InputError
+from qlogad.errors import BackendError, DesignError, InputError
 
-__all__ = ["PennyLane", "PennyLaneBound", "draw", "to_qnode"]
+__all__ = ["PennyLane", "PennyLaneBound", "draw", "from_qnode", "from_tape", "to_qnode"]
 
 _OPERATIONS: dict[str, Any] = {
     "h": qml.Hadamard,
@@ -47,6 +52,16 @@ _OPERATIONS: dict[str, Any] = {
     "ryy": qml.IsingYY,
     "rzz": qml.IsingZZ,
 }
+
+
+def _called(name: str) -> str:
+    """What PennyLane calls a gate of the table."""
+    kind = GATES[name]
+    with qml.queuing.QueuingManager.stop_recording():
+        return str(_OPERATIONS[name](*[0.0] * kind.angles, wires=range(kind.wires)).name)
+
+
+_NAMES = {_called(name): name for name in _OPERATIONS}
 
 
 class PennyLane(Backend):
@@ -122,23 +137,27 @@ class PennyLaneBound(Bound):
         return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, provenance)
 
 
-def _run(circuit: Circuit, inputs_NI: Tensor, weights_P: Tensor) -> list[Any]:
+def _run(circuit: Circuit, inputs: Tensor, weights_P: Tensor) -> list[Any]:
     for gate in circuit.gates:
-        _OPERATIONS[gate.name](*(_value(angle, inputs_NI, weights_P) for angle in gate.angles), wires=gate.wires)
+        _OPERATIONS[gate.name](*(_value(angle, inputs, weights_P) for angle in gate.angles), wires=gate.wires)
     states = [qml.probs(wires=range(circuit.wires))] if any(map(is_projector, circuit.readout)) else []  # once, for all projectors
     return states + [qml.expval(qml.pauli.string_to_pauli_word(word)) for word in circuit.readout if not is_projector(word)]
 
 
-def _value(angle: Angle, inputs_NI: Tensor, weights_P: Tensor) -> Tensor | float:
+def _value(angle: Angle, inputs: Tensor, weights_P: Tensor) -> Tensor | float:
     if angle.source is None:
         return angle.shift
-    source = inputs_NI[:, angle.index] if angle.source == "input" else weights_P[angle.index]
+    source = inputs[..., angle.index] if angle.source == "input" else weights_P[angle.index]
     return angle.scale * source + angle.shift
 
 
-def to_qnode(circuit: Circuit, device: str = "default.qubit") -> Any:
-    """The circuit as a PennyLane QNode of (inputs_NI, weights_P), torch tensors; `qml.matrix(node, wire_order=range(W))` is its unitary.
+# ---------------------------------------------------------------- circuits
 
+
+def to_qnode(circuit: Circuit, device: str = "default.qubit") -> Any:
+    """The circuit as a PennyLane QNode of (inputs, weights), torch tensors (I,) or (N, I), and (P,).
+
+    `qml.matrix(node, wire_order=range(W))` is its unitary, and `qml.qnn.TorchLayer(node, {"weights": (P,)})` a torch module of it.
     It returns what PennyLane measures: the means of the Pauli words in order; where a readout is a basis state, first all 2^W
     probabilities, once.
 
@@ -148,7 +167,193 @@ def to_qnode(circuit: Circuit, device: str = "default.qubit") -> Any:
     if circuit.dephased:
         raise BackendError("PennyLane runs no dephased circuits here; export the circuit it was made from")
     opened = PennyLane(device)._device(circuit.wires)
-    return qml.QNode(lambda inputs_NI, weights_P: _run(circuit, inputs_NI, weights_P), opened, interface="torch")
+    return qml.QNode(lambda inputs, weights: _run(circuit, inputs, weights), opened, interface="torch")
+
+
+def from_qnode(
+    node: Any,
+    weight_shapes: Mapping[str, int | Sequence[int]],
+    *,
+    inputs: int = 0,
+    readout: Sequence[str] | None = None,
+    wire_order: Sequence[Any] | None = None,
+) -> Circuit:
+    """A circuit from a PennyLane QNode, up to a global phase, by the conventions of `qml.qnn.TorchLayer`.
+
+    The argument called `inputs` holds the inputs, every other one weights; templates and gates that are not in the gate table are taken
+    apart. What `to_qnode` made comes back with its gates. The node is run through with torch tensors at two points, so that angles may
+    be any torch expressions that are affine; the rotation by a sum becomes one rotation for each term.
+
+    Args:
+        node: its function takes the arguments by name.
+        weight_shapes: argument -> shape; weights are numbered in this order, and row by row.
+        inputs: the length of `inputs`, one row.
+        readout: what to read; otherwise what the node returns, Pauli words and probabilities of all wires.
+        wire_order: PennyLane's labels of wires 0, 1, ...; otherwise those of the device, or of the operations.
+
+    >>> @qml.qnode(qml.device("default.qubit", wires=2))
+    ... def node(inputs, weights):
+    ...     qml.AngleEmbedding(inputs, wires=[0, 1], rotation="Y")
+    ...     qml.BasicEntanglerLayers(weights, wires=[0, 1])
+    ...     return qml.expval(qml.Z(0) @ qml.Z(1))
+    >>> circuit = from_qnode(node, {"weights": (3, 2)}, inputs=2)
+    >>> circuit.inputs, circuit.weights, circuit.readout
+    (2, 6, ('ZZ',))
+
+    Raises:
+        DesignError: an operation or measurement has no counterpart, an angle is not affine in inputs and weights, or the node does
+            not run with such arguments.
+    """
+    shapes = {name: (shape,) if isinstance(shape, int) else tuple(shape) for name, shape in weight_shapes.items()}
+    takes = inspect.signature(node.func).parameters
+    if inputs and "inputs" not in takes:
+        raise DesignError(f"the QNode has no argument 'inputs' but {', '.join(takes) or 'none'}; rename the one that holds inputs")
+    sizes = [math.prod(shape) for shape in shapes.values()]
+
+    def record(inputs_I: Tensor, weights_P: Tensor) -> Any:
+        parts = zip(shapes.items(), torch.split(weights_P, sizes), strict=True)
+        given = {name: part.reshape(shape) for (name, shape), part in parts}
+        given |= {"inputs": inputs_I} if "inputs" in takes else {}
+        return qml.workflow.construct_tape(node, level=0)(**given)
+
+    return _read(record, inputs, sum(sizes), readout, wire_order or list(node.device.wires or ()))
+
+
+def from_tape(
+    tape: Any, *, inputs: Collection[int] = (), readout: Sequence[str] | None = None, wire_order: Sequence[Any] | None = None
+) -> Circuit:
+    """A circuit from a PennyLane tape (`QuantumScript`), up to a global phase.
+
+    The trainable parameters of its operations become weights, in the tape's order and row by row, so that `tape.get_parameters()` are
+    their values; the others stay numbers.
+
+    Args:
+        tape: by default all its parameters are trainable; see `tape.trainable_params`.
+        inputs: the places of parameters that are inputs instead, counted as in `tape.trainable_params`.
+        readout: what to read; otherwise what the tape measures, or <Z> on every wire where it measures nothing.
+        wire_order: PennyLane's labels of wires 0, 1, ...; otherwise those of the operations.
+
+    >>> tape = qml.tape.QuantumScript([qml.RX(0.1, 0), qml.CRot(0.2, 0.3, 0.4, wires=[0, 1])], [qml.expval(qml.Z(1))])
+    >>> from_tape(tape).weights, from_tape(tape, inputs=[0]).weights
+    (4, 3)
+
+    Raises:
+        DesignError: as for `from_qnode`; or there is no parameter at a place that `inputs` names.
+    """
+    shapes = [tuple(qml.math.shape(one)) for one in tape.get_parameters(trainable_only=False, operations_only=True)]
+    if not set(inputs) <= set(range(len(shapes))):
+        raise DesignError(f"inputs names parameters {sorted(inputs)}, but the tape's operations have {len(shapes)}, from 0 on")
+    weights = [place for place in tape.trainable_params if place < len(shapes) and place not in inputs]
+    places = [*sorted(inputs), *weights]
+    sizes = [math.prod(shapes[place]) for place in places]
+
+    def record(inputs_I: Tensor, weights_P: Tensor) -> Any:
+        parts = dict(zip(places, torch.split(torch.cat([inputs_I, weights_P]), sizes), strict=True))
+        rising = sorted(parts)
+        return tape.bind_new_parameters([parts[place].reshape(shapes[place]) for place in rising], rising)
+
+    count = sum(sizes[: len(inputs)])
+    return _read(record, count, sum(sizes) - count, readout, wire_order)
+
+
+def _read(
+    record: Callable[[Tensor, Tensor], Any], inputs: int, weights: int, readout: Sequence[str] | None, order: Sequence[Any] | None
+) -> Circuit:
+    """A circuit from the tape that inputs and weights make."""
+    zero_A = torch.zeros(inputs + weights, dtype=torch.float64, requires_grad=True)
+    other_A = torch.rand(inputs + weights, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    try:
+        with torch.enable_grad():
+            tapes = [record(*torch.split(values_A, [inputs, weights])) for values_A in (zero_A, other_A)]
+            first, second = ([op for one in tape.operations for op in _taken_apart(one)] for tape in tapes)
+    except DesignError:
+        raise
+    except Exception as error:  # whatever somebody's function raises
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DesignError(
+            f"PennyLane cannot run through it with {inputs} inputs and {weights} weights, torch tensors from 0 on: {said}; "
+            "check their shapes, and compute what is not affine before the circuit"
+        ) from error
+    if [(one.name, one.wires) for one in first] != [(two.name, two.wires) for two in second]:
+        raise DesignError(
+            "its gates depend on the values of inputs or weights; write one circuit for each case, or with other gates"
+        )
+    labels = _labels(tapes[0], order)
+    gates: list[Gate] = []
+    for one, two in zip(first, second, strict=True):
+        name, wires = _NAMES[one.name], tuple(labels[wire] for wire in one.wires)
+        pairs = zip(one.parameters, two.parameters, strict=True)
+        terms = [angle for pair in pairs for angle in _terms(one.name, pair, (zero_A, other_A), inputs)]
+        gates += [Gate(name, wires, (angle,)) for angle in terms] if GATES[name].angles else [Gate(name, wires)]
+    words = readout or [word for measured in tapes[0].measurements for word in _words(measured, labels)] or z_each(len(labels))
+    return Circuit(len(labels), tuple(gates), tuple(words), inputs, weights)
+
+
+def _taken_apart(operation: Any) -> Iterator[Any]:
+    """The gates of the table that an operation is made of."""
+    if operation.name in _NAMES:
+        if operation.batch_size is not None:
+            raise DesignError(
+                f"'{operation.name}' is broadcast over {operation.batch_size} angles; give one row of inputs, not a batch"
+            )
+        yield operation
+    elif getattr(operation, "has_decomposition", False):
+        with qml.queuing.QueuingManager.stop_recording():
+            parts = operation.decomposition()
+        for part in parts:
+            yield from _taken_apart(part)
+    else:
+        raise DesignError(
+            f"operation '{operation.name}' is no gate that qlogad knows, nor made of such; remove it, or write it with others"
+        )
+
+
+def _labels(tape: Any, order: Sequence[Any] | None) -> dict[Any, int]:
+    """PennyLane's label of each wire -> ours; labels that are numbers stay what they are."""
+    used = list(tape.wires)
+    numbered = all(isinstance(label, int) for label in used)
+    known = list(order or (range(max(used, default=0) + 1) if numbered else used))
+    for label in used:
+        if label not in known:
+            raise DesignError(f"it acts on wire {label!r}, but the wires are {known}; name them all in wire_order")
+    return {label: wire for wire, label in enumerate(known)}
+
+
+def _terms(name: str, values: Sequence[Any], points: Sequence[Tensor], inputs: int) -> list[Angle]:
+    """The angle whose values at two points, the first of them 0, are given; a sum as its terms, each a rotation of its own."""
+    (start, slope_A), (end, other_A) = map(_tangent, values, points)
+    if not torch.equal(slope_A, other_A) or abs(start + float(slope_A @ points[1].detach()) - end) > 1e-9:
+        raise DesignError(f"an angle of '{name}' is not affine in inputs and weights; compute it before the circuit as an input")
+    places = slope_A.nonzero().flatten().tolist()
+    terms = [
+        Angle("input", place, scale) if place < inputs else Angle("weight", place - inputs, scale)
+        for place, scale in zip(places, slope_A[places].tolist(), strict=True)
+    ]
+    return [replace(terms[0], shift=start), *terms[1:]] if terms else [Angle(None, shift=start)]
+
+
+def _tangent(value: Any, point_A: Tensor) -> tuple[float, Tensor]:
+    """A value, and its derivative by each entry of the point it was computed from."""
+    if not (isinstance(value, Tensor) and value.requires_grad):
+        return float(value), torch.zeros_like(point_A)
+    (slope_A,) = torch.autograd.grad(value, point_A, retain_graph=True, materialize_grads=True)
+    return float(value.detach()), slope_A
+
+
+def _words(measured: Any, labels: Mapping[Any, int]) -> list[str]:
+    """The readouts that a measurement gives."""
+    if isinstance(measured, qml.measurements.ProbabilityMP) and list(measured.wires or labels) == list(labels):
+        return ["".join(state) for state in product("01", repeat=len(labels))]
+    if isinstance(measured, qml.measurements.ExpectationMP) and measured.obs is not None:
+        words = list((measured.obs.pauli_rep or {}).items())
+        if len(words) == 1 and words[0][1] == 1:
+            return ["".join(words[0][0].get(label, "I") for label in labels)]
+    raise DesignError(
+        f"'{measured}' is no readout that qlogad knows; measure Pauli words, or say readout = ['{'Z' * len(labels)}']"
+    )
+
+
+# ---------------------------------------------------------------- drawing
 
 
 def draw(circuit: Circuit, path: str | Path) -> None:

@@ -150,7 +150,7 @@ def to_qiskit(circuit: Circuit) -> QuantumCircuit:
 
 
 def from_qiskit(circuit: QuantumCircuit, readout: Sequence[str] | None = None) -> Circuit:
-    """A circuit from Qiskit's, up to a global phase; gates that are not in the gate table are taken apart.
+    """A circuit from Qiskit's, up to a global phase; gates that are not in the gate table are taken apart, rotations by a sum too.
 
     Args:
         circuit: its parameters `x[0]` or `x_000` are inputs and `w[0]` or `w_000` weights; where one is called otherwise, all are
@@ -158,7 +158,7 @@ def from_qiskit(circuit: QuantumCircuit, readout: Sequence[str] | None = None) -
         readout: what to read; otherwise what `to_qiskit` noted, or <Z> on every wire.
 
     Raises:
-        DesignError: it has an instruction that is no gate, or an angle that is not affine in one parameter.
+        DesignError: it has an instruction that is no gate, or an angle that is not affine in parameters.
     """
     noted = (circuit.metadata or {}).get("qlogad", {})
     places = _places(circuit)
@@ -232,10 +232,13 @@ def _gates(circuit: QuantumCircuit, places: Places, wires: Sequence[int], measur
         if name is None:
             name = _defined(operation)
         if operation.base_class is library.UGate:  # takes nothing apart itself
-            theta, phi, lam = (_angle(value, places) for value in operation.params)
-            yield from (Gate("rz", on, (lam,)), Gate("ry", on, (theta,)), Gate("rz", on, (phi,)))
+            theta, phi, lam = operation.params
+            for rotation, value in (("rz", lam), ("ry", theta), ("rz", phi)):
+                yield from _rotations(rotation, on, value, places)
+        elif name is not None and GATES[name].angles:
+            yield from _rotations(name, on, operation.params[0], places)
         elif name is not None:
-            yield Gate(name, on, tuple(_angle(value, places) for value in operation.params))
+            yield Gate(name, on)
         elif getattr(operation, "definition", None) is not None and not item.clbits:
             yield from _gates(operation.definition, places, on, measured)
         else:
@@ -258,18 +261,23 @@ def _defined(operation: Any) -> str | None:
     return operation.name if same.equiv(standard(*angles)) else None
 
 
-def _angle(value: Any, places: Places) -> Angle:
+def _rotations(name: str, on: tuple[int, ...], value: Any, places: Places) -> Iterator[Gate]:
+    """The rotation by an angle; by a sum, one rotation for each term."""
     if not isinstance(value, ParameterExpression) or not value.parameters:
-        return Angle(None, shift=float(value))
-    (parameter, *others) = value.parameters
-    slope = None if others else value.gradient(parameter)
-    if slope is None or (isinstance(slope, ParameterExpression) and slope.parameters):
-        raise DesignError(f"angle '{value}' is not affine in one parameter; compute it before the circuit and make it an input")
-    source, index = places[parameter]
-    if isinstance(value, Parameter):
-        return Angle("input" if source == "input" else "weight", index)
-    scale, shift = (float(np.real(complex(number))) for number in (slope, value.bind({parameter: 0.0})))
-    return Angle("input" if source == "input" else "weight", index, scale, shift)
+        yield Gate(name, on, (Angle(None, shift=float(value)),))
+        return
+    shift = 0.0 if isinstance(value, Parameter) else _real(value.bind(dict.fromkeys(value.parameters, 0.0)))
+    for parameter in sorted(value.parameters, key=lambda one: places[one]):
+        slope = 1.0 if isinstance(value, Parameter) else value.gradient(parameter)
+        if isinstance(slope, ParameterExpression) and slope.parameters:
+            raise DesignError(f"angle '{value}' is not affine in parameters; compute it before the circuit and make it an input")
+        source, index = places[parameter]
+        yield Gate(name, on, (Angle("input" if source == "input" else "weight", index, _real(slope), shift),))
+        shift = 0.0
+
+
+def _real(value: Any) -> float:
+    return float(np.real(complex(value)))
 
 
 # ---------------------------------------------------------------- OpenQASM 3

@@ -41,14 +41,21 @@ def amplitudes(x_ND: Any, wires: int) -> Any:
     """The amplitudes (..., 2^wires) of features (..., D <= 2^wires - 1), with the norm in the last one; numpy or torch.
 
     Raises:
-        DesignError: a row is zero, so that it has no direction.
+        DesignError: a row is zero, so that it has no direction; or a feature is not finite.
     """
-    norm_N1 = (x_ND * x_ND).sum(-1)[..., None] ** 0.5
-    if not (norm_N1 > 0).all():
+    array = namespace(x_ND)
+    largest_N1 = array.amax(abs(x_ND), -1)[..., None]  # taken out before squares, which overflow from 1e154 on
+    if not array.isfinite(largest_N1).all():
+        raise DesignError("amplitude encoding takes finite features, got NaN or infinity; fill or drop such rows first")
+    if not (largest_N1 > 0).all():
         raise DesignError("amplitude encoding has no direction for a row of zeros; drop empty rows, or use another encoding")
+    scaled_ND = x_ND / largest_N1
+    length_N1 = (scaled_ND * scaled_ND).sum(-1)[..., None] ** 0.5
+    unit_N1 = array.maximum(largest_N1, array.ones_like(largest_N1))
+    one_N1, norm_N1 = 1 / unit_N1, largest_N1 / unit_N1 * length_N1  # 1 and |x| in this unit
     missing = 2**wires - 1 - x_ND.shape[-1]
-    parts = [x_ND / norm_N1, *[x_ND[..., :1] * 0] * missing, norm_N1]
-    return namespace(x_ND).concatenate(parts, -1) / (1 + norm_N1 * norm_N1) ** 0.5
+    parts = [scaled_ND / length_N1 * one_N1, *[scaled_ND[..., :1] * 0] * missing, norm_N1]
+    return array.concatenate(parts, -1) / array.hypot(one_N1, norm_N1)
 
 
 def angles(amplitudes_ND: Any) -> Any:

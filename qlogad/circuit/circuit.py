@@ -15,7 +15,7 @@ from typing import Literal
 from qlogad import documents
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import is_projector, readout
-from qlogad.errors import DesignError, did_you_mean
+from qlogad.errors import DesignError, did_you_mean, shown
 
 __all__ = ["MAX_WIRES", "Angle", "Circuit", "Gate", "Init", "z_each"]
 
@@ -93,7 +93,7 @@ class Circuit:
         for place, gate in enumerate(self.gates):
             kind = GATES.get(gate.name)
             if kind is None:
-                yield f"gate {place}: there is no gate '{gate.name}'{did_you_mean(gate.name, GATES)}"
+                yield f"gate {place}: there is no gate {shown(gate.name)}{did_you_mean(gate.name, GATES)}"
                 return
             if len(gate.wires) != kind.wires or len(set(gate.wires)) != kind.wires:
                 yield f"gate {place}: '{gate.name}' acts on {kind.wires} different wires, got {gate.wires}"
@@ -115,7 +115,7 @@ class Circuit:
             yield "a circuit reads out at least one Pauli word; use z_each(wires) for <Z> on every wire"
         for word in self.readout:
             if len(word) != self.wires or (set(word) - set("IXYZ") and not is_projector(word)):
-                yield f"readout '{word:.40}' is not a Pauli word of {self.wires} letters I, X, Y or Z, nor a basis state of 0 and 1"
+                yield f"readout {shown(word)} is not a Pauli word of {self.wires} letters I, X, Y or Z, nor a basis state of 0 and 1"
 
     def then(self, other: Circuit, *, shared: bool = False) -> Circuit:
         """This circuit followed by another, with the other's readout.
@@ -155,7 +155,8 @@ class Circuit:
 
     def without_entanglement(self) -> Circuit:
         """The control of the same shape: fixed two-wire gates are dropped, and a two-wire rotation becomes the rotation of its last
-        wire by the same angle, so that every weight is still counted and used."""
+        wire by the same angle, so that every weight is still counted and used. The CX of an amplitude encoding's state preparation are
+        dropped like any other: what is left prepares a product state, not the amplitudes."""
         stays = [len(gate.wires) == 1 or bool(GATES[gate.name].alone) for gate in self.gates]
         kept = compress(self.gates, stays)
         dephased = tuple(sorted({sum(stays[:end]) for end in self.dephased}))

@@ -7,7 +7,7 @@ encoding it is `x[i]`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,9 +22,9 @@ from qlogad.circuit.circuit import MAX_WIRES, Angle, Circuit, Gate, Init, z_each
 from qlogad.circuit.gates import GATES, MACROS
 from qlogad.circuit.readout import readout as words_of
 from qlogad.circuit.wiring import STEPPED, Wires, arity, place
-from qlogad.errors import DesignError, DocumentError, did_you_mean
+from qlogad.errors import DesignError, DocumentError, WidthError, did_you_mean, one_line, shown
 
-__all__ = ["Check", "Design", "Encoding", "Role", "Row", "Takes", "assemble"]
+__all__ = ["Check", "Design", "Encoding", "Role", "Row", "Takes", "assemble", "role_of"]
 
 Role = Literal["ansatz", "encoding"]
 Share = Literal["wires", "layers", "all"]
@@ -34,6 +34,8 @@ MAX_DEPTH = 10_000
 MAX_GATES = 100_000
 MAX_NESTING = 3  # rows in rows
 MAX_STEPS = 10 * MAX_GATES
+_LARGEST = 10**9  # number in a file, as in expressions
+_NAME = 80  # characters
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,10 @@ class Row:
         else:
             self._check_gate()
         if self.on not in STEPPED and (self.stride, self.start) != (1, 0):
-            raise DesignError(f"stride and start belong to {' and '.join(sorted(STEPPED))}, but on = {_shown(self.on)}; drop them")
+            raise DesignError(f"stride and start belong to {' and '.join(sorted(STEPPED))}, but on = {shown(self.on)}; drop them")
         if self.share is not None and self.share not in get_args(Share):
             shares = get_args(Share)
-            raise DesignError(f"share = '{self.share}'{did_you_mean(self.share, shares)}; known: {', '.join(shares)}")
+            raise DesignError(f"share = {shown(self.share)}{did_you_mean(self.share, shares)}; known: {', '.join(shares)}")
 
     def _check_group(self) -> None:
         arity(self.on)
@@ -81,11 +83,11 @@ class Row:
     def _check_gate(self) -> None:
         known = [*GATES, *MACROS]
         if self.gate not in known:
-            raise DesignError(f"gate = {_shown(self.gate)}{did_you_mean(self.gate[:40], known)}; known: {', '.join(known)}")
+            raise DesignError(f"gate = {shown(self.gate)}{did_you_mean(self.gate, known)}; known: {', '.join(known)}")
         width, wanted = arity(self.on), GATES[self.parts[0]].wires
         if width != wanted:
             fix, given = "each" if wanted == 1 else "ring", width or "groups of any size, for `rows`"
-            raise DesignError(f"'{self.gate}' acts on {wanted} wires, but on = {_shown(self.on)} gives {given}; try on = '{fix}'")
+            raise DesignError(f"'{self.gate}' acts on {wanted} wires, but on = {shown(self.on)} gives {given}; try on = '{fix}'")
         if self.angle and len(self.angle) != self.angles:
             raise DesignError(f"'{self.gate}' takes {self.angles} angles, got {len(self.angle)}; write as many, or none")
 
@@ -174,13 +176,13 @@ class Design:
         known += _ENCODING if role == "encoding" else []
         for key in content:
             if key in _ENCODING and role == "ansatz":
-                raise DesignError(f"{where}: '{key}' belongs to encodings, and this is an ansatz; drop it")
+                raise DesignError(f"{where}: {shown(key)} belongs to encodings, and this is an ansatz; drop it")
             if key not in known:
-                raise DesignError(f"{where}: unknown key '{key}'{did_you_mean(key, known)}; known: {', '.join(known)}")
+                raise DesignError(f"{where}: unknown key {shown(key)}{did_you_mean(key, known)}; known: {', '.join(known)}")
         if "layer" not in content and "prepare" not in content:
             raise DesignError(f"{where}: `layer` is missing; write layer = [{{ gate = 'ry', on = 'each' }}]")
         return cls(
-            name=_typed(content, "name", str, where, name),
+            name=_name(_typed(content, "name", str, where, name), where),
             role=role,
             source=_typed(content, "source", str, where, ""),
             before=_rows(content, "before", where),
@@ -421,7 +423,7 @@ class Encoding:
         """The valid values in words."""
         takes = self.design.takes
         low, high = limits or takes.range or ("-inf", "inf")
-        return f"{'integers' if takes.integer else 'numbers'} from {low} to {high}"
+        return f"{'integers' if takes.integer else 'numbers'} from {one_line(low, 40)} to {one_line(high, 40)}"
 
 
 def assemble(
@@ -475,6 +477,39 @@ def assemble(
     return replace(circuit, dephased=tuple(sorted(between))) if dephased else circuit
 
 
+def role_of(content: Mapping[str, Any]) -> Role | None:
+    """What a design's table says of its role: encodings say what they take or read features, ansaetze count or name weights.
+
+    >>> role_of({"layer": [{"gate": "ry", "on": "each", "angle": "pi * x[i]"}]})
+    'encoding'
+
+    Returns:
+        None where the table would do as either.
+    """
+    angles = [text for part in ("before", "layer", "after") for text in _angles(content.get(part))]
+    if any(key in content for key in _ENCODING) or any(_mentions(text, "x") for text in angles):
+        return "encoding"
+    if any(key in content for key in ("check", "init")) or any(_mentions(text, "w") for text in angles):
+        return "ansatz"
+    return None
+
+
+def _angles(rows: object) -> Iterator[str]:
+    """Every angle that is written as text, in rows that may be of any kind."""
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, dict):
+            angle = row.get("angle")
+            yield from (text for text in (angle if isinstance(angle, list) else [angle]) if isinstance(text, str))
+            yield from _angles(row.get("rows"))
+
+
+def _mentions(text: str, name: str) -> bool:
+    try:
+        return expression.uses(text, name)
+    except DesignError:  # loading says what is wrong with it
+        return False
+
+
 @dataclass(frozen=True)
 class _Encoded:
     """One upload: its gates, and what each of its inputs is: a feature "x[0]", or an expression in features."""
@@ -502,13 +537,15 @@ def _capacity(design: Design, wires: int) -> int:
     try:
         room = expression.integer(design.takes.features, {"wires": wires})
     except DesignError as error:
-        raise DesignError(f"{_called(design)}: takes.features: {error}; it needs fewer wires, got {wires}") from None
+        raise WidthError(f"{_called(design)}: takes.features: {error}; it needs fewer wires, got {wires}") from None
     if room > MAX_GATES:
         raise DesignError(
             f"{_called(design)}: takes.features gives {room} features on {wires} wires, more than {MAX_GATES}; correct it"
         )
     if room < 1:
-        raise DesignError(f"{_called(design)}: takes.features = {design.takes.features} needs more than {wires} wires")
+        raise WidthError(
+            f"{_called(design)}: takes.features = {one_line(design.takes.features, _NAME)} needs more than {wires} wires"
+        )
     return room
 
 
@@ -569,7 +606,7 @@ def _needs_met(design: Design, wires: int) -> bool:
     try:
         return expression.truth(design.needs or "", {"wires": wires})
     except DesignError as error:
-        raise DesignError(f"{design.where or design.name}: needs: {error}") from None
+        raise DesignError(f"{_called(design)}: needs: {error}") from None
 
 
 class _Builder:
@@ -593,7 +630,7 @@ class _Builder:
     def whole(self, encoding: Design, *, fresh: bool = False) -> None:
         """One upload; it reads the inputs of the uploads before it, unless they are to be fresh."""
         if encoding.needs is not None and not _needs_met(encoding, self.wires):
-            raise DesignError(f"{_called(encoding)} needs {encoding.needs}, got wires = {self.wires}")
+            raise WidthError(f"{_called(encoding)} needs {one_line(encoding.needs, _NAME)}, got wires = {self.wires}")
         one = _encoded(encoding, self.wires)
         begin = self.inputs if fresh else 0
         self.inputs = begin + len(one.slots)
@@ -607,7 +644,7 @@ class _Builder:
         if design.role == "encoding":
             self.features = _capacity(design, self.wires)
         if design.needs is not None and not _needs_met(design, self.wires):
-            raise DesignError(f"{design.where or design.name} needs {design.needs}, got wires = {self.wires}")
+            raise WidthError(f"{_called(design)} needs {one_line(design.needs, _NAME)}, got wires = {self.wires}")
         if design.prepare and part == "layer":
             self.gates += [_through(gate, lambda k: self._input(f"amplitude[{k}]")) for gate in amplitude.gates(self.wires)]
             self._check_size()
@@ -615,13 +652,13 @@ class _Builder:
             try:
                 self._row(design, row, range(self.wires), _Place(layer, (design.name, part, number)))
             except DesignError as error:
-                raise DesignError(f"{design.where or design.name}, row {number} of {part}: {error}") from None
+                raise type(error)(f"{_called(design)}, row {number} of {part}: {error}") from None
         if part == "layer" and layer == 0:
             stated = dict(design.check.weights).get(self.wires)
             if stated is not None and stated != self.weights - before:
                 found = self.weights - before
                 raise DesignError(
-                    f"{design.where or design.name}: check.weights says {stated} weights per layer on {self.wires} wires, "
+                    f"{_called(design)}: check.weights says {stated} weights per layer on {self.wires} wires, "
                     f"but the rows give {found}; correct one of them"
                 )
         if part == "layer":
@@ -645,7 +682,7 @@ class _Builder:
                 try:
                     self._row(design, part, wires, here.at(inner))
                 except DesignError as error:
-                    raise DesignError(f"row {inner} of its rows: {error}") from None
+                    raise type(error)(f"row {inner} of its rows: {error}") from None
             if not row.rows:
                 self._gate(design, row, wires, {**scope, **dict(zip("ij", wires, strict=False))}, here)
 
@@ -748,14 +785,14 @@ def _row(content: Any, where: str, nesting: int = 0) -> Row:
     if nesting > MAX_NESTING:
         raise DesignError(f"{where}: rows hold rows at most {MAX_NESTING} deep; write them flatter")
     if not isinstance(content, dict):
-        raise DesignError(f"{where}: a row is a table such as {{ gate = 'ry', on = 'each' }}, got {_shown(content)}")
+        raise DesignError(f"{where}: a row is a table such as {{ gate = 'ry', on = 'each' }}, got {shown(content)}")
     known = [f.name for f in fields(Row)]
     for key, value in content.items():
         if key not in known:
-            raise DesignError(f"{where}: unknown key '{key}'{did_you_mean(key, known)}; known: {', '.join(known)}")
+            raise DesignError(f"{where}: unknown key {shown(key)}{did_you_mean(key, known)}; known: {', '.join(known)}")
         types, example = _TYPES[key]
-        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            raise DesignError(f"{where}: {key} = {_shown(value)} is not of a kind that fits; write {example}")
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types) or _is_out_of_bounds(value):
+            raise DesignError(f"{where}: {key} = {shown(value)} is not of a kind that fits; write {example}")
     for key in ("on",) if "rows" in content else ("gate", "on"):
         if key not in content:
             raise DesignError(f"{where}: '{key}' is missing; write {_TYPES[key][1]}")
@@ -769,8 +806,8 @@ def _row(content: Any, where: str, nesting: int = 0) -> Row:
     if "angle" in values:
         angle = values["angle"]
         values["angle"] = tuple(angle) if isinstance(angle, list) else (angle,)
-        if not all(isinstance(item, (int, float, str)) and not isinstance(item, bool) for item in values["angle"]):
-            raise DesignError(f"{where}: angle = {_shown(angle)} is not of a kind that fits; write {_TYPES['angle'][1]}")
+        if not all(map(_is_angle, values["angle"])):
+            raise DesignError(f"{where}: angle = {shown(angle)} is not of a kind that fits; write {_TYPES['angle'][1]}")
     try:
         return Row(**values)
     except DesignError as error:
@@ -780,9 +817,9 @@ def _row(content: Any, where: str, nesting: int = 0) -> Row:
 def _wires(item: Any, where: str) -> Wires:
     wires = item if isinstance(item, list) else [item]
     if not wires or not all(isinstance(wire, int) and not isinstance(wire, bool) and 0 <= wire < MAX_WIRES for wire in wires):
-        raise DesignError(f"{where}: on lists wires from 0 to {MAX_WIRES - 1}, got {_shown(item)}")
+        raise DesignError(f"{where}: on lists wires from 0 to {MAX_WIRES - 1}, got {shown(item)}")
     if len(set(wires)) != len(wires):
-        raise DesignError(f"{where}: on names the same wire twice in {_shown(item)}")
+        raise DesignError(f"{where}: on names the same wire twice in {shown(item)}")
     return tuple(wires)
 
 
@@ -790,7 +827,7 @@ def _check(content: dict[str, Any], where: str) -> Check:
     known = [f.name for f in fields(Check)]
     for key in content:
         if key not in known:
-            raise DesignError(f"{where}: unknown key 'check.{key}'{did_you_mean(key, known)}; known: {', '.join(known)}")
+            raise DesignError(f"{where}: unknown key {shown('check.' + key)}{did_you_mean(key, known)}; known: {', '.join(known)}")
     counts = {key: _counts(_typed(content, key, dict, where, {}), f"{where}: check.{key}") for key in ("weights", "live_weights")}
     return Check(**counts, encoding=_typed(content, "encoding", str, where, Check.encoding))
 
@@ -799,30 +836,40 @@ def _takes(content: dict[str, Any], where: str) -> Takes:
     known = [f.name for f in fields(Takes)]
     for key in content:
         if key not in known:
-            raise DesignError(f"{where}: unknown key '{key}'{did_you_mean(key, known)}; known: {', '.join(known)}")
+            raise DesignError(f"{where}: unknown key {shown(key)}{did_you_mean(key, known)}; known: {', '.join(known)}")
     features, limits, integer = content.get("features", "wires"), content.get("range"), content.get("integer", False)
-    if not isinstance(features, (int, str)) or isinstance(features, bool):
-        raise DesignError(f"{where}: features = {_shown(features)} is not of a kind that fits; write features = '2 * wires'")
+    if isinstance(features, float) or not _is_angle(features):
+        raise DesignError(f"{where}: features = {shown(features)} is not of a kind that fits; write features = '2 * wires'")
     if not isinstance(integer, bool):
-        raise DesignError(f"{where}: integer = {_shown(integer)} is not of a kind that fits; write integer = true")
+        raise DesignError(f"{where}: integer = {shown(integer)} is not of a kind that fits; write integer = true")
     if limits is not None and not (isinstance(limits, list) and len(limits) == 2 and all(map(_is_angle, limits))):
-        raise DesignError(f"{where}: range = {_shown(limits)} is not of a kind that fits; write range = [0, 1]")
+        raise DesignError(f"{where}: range = {shown(limits)} is not of a kind that fits; write range = [0, 1]")
     return Takes(features, None if limits is None else (limits[0], limits[1]), integer)
 
 
 def _is_angle(value: object) -> bool:
-    return isinstance(value, (int, float, str)) and not isinstance(value, bool)
+    return isinstance(value, (int, float, str)) and not isinstance(value, bool) and not _is_out_of_bounds(value)
+
+
+def _is_out_of_bounds(value: object) -> bool:
+    return isinstance(value, (int, float)) and not abs(value) <= _LARGEST  # `not <=` catches NaN too
+
+
+def _name(name: str, where: str) -> str:
+    if name != one_line(name, _NAME):
+        raise DesignError(f"{where}: name is one line of at most {_NAME} characters, got {shown(name)}")
+    return name
 
 
 def _repeat(value: object, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_DEPTH:
-        raise DesignError(f"{where}: repeat is a number from 1 to {MAX_DEPTH}, got {_shown(value)}")
+        raise DesignError(f"{where}: repeat is a number from 1 to {MAX_DEPTH}, got {shown(value)}")
     return value
 
 
 def _prepare(name: str, where: str) -> str:
     if name not in ("", "amplitude"):
-        raise DesignError(f"{where}: prepare = '{name}'{did_you_mean(name, ['amplitude'])}; known: amplitude")
+        raise DesignError(f"{where}: prepare = {shown(name)}{did_you_mean(name, ['amplitude'])}; known: amplitude")
     return name
 
 
@@ -830,21 +877,25 @@ def _init(name: str, where: str) -> Init:
     for known in get_args(Init):
         if name == known:
             return cast(Init, known)
-    raise DesignError(f"{where}: init = '{name}'{did_you_mean(name, get_args(Init))}; known: {', '.join(get_args(Init))}")
+    raise DesignError(f"{where}: init = {shown(name)}{did_you_mean(name, get_args(Init))}; known: {', '.join(get_args(Init))}")
 
 
 def _counts(table: dict[str, Any], where: str) -> tuple[tuple[int, int], ...]:
+    widths = {str(wires): wires for wires in range(1, MAX_WIRES + 1)}
     for wires, count in table.items():
-        if not (wires.isascii() and wires.isdigit() and isinstance(count, int) and not isinstance(count, bool)):
-            raise DesignError(f"{where} says how many weights each width has, such as {{ 4 = 16 }}, got {wires} = {_shown(count)}")
-    return tuple(sorted((int(wires), count) for wires, count in table.items()))
+        if wires not in widths or not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= _LARGEST:
+            raise DesignError(
+                f"{where} says how many weights each width from 1 to {MAX_WIRES} has, such as {{ 4 = 16 }}, "
+                f"got {one_line(wires, 20)} = {shown(count)}"
+            )
+    return tuple(sorted((widths[wires], count) for wires, count in table.items()))
 
 
 def _typed(content: Mapping[str, Any], key: str, kind: type[T], where: str, default: T) -> T:
     value = content.get(key, default)
     if not isinstance(value, kind):
         called = {str: "text", list: "a list of rows", dict: "a table"}[kind]  # type: ignore[index]
-        raise DesignError(f"{where}: {key} is {called}, got {_shown(value)}")
+        raise DesignError(f"{where}: {key} is {called}, got {shown(value)}")
     return value
 
 
@@ -855,8 +906,3 @@ def _row_table(row: Row) -> dict[str, Any]:
     if "angle" in given and len(row.angle) == 1:
         given["angle"] = row.angle[0]
     return given
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from qlogad.circuit.circuit import Angle
-from qlogad.errors import DesignError, did_you_mean
+from qlogad.errors import DesignError, did_you_mean, shown
 
 __all__ = ["NotAffine", "angle", "closed", "feature", "integer", "namespace", "truth", "uses"]
 
@@ -303,7 +303,7 @@ def _unknown(name: str, names: Mapping[str, Number], inputs: int | None) -> str:
 
 
 def _quoted(text: object) -> str:
-    return repr(str(text) if len(str(text)) <= 60 else f"{str(text)[:57]}...")
+    return shown(str(text), 60)
 
 
 def _shown(value: object) -> str:

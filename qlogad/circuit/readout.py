@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import combinations, product
 
-from qlogad.errors import DesignError, did_you_mean
+from qlogad.errors import DesignError, did_you_mean, shown
 
 __all__ = ["bases", "is_projector", "readout"]
 
@@ -33,6 +33,12 @@ def readout(spec: str | Sequence[str], wires: int) -> tuple[str, ...]:
     (('ZII', 'IIZ'), ('XI', 'IX', 'ZI', 'IZ'), ('00',))
     """
     if not isinstance(spec, str):
+        named = [word for word in spec if all(part in _NAMED or _LETTERS.fullmatch(part) for part in word.split("+"))]
+        if named:
+            raise DesignError(
+                f"a list of readouts holds words of {wires} letters, and {shown(named[0])} is a name; "
+                f"write names as one text: readout = {shown('+'.join(named), 80)}"
+            )
         return tuple(dict.fromkeys(spec))
     return tuple(dict.fromkeys(word for part in spec.split("+") for word in _part(part.strip(), wires)))
 
@@ -82,22 +88,25 @@ _NAMED: dict[str, Callable[[int], tuple[str, ...]]] = {
     "probabilities": _probabilities,
     "zeros": lambda wires: ("0" * wires,),
 }
+_LETTERS = re.compile(r"([xyz])\1?(?::([0-9]{1,3}(?:,[0-9]{1,3})*))?")
 _KNOWN = ("x", "y", "z", "z:0,2", "xx", "yy", "zz", *_NAMED)
 
 
 def _part(name: str, wires: int) -> tuple[str, ...]:
     if name in _NAMED:
         return _NAMED[name](wires)
-    found = re.fullmatch(r"([xyz])\1?(?::(\d{1,3}(?:,\d{1,3})*))?", name)
+    found = _LETTERS.fullmatch(name)
     if found is None:
         raise DesignError(
-            f"there is no readout '{name:.40}'{did_you_mean(name, _KNOWN)}; known: {', '.join(_KNOWN)}, joined by '+'"
+            f"there is no readout {shown(name)}{did_you_mean(name, _KNOWN)}; known: {', '.join(_KNOWN)}, joined by '+'"
         )
     letter, chosen = found[1], found[2]
     places = [int(wire) for wire in chosen.split(",")] if chosen else list(range(wires))
     if max(places) >= wires:
-        raise DesignError(f"readout '{name}' names wire {max(places)}, so it needs at least {max(places) + 1} wires, got {wires}")
+        raise DesignError(
+            f"readout {shown(name)} names wire {max(places)}, so it needs at least {max(places) + 1} wires, got {wires}"
+        )
     together = 1 + name.startswith(2 * letter)
     if len(places) < together:
-        raise DesignError(f"readout '{name}' reads pairs, so it needs at least 2 wires, got {len(places)}")
+        raise DesignError(f"readout {shown(name)} reads pairs, so it needs at least 2 wires, got {len(places)}")
     return _on(list(combinations(places, together)), letter.upper(), wires)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from itertools import combinations
 from math import gcd
 
-from qlogad.errors import DesignError, did_you_mean
+from qlogad.errors import DesignError, WidthError, did_you_mean, shown
 
 __all__ = ["PATTERNS", "STEPPED", "Wires", "arity", "place"]
 
@@ -94,7 +94,7 @@ def arity(on: str | tuple[Wires, ...]) -> int:
     if isinstance(on, str):
         if on not in PATTERNS:
             known = ", ".join(PATTERNS)
-            raise DesignError(f"on = '{on}'{did_you_mean(on, PATTERNS)}; known: {known}, or a list such as [[0, 1], [1, 2]]")
+            raise DesignError(f"on = {shown(on)}{did_you_mean(on, PATTERNS)}; known: {known}, or a list such as [[0, 1], [1, 2]]")
         return PATTERNS[on][0]
     lengths = {len(wires) for wires in on}
     if len(lengths) != 1:
@@ -109,11 +109,11 @@ def place(on: str | tuple[Wires, ...], wires: int, *, stride: int = 1, start: in
     ([(0, 1), (1, 2), (2, 0)], [(0, 1), (2, 3)])
 
     Raises:
-        DesignError: an explicit list needs more wires.
+        WidthError: an explicit list needs more wires.
     """
     if isinstance(on, str):
         return PATTERNS[on][1](wires, stride, start)
     needed = max(wire for group in on for wire in group) + 1
     if needed > wires:
-        raise DesignError(f"on = [...] names wire {needed - 1}, so the design needs at least {needed} wires, got {wires}")
+        raise WidthError(f"on = [...] names wire {needed - 1}, so the design needs at least {needed} wires, got {wires}")
     return list(on)

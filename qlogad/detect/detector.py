@@ -12,15 +12,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from qlogad import documents
 from qlogad.detect.threshold import Threshold
-from qlogad.errors import DataError, NotFitted, ResultError
+from qlogad.errors import DataError, NotFitted, ResultError, counted, did_you_mean, shown
 from qlogad.features.features import Features, Labels
 
 __all__ = ["Detector", "State", "Track"]
@@ -29,7 +30,8 @@ FORMAT = 1
 Floats = NDArray[np.float64]
 State = dict[str, np.ndarray]
 Track = Literal["unsupervised", "normal-only", "normal-only, labelled validation", "supervised"]
-Sequences = Sequence[Sequence[int]]
+Sequences: TypeAlias = Sequence[Sequence[int]] | pd.DataFrame  # a list of event ids for each window, or a row for each event
+COLUMNS = ("window", "event")  # of a DataFrame
 
 
 @dataclass(kw_only=True)
@@ -87,15 +89,23 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         """Learn from training windows, then fix the threshold on validation windows.
 
         Args:
-            features: the training rows; plain lists of event ids will do.
+            features: the training rows; plain lists of event ids will do, one a window, and so will a DataFrame with a row for
+                each event, in order, and the columns `window` (whatever tells windows apart; they come in the order in which they
+                are first met) and `event` (ids, 0 and above).
             labels: labels of the training rows (0/1), for supervised detectors; the others do not read them.
             validation: other windows, for the threshold and early stopping: features with their labels, or None in their
-                place when they are normal by assumption. Plain lists of event ids are taken as normal.
+                place when they are normal by assumption. Plain lists of event ids, and a DataFrame of them, are taken as normal.
+
+        >>> from qlogad.detect.new_event import NewEvent
+        >>> frame = pd.DataFrame({"window": ["a", "a", "b", "b"], "event": [0, 1, 1, 0]})
+        >>> NewEvent().fit(frame, validation=frame).predict(pd.DataFrame({"window": ["c", "d"], "event": [1, 7]})).tolist()
+        [0, 1]
 
         Raises:
-            DataError: there is nothing to learn from, labels do not fit the rows, or are missing where they are learnt from.
+            DataError: there is nothing to learn from, windows are not written like that, or labels do not fit the rows or are
+                missing where they are learnt from.
         """
-        features = features if isinstance(features, Features) else Features.from_sequences(features)
+        features = features if isinstance(features, Features) else Features.from_sequences(_lists(features))
         if len(features) == 0:
             raise DataError("there are no training windows; choose a later cut or more data")
         if labels is not None and not isinstance(labels, Labels):
@@ -129,7 +139,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             return None
         if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], Features):
             return given[0], given[1]
-        return (given if isinstance(given, Features) else Features.from_sequences(given, size=size)), None
+        return (given if isinstance(given, Features) else Features.from_sequences(_lists(given), size=size)), None
 
     def _threshold(self, features: Features, labels: Labels | None) -> Threshold:
         scores_N = self.anomaly_score(features)
@@ -141,7 +151,10 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         return Threshold.at_rate(scores_N[normal_N], self.fpr, features.weight_N[normal_N])
 
     def score_samples(self, windows: Features | Sequences) -> Floats:
-        """`anomaly_score` for plain lists of event ids too. Higher is more anomalous (scikit-learn's sign is the opposite)."""
+        """`anomaly_score` for plain lists of event ids and for DataFrames too, one score a window.
+
+        Higher is more anomalous (scikit-learn's sign is the opposite).
+        """
         return self.anomaly_score(self._known(windows))
 
     def predict(self, windows: Features | Sequences) -> NDArray[np.int64]:
@@ -158,7 +171,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     def _known(self, windows: Features | Sequences) -> Features:
         if not hasattr(self, "size_"):
             raise NotFitted(f"{type(self).__name__} is not fitted yet; call fit(windows) first")
-        return windows if isinstance(windows, Features) else Features.from_sequences(windows, size=self.size_)
+        return windows if isinstance(windows, Features) else Features.from_sequences(_lists(windows), size=self.size_)
 
     def save(self, folder: str | Path) -> None:
         """Write the fitted detector: `detector.toml` (class, parameters, threshold) and `weights.safetensors`. Never pickle."""
@@ -208,3 +221,24 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             raise ResultError(f"{folder}/weights.safetensors cannot be used ({error}); run the experiment again") from error
         detector.weights_ = detector.weights()
         return detector
+
+
+def _lists(windows: Sequences) -> Sequence[Sequence[int]]:
+    """Windows as lists of event ids.
+
+    Raises:
+        DataError: a DataFrame lacks a column, or a window or event is missing.
+    """
+    if not isinstance(windows, pd.DataFrame):
+        return windows
+    for column in COLUMNS:
+        if column not in windows:
+            known = [str(name) for name in windows]
+            raise DataError(
+                f"a DataFrame of windows has a row for each event and the columns 'window' and 'event'; '{column}' is not among "
+                f"{shown(known)}{did_you_mean(column, known)}"
+            )
+        missing = int(windows[column].isna().sum())
+        if missing:
+            raise DataError(f"column '{column}' lacks {counted(missing, 'value')}; drop those rows or fill them in")
+    return [group.tolist() for _, group in windows["event"].groupby(windows["window"], sort=False, observed=True)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -18,9 +18,9 @@ from typing import Any
 from qlogad import documents, names, seeds
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Design, Encoding, Role, assemble
-from qlogad.errors import DesignError, InputError, did_you_mean
+from qlogad.errors import DesignError, InputError, WidthError, did_you_mean, shown
 
-__all__ = ["analyse", "cache_folder", "summary", "table", "text"]
+__all__ = ["COLUMNS", "analyse", "cache_folder", "check_column", "summary", "table", "text"]
 
 Facts = dict[str, Any]
 Progress = Callable[[str, int], None]
@@ -159,7 +159,7 @@ def summary(name: str, facts: Facts) -> Facts:
     }
 
 
-_COLUMNS = (
+COLUMNS = (
     "name",
     "weights",
     "live",
@@ -181,17 +181,21 @@ def table(role: Role, *, wires: int, depth: int, sort: str, progress: Progress) 
     Raises:
         InputError: there is no such column.
     """
-    if sort not in _COLUMNS:
-        raise InputError(f"there is no column '{sort}'{did_you_mean(sort, _COLUMNS)}; known: {', '.join(_COLUMNS)}")
+    check_column(sort, COLUMNS)
     rows = []
     for number, name in enumerate(names.designs(role)):
         progress(f"analysing {name}", number)
         try:
             rows.append(summary(name, analyse(name, role, wires=wires, depth=depth)))
-        except DesignError as error:
-            if "needs" not in str(error):
-                raise
+        except WidthError:  # it does not exist on so many wires
+            continue
     return sorted(rows, key=lambda row: row[sort])
+
+
+def check_column(name: str, known: Sequence[str]) -> None:
+    """Refuse to sort by a column that is not there."""
+    if name not in known:
+        raise InputError(f"there is no column {shown(name)}{did_you_mean(name, known)}; known: {', '.join(known)}")
 
 
 def text(facts: Facts) -> str:

@@ -1,7 +1,8 @@
 """One cell of a comparison: (contender, seed, cut), run in one process with one torch thread, written when it is finished.
 
 A cell's identity is a digest of everything its numbers depend on, so a killed run continues where it stopped, and an edited
-experiment runs again exactly the cells the edit touches.
+experiment runs again exactly the cells the edit touches. The identity is fixed in the parent process: a worker writes to the folder
+it names, and refuses where the code or a design file is no longer what the identity was made of.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import inspect
 import json
 import time
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib.metadata import version
 from io import BytesIO
@@ -24,11 +25,11 @@ from numpy.typing import NDArray
 
 from qlogad import documents, names
 from qlogad.detect.detector import Detector
-from qlogad.errors import QlogadError, QlogadWarning, ResultError
+from qlogad.errors import QlogadError, QlogadWarning, ResultError, one_line
 from qlogad.experiment.experiment import Contender
 from qlogad.experiment.ground import Ground, Part
 
-__all__ = ["PARTS", "Cell", "Outcome", "read_outcome", "run_cell"]
+__all__ = ["PARTS", "Cell", "Outcome", "read_outcome", "remember_code", "run_cell"]
 
 FORMAT = 1
 PARTS = ("test", "in_flight")
@@ -47,14 +48,15 @@ class Cell:
     rows: tuple[int, ...]  # how many rows each of PARTS has
     grounds: str  # the folder of the saved grounds
     folder: str  # the folder all cells are written to
+    identity: str = field(init=False)  # a digest of everything the cell's numbers depend on, when the cell was made
 
-    @property
-    def identity(self) -> str:
-        """A digest of everything the cell's numbers depend on."""
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "identity", self.identify())  # pickled as it is: unpickling makes no new one
+
+    def identify(self) -> str:
+        """The identity of the cell as code and design files are now."""
         contender = {"detector": self.contender.detector, "params": self.contender.params, "control": self.contender.control}
-        designs = [
-            Path(word).read_bytes() for word in _words(self.contender.params) if word.endswith(".toml") and Path(word).is_file()
-        ]
+        designs = [Path(word).read_bytes() for word in _words(self.contender.params) if names.is_design_file(word)]
         return documents.digest(
             FORMAT, _code(self.contender.detector), *designs, contender, self.seed, self.cut, self.training, self.ground
         )
@@ -89,6 +91,12 @@ def _code(detector: str) -> str:
     return documents.digest(versions, *(path.read_bytes() for path in sorted(set(paths))))
 
 
+def remember_code(detectors: Iterable[str]) -> None:
+    """Load the code of some detectors and its digest now, so that later edits do not reach this process."""
+    for detector in detectors:
+        _code(detector)
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """What a finished cell left behind."""
@@ -103,13 +111,15 @@ def run_cell(cell: Cell) -> str | None:
     try:
         _run(cell)
     except QlogadError as error:
-        return str(error)
+        return one_line(error)
     except Exception as error:  # one broken cell must not take the others with it; it is listed with its cause
-        return f"{type(error).__name__}: {error}"
+        return one_line(f"{type(error).__name__}: {error}")
     return None
 
 
 def _run(cell: Cell) -> None:
+    if cell.identify() != cell.identity:
+        raise ResultError("the code or a design file changed since the run began; run the same command again")
     ground = _ground(cell.grounds, cell.cut)
     if ground.digest() != cell.ground:
         raise ResultError(f"cut {cell.cut}: the features on disk are not this run's; is another run writing to the same folder?")

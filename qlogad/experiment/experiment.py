@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qlogad import documents, names
 from qlogad.detect.detector import Detector, Track
-from qlogad.errors import BackendError, DocumentError, InputError, did_you_mean
+from qlogad.errors import BackendError, DocumentError, InputError, did_you_mean, one_line, shown
 from qlogad.logs.dataset import Dataset
+from qlogad.logs.inject import parse_spec
 from qlogad.logs.split import SplitBy
 from qlogad.logs.windows import Window
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from qlogad.experiment.report import Record
 
 __all__ = ["Contender", "Data", "Experiment", "Judge", "ParserBy", "Watch"]
+
+_NAME = 80  # characters
+MAX_SEEDS, MAX_RESAMPLES = 1000, 1_000_000
 
 
 class Watch:
@@ -61,6 +66,10 @@ class Data:
     )
     inject: str | None = None  # "swap:3", "move:3", "repeat:2", "delay:60": labelled anomalies made from held-out normals
     seed: int = 0  # of the injections
+
+    def __post_init__(self) -> None:
+        if self.inject is not None:
+            parse_spec(self.inject)
 
     def open(self) -> Dataset:
         """The data set itself, its keys checked.
@@ -126,8 +135,9 @@ class Judge:
     resamples: int = 1000
 
     def __post_init__(self) -> None:
-        if self.seeds < 1 or self.resamples < 1:
-            raise DocumentError(f"seeds and resamples are 1 or more, got {self.seeds} and {self.resamples}")
+        for name, most in (("seeds", MAX_SEEDS), ("resamples", MAX_RESAMPLES)):
+            if not 1 <= getattr(self, name) <= most:
+                raise DocumentError(f"{name} is 1 or more, and at most {most}, got {shown(getattr(self, name))}")
         if not (0 < self.alpha < 1 and 0 < self.power < 1):
             raise DocumentError(f"alpha and power lie between 0 and 1, got {self.alpha} and {self.power}")
         if len(self.contrasts) > 5:
@@ -153,13 +163,17 @@ class Experiment:
             DocumentError: naming the file, the key, and what would fit.
         """
         path = Path(path)
-        shipped = names.data_folder("experiments") / f"{path.name.removesuffix('.toml')}.toml"
-        if not path.is_file() and shipped.is_file():
-            path = shipped
-        if not path.is_file():
-            known = sorted(p.stem for p in names.data_folder("experiments").glob("*.toml"))
-            hint = did_you_mean(path.name.removesuffix(".toml"), known)
-            raise DocumentError(f"there is no experiment file {path}{hint}; shipped: {', '.join(known)}")
+        shipped = {file.stem: file for file in sorted(names.data_folder("experiments").glob("*.toml"))}
+        name = path.name.removesuffix(".toml")
+        if not isfile(path):
+            path = shipped.get(name, path)
+        if isdir(path):
+            files = [file.name for file in sorted(path.glob("*.toml"))]
+            inside = f"in it: {one_line(', '.join(files), 200)}" if files else "it holds no .toml file"
+            raise DocumentError(f"{shown(str(path), 100)} is a folder, not an experiment file; {inside}")
+        if not isfile(path):
+            hint = did_you_mean(name, shipped)
+            raise DocumentError(f"there is no experiment file {shown(str(path), 100)}{hint}; shipped: {', '.join(shipped)}")
         content = documents.read(path)
         for assignment in overrides:
             content = documents.override(content, assignment)
@@ -173,10 +187,13 @@ class Experiment:
             raise DocumentError(f"{where}: there is no [data] table; say at least dataset = 'synthetic'")
         for key in content:
             if key not in top:
-                raise DocumentError(f"{where}: unknown key '{key}'{did_you_mean(key, top)}; known: {', '.join(sorted(top))}")
+                raise DocumentError(f"{where}: unknown key {shown(key)}{did_you_mean(key, top)}; known: {', '.join(sorted(top))}")
         given = str(content.get("name", name))
-        if not given or given.startswith(".") or set(given) & set("/\\"):
-            raise DocumentError(f"{where}: name = '{given}' is not the name of a folder; leave out slashes and leading dots")
+        if not given or given.startswith(".") or set(given) & set("/\\\0") or given != one_line(given, _NAME):
+            raise DocumentError(
+                f"{where}: name = {shown(given)} is not the name of a folder; write one line of at most {_NAME} characters, without "
+                "slashes and leading dots"
+            )
         experiment = cls(
             name=given,
             question=str(content.get("question", "")),
@@ -215,17 +232,19 @@ class Experiment:
         prepared = prepare(self, Path(out) / self.name, watch.preparing, fresh=fresh)
         watch.prepared(before(prepared))
         wanted = cells(prepared)
-        failed = execute(
+        executed = execute(
             wanted, workers=workers or os.cpu_count() or 1, done=lambda cell, cause: watch.finished(str(cell), len(wanted))
         )
-        return write(prepared, wanted, failed)
+        return write(prepared, wanted, executed)
 
     def _check(self, where: str) -> None:
         known = [contender.name for contender in self.contenders]
         for pair in self.judge.contrasts:
             for name in pair:
                 if name not in known:
-                    raise DocumentError(f"{where}: contrast {list(pair)} names no contender '{name}'{did_you_mean(name, known)}")
+                    raise DocumentError(
+                        f"{where}: contrast {list(pair)} names no contender {shown(name)}{did_you_mean(name, known)}"
+                    )
         tracks = {c.name: c.track(self.data.training) for c in self.contenders}
         for left, right in self.judge.contrasts:
             if tracks[left] != tracks[right]:
@@ -265,12 +284,14 @@ def _contenders(tables: Any, where: str) -> tuple[Contender, ...]:
         name = _table(table, f"{where}: [[contender]] number {position}").get("name")
         if not isinstance(name, str) or not name:
             raise DocumentError(f"{where}: [[contender]] number {position} has no name")
+        if name != one_line(name, _NAME):
+            raise DocumentError(f"{where}: the name of a contender is one line of at most {_NAME} characters, got {shown(name)}")
         if name in resolved:
             raise DocumentError(f"{where}: two contenders are called '{name}'")
         like = table.get("like")
         if like is not None and (not isinstance(like, str) or like not in resolved):
             raise DocumentError(
-                f"{where}: contender '{name}' is like '{like}', which is not defined above it{did_you_mean(str(like), resolved)}"
+                f"{where}: contender '{name}' is like {shown(like)}, which is not defined above it{did_you_mean(str(like), resolved)}"
             )
         base = resolved[like] if like is not None else None
         detector = table.get("detector", base.detector if base else None)
@@ -282,7 +303,7 @@ def _contenders(tables: Any, where: str) -> tuple[Contender, ...]:
         for key in own:
             if key not in known:
                 raise DocumentError(
-                    f"{where}: contender '{name}': unknown key '{key}'{did_you_mean(key, known)}; known: {', '.join(known)}"
+                    f"{where}: contender '{name}': unknown key {shown(key)}{did_you_mean(key, known)}; known: {', '.join(known)}"
                 )
         control = table.get("control", base.control if base else None)
         if control is not None and not isinstance(control, str):

@@ -7,7 +7,7 @@ the judge's own bookkeeping (`Part.labels` of test and in-flight windows never r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +21,7 @@ from qlogad.detect.count_vector import CountVector
 from qlogad.detect.length import Length
 from qlogad.detect.new_event import NewEvent
 from qlogad.detect.ngram import NGram
-from qlogad.errors import DataError
+from qlogad.errors import DataError, counted
 from qlogad.experiment.experiment import Data
 from qlogad.features.features import Features, Labels
 from qlogad.features.pipeline import FeaturePipeline
@@ -76,6 +76,7 @@ class Source:
     windows: Windows
     unknown: int  # windows left out because nothing is known of their label
     window: Window
+    assumed: bool = False  # nothing to be judged has a label: windows were taken as normal, to inject anomalies into
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,11 +167,18 @@ class Ground:
         )
 
 
-def open_source(data: Data, progress: Callable[[int], None] | None = None) -> Source:
+def open_source(data: Data, progress: Callable[[int], None] | None = None, *, judged: bool = True) -> Source:
     """Read the data set and cut its events into windows; windows of unknown label are left out and counted.
 
+    Where nothing to be judged is labelled and anomalies are injected, every window of unknown label is taken as normal.
+
+    Args:
+        data: what to read.
+        progress: gets the number of lines read so far.
+        judged: False: the windows are only looked at, and may all be of unknown label.
+
     Raises:
-        DataError: no line was understood, or no window has a label.
+        DataError: no line was understood, or nothing to be judged has a label and nothing is injected.
     """
     dataset = data.open()
     events = read_events(dataset, progress)
@@ -178,11 +186,19 @@ def open_source(data: Data, progress: Callable[[int], None] | None = None) -> So
         raise DataError(f"dataset '{data.dataset}': none of {events.intake.lines} lines was understood; is it the right format?")
     window = data.window or _default_window(dataset)
     windows = make_windows(events, window)
+    part_W = given_parts(events, windows)
+    label_W = windows.label_W if part_W is None else windows.label_W[part_W != "train"]  # of those that are not training by decree
+    if not judged:
+        return Source(dataset, events, windows, int((windows.label_W < 0).sum()), window)
+    if len(label_W) and (label_W < 0).all():
+        if data.inject is None:
+            raise DataError(
+                f"dataset '{data.dataset}': none of {counted(len(label_W), 'window')} has a label; check the label file and its "
+                "identifiers, or take all as normal and inject anomalies: data.inject = 'swap:3'"
+            )
+        windows = replace(windows, label_W=np.maximum(windows.label_W, 0))
+        return Source(dataset, events, windows, 0, window, assumed=True)
     known = np.flatnonzero(windows.label_W >= 0)
-    if len(known) == 0:
-        raise DataError(
-            f"dataset '{data.dataset}': none of {len(windows)} windows has a label; check the label file and its identifiers"
-        )
     return Source(dataset, events, windows.take(known), len(windows) - len(known), window)
 
 
@@ -271,13 +287,17 @@ def _odd(features: Features, labels: Labels, spec: str) -> NDArray[np.bool_]:
 def _warnings(validation: Part, test: Part, twins: int) -> tuple[str, ...]:
     found = []
     if twins:
-        found.append(f"{twins} injected windows left out: their altered order is the sequence of a normal window all the same")
+        found.append(
+            f"{counted(twins, 'injected window')} left out: the altered order is the sequence of a normal window all the same"
+        )
     normals = int((validation.label_W == 0).sum())
     if normals < FEW_VALIDATION_NORMALS:
-        found.append(f"only {normals} validation normals (fewer than {FEW_VALIDATION_NORMALS}): thresholds are coarse")
+        found.append(f"only {counted(normals, 'validation normal')} (fewer than {FEW_VALIDATION_NORMALS}): thresholds are coarse")
     anomalies = int((test.label_W == 1).sum())
     if anomalies == 0:
         found.append("no test anomalies: nothing can be said about recall; move the cut, take more of the log, or set `inject`")
     elif anomalies < FEW_TEST_ANOMALIES:
-        found.append(f"only {anomalies} test anomalies (fewer than {FEW_TEST_ANOMALIES}): recall is coarse")
+        found.append(
+            f"only {anomalies} test {'anomaly' if anomalies == 1 else 'anomalies'} (fewer than {FEW_TEST_ANOMALIES}): recall is coarse"
+        )
     return tuple(found)

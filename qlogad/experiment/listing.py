@@ -6,13 +6,19 @@ import ast
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
+from os.path import isdir
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
 
 from qlogad import documents, names, seeds
-from qlogad.errors import DesignError, InputError, UnknownName, did_you_mean
+from qlogad.circuit.circuit import MAX_WIRES
+from qlogad.circuit.design import MAX_DEPTH, Design, Encoding, Role, Takes, assemble, role_of
+from qlogad.circuit.draw import draw
+from qlogad.errors import DataError, InputError, UnknownName, WidthError, did_you_mean
+from qlogad.experiment import analysis
+from qlogad.experiment.analysis import check_column
 
 __all__ = ["Shown", "analysed", "describe", "export", "facts_text", "rows", "show"]
 
@@ -27,8 +33,6 @@ _KINDS: dict[str, str] = {
     "experiments": "experiment",
 }
 
-_WIDTH = 4  # wires at which costs are listed
-
 
 @dataclass(frozen=True)
 class Shown:
@@ -38,17 +42,44 @@ class Shown:
     facts: dict[str, Any]
 
 
-def rows(kind: str) -> list[dict[str, Any]]:
-    """Name and one line for everything of a kind; nothing heavy is imported for it.
+def rows(kind: str, *, wires: int | None = None, depth: int | None = None, sort: str = "name") -> list[dict[str, Any]]:
+    """Name and one line for everything of a kind, sorted by a column; nothing heavy is imported for it.
+
+    Args:
+        kind: datasets, detectors, backends, ansatz, encoding, controls or experiments.
+        wires: of ansatz and encoding alone: the width their costs are counted at, 4 unless said.
+        depth: of ansatz alone: how often the layer is repeated, 1 unless said.
+        sort: the column.
 
     Raises:
-        UnknownName: the kind is not one of datasets, detectors, backends, ansatz, encoding, controls, experiments.
+        UnknownName: there is no such kind.
+        InputError: there is no such column, or circuits of that size, or the kind has no wires.
     """
     if kind not in _KINDS:
         raise UnknownName("kind of thing to list", kind, _KINDS)
-    if kind in ("ansatz", "encoding"):
-        files = names.designs(cast(Literal["ansatz", "encoding"], kind))
-        return [_design_row(name, cast(Literal["ansatz", "encoding"], kind)) for name in files]
+    found = _rows(kind, *_size(kind, wires, depth))
+    if kind in _ROLES and sort in analysis.COLUMNS and sort not in found[0]:
+        raise InputError(f"the column '{sort}' is measured; add --analyse")
+    check_column(sort, list(found[0]))
+    return sorted(found, key=lambda row: (isinstance(row[sort], str), row[sort]))  # numbers, then words and what there is not
+
+
+def _size(kind: str, wires: int | None, depth: int | None) -> tuple[int, int]:
+    """Wires and depth of the circuits to list."""
+    if wires is not None and kind not in _ROLES:
+        raise InputError(f"only ansatz and encoding have wires, got '{kind}'; leave out --wires")
+    if depth is not None and kind != "ansatz":
+        raise InputError(f"only an ansatz has a depth, got '{kind}'; leave out --depth")
+    wires, depth = 4 if wires is None else wires, 1 if depth is None else depth
+    if not (1 <= wires <= MAX_WIRES and 0 <= depth <= MAX_DEPTH):
+        raise InputError(f"circuits have 1 to {MAX_WIRES} wires and a depth of 0 to {MAX_DEPTH}, got {wires} and {depth}")
+    return wires, depth
+
+
+def _rows(kind: str, wires: int, depth: int) -> list[dict[str, Any]]:
+    for role in _ROLES:
+        if kind == role:
+            return [_design_row(name, role, wires, depth) for name in names.designs(role)]
     if kind == "experiments":
         paths = sorted(names.data_folder("experiments").glob("*.toml"))
         return [{"name": path.stem, "question": documents.read(path).get("question", "")} for path in paths]
@@ -60,38 +91,39 @@ def rows(kind: str) -> list[dict[str, Any]]:
     return [{"name": name, "what": _headline(of, name)} for name in names.known(of)]
 
 
-def analysed(kind: str, *, wires: int, depth: int, sort: str, progress: Callable[[str, int], None]) -> list[dict[str, Any]]:
+def analysed(
+    kind: str, *, sort: str = "name", progress: Callable[[str, int], None], wires: int | None = None, depth: int | None = None
+) -> list[dict[str, Any]]:
     """Every ansatz or encoding with its measures, sorted by a column.
 
     Raises:
         InputError: nothing else can be analysed, or there is no such column.
     """
-    from qlogad.experiment import analysis
-
     for role in _ROLES:
         if kind == role:
+            wires, depth = _size(kind, wires, depth)
             return analysis.table(role, wires=wires, depth=depth, sort=sort, progress=progress)
     raise InputError(f"only ansatz and encoding can be analysed, got '{kind}'; leave out --analyse")
 
 
-def _design_row(name: str, role: Literal["ansatz", "encoding"]) -> dict[str, Any]:
-    """A design's source and its cost at 4 wires and depth 1."""
-    from qlogad.circuit.design import Design
-
+def _design_row(name: str, role: Role, wires: int, depth: int) -> dict[str, Any]:
+    """A design's source and its cost, "-" where it does not exist at this size; of an encoding, the features it is given."""
     design = Design.load(name, role)
     try:
-        circuit = design.build(_WIDTH)
-    except DesignError:
-        found: tuple[int | str, ...] = ("-", "-")
-    else:
-        counted = circuit.weights if role == "ansatz" else circuit.inputs
-        found = (counted, sum(len(gate.wires) == 2 for gate in circuit.gates))
-    return {
-        "name": name,
-        f"{'weights' if role == 'ansatz' else 'inputs'} at {_WIDTH} wires": found[0],
-        "two-qubit gates": found[1],
-        "source": design.source,
-    }
+        circuit = design.build(wires, depth)
+        cost: dict[str, Any] = {"weights": circuit.weights} if role == "ansatz" else {"features": Encoding(design).features(wires)}
+        cost |= {"two-qubit gates": sum(len(gate.wires) == 2 for gate in circuit.gates)}
+    except WidthError:
+        cost = dict.fromkeys(("weights" if role == "ansatz" else "features", "two-qubit gates"), "-")
+    if role == "encoding":
+        cost |= {"features on W wires": str(design.takes.features).replace("wires", "W"), "values": _values(design.takes)}
+    return {"name": name, "wires": wires, **({"depth": depth} if role == "ansatz" else {}), **cost, "source": design.source}
+
+
+def _values(takes: Takes) -> str:
+    """The values of a feature in words."""
+    limits = "any" if takes.range is None else " to ".join(str(limit).replace("wires", "W") for limit in takes.range)
+    return f"integers, {limits}" if takes.integer else limits
 
 
 def _headline(kind: names.Kind, name: str) -> str:
@@ -105,96 +137,118 @@ def _headline(kind: names.Kind, name: str) -> str:
     return "from another package"
 
 
-def show(name: str, *, wires: int, depth: int, analyse: bool = False) -> Shown:
+def show(name: str, *, wires: int, depth: int | None = None, analyse: bool = False, role: str | None = None) -> Shown:
     """A design drawn and counted, and analysed on request; or the keys of a detector or a dataset.
+
+    Args:
+        name: of an ansatz, encoding, detector or dataset, or a design file.
+        wires: the circuit's width.
+        depth: of an ansatz alone: how often the layer is repeated, 1 unless said.
+        analyse: measure the circuit.
+        role: "ansatz" or "encoding", for a file that would do as either; by default what its content says, then its folder's name.
 
     Raises:
         UnknownName: nothing is called so.
-        DesignError: the design does not exist at this width.
+        DesignError: the file is no design, or does not exist at this width.
     """
-    role = _role(name)
-    if role is not None:
-        return _show_design(name, role, wires, depth, analyse)
-    for kind in ("detector", "dataset"):
-        if name in names.known(kind):
-            return _show_keys(name, kind)
-    everything = [*names.designs("ansatz"), *names.designs("encoding"), *names.known("detector"), *names.known("dataset")]
+    if role is None and not names.is_design_file(name):
+        for kind in ("detector", "dataset"):
+            if name in names.known(kind):
+                return _show_keys(name, kind)
+    found, note = _role(name, role)
+    return _show_design(name, found, note, *_size(found, wires, depth), analyse)
+
+
+_ROLES: tuple[Role, ...] = ("ansatz", "encoding")
+
+
+def _role(name: str, given: str | None) -> tuple[Role, str]:
+    """What kind of design a name or a file is, and a note where that was a guess."""
+    if given is not None:
+        for role in _ROLES:
+            if role == given:
+                return role, ""
+        raise UnknownName("role", given, _ROLES)
+    if names.is_design_file(name):
+        told = role_of(documents.read(name)) or next((role for role in _ROLES if Path(name).resolve().parent.name == role), None)
+        guess = "note: nothing in the file says whether it is an ansatz or an encoding; --role encoding reads it as the other"
+        return (told, "") if told else ("ansatz", guess)
+    for role in _ROLES:
+        if name in names.designs(role):
+            return role, ""
+    if isdir(name) or name.endswith(".toml") or "/" in name:
+        names.design_path("ansatz", name)  # says what is wrong with the path
+    others = [*names.known("detector"), *names.known("dataset")]
+    if name in others:
+        raise InputError(f"'{name}' is no circuit design, so there is nothing to draw; leave out --out, or see: qlogad list ansatz")
+    everything = [*names.designs("ansatz"), *names.designs("encoding"), *others]
     raise UnknownName("design, detector or dataset", name, everything)
 
 
-def _role(name: str) -> Literal["ansatz", "encoding"] | None:
-    """What kind of design a name or a file is; a file is an encoding where its folder is called so."""
-    if name.endswith(".toml") and Path(name).is_file():
-        return "encoding" if Path(name).resolve().parent.name == "encoding" else "ansatz"
-    return next((role for role in _ROLES if name in names.designs(role)), None)
-
-
-_ROLES: tuple[Literal["ansatz", "encoding"], ...] = ("ansatz", "encoding")
-
-
-def _show_design(name: str, role: Literal["ansatz", "encoding"], wires: int, depth: int, analyse: bool) -> Shown:
+def _show_design(name: str, role: Role, note: str, wires: int, depth: int, analyse: bool) -> Shown:
     from qlogad.backend.exact.jacobian import live_weights
-    from qlogad.circuit.design import Design, Encoding, assemble
-    from qlogad.circuit.draw import draw
 
     design = Design.load(name, role)
-    circuit = design.build(wires, depth if role == "ansatz" else 1)
+    circuit = design.build(wires, depth)
     pairs = sum(len(gate.wires) == 2 for gate in circuit.gates)
     facts: dict[str, Any] = {
         "name": design.name,
         "role": role,
         "source": design.source,
         "wires": wires,
-        "depth": depth if role == "ansatz" else 1,
+        "depth": depth,
+        **({"features": Encoding(design).features(wires)} if role == "encoding" else {}),
         "inputs": circuit.inputs,
         "weights": circuit.weights,
         "gates": len(circuit.gates),
         "two_qubit_gates": pairs,
         "digest": circuit.digest(),
     }
-    note = ""
+    notes = [note] if note else []
+    if role == "ansatz" and design.init == "identity-block":
+        facts["init"] = design.init
+        notes.append(
+            "note: init = 'identity-block' follows every layer by its undoing: twice the gates and weights that its rows give"
+        )
     if role == "ansatz" and circuit.weights and wires <= LIVE_UP_TO:
         whole = assemble(design.check.encoding, name, wires, depth)
         encoding = Encoding.load(design.check.encoding)
         live, alive = (live_weights(one, seeds.generator(0, "live weights"), encoding=encoding) for one in (whole, whole.alive()))
         facts |= {"live_weights": live, "live_weights_with_x_and_z": alive}
         if live < circuit.weights:
-            note = (
+            notes.append(
                 f"note: {circuit.weights - live} of {circuit.weights} weights are dead for <Z> behind {design.check.encoding}; "
                 f"with the alive variant, readout = 'x+z', {alive} are live"
             )
     lines = [f"{design.name}: {design.source}", "", draw(circuit), ""]
     lines += [f"{key.replace('_', ' ')}: {value}" for key, value in facts.items() if key not in ("name", "source")]
-    lines += [note] if note else []
+    lines += notes
     if analyse:
-        from qlogad.experiment import analysis
-
         facts["analysis"] = analysis.analyse(name, role, wires=wires, depth=depth)
         lines += ["", analysis.text(facts["analysis"])]
     return Shown("\n".join(lines), facts)
 
 
-def export(name: str, path: Path, *, wires: int, depth: int, drawer: str = "pennylane") -> None:
+def export(
+    name: str, path: Path, *, wires: int, depth: int | None = None, drawer: str = "pennylane", role: str | None = None
+) -> None:
     """Write a design as a drawing (.svg, .png) or as OpenQASM 3 (.qasm).
 
     Args:
         name: of an ansatz or encoding, or a design file.
         path: its ending says what to write.
         wires: the circuit's width.
-        depth: how often the layer is repeated.
+        depth: of an ansatz alone: how often the layer is repeated, 1 unless said.
         drawer: "pennylane", or "qiskit", which needs the extra `draw`.
+        role: as in `show`.
 
     Raises:
         UnknownName: there is no such design, or no such drawer.
         InputError: the path ends otherwise.
         MissingExtra: the drawer needs a package that is not installed.
     """
-    from qlogad.circuit.design import Design
-
-    role = _role(name)
-    if role is None:
-        raise UnknownName("design", name, [*names.designs("ansatz"), *names.designs("encoding")])
-    circuit = Design.load(name, role).build(wires, depth if role == "ansatz" else 1)
+    found, _ = _role(name, role)
+    circuit = Design.load(name, found).build(*_size(found, wires, depth))
     if path.suffix not in (".svg", ".png", ".qasm"):
         raise InputError(f"a circuit is written as .svg, .png or .qasm, got '{path.name}'")
     if not path.resolve().parent.is_dir():
@@ -234,8 +288,8 @@ def _show_keys(name: str, kind: Literal["detector", "dataset"]) -> Shown:
     from tabulate import tabulate
 
     table = tabulate(keys, headers="keys", tablefmt="simple", disable_numparse=True)
-    about = inspect.getdoc(cls) or ""
-    return Shown(f"{name}: {_headline(kind, name)}\n\n{about}\n\n{table}", {"name": name, "kind": kind, "keys": keys})
+    about = "\n\n".join(text for text in (inspect.getdoc(inspect.getmodule(cls)), inspect.getdoc(cls), table) if text)
+    return Shown(f"{name}: {about}", {"name": name, "kind": kind, "keys": keys})
 
 
 def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int], None]) -> dict[str, Any]:
@@ -258,7 +312,7 @@ def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int],
             f"'{name}' is neither a dataset nor an experiment file{hint}; known datasets: {', '.join(names.known('dataset'))}"
         )
     assert isinstance(data, Data)
-    source = open_source(data, lambda lines: progress("lines read", lines))
+    source = open_source(data, lambda lines: progress("lines read", lines), judged=False)
     events, windows, intake = source.events, source.windows, source.events.intake
     time_E = events.time_E[np.isfinite(events.time_E)]
     facts: dict[str, Any] = {
@@ -274,7 +328,7 @@ def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int],
         "sessions": len(events.sessions),
         "distinct masked messages": len(events.texts),
         "windows": f"{len(windows)} by {source.window.by}",
-        "windows of unknown label, left out": source.unknown,
+        "windows of unknown label": source.unknown,
         "anomalous windows": int((windows.label_W == 1).sum()),
         "kinds": {
             str(kind): int(count)
@@ -286,7 +340,11 @@ def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int],
         texts = (events.texts[code] for code in events.text_E)
         parser = Drain(**documents.plain(data.parser)).fit(texts)
         facts["templates (parser fitted on everything)"] = len(parser.templates)
-    for split in splits(data, source):
+    try:
+        found = splits(data, source)
+    except DataError as error:
+        return facts | {"cuts": f"none: {error}"}
+    for split in found:
         label = {part: windows.label_W[getattr(split, part)] for part in ("train", "validation", "test", "in_flight")}
         facts[f"cut {split.name}"] = {part: f"{len(v)} windows, {int((v == 1).sum())} anomalous" for part, v in label.items()}
     return facts

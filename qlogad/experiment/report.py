@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from qlogad import documents
+from qlogad.errors import counted
 from qlogad.evaluate.compare import Detectable, contrast, detectable, holm, interval, resample, resample_confusion
 from qlogad.evaluate.metrics import effective_n, pr_auc, roc_auc
 from qlogad.experiment import figures
@@ -30,13 +31,14 @@ from qlogad.experiment.cell import Cell, Outcome
 from qlogad.experiment.experiment import Judge
 from qlogad.experiment.ground import STRATA, Ground
 from qlogad.experiment.record import judge_cell
-from qlogad.experiment.runner import Prepared, outcomes
+from qlogad.experiment.runner import Executed, Prepared, outcomes
 
 __all__ = ["Record", "before", "write"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+_ASSUMED = "nothing to be judged has a label, so every window was taken as normal before the injection, even if it is not"
 TOP_ALARMS = 20
 CONTEXT = 3  # log lines shown before and after the line that raised an alarm
 _MEANING = """\
@@ -54,6 +56,8 @@ class Record:
     rows: list[dict[str, Any]]
     text: str
     failed: dict[str, str]  # cell -> cause
+    reused: int  # cells that were finished before
+    cells: int  # of the experiment
 
 
 def before(prepared: Prepared) -> str:
@@ -67,19 +71,20 @@ def before(prepared: Prepared) -> str:
         "",
         _data_table(prepared, "simple"),
     ]
+    lines += [f"warning: {_ASSUMED}"] if prepared.source.assumed else []
     lines += [f"warning, cut {made.cut}: {warning}" for made in prepared.grounds for warning in made.warnings]
     return "\n".join(lines) + "\n"
 
 
-def write(prepared: Prepared, wanted: Sequence[Cell], failed: dict[str, str]) -> Record:
+def write(prepared: Prepared, wanted: Sequence[Cell], executed: Executed) -> Record:
     """Judge all finished cells and write the folder.
 
     Args:
         wanted: every cell of the experiment.
-        failed: identity -> cause, listed in the table and never counted as results.
+        executed: what became of them; failed ones are listed in the table and never counted as results.
     """
     folder = prepared.folder
-    causes = {str(cell): failed[cell.identity] for cell in wanted if cell.identity in failed}
+    causes = {str(cell): executed.failed[cell.identity] for cell in wanted if cell.identity in executed.failed}
     folder.mkdir(parents=True, exist_ok=True)
     grounds = {made.cut: made for made in prepared.grounds}
     finished = list(outcomes(wanted))
@@ -93,7 +98,13 @@ def write(prepared: Prepared, wanted: Sequence[Cell], failed: dict[str, str]) ->
     if finished:
         _figures(prepared, finished, folder)
         _alarms(prepared, finished, folder)
-    return Record([{k: _clean(v) for k, v in row.items()} for row in rows], _summary(prepared, finished, frame), causes)
+    return Record(
+        [{k: _clean(v) for k, v in row.items()} for row in rows],
+        _summary(prepared, finished, frame),
+        causes,
+        executed.reused,
+        len(wanted),
+    )
 
 
 def _clean(value: Any) -> Any:
@@ -108,6 +119,7 @@ def _manifest(prepared: Prepared) -> dict[str, Any]:
         "window": documents.plain(prepared.source.window),
         "data_digest": events.digest,
         "semi_real": experiment.data.inject is not None,
+        "labels_assumed_normal": prepared.source.assumed,
         "intake": {
             "lines": events.intake.lines,
             "records": events.intake.records,
@@ -208,6 +220,8 @@ def _table(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.D
             f"**Semi-real**: the anomalies are injected into held-out normal windows (`{experiment.data.inject}`); no real label counts.",
             "",
         ]
+    if prepared.source.assumed:
+        parts += [f"**No labels**: {_ASSUMED}.", ""]
     if prepared.grounds[0].ordered_by != "time":
         parts += [f"**No time order**: the windows were split by `{prepared.grounds[0].ordered_by}`.", ""]
     parts += ["## Before training", "", _data_table(prepared, "github"), ""]
@@ -220,6 +234,8 @@ def _table(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.D
         for made in prepared.grounds:
             chosen = frame[(frame["track"] == track) & (frame["cut"] == made.cut)]
             parts += [f"### Cut {made.cut}", "", _markdown(_result_rows(chosen, finished, made, experiment.judge.resamples)), ""]
+            silent = _silent(chosen, finished, made)
+            parts += [*silent, ""] if silent else []
             strata = _recall_rows(chosen, [f"stratum {name}" for name in STRATA], "stratum ")
             if strata:
                 parts += [_STRATA_NOTE, ""]
@@ -267,6 +283,7 @@ def _summary(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd
             parts += [
                 f"cut {made.cut}, track: {track}",
                 tabulate(short, headers="keys", tablefmt="simple", disable_numparse=True),
+                *_silent(chosen, finished, made),
                 "",
             ]
     parts += [*_notes(finished), ""] if _notes(finished) else []
@@ -304,6 +321,26 @@ def _result_rows(chosen: pd.DataFrame, finished: list[tuple[Cell, Outcome]], mad
             }
         )
     return rows
+
+
+def _silent(chosen: pd.DataFrame, finished: list[tuple[Cell, Outcome]], made: Ground) -> list[str]:
+    """A line for every contender without an alarm because its threshold is the highest score that its test windows reach."""
+    lines = []
+    for name in chosen["contender"].unique():
+        own = [o for c, o in finished if c.contender.name == name and c.cut == made.cut]
+        spans = [
+            (float(o.scores["test"].min()), float(o.scores["test"].max()), o.facts["threshold"])
+            for o in own
+            if len(o.scores["test"])
+        ]
+        silent = [threshold for low, high, threshold in spans if low < high == threshold]
+        if silent:
+            lines.append(
+                f"- '{name}' raised no alarm (at {len(silent)} of {counted(len(own), 'seed')}): its threshold, {silent[0]:g}, is the "
+                "highest score of any test window, since too many validation normals reach it; raise fpr, train on more windows or for "
+                "longer, or take a finer score (score = 'nll' instead of a rank)"
+            )
+    return lines
 
 
 def _mean(values: pd.Series) -> str:
@@ -361,8 +398,9 @@ def _contrast_part(
     ]
     least = 2.0 ** (1 - judge.seeds)
     note = (
-        f"Declared before training; everything else is exploratory. With {judge.seeds} seeds the smallest possible p is {least:.2g}"
+        f"Declared before training; everything else is exploratory. With {counted(judge.seeds, 'seed')} the smallest possible p is "
     )
+    note += f"{least:.2g}"
     note += ": no difference can be significant." if least > judge.alpha else "."
     note += (
         " p and the first interval speak of new seeds on these very windows; the second of other windows like them, with these seeds."

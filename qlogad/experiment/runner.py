@@ -18,11 +18,19 @@ from shutil import rmtree
 
 from qlogad import documents
 from qlogad.errors import QlogadError, ResultError
-from qlogad.experiment.cell import PARTS, Cell, Outcome, read_outcome, run_cell
+from qlogad.experiment.cell import PARTS, Cell, Outcome, read_outcome, remember_code, run_cell
 from qlogad.experiment.experiment import Experiment
 from qlogad.experiment.ground import Ground, Source, ground, open_source, splits
 
-__all__ = ["Prepared", "cells", "execute", "prepare"]
+__all__ = ["Executed", "Prepared", "cells", "execute", "outcomes", "prepare"]
+
+
+@dataclass(frozen=True)
+class Executed:
+    """What became of the cells of a run."""
+
+    reused: int  # were finished before
+    failed: dict[str, str]  # identity -> cause; tried again by the next run
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +90,9 @@ def cells(prepared: Prepared) -> list[Cell]:
     return found
 
 
-def execute(wanted: Sequence[Cell], *, workers: int, done: Callable[[Cell, str | None], None]) -> dict[str, str]:
-    """Run the cells that have no outcome yet; `done` hears of every cell as it finishes.
-
-    Returns:
-        Identity -> cause for every cell that failed. Failed cells are tried again by the next run.
-    """
+def execute(wanted: Sequence[Cell], *, workers: int, done: Callable[[Cell, str | None], None]) -> Executed:
+    """Run the cells that have no outcome yet; `done` hears of every cell as it finishes."""
+    reused = 0
     failed: dict[str, str] = {}
     missing: list[Cell] = []
     equal: dict[str, list[Cell]] = {}  # contenders with equal parameters share a cell
@@ -97,18 +102,22 @@ def execute(wanted: Sequence[Cell], *, workers: int, done: Callable[[Cell, str |
         if read_outcome(same[0]) is None:
             missing.append(same[0])
         else:
+            reused += len(same)
             for cell in same:
                 done(cell, None)
     if not missing:
-        return failed
-    with ProcessPoolExecutor(min(workers, len(missing)), mp_context=get_context("spawn"), initializer=_start) as pool:
+        return Executed(reused, failed)
+    detectors = sorted({cell.contender.detector for cell in missing})
+    with ProcessPoolExecutor(
+        min(workers, len(missing)), mp_context=get_context("spawn"), initializer=_start, initargs=(detectors,)
+    ) as pool:
         running: dict[Future[str | None], Cell] = {pool.submit(run_cell, cell): cell for cell in missing}
         try:
             for future in as_completed(running):
                 cell = running[future]
                 cause = future.result()
                 if cause is None and read_outcome(cell) is None:
-                    cause = "its outcome is not where it belongs: did the code or the folder change during the run?"
+                    cause = "its outcome is not where it belongs: did somebody change the results folder during the run?"
                 if cause is not None:
                     failed[cell.identity] = cause
                 for like_it in equal[cell.identity]:
@@ -118,7 +127,7 @@ def execute(wanted: Sequence[Cell], *, workers: int, done: Callable[[Cell, str |
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return failed
+    return Executed(reused, failed)
 
 
 def outcomes(wanted: Sequence[Cell]) -> Iterator[tuple[Cell, Outcome]]:
@@ -142,12 +151,13 @@ def outcomes(wanted: Sequence[Cell]) -> Iterator[tuple[Cell, Outcome]]:
         yield cell, outcome
 
 
-def _start() -> None:
-    """A worker's first act: one thread, and an end when the parent is gone."""
+def _start(detectors: Sequence[str]) -> None:
+    """A worker's first act: one thread, the code as it is now, and an end when the parent is gone."""
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
 
     torch.set_num_threads(1)
+    remember_code(detectors)
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()

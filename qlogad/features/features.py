@@ -14,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlogad.documents import digest
-from qlogad.errors import DataError
+from qlogad.errors import DataError, shown
 from qlogad.logs.windows import spans
 
 __all__ = ["Features", "Labels", "View"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+MAX_SIZE = 10**6  # event types
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,15 +109,21 @@ class Features:
             size: V; ids of V and above are unseen. Default: the largest id + 1.
             weight: N multiplicities. Default: ones.
 
+        Raises:
+            DataError: a window is no list of whole numbers from 0.
+
         >>> features = Features.from_sequences([[0, 1, 1], [2]])
         >>> len(features), features.size, features.row(0).tolist()
         (2, 3, [0, 1, 1])
         """
-        rows = [np.asarray(row, dtype=np.int64).reshape(-1) for row in sequences]
+        rows = [_ids(row) for row in sequences]
         ids_E = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
         if len(ids_E) and int(ids_E.min()) < 0:
             raise DataError(f"event ids are 0 or more, got {int(ids_E.min())}")
-        size = (int(ids_E.max()) + 1 if len(ids_E) else 0) if size is None else size
+        if size is None:
+            size = int(ids_E.max()) + 1 if len(ids_E) else 0
+            if size > MAX_SIZE:
+                raise DataError(f"the largest event id is {size - 1}; number the events from 0 on, below {MAX_SIZE}")
         offsets_N1 = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
         return cls(
             ids_E=np.minimum(ids_E, size),
@@ -128,6 +136,19 @@ class Features:
             seen_N=np.zeros(len(rows), dtype=np.bool_),
             base=digest(ids_E, offsets_N1, size),
         )
+
+
+def _ids(row: Sequence[int]) -> Ints:
+    """The event ids of one window."""
+    expected = "a window is a list of event ids, whole numbers from 0"
+    try:
+        found = np.asarray(row)
+    except ValueError:  # lists of several lengths
+        raise DataError(f"{expected}, got {shown(row)}") from None
+    if found.ndim != 1 or (len(found) and found.dtype.kind not in "iu"):
+        hint = "; number the events first, as pandas.factorize does" if found.dtype.kind in "UO" else ""
+        raise DataError(f"{expected}, got {shown(row)}{hint}")
+    return found.astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)

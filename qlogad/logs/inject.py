@@ -13,7 +13,7 @@ from typing import Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from qlogad.errors import DataError
+from qlogad.errors import DataError, shown
 from qlogad.logs.windows import Windows
 
 __all__ = ["inject", "parse_spec"]
@@ -39,7 +39,7 @@ def parse_spec(spec: str) -> tuple[Kind, float]:
     except ValueError:
         amount = 0.0
     if kind not in _KINDS or not 0 < amount < 1e9 or (kind != "delay" and amount != int(amount)):
-        raise DataError(f"an injection is written swap:3, move:3, repeat:2 or delay:60 (seconds), got '{spec}'")
+        raise DataError(f"an injection is written swap:3, move:3, repeat:2 or delay:60 (seconds), got {shown(spec)}")
     return cast(Kind, kind), amount
 
 

@@ -61,7 +61,10 @@ class Sequences(Dataset):
 
     def __post_init__(self) -> None:
         if not self._files():
-            raise DataError("dataset 'sequences' needs a file: set path, or train and normal and anomalous")
+            raise DataError(
+                "dataset 'sequences' needs a file (path, or train, normal, anomalous) with lines such as 'blk_7,5 22 5 11'; "
+                "see: qlogad show sequences"
+            )
 
     def records(self, intake: Intake) -> Iterator[Record]:
         """Every event of every window, file by file; `intake` counts the windows."""

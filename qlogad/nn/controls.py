@@ -41,7 +41,7 @@ def frozen(core: Quantum) -> Core:
 
 
 def no_entanglement(core: Quantum) -> Core:
-    """The circuit without its gates on two and more wires."""
+    """The circuit without its gates on two and more wires, the CX of amplitude state preparation among them."""
     return replace(core, entangling=False)
 
 

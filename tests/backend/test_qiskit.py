@@ -1,19 +1,24 @@
 """Qiskit and OpenQASM 3: circuits go out and come back with their unitary, and state vectors agree with the other simulators."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from matplotlib import image
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import Operator
+from qiskit.utils.optionals import HAS_PYLATEX
 
 from qlogad import names
 from qlogad.backend import pennylane, qiskit
 from qlogad.backend.backend import open_backend
 from qlogad.backend.qiskit import from_qasm, from_qiskit, to_qasm, to_qiskit
 from qlogad.circuit.circuit import Angle, Circuit, Gate
-from qlogad.circuit.design import assemble
+from qlogad.circuit.design import Design, assemble
 from qlogad.errors import BackendError, DesignError, InputError, MissingExtra
+from qlogad.seeds import generator
 from qlogad.testing import random_circuit, reference_means
 
 SEEDS = range(12)
@@ -146,10 +151,17 @@ def test_a_gate_that_only_shares_a_name_is_taken_apart() -> None:
     assert from_qasm(text).gates == (Gate("rx", (0,), (Angle(None, shift=0.5),)),)
 
 
-def test_two_parameters_in_one_angle_are_refused() -> None:
-    made = QuantumCircuit(1)
-    made.rx(Parameter("a") + Parameter("b"), 0)
-    with pytest.raises(DesignError, match="one parameter"):
+def test_a_rotation_by_a_sum_is_a_rotation_by_each_term() -> None:
+    one, two, three = (Parameter(name) for name in "abc")
+    made = QuantumCircuit(2)
+    made.h([0, 1])
+    made.crx(2 * one - two / 3 + 0.4, 0, 1)
+    made.cu(one + 0.1, two - three, three + one, 0.2, 1, 0)
+    weights_P = np.array([0.3, -1.1, 0.8])
+    expected = Operator(made.assign_parameters(dict(zip((one, two, three), weights_P, strict=True))).reverse_bits())
+    assert expected.equiv(Operator(unitary(from_qiskit(made), weights_P, np.zeros(0))))
+    made.rx(one * two, 0)
+    with pytest.raises(DesignError, match="not affine"):
         from_qiskit(made)
 
 
@@ -162,27 +174,33 @@ def test_dephased_circuits_are_not_exported() -> None:
         pennylane.to_qnode(circuit)
 
 
+@pytest.mark.parametrize("drawer", [pennylane, qiskit])
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
-def test_drawings_are_files_that_repeat(suffix, tmp_path) -> None:
+def test_drawings_are_files_that_repeat(drawer, suffix, tmp_path) -> None:
     circuit = assemble("angle-y", "sim14", 4, 1)
     for name in ("one", "two"):
-        pennylane.draw(circuit, tmp_path / f"{name}{suffix}")
+        drawer.draw(circuit, tmp_path / f"{name}{suffix}")
     first, second = ((tmp_path / f"{name}{suffix}").read_bytes() for name in ("one", "two"))
     assert first == second
     assert len(first) > 5_000
     with pytest.raises(InputError, match=r"\.svg or \.png"):
-        pennylane.draw(circuit, tmp_path / "a.pdf")
+        drawer.draw(circuit, tmp_path / "a.pdf")
 
 
-def test_qiskit_draws_or_says_what_is_missing(tmp_path) -> None:
-    circuit = assemble("angle-y", "sim14", 3, 1)
-    try:
-        import pylatexenc  # noqa: F401
-    except ImportError:
-        with pytest.raises(MissingExtra, match=r"qlogad\[draw\]"):
-            qiskit.draw(circuit, tmp_path / "a.svg")
-    else:
-        qiskit.draw(circuit, tmp_path / "a.svg")
-        assert (tmp_path / "a.svg").stat().st_size > 5_000
-    with pytest.raises(InputError, match=r"\.svg or \.png"):
-        qiskit.draw(circuit, tmp_path / "a.pdf")
+@pytest.mark.parametrize("drawer", [pennylane, qiskit])
+@pytest.mark.parametrize("role", ["ansatz", "encoding"])
+def test_every_gate_adds_ink(drawer, role, tmp_path) -> None:
+    """A random design, drawn from no gates to all of them."""
+    names_N = [name for name in names.designs(role) if name != "identity"]
+    design = Design.load(str(generator(0, "draw", role, drawer.__name__).choice(names_N)), role)
+    circuit = design.build(4)
+    ink = []
+    for count in (0, len(circuit.gates) // 2, len(circuit.gates)):
+        drawer.draw(replace(circuit, gates=circuit.gates[:count]), tmp_path / "a.png")
+        ink.append(int((image.imread(tmp_path / "a.png")[..., :3] < 0.99).any(-1).sum()))
+    assert 100 < ink[0] < ink[1] < ink[2], design.name
+
+
+def test_qiskits_drawer_says_what_it_lacks(tmp_path) -> None:
+    with HAS_PYLATEX.disable_locally(), pytest.raises(MissingExtra, match=r"qlogad\[draw\]"):
+        qiskit.draw(assemble("angle-y", "sim14", 3, 1), tmp_path / "a.svg")

@@ -1,5 +1,8 @@
 """Amplitude encoding: the gates make the amplitudes, and the norm is not lost."""
 
+from decimal import Decimal, localcontext
+from fractions import Fraction
+
 import numpy as np
 import pennylane as qml
 import pytest
@@ -63,6 +66,35 @@ def test_gradients_are_finite_where_features_are_zero():
 
 
 @pytest.mark.parametrize("kind", [np.array, torch.tensor])
-def test_a_row_of_zeros_is_refused(kind):
-    with pytest.raises(DesignError, match="no direction for a row of zeros"):
-        Encoding.load("amplitude").inputs(kind([[1.0, 2.0], [0.0, 0.0]]))
+@pytest.mark.parametrize("size", [5e-324, 1e-200, 1e-10, 1.0, 1e10, 1e200, 1.7e308])
+def test_rows_of_any_size_have_their_direction_and_their_norm(kind, size):
+    """Against whole numbers of 1,100 digits, in which nothing overflows."""
+    direction_D = [3, -4, 0, 12, 1]
+    x_D = [float(part) * (size / 12) for part in direction_D] if size > 1e-300 else [size, 0.0, -size, 0.0, 0.0]
+    exact_D = [Fraction(part) for part in x_D]
+    square = sum(part * part for part in exact_D)
+    with localcontext(prec=1_100):
+        norm = (Decimal(square.numerator) / Decimal(square.denominator)).sqrt()
+        root = (1 + norm * norm).sqrt()
+        parts = [Decimal(part.numerator) / Decimal(part.denominator) / norm for part in exact_D]
+        expected_D = [float(part / root) for part in (*parts, Decimal(0), Decimal(0), norm)]
+    found = amplitude.amplitudes(kind(np.array([x_D])), 3)
+    np.testing.assert_allclose(np.asarray(found)[0], expected_D, rtol=1e-12, atol=0)
+    np.testing.assert_allclose(states(3, np.array([x_D]))[0], expected_D, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-10, 1.0, 1e10, 1e200])
+def test_gradients_are_finite_at_any_size(size):
+    x_ND = torch.tensor([[3.0, -4.0, 0.0, 12.0]], dtype=torch.float64).mul(size).requires_grad_()
+    found_ND = amplitude.amplitudes(x_ND, 3)
+    for place in range(8):
+        slope = torch.autograd.grad(found_ND[0, place], x_ND, retain_graph=True)[0]
+        assert torch.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("kind", [np.array, torch.tensor])
+@pytest.mark.parametrize(("row", "message"), [([0.0, 0.0], "row of zeros"), ([np.nan, 1.0], "finite"), ([1.0, -np.inf], "finite")])
+def test_rows_without_a_direction_are_refused_in_one_line(kind, row, message):
+    with pytest.raises(DesignError, match=message) as refusal:
+        Encoding.load("amplitude").inputs(kind([[1.0, 2.0], row]))
+    assert len(str(refusal.value).splitlines()) == 1

@@ -1,13 +1,15 @@
 """The grammar of design files: what rows mean, and errors that name file, row, what was expected and a fix."""
 
+import copy
 import re
 import time
 
 import numpy as np
 import pytest
 
+from qlogad import documents, names
 from qlogad.circuit.circuit import Angle
-from qlogad.circuit.design import Design, Encoding, assemble
+from qlogad.circuit.design import Design, Encoding, assemble, role_of
 from qlogad.circuit.wiring import place
 from qlogad.errors import DesignError, UnknownName
 
@@ -327,3 +329,98 @@ def test_saving_keeps_every_field(tmp_path):
     one.save(tmp_path / "mine.toml", {"seed": 3})
     assert Design.load(tmp_path / "mine.toml", "ansatz") == one
     assert "seed = 3" in (tmp_path / "mine.toml").read_text()
+
+
+FULL = {  # a table of every key, for ansaetze and for encodings
+    "ansatz": {"init": "uniform", "check": {"weights": {"4": 5}, "live_weights": {"4": 5}, "encoding": "angle-y"}},
+    "encoding": {"takes": {"features": "wires", "range": ["0", "pi"], "integer": False}, "repeat": 1, "prepare": ""},
+}
+FULL_ROW = {"on": "ring", "flip": True, "reverse": True, "stride": "1", "start": "0", "share": "wires", "when": "wires > 1"}
+HOSTILE = {
+    "long": "x" * 10**6,
+    "lines": "\n" * 10**6,
+    "long and lines": "w[\n" * 10**6,
+    "quotes": "'\u2028\"" * 10**6,
+    "empty": "",
+    "digits": "9" * 5000,
+    "number": int("f" * 5000, 16),
+    "nan": float("nan"),
+    "list": [[]] * 10**5,
+}
+
+
+def full(role):
+    angle = "w" if role == "ansatz" else "x[i]"
+    layer = [{"gate": "crx", "angle": [angle], **FULL_ROW}, {"on": "even", "rows": [{**EACH, "angle": angle}]}]
+    return {
+        "name": "a",
+        "source": "b",
+        "needs": "wires > 1",
+        "before": [EACH],
+        "layer": layer,
+        "provenance": {"by": "me"},
+        **FULL[role],
+    }
+
+
+def places(value, path=()):
+    """Where a key or a value stands in nested tables and lists, and whether it is a key."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield (*path, key), False
+        if isinstance(value, dict):
+            yield (*path, key), True
+        yield from places(item, (*path, key))
+
+
+def replaced(content, path, is_key, new):
+    content = copy.deepcopy(content)
+    inner = content
+    for key in path[:-1]:
+        inner = inner[key]
+    if is_key:
+        inner[str(new)] = inner.pop(path[-1])
+    else:
+        inner[path[-1]] = new
+    return content
+
+
+def said_of(content, role):
+    """The error of reading and building a design, or nothing."""
+    try:
+        one = Design.from_mapping(content, role, where="my.toml")
+        one.build(4, 1)
+        if role == "encoding":
+            Encoding(one).inputs(np.zeros((1, 9)), 4)
+        assemble(one.check.encoding, "sim1", 4, 1)
+    except (DesignError, UnknownName) as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("role", ["ansatz", "encoding"])
+@pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE)
+def test_whatever_stands_anywhere_is_echoed_in_one_short_line(role, hostile):
+    assert said_of({**full(role), "needs": "wires > 2"}, role).count("9") == (role == "encoding")  # nine features are too many
+    refused = 0
+    for path, is_key in places(full(role)):
+        if is_key and not isinstance(hostile, str):
+            continue
+        content = replaced(full(role), path, is_key, hostile)
+        start = time.process_time()
+        said = said_of(content, role)
+        refused += said != ""
+        assert len(said) < 300, (path, is_key)
+        assert len(said.splitlines()) <= 1, (path, is_key)
+        assert time.process_time() - start < 2, (path, is_key)
+    assert refused > len(list(places(full(role)))) / 3
+
+
+@pytest.mark.parametrize("role", ["ansatz", "encoding"])
+def test_the_role_of_a_shipped_design_is_never_mistaken(role):
+    other = {"ansatz": "encoding", "encoding": "ansatz"}[role]
+    told = [role_of(documents.read(path)) for path in names.designs(role).values()]
+    assert other not in told
+    assert role in told
+    assert role_of(full(role)) == role
+    assert role_of({"layer": [EACH]}) is None

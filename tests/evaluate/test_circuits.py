@@ -1,6 +1,7 @@
 """Laws of the circuit analysis: reference values, extremes with known answers, and claims that are checked by other means."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -53,36 +54,91 @@ REFERENCE = {
 }
 
 
-@pytest.fixture(scope="module")
-def measured() -> dict[tuple[int, int], tuple[float, float, float]]:
-    """(E, spread of one draw of E, Q) by circuit and depth."""
-    found = {}
-    for number in REFERENCE:
-        design = Design.load(f"sim{number}", "ansatz")
-        for depth in (1, 2, 3):
-            states_ND = random_states(design.build(4, depth), 10_000, generator(0, "reference", number, depth))
-            expressed = kl_to_haar(states_ND)
-            found[number, depth] = (expressed.value, expressed.spread, float(meyer_wallach(states_ND).mean()))
-    return found
+# The entries that lie further off, or on the limit of what is allowed: one layer of theirs written out by hand, "x2" an RX on wire 2
+# and "x32" a CRX from wire 3 to wire 2. They are held to states made from these lines with numpy alone.
+LOCAL = "x0 x1 x2 x3 z0 z1 z2 z3"
+BY_HAND = {
+    (4, 2): f"{LOCAL} x32 x21 x10",
+    (8, 3): f"{LOCAL} x10 x32 {LOCAL} x21",
+    (16, 3): f"{LOCAL} z10 z32 z21",
+}
+STATES = 10_000  # 5,000 pairs
 
 
-@pytest.mark.parametrize("number", REFERENCE)
-def test_sims_circuits_have_the_reference_values(number: int, measured) -> None:
-    for depth, (expected, entangling) in enumerate(REFERENCE[number], start=1):
-        value, spread, q = measured[number, depth]
-        assert abs(value - expected) <= 0.1 * expected + 0.003 + spread, (
-            depth
-        )  # the reference is one draw: it has a spread of its own
-        assert abs(q - entangling) <= 0.01, depth
+@dataclass(frozen=True)
+class Measured:
+    value: float  # E, the mean over draws
+    spread: float  # of one draw of 5,000 pairs
+    error: float  # of the mean
+    q: float
 
 
-def test_almost_every_reference_value_is_met_without_allowing_for_its_spread(measured) -> None:
-    off = [
-        (number, depth)
-        for (number, depth), (value, _, _) in measured.items()
-        if abs(value - REFERENCE[number][depth - 1][0]) > 0.1 * REFERENCE[number][depth - 1][0] + 0.003
-    ]
-    assert len(off) <= 3, off
+def measure(number: int, depth: int, *, least: int = 2, most: int = 40, clear: tuple[float, ...] = ()) -> Measured:
+    """E and Q from as many draws as it takes to tell E from the limits `clear`."""
+    circuit, random = Design.load(f"sim{number}", "ansatz").build(4, depth), generator(0, "reference", number, depth)
+    draws: list[tuple[float, float, float]] = []
+    while True:
+        states_ND = random_states(circuit, STATES, random)
+        found = kl_to_haar(states_ND)
+        draws.append((found.value, found.spread, float(meyer_wallach(states_ND).mean())))
+        value, spread, q = np.mean(draws, axis=0).tolist()
+        error = spread / 2 / math.sqrt(len(draws))  # the pairings of a draw share states, but are worth more than four of them
+        if (len(draws) >= least and all(abs(value - limit) > 3 * error for limit in clear)) or len(draws) == most:
+            return Measured(value, spread, error, q)
+
+
+@pytest.mark.parametrize(("number", "depth"), [(number, depth) for number in REFERENCE for depth in (1, 2, 3)])
+def test_sims_circuits_have_the_reference_values(number: int, depth: int) -> None:
+    expected, entangling = REFERENCE[number][depth - 1]
+    allowed = 0.1 * expected + 0.003
+    if (number, depth) in BY_HAND:
+        measured = measure(number, depth, least=12)
+        by_hand = [kl_by_definition(states_by_hand(BY_HAND[number, depth], depth, seed)) for seed in range(12)]
+        assert measured.value == pytest.approx(np.mean(by_hand), rel=0.05)
+        assert abs(measured.value - expected) <= 3 * measured.spread  # the reference is one draw, and this a likely one
+    else:
+        measured = measure(number, depth, clear=(expected - allowed, expected + allowed))
+        assert abs(measured.value - expected) <= allowed
+    assert abs(measured.q - entangling) <= 0.01
+
+
+def test_circuits_3_and_16_are_one_as_diagonal_gates_commute() -> None:
+    for depth in (1, 2, 3):
+        one, two = (measure(number, depth, least=12) for number in (3, 16))
+        assert abs(one.value - two.value) <= 4 * math.hypot(one.error, two.error)
+        assert one.q == pytest.approx(two.q, abs=0.005)
+
+
+def states_by_hand(layer: str, depth: int, seed: int) -> np.ndarray:
+    """States (N, 16) of a layer that is written as in BY_HAND."""
+    random = generator(seed, "by hand", layer)
+    psi = np.zeros((STATES, 2, 2, 2, 2), dtype=complex)
+    psi[:, 0, 0, 0, 0] = 1
+    for axis, *wires in layer.split() * depth:
+        half_N = math.pi * random.random((STATES, 1, 1, 1))
+        on = psi if len(wires) == 1 else np.moveaxis(psi, 1 + int(wires[0]), 0)[1][:, None]  # views: the control is 1
+        target = int(wires[-1]) if len(wires) == 1 else 1 + int(wires[1]) - (wires[1] > wires[0])
+        zero, one = np.moveaxis(on, 1 + target, 0)
+        cosine, sine = np.cos(half_N), np.sin(half_N)
+        if axis == "x":
+            zero[:], one[:] = cosine * zero - 1j * sine * one, cosine * one - 1j * sine * zero
+        else:
+            zero[:], one[:] = (cosine - 1j * sine) * zero, (cosine + 1j * sine) * one
+    return psi.reshape(STATES, 16)
+
+
+def kl_by_definition(states_ND: np.ndarray) -> float:
+    """Sim et al.'s expressibility on 4 wires, 75 bins: the mean over 16 ways to pair the states up."""
+    edges_B = np.linspace(0, 1, 76)
+    haar_B = (1 - edges_B[:-1]) ** 15 - (1 - edges_B[1:]) ** 15
+    first, second = np.split(states_ND, 2)
+    values = []
+    for turn in range(16):
+        fidelity_N = abs((first.conj() * np.roll(second, turn, axis=0)).sum(1)) ** 2
+        share_B = np.histogram(fidelity_N, edges_B)[0] / len(fidelity_N)
+        met = share_B > 0
+        values.append((share_B[met] * np.log(share_B[met] / haar_B[met])).sum())
+    return float(np.mean(values))
 
 
 @pytest.mark.parametrize("wires", range(1, 7))

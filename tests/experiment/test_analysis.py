@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from qlogad import names
-from qlogad.errors import InputError, UnknownName
+from qlogad import documents, names
+from qlogad.circuit.design import Design, Encoding, Role, role_of
+from qlogad.errors import DesignError, InputError, UnknownName, WidthError
 from qlogad.experiment import analysis, listing
 
 
@@ -86,23 +88,94 @@ def test_the_cache_lies_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_the_table_holds_every_design_and_sorts() -> None:
-    rows = listing.analysed("encoding", wires=2, depth=1, sort="features", progress=lambda what, count: None)
+    rows = listing.analysed("encoding", wires=2, sort="features", progress=lambda what, count: None)
     features = [row["features"] for row in rows]
     assert features == sorted(features)
-    assert {row["name"] for row in rows} <= set(names.designs("encoding"))
-    assert len(rows) > len(names.designs("encoding")) / 2
+    assert sorted(row["name"] for row in rows) == [name for name in names.designs("encoding") if exists(name, "encoding", 2)]
     with pytest.raises(InputError, match="did you mean 'expressibility'"):
         listing.analysed("ansatz", wires=2, depth=1, sort="expresibility", progress=lambda what, count: None)
     with pytest.raises(InputError, match="only ansatz and encoding"):
         listing.analysed("detectors", wires=2, depth=1, sort="name", progress=lambda what, count: None)
 
 
-@pytest.mark.parametrize("kind", ["ansatz", "encoding"])
-def test_the_list_shows_source_and_cost(kind: str) -> None:
+def exists(name: str, role: Role, wires: int) -> bool:
+    try:
+        Design.load(name, role).build(wires)
+    except WidthError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("role", ["ansatz", "encoding"])
+@pytest.mark.parametrize(("wires", "depth"), [(None, None), (1, 1), (3, 2), (5, 0)])
+def test_the_list_shows_source_and_the_cost_of_every_circuit(role: Role, wires: int | None, depth: int | None) -> None:
+    rows = listing.rows(role, wires=wires, depth=depth if role == "ansatz" else None)
+    assert [row["name"] for row in rows] == list(names.designs(role))
+    for row in rows:
+        design = Design.load(row["name"], role)
+        size = {"wires": wires or 4} | ({"depth": 1 if depth is None else depth} if role == "ansatz" else {})
+        assert row["source"] == design.source
+        assert size.items() <= row.items()
+        if not exists(row["name"], role, wires or 4):
+            assert row["two-qubit gates"] == "-"
+            continue
+        circuit = design.build(**size)
+        assert row["two-qubit gates"] == sum(len(gate.wires) > 1 for gate in circuit.gates)
+        if role == "ansatz":
+            assert row["weights"] == circuit.weights
+        else:
+            holds = Encoding(design).features(size["wires"])
+            assert row["features"] == holds
+            assert eval(row["features on W wires"], {"W": size["wires"]}) == holds
+
+
+@pytest.mark.parametrize("kind", ["ansatz", "encoding", "datasets", "controls"])
+def test_every_column_sorts_the_list(kind: str) -> None:
     rows = listing.rows(kind)
-    assert all(row["source"] and row["two-qubit gates"] != "" for row in rows)
-    cost = {row["name"]: list(row.values())[1:3] for row in rows}
-    assert cost["sim14" if kind == "ansatz" else "angle-y"] == ([16, 8] if kind == "ansatz" else [4, 0])
+    for column in rows[0]:
+        found = [row[column] for row in listing.rows(kind, sort=column)]
+        numbers = [value for value in found if isinstance(value, int)]
+        assert found == sorted(numbers) + sorted(value for value in found if isinstance(value, str))
+        assert len(found) == len(rows)
+
+
+def test_a_list_refuses_what_does_not_apply() -> None:
+    for options, says in (
+        ({"kind": "ansatz", "sort": "expressibility"}, "add --analyse"),
+        ({"kind": "ansatz", "sort": "weigths"}, "did you mean 'weights'"),
+        ({"kind": "encoding", "depth": 2}, "leave out --depth"),
+        ({"kind": "detectors", "wires": 2}, "leave out --wires"),
+        ({"kind": "ansatz", "wires": 0}, "1 to 256 wires"),
+        ({"kind": "ansatz", "depth": -1}, "depth of 0"),
+    ):
+        with pytest.raises(InputError, match=says):
+            listing.rows(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("role", ["ansatz", "encoding"])
+def test_a_file_anywhere_is_shown_as_what_its_folder_s_twin_is(tmp_path: Path, role: Role) -> None:
+    for name, source in names.designs(role).items():
+        copy = tmp_path / f"{name}.toml"
+        copy.write_bytes(source.read_bytes())
+        circuit = Design.load(name, role).build(4)
+        guessed = role_of(documents.read(copy)) is None
+        shown = listing.show(str(copy), wires=4, role="encoding" if guessed and role == "encoding" else None)
+        assert (shown.facts["role"], shown.facts["digest"]) == (role, circuit.digest()), name
+        if guessed:
+            assert "--role encoding" in listing.show(str(copy), wires=4).text
+    with pytest.raises(UnknownName, match="did you mean 'encoding'"):
+        listing.show(str(copy), wires=4, role="encodnig")
+
+
+def test_a_design_that_is_broken_is_not_taken_for_one_that_does_not_fit(tmp_path: Path) -> None:
+    for text, error in (("w % 0", DesignError), ("needs", DesignError)):
+        broken = Design.from_mapping({"layer": [{"gate": "ry", "on": "each", "angle": text}]}, "ansatz")
+        with pytest.raises(error) as caught:
+            broken.build(4)
+        assert not isinstance(caught.value, WidthError)
+    for fields in ({"needs": "wires > 9"}, {"before": [{"gate": "ry", "on": [[7]]}]}):
+        with pytest.raises(WidthError):
+            Design.from_mapping({"layer": [], **fields}, "ansatz").build(4)
 
 
 def test_show_warns_of_dead_weights_and_names_the_alive_variant() -> None:
@@ -111,6 +184,16 @@ def test_show_warns_of_dead_weights_and_names_the_alive_variant() -> None:
     assert "x+z" in shown.text
     assert shown.facts["live_weights"] < shown.facts["live_weights_with_x_and_z"]
     assert "dead" not in listing.show("sim14", wires=4, depth=1).text
+
+
+def test_show_says_that_an_identity_block_doubles_its_rows(tmp_path: Path) -> None:
+    design = Design.load("sim14", "ansatz")
+    replace(design, init="identity-block").save(tmp_path / "block.toml")
+    plain, block = (listing.show(name, wires=4, depth=2) for name in ("sim14", str(tmp_path / "block.toml")))
+    for count in ("weights", "gates", "two_qubit_gates"):
+        assert block.facts[count] == 2 * plain.facts[count]
+    assert "twice the gates and weights" in block.text
+    assert "identity-block" not in plain.text
 
 
 def test_show_analyses_on_request() -> None:

@@ -1,6 +1,7 @@
 """Laws of a run: no test label or test event reaches a choice, equal seeds give equal numbers, and being killed changes nothing."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 from qlogad.detect.detector import Detector
 from qlogad.experiment import Experiment
-from qlogad.experiment.cell import read_outcome
+from qlogad.experiment.cell import read_outcome, run_cell
 from qlogad.experiment.ground import Ground, Source, ground, open_source
 from qlogad.experiment.record import judge_cell, sets
 from qlogad.experiment.runner import Prepared, cells, execute, prepare
@@ -66,7 +67,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def prepared(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     made = prepare(Experiment.load(file), tmp_path_factory.mktemp("results"), lambda what, count: None)
-    assert not execute(cells(made), workers=2, done=lambda cell, cause: None)
+    executed = execute(cells(made), workers=2, done=lambda cell, cause: None)
+    assert (executed.reused, executed.failed) == (0, {})
     return made
 
 
@@ -180,6 +182,33 @@ def test_a_saved_detector_gives_the_same_scores_bit_for_bit_in_a_new_process(pre
         assert outcome is not None
         assert line == outcome.scores["test"].tobytes().hex(), cell.contender.name
         assert type(Detector.load(cell.path / "detector")) is type(cell.contender.build())
+
+
+def test_a_worker_writes_where_its_parent_says_and_refuses_what_has_changed(prepared: Prepared, tmp_path: Path) -> None:
+    design = tmp_path / "own.toml"
+    design.write_text("layer = [{ gate = 'ry', on = 'each' }]")
+    experiment = prepared.experiment.replace(contender__quantum__core__ansatz=str(design))
+    cell = next(cell for cell in cells(replace(prepared, experiment=experiment)) if cell.contender.name == "quantum")
+    assert cell.identify() == cell.identity
+    design.write_text("layer = [{ gate = 'rx', on = 'each' }]")
+    arrived = pickle.loads(pickle.dumps(cell))
+    assert (arrived.identity, arrived.path) == (cell.identity, cell.path)
+    assert arrived.identify() != cell.identity
+    cause = run_cell(arrived)
+    assert cause is not None
+    assert "changed since the run began; run the same command again" in cause
+    assert not cell.path.exists()
+    fresh = replace(cell)
+    assert fresh.identity == cell.identify()
+    assert run_cell(fresh) is None
+    assert read_outcome(fresh) is not None
+
+
+def test_the_same_run_again_reuses_every_cell_and_a_new_seed_only_adds(prepared: Prepared) -> None:
+    wanted = cells(prepared)
+    assert execute(wanted, workers=2, done=lambda cell, cause: None).reused == len(wanted)
+    more = cells(replace(prepared, experiment=prepared.experiment.replace(judge__seeds=3)))
+    assert sum(read_outcome(cell) is not None for cell in more) == len(wanted) < len(more)
 
 
 def test_a_changed_feature_is_another_cell(prepared: Prepared) -> None:

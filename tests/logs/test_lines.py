@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from qlogad.errors import DataError
@@ -42,6 +42,7 @@ def test_every_line_is_counted_once_and_offsets_point_at_its_bytes(tmp_path: Pat
 @on_disk
 @given(content)
 def test_gzip_xz_and_plain_read_alike_under_any_name(tmp_path: Path, raw: bytes) -> None:
+    assume(not raw.startswith((b"\x1f\x8b", b"\xfd7zXZ\0")))  # what begins so is taken for compressed
     read = []
     for packed in (raw, gzip.compress(raw), lzma.compress(raw)):
         path = tmp_path / "a.log"  # the name says nothing
