@@ -113,19 +113,32 @@ def doctor(as_json: Json = False) -> None:
         raise QlogadError("something that is installed does not work; see the lines marked 'broken'")
 
 
-@app.command(epilog="Example: qlogad bench --out results")
+@app.command(epilog="Example: qlogad bench backends --out results")
 def bench(
+    what: Annotated[
+        str, typer.Argument(help="machine (reading, epochs, circuits) or backends (1,000 bindings on each).")
+    ] = "machine",
     out: Annotated[Path, typer.Option(help="Where results folders lie.")] = Path("results"),
     lines: Annotated[int, typer.Option(min=1000, help="Synthetic log lines for the reading benchmark.")] = 200_000,
     repeats: Annotated[int, typer.Option(min=1, help="Timed repetitions of each step; the median counts.")] = 5,
     as_json: Json = False,
 ) -> None:
-    """Measure this machine: lines per second, seconds per epoch, and the exact engine against PennyLane, as ratios in one run."""
-    from qlogad.experiment.bench import measure, write
+    """Measure this machine as ratios in one run: lines per second, seconds per epoch, and the backends one against another."""
+    if what == "backends":
+        from qlogad.experiment import bench_backends
 
-    with _Progress() as progress:
-        rows = measure(lines=lines, repeats=repeats, progress=progress.preparing)
-    path = write(rows, out / "bench")
+        with _Progress() as progress:
+            measured = bench_backends.measure(progress.preparing, repeats=repeats)
+        path = bench_backends.write(measured, out / "bench-backends")
+        rows = measured if as_json else bench_backends.shown(measured)
+    elif what == "machine":
+        from qlogad.experiment.bench import measure, write
+
+        with _Progress() as progress:
+            rows = measure(lines=lines, repeats=repeats, progress=progress.preparing)
+        path = write(rows, out / "bench")
+    else:
+        raise InputError(f"there is no benchmark '{what:.40}'; known: machine, backends")
     _print_rows(rows, as_json)
     print(f"report: {path}", file=sys.stderr)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from qlogad import documents
-from qlogad.backend.backend import Backend, open_backend
+from qlogad.backend.backend import Backend, Estimate, Key, open_backend
 from qlogad.backend.exact.jacobian import live_weights
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.circuit.design import Design, Encoding, Role, assemble
@@ -333,6 +334,10 @@ def _encoded(circuit: Circuit) -> Circuit:
 def check_backend(spec: str | Backend, *, tolerance: float = 1e-6, gradient: float = 1e-6, circuits: int = 12) -> None:
     """Hold a backend to its contract; an AssertionError says which law it breaks.
 
+    What is asked goes by the `kind` that its estimates state. Exact readouts are those of the definition of the gates; noisy ones are
+    not, but lie between them and nothing. Sampled ones depend on key and row, not on place, and scatter as their standard errors say.
+    Gradients are true wherever readouts are not sampled.
+
     Args:
         spec: its name with its target, or an opened backend.
         tolerance: how far readouts may lie from the definition of the gates.
@@ -342,34 +347,73 @@ def check_backend(spec: str | Backend, *, tolerance: float = 1e-6, gradient: flo
     >>> check_backend("exact", circuits=2)
     """
     backend = open_backend(spec) if isinstance(spec, str) else spec
+    ideal, found, again = [], [], []
     for number in range(circuits):
         random = generator(0, "check_backend", number)
         circuit = random_circuit(random, wires=1 + number % 4)
         weights_GP, inputs_GNI = _values(circuit, random)
-        bound = backend.bind(circuit, weights_GP)
-        mean_GNK = bound(inputs_GNI).detach()
         expected_GNK = torch.from_numpy(reference_means(circuit, weights_GP.numpy(), inputs_GNI.numpy()))
-        torch.testing.assert_close(mean_GNK, expected_GNK, rtol=0, atol=tolerance)
-        estimate = bound.estimate(inputs_GNI)
-        torch.testing.assert_close(estimate.mean_GNK, expected_GNK, rtol=0, atol=tolerance + 6 * float(estimate.error_GNK.max()))
-        assert estimate.executions >= mean_GNK.shape[0] * mean_GNK.shape[1], "an execution was not counted"
-        _rows_independent(bound(inputs_GNI.flip(1)).flip(1), mean_GNK, tolerance)
-        _rows_independent(torch.cat([bound(inputs_GNI[:, :1]), bound(inputs_GNI[:, 1:])], dim=1), mean_GNK, tolerance)
-        if backend.abilities.differentiable:
-            _gradients_true(backend, circuit, weights_GP, inputs_GNI, gradient)
+        estimate = backend.bind(circuit, weights_GP, key=Key(number)).estimate(inputs_GNI)
+        other = backend.bind(circuit, weights_GP, key=Key(number).at("again")).estimate(inputs_GNI)
+        assert estimate.mean_GNK.shape == estimate.error_GNK.shape == expected_GNK.shape, "one mean and one error for each readout"
+        assert torch.isfinite(estimate.error_GNK).all(), "a standard error is a number"
+        assert (estimate.mean_GNK.abs() <= 1 + tolerance).all(), "readouts lie in [-1, 1]"
+        assert estimate.executions >= expected_GNK.shape[0] * expected_GNK.shape[1], "an execution was not counted"
+        _rows_independent(backend, circuit, weights_GP, inputs_GNI, tolerance)
+        kind = _kind(estimate)
+        sampled, noisy = kind.endswith("shots"), kind.startswith("noisy")
+        assert sampled == (estimate.shots is not None) == backend.abilities.shots, (
+            "the kind of the estimate says whether it was sampled"
+        )
+        if not noisy:
+            close = tolerance + 6 * float(estimate.error_GNK.max())
+            torch.testing.assert_close(estimate.mean_GNK, expected_GNK, rtol=0, atol=close)
+        if not sampled and (backend.abilities.differentiable or backend.abilities.shift):
+            _gradients_true(backend, circuit, weights_GP, inputs_GNI, gradient, noisy=noisy)
+        ideal.append(expected_GNK.flatten())
+        found.append(estimate)
+        again.append(other)
+    if sampled:
+        _errors_calibrated(found, again)
+    if noisy:
+        _noise_takes_effect(torch.cat(ideal), found)
     _refuses(backend)
 
 
-def _rows_independent(again_GNK: torch.Tensor, mean_GNK: torch.Tensor, tolerance: float) -> None:
-    torch.testing.assert_close(
-        again_GNK.detach(), mean_GNK, rtol=0, atol=tolerance, msg=lambda text: f"a row depends on others: {text}"
-    )
+def _kind(estimate: Estimate) -> str:
+    kind = str(estimate.provenance.get("kind"))
+    assert kind in {"exact", "noisy-exact", "shots", "noisy-shots"}, f"an estimate says what kind it is, got {kind}"
+    return kind
+
+
+def _rows_independent(
+    backend: Backend, circuit: Circuit, weights_GP: torch.Tensor, inputs_GNI: torch.Tensor, tolerance: float
+) -> None:
+    """Rows in any order and any company, with names and without, give what they gave; other keys give other samples."""
+    count = inputs_GNI.shape[1]
+    names = [f"window {n}" for n in range(count)]
+
+    def run(order: list[int], key: Key, named: bool) -> torch.Tensor:
+        bound = backend.bind(circuit, weights_GP, key=key)
+        mean_GNK = bound(inputs_GNI[:, order], [names[n] for n in order] if named else None).detach()
+        return mean_GNK[:, np.argsort(order)] if len(order) == count else mean_GNK
+
+    sampled, key = backend.abilities.shots, Key(1).at("rows")
+    near = 0.0 if sampled else tolerance
+    for named in (False, True):
+        mean_GNK = run(list(range(count)), key, named)
+        turned_GNK = run(list(range(count))[::-1], key, named)
+        split_GNK = torch.cat([run([n], key, named) for n in range(count)], dim=1)
+        for other_GNK in (turned_GNK, split_GNK):
+            torch.testing.assert_close(other_GNK, mean_GNK, rtol=0, atol=near, msg=lambda text: f"a row depends on others: {text}")
+        if sampled:
+            assert not torch.equal(run(list(range(count)), key.at("other"), named), mean_GNK), "another key gives other samples"
 
 
 def _gradients_true(
-    backend: Backend, circuit: Circuit, weights_GP: torch.Tensor, inputs_GNI: torch.Tensor, tolerance: float
+    backend: Backend, circuit: Circuit, weights_GP: torch.Tensor, inputs_GNI: torch.Tensor, tolerance: float, *, noisy: bool
 ) -> None:
-    """Autograd's directional derivative against the definition's central difference."""
+    """Autograd's directional derivative against the central difference of the definition, or of the backend where it is noisy."""
     weights_GP, inputs_GNI = weights_GP.clone().requires_grad_(), inputs_GNI.clone().requires_grad_()
     random = generator(0, "check_backend", "direction", circuit.digest())
     mean_GNK = backend.bind(circuit, weights_GP)(inputs_GNI)
@@ -377,20 +421,38 @@ def _gradients_true(
     slopes = torch.autograd.grad((cost * mean_GNK).sum(), (weights_GP, inputs_GNI), materialize_grads=True)
     ways = [torch.from_numpy(random.normal(size=tuple(values.shape))) for values in (weights_GP, inputs_GNI)]
     step = 1e-5
-    ends = [
-        (
-            cost.numpy()
-            * reference_means(
-                circuit, *((v + s * step * w).detach().numpy() for v, w in zip((weights_GP, inputs_GNI), ways, strict=True))
-            )
-        ).sum()
-        for s in (1, -1)
-    ]
+
+    def end(sign: int) -> float:
+        there = [(v + sign * step * w).detach() for v, w in zip((weights_GP, inputs_GNI), ways, strict=True)]
+        if noisy:
+            return float((cost * backend.bind(circuit, there[0])(there[1])).sum())
+        return float((cost.numpy() * reference_means(circuit, there[0].numpy(), there[1].numpy())).sum())
+
     found = sum(float((slope * way).sum()) for slope, way in zip(slopes, ways, strict=True))
-    expected = float(ends[0] - ends[1]) / (2 * step)
+    expected = (end(1) - end(-1)) / (2 * step)
     assert abs(found - expected) <= tolerance * (1 + abs(expected)) + 1e-7, (
         f"the gradient is {found}, the difference quotient {expected}"
     )
+
+
+def _errors_calibrated(found: list[Estimate], again: list[Estimate]) -> None:
+    """The squared difference of two samples is, on average, the sum of their squared standard errors."""
+    ratios = []
+    for one, two in zip(found, again, strict=True):
+        spread = one.error_GNK**2 + two.error_GNK**2
+        open_GNK = (spread > 0) & (one.mean_GNK.abs() < 0.98)  # what is nearly certain hardly scatters
+        ratios.append(((one.mean_GNK - two.mean_GNK) ** 2 / spread)[open_GNK])
+    ratio = torch.cat(ratios)
+    reach = 6 * math.sqrt(2 / len(ratio))  # the readouts of one row are correlated, hence 6 and not 3
+    assert abs(float(ratio.mean()) - 1) < reach, f"squared differences are {float(ratio.mean()):.2f} times what the errors say"
+
+
+def _noise_takes_effect(ideal: torch.Tensor, found: list[Estimate]) -> None:
+    """Noise shrinks readouts: the slope of noisy on ideal ones is below 1 by more than chance."""
+    mean, error = (torch.cat([getattr(one, name).flatten() for one in found]) for name in ("mean_GNK", "error_GNK"))
+    slope = float((ideal @ mean) / (ideal @ ideal))
+    chance = float(torch.sqrt((ideal**2) @ (error**2)) / (ideal @ ideal))
+    assert 0 < slope < 1 - 1e-4 - 3 * chance, f"a noisy backend gives ideal readouts: slope {slope:.4f} with error {chance:.4f}"
 
 
 def _refuses(backend: Backend) -> None:

@@ -66,6 +66,7 @@ BAD = {
     "a folder to show": (["show", "/"], "is a folder"),
     "a measure without measuring": (["list", "ansatz", "--sort", "live"], "add --analyse"),
     "sequences without a file": (["data", "describe", "sequences"], "qlogad show sequences"),
+    "a benchmark": (["bench", "backend"], "known: machine, backends"),
     "an override without a value": (["run", "quickstart", "--set", "judge.seeds"], "key.sub=value"),
 }
 

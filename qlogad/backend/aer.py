@@ -42,7 +42,7 @@ __all__ = ["Aer", "AerTarget"]
 METHODS = {"statevector": "statevector", "density_matrix": "density_matrix", "mps": "matrix_product_state"}
 RATES = tuple(field.name for field in fields(Noise))
 WIRES = {"statevector": 26, "density_matrix": 13, "mps": 60}
-BROKEN = ["crx", "cry", "crz"]  # taken apart: bound to many rows at once, Aer 0.18's state vectors give them wrong angles
+BROKEN = ["crx", "cry", "crz"]  # taken apart first: with many bindings, Aer 0.18's state vectors run them with angle 0
 CHANCE_WIRES, NOISY_WIRES = 20, 10  # where all outcome probabilities, or channels after every gate, are computed
 ENTRIES = 2**23  # numbers asked of one run of Aer at most
 

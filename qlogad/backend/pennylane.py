@@ -1,7 +1,8 @@
 """Any PennyLane device as a backend: "pennylane" is default.qubit. Bergholm et al. (2018), arXiv:1811.04968.
 
 default.qubit is differentiated by backpropagation; other devices by what PennyLane finds best for them (adjoint, shifts),
-and their values come back in single precision.
+and their values come back in single precision. default.mixed gives probabilities alone, and gradients come from shifted angles; so it is
+with shots on any device, as in "pennylane:default.qubit,shots=1024": outcomes are drawn by us, so that a seed fixes them row by row.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pennylane as qml
 import torch
 from torch import Tensor
 
 from qlogad.backend.backend import DEFAULT_KEY, Abilities, Backend, Bound, Estimate, Key, Rows, check_inputs, check_weights
+from qlogad.backend.sampled import Answer, Floats, Lifted, SampledBackend, SampledBound, Target, number, options, read_chances
+from qlogad.backend.sampled import draw as draw_shots
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
@@ -68,7 +72,7 @@ class PennyLane(Backend):
     """A PennyLane device.
 
     Args:
-        target: the device's name.
+        target: the device's name; then `shots`, and with shots `gradient` (shift or spsa).
 
     Raises:
         BackendError: PennyLane has no such device, or it cannot be opened.
@@ -77,26 +81,73 @@ class PennyLane(Backend):
     name = "pennylane"
 
     def __init__(self, target: str = "default.qubit") -> None:
-        self.target = target
-        self._device(1)
+        bare, found = options(target, ("shots", "gradient"))
+        self.device = bare or "default.qubit"
+        _open(self.device, 1)
+        shots = number("shots", found.get("shots"), least=1)
+        mixed = self.device == "default.mixed"
+        if shots is None and not mixed and "gradient" in found:
+            raise BackendError("without shots PennyLane differentiates by itself; leave out 'gradient', or add shots=1024")
         self.abilities = Abilities(differentiable=True, max_wires=24, native=tuple(GATES))
+        self.sampled: SampledBackend | None = None
+        if shots is not None or mixed:
+            drawn = _Chances(f"pennylane:{target}", self.device, shots, wires=10 if mixed else 20)
+            self.sampled = SampledBackend(drawn, gradient=found.get("gradient", "shift"))
+            self.sampled.name = self.name
+            self.abilities = self.sampled.abilities
 
-    def _device(self, wires: int) -> Any:
-        try:
-            return qml.device(self.target, wires=wires)
-        except (qml.exceptions.DeviceError, ImportError, TypeError, ValueError) as error:
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise BackendError(
-                f"PennyLane cannot open the device '{self.target}': {first}; try 'pennylane:default.qubit'"
-            ) from error
-
-    def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY) -> PennyLaneBound:
+    def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY) -> PennyLaneBound | SampledBound:
         """Prepare the device; PennyLane offers no work that weights alone could share."""
+        if self.sampled is not None:
+            return self.sampled.bind(circuit, weights_GP, key=key)
         check_weights(circuit, weights_GP)
         if circuit.wires > self.abilities.max_wires:
             raise BackendError(f"pennylane runs up to {self.abilities.max_wires} wires, got {circuit.wires}; use fewer")
-        backprop = self.target == "default.qubit"
-        return PennyLaneBound(self._device(circuit.wires), "backprop" if backprop else "best", circuit, weights_GP)
+        backprop = self.device == "default.qubit"
+        return PennyLaneBound(_open(self.device, circuit.wires), "backprop" if backprop else "best", circuit, weights_GP)
+
+
+def _open(name: str, wires: int) -> Any:
+    try:
+        return qml.device(name, wires=wires)
+    except (qml.exceptions.DeviceError, ImportError, TypeError, ValueError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BackendError(f"PennyLane cannot open the device '{name}': {first}; try 'pennylane:default.qubit'") from error
+
+
+class _Chances(Target):
+    """The probabilities of outcomes on a device, or outcomes drawn from them."""
+
+    def __init__(self, name: str, device: str, shots: int | None, wires: int) -> None:
+        self.name, self._device, self.shots = name, device, shots
+        self.abilities = Abilities(max_wires=wires, native=tuple(GATES))
+
+    def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:
+        circuit, found = lifted.circuit, bases(lifted.circuit.readout)
+        device = _open(self._device, circuit.wires)
+        chances_MBD = np.stack([_chances(device, circuit, basis, angles_MA) for basis in found], axis=1)
+        provenance = {"version": qml.version()}
+        if self.shots is not None:
+            chances_MBD = draw_shots(chances_MBD, rows, self.shots)
+            provenance["sampling"] = "drawn by qlogad from the device's outcome probabilities, seeded row by row"
+        mean_MK, error_MK = read_chances(circuit.readout, chances_MBD, self.shots)
+        return Answer(mean_MK, error_MK, len(angles_MA) * len(found), provenance=provenance)
+
+
+def _chances(device: Any, circuit: Circuit, basis: str, angles_MA: Floats) -> Floats:
+    """The probabilities (M, 2^W) of what is measured in a basis."""
+
+    def measure(angles_MA: Floats) -> Any:
+        _apply(circuit, angles_MA, np.zeros(0))
+        for wire, axis in enumerate(basis):
+            if axis == "Y":
+                qml.adjoint(qml.S(wire))
+            if axis in "XY":
+                qml.Hadamard(wire)
+        return qml.probs(wires=range(circuit.wires))
+
+    found = np.asarray(qml.QNode(measure, device, diff_method=None)(angles_MA), dtype=np.float64)
+    return np.broadcast_to(found, (len(angles_MA), 2**circuit.wires))
 
 
 class PennyLaneBound(Bound):
@@ -133,18 +184,22 @@ class PennyLaneBound(Bound):
         with torch.no_grad():
             mean_GNK = self(inputs_GNI, rows)
         executions = mean_GNK.shape[0] * mean_GNK.shape[1] * len(bases(self._circuit.readout))
-        provenance = {"backend": "pennylane", "device": self.device.name, "version": qml.version()}
+        provenance = {"backend": "pennylane", "kind": "exact", "device": self.device.name, "version": qml.version()}
         return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, provenance)
 
 
-def _run(circuit: Circuit, inputs: Tensor, weights_P: Tensor) -> list[Any]:
+def _apply(circuit: Circuit, inputs_NI: Any, weights_P: Any) -> None:
     for gate in circuit.gates:
-        _OPERATIONS[gate.name](*(_value(angle, inputs, weights_P) for angle in gate.angles), wires=gate.wires)
+        _OPERATIONS[gate.name](*(_value(angle, inputs_NI, weights_P) for angle in gate.angles), wires=gate.wires)
+
+
+def _run(circuit: Circuit, inputs_NI: Tensor, weights_P: Tensor) -> list[Any]:
+    _apply(circuit, inputs_NI, weights_P)
     states = [qml.probs(wires=range(circuit.wires))] if any(map(is_projector, circuit.readout)) else []  # once, for all projectors
     return states + [qml.expval(qml.pauli.string_to_pauli_word(word)) for word in circuit.readout if not is_projector(word)]
 
 
-def _value(angle: Angle, inputs: Tensor, weights_P: Tensor) -> Tensor | float:
+def _value(angle: Angle, inputs_NI: Any, weights_P: Any) -> Any:
     if angle.source is None:
         return angle.shift
     source = inputs[..., angle.index] if angle.source == "input" else weights_P[angle.index]

@@ -13,21 +13,20 @@ from typing import Any
 
 import numpy as np
 import qiskit.circuit.library as library
-import torch
 from qiskit import QuantumCircuit, qasm3
 from qiskit import __version__ as version
 from qiskit.circuit import Parameter, ParameterExpression, ParameterVector, ParameterVectorElement
 from qiskit.exceptions import MissingOptionalLibraryError
 from qiskit.quantum_info import Operator, Pauli, Statevector
-from torch import Tensor
 
-from qlogad.backend.backend import DEFAULT_KEY, Abilities, Backend, Bound, Estimate, Key, Rows, check_inputs, check_weights
+from qlogad.backend.backend import Abilities, Backend
+from qlogad.backend.sampled import Answer, Floats, Lifted, SampledBackend, Target
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
 from qlogad.errors import BackendError, DesignError, InputError, MissingExtra
 
-__all__ = ["Qiskit", "QiskitBound", "draw", "from_qasm", "from_qiskit", "to_qasm", "to_qiskit"]
+__all__ = ["Qiskit", "draw", "from_qasm", "from_qiskit", "to_qasm", "to_qiskit"]
 
 _OPERATIONS: dict[str, Any] = {
     "h": library.HGate,
@@ -66,8 +65,8 @@ _DEFINED = {  # what OpenQASM's stdgates.inc lacks
 _SILENT = frozenset({"barrier", "id", "delay"})
 
 
-class Qiskit(Backend):
-    """Qiskit's state-vector simulator, exact and without gradients: to check a circuit, not to train it.
+class Qiskit(SampledBackend, Backend):
+    """Qiskit's state-vector simulator, exact and slow: to check circuits with.
 
     Args:
         target: "statevector" is the only one.
@@ -77,60 +76,33 @@ class Qiskit(Backend):
     """
 
     name = "qiskit"
-    abilities = Abilities(max_wires=20, native=tuple(GATES))
 
     def __init__(self, target: str = "statevector") -> None:
         if target != "statevector":
             raise BackendError(f"qiskit has no target '{target}'; use 'qiskit'")
-
-    def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY) -> QiskitBound:
-        """Translate the circuit once and put the weights in."""
-        check_weights(circuit, weights_GP)
-        if circuit.wires > self.abilities.max_wires:
-            raise BackendError(f"qiskit runs up to {self.abilities.max_wires} wires, got {circuit.wires}; use fewer")
-        return QiskitBound(circuit, weights_GP)
+        super().__init__(_Statevector())
 
 
-class QiskitBound(Bound):
-    """A circuit with its weights on Qiskit's state vectors."""
+class _Statevector(Target):
+    """Qiskit's state vectors, a run for each row."""
 
-    def __init__(self, circuit: Circuit, weights_GP: Tensor) -> None:
-        self._circuit, self._weights_GP = circuit, weights_GP
-        whole = to_qiskit(circuit)
-        self._filled = [_fill(whole, "w", weights_P) for weights_P in weights_GP.detach().cpu().double().tolist()]
+    name = "qiskit"
+    abilities = Abilities(max_wires=20, native=tuple(GATES))
 
-    def __call__(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Tensor:
-        """The readouts mean_GNK; see `Bound`. Each row is one run.
+    def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:
+        whole, words = to_qiskit(lifted.circuit), lifted.circuit.readout
+        mean_MK = np.array([_means(_fill(whole, "x", angles_A), words) for angles_A in angles_MA.tolist()])
+        executions = len(angles_MA) * len(bases(words))
+        return Answer(mean_MK, None, executions, jobs=len(angles_MA), provenance={"version": version})
 
-        Raises:
-            BackendError: the inputs do not fit, or gradients are asked for.
-        """
-        check_inputs(self._circuit, self._weights_GP, inputs_GNI)
-        if torch.is_grad_enabled() and (self._weights_GP.requires_grad or inputs_GNI.requires_grad):
-            raise BackendError("qiskit has no gradients; train on 'exact', and run here inside torch.no_grad()")
-        groups, count = len(self._weights_GP), inputs_GNI.shape[1]
-        inputs = inputs_GNI.detach().cpu().double().expand(groups, -1, -1).tolist()
-        means = [[self._one(filled, row) for row in rows_NI] for filled, rows_NI in zip(self._filled, inputs, strict=True)]
-        return (
-            torch.tensor(means, dtype=torch.float64)
-            .reshape(groups, count, -1 if count else len(self._circuit.readout))
-            .to(inputs_GNI)
-        )
 
-    def _one(self, filled: QuantumCircuit, inputs_I: Sequence[float]) -> list[float]:
-        psi = Statevector(_fill(filled, "x", inputs_I))
-        chances = psi.probabilities() if any(map(is_projector, self._circuit.readout)) else np.zeros(0)
-        return [
-            float(chances[int(word[::-1], 2)] if is_projector(word) else psi.expectation_value(Pauli(word[::-1])).real)
-            for word in self._circuit.readout
-        ]
-
-    def estimate(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Estimate:
-        """The same readouts, with a standard error of zero."""
-        with torch.no_grad():
-            mean_GNK = self(inputs_GNI, rows)
-        executions = mean_GNK.shape[0] * mean_GNK.shape[1] * len(bases(self._circuit.readout))
-        return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, {"backend": "qiskit", "version": version})
+def _means(circuit: QuantumCircuit, words: Sequence[str]) -> list[float]:
+    psi = Statevector(circuit)
+    chances = psi.probabilities() if any(map(is_projector, words)) else np.zeros(0)
+    return [
+        float(chances[int(word[::-1], 2)] if is_projector(word) else psi.expectation_value(Pauli(word[::-1])).real)
+        for word in words
+    ]
 
 
 # ---------------------------------------------------------------- circuits

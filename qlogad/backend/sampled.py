@@ -34,6 +34,7 @@ from qlogad.errors import BackendError, did_you_mean
 
 __all__ = [
     "Answer",
+    "Cost",
     "Gradient",
     "Kind",
     "Lifted",
@@ -131,6 +132,23 @@ class Answer:
     provenance: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What running rows in one call takes, known before anything is submitted."""
+
+    rows: int
+    jobs: int  # submissions
+    executions: int  # circuits run
+    shots: int  # over all executions; 0: nothing is sampled
+    depth: int  # of one circuit as it runs there
+    two_qubit_gates: int
+    seconds: float  # of the device; the truth lies between seconds / spread and seconds * spread
+    spread: float
+    dollars: float
+    bytes: int  # of the largest answer
+    formula: str  # where seconds and dollars come from
+
+
 class Target(ABC):
     """Where lifted circuits run: a simulator, a device, or a ledger of recorded answers."""
 
@@ -151,6 +169,28 @@ class Target(ABC):
         Raises:
             BackendError: the target cannot run this circuit, or did not answer.
         """
+
+    def cost(self, lifted: Lifted, rows: int) -> Cost:
+        """What so many rows take; unless a target says otherwise they are one job, and nobody charges for them."""
+        circuit = lifted.circuit
+        end_W = [0] * circuit.wires
+        for gate in circuit.gates:
+            for wire, end in zip(gate.wires, [1 + max(end_W[wire] for wire in gate.wires)] * len(gate.wires), strict=True):
+                end_W[wire] = end
+        executions = rows * len(bases(circuit.readout))
+        return Cost(
+            rows=rows,
+            jobs=min(rows, 1),
+            executions=executions,
+            shots=executions * (self.shots or 0),
+            depth=max(end_W),
+            two_qubit_gates=sum(len(gate.wires) == 2 for gate in circuit.gates),
+            seconds=0.0,
+            spread=1.0,
+            dollars=0.0,
+            bytes=8 * rows * len(circuit.readout),
+            formula="a simulator: no device time",
+        )
 
     @property
     def kind(self) -> Kind:

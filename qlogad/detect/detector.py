@@ -193,11 +193,16 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         documents.write_atomic(folder / "detector.toml", documents.dump(content))
 
     @staticmethod
-    def load(folder: str | Path) -> Detector:
+    def load(folder: str | Path, *, backend: str | None = None) -> Detector:
         """Read a detector written by `save`; it gives the same scores bit for bit on the same machine and pins.
 
+        Args:
+            folder: where it was saved.
+            backend: where its circuits run from now on, "aer:fake_manila,shots=1024" say; the same weights and threshold. None: where
+                they ran before.
+
         Raises:
-            ResultError: the folder holds no detector, a damaged one, or one of a newer format.
+            ResultError: the folder holds no detector, a damaged one, one of a newer format, or one without a backend to change.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
@@ -208,10 +213,16 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         content = documents.read(folder / "detector.toml")
         if content["format"] > FORMAT:
             raise ResultError(f"{folder} was written in format {content['format']}, this qlogad reads up to {FORMAT}; upgrade it")
+        params = content["params"]
+        if backend is not None:
+            core = params.get("core", {})
+            if core.get("kind") != "quantum":
+                raise ResultError(f"the detector in {folder} runs no circuits, so it has no backend to change; load it without one")
+            core["backend"] = backend
         cls = getattr(importlib.import_module(content["module"]), content["class"])
         if not (isinstance(cls, type) and issubclass(cls, Detector)):
             raise ResultError(f"{folder}/detector.toml names {content['class']}, which is no detector")
-        detector: Detector = documents.from_mapping(cls, content["params"], str(folder))
+        detector: Detector = documents.from_mapping(cls, params, str(folder))
         detector.size_ = content["size"]
         stored = content.get("threshold")
         detector.threshold_ = None if stored is None else Threshold(**json.loads(stored))

@@ -336,7 +336,7 @@ class Quantum:
 
     def _middle(self, encoding: Encoding, gates: int, generator: torch.Generator) -> Callable[[], QuantumLayer]:
         circuit, backend = self.circuit(), open_backend(self.backend)
-        if not backend.abilities.differentiable:
+        if not (backend.abilities.differentiable or backend.abilities.shift):
             raise BackendError(
                 f"backend '{self.backend}' gives no gradients, so a core cannot be trained on it; use 'exact' or 'pennylane'"
             )

@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from qlogad.backend.backend import DEFAULT_KEY, Backend, Key
+from qlogad.backend.backend import Backend, Key
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Encoding
 from qlogad.circuit.readout import bases
@@ -50,7 +50,7 @@ class QuantumLayer(nn.Module):
         circuit: the structure the copies share.
         gates: G.
         backend: where the circuits run.
-        generator: draws the initial weights as the circuit's `init` says: see `start`.
+        generator: draws the initial weights as the circuit's `init` says: see `start`. Its seed is also that of all shots.
         frozen: the weights stay as drawn; they are saved and counted all the same.
         encoding: computes the circuit's inputs from features, with weights of its own where it has some: scalings start at 1, angle
             tables uniform in [-pi, pi]. Without one the features are the inputs, in radians.
@@ -73,6 +73,7 @@ class QuantumLayer(nn.Module):
         self.circuit = circuit
         self.gates = gates
         self.backend = backend
+        self.key = Key(generator.initial_seed())
         self.executions = 0
         self.bases = len(bases(circuit.readout))
         self.weights_GP = nn.Parameter(start(circuit, gates, generator), requires_grad=not frozen)
@@ -83,9 +84,9 @@ class QuantumLayer(nn.Module):
             tables_GT = (2 * torch.rand(gates, own - scales, generator=generator) - 1) * math.pi
             self.encoding_GE = nn.Parameter(torch.cat([torch.ones(gates, scales), tables_GT], dim=1), requires_grad=not frozen)
 
-    def prepare(self, key: Key = DEFAULT_KEY) -> Prepared:
-        """Bind the present weights: the function (1|G, N, D) -> (G, N, K) for all time steps of one forward pass."""
-        bound = self.backend.bind(self.circuit, self.weights_GP, key=key)
+    def prepare(self, key: Key | None = None) -> Prepared:
+        """Bind the present weights: the function (1|G, N, D) -> (G, N, K) for all time steps of one forward pass; one round each."""
+        bound = self.backend.bind(self.circuit, self.weights_GP, key=key or self.key)
 
         def run(x_GND: Tensor) -> Tensor:
             self.executions += self.gates * x_GND.shape[1] * self.bases

@@ -97,14 +97,6 @@ def test_three_simulators_agree_on_every_readout(seed: int) -> None:
         np.testing.assert_allclose(found, expected, atol=1e-9, err_msg=spec)
 
 
-def test_qiskit_refuses_gradients_rather_than_losing_them() -> None:
-    circuit = assemble("angle-y", "basic-entangler", 2, 1)
-    bound = open_backend("qiskit").bind(circuit, torch.zeros(1, 2, requires_grad=True))
-    with pytest.raises(BackendError, match=r"torch\.no_grad"):
-        bound(torch.zeros(1, 1, 2))
-    assert bound.estimate(torch.zeros(1, 1, 2)).mean_GNK.tolist() == [[[1.0, 1.0]]]
-
-
 FOREIGN = """OPENQASM 3.0;
 include "stdgates.inc";
 gate swirl(a, b) p, q { rx(a) p; crz(b) q, p; u3(0.2, b, 0.5) q; }

@@ -1,22 +1,88 @@
 """Every backend keeps the contract of backends."""
 
+import numpy as np
 import pytest
+import torch
 
-from qlogad import names
-from qlogad.backend.backend import Backend, open_backend
+from qlogad import names, seeds
+from qlogad.backend.backend import Abilities, Backend, open_backend
+from qlogad.backend.exact import Exact
+from qlogad.backend.sampled import Answer, SampledBackend, Target
 from qlogad.errors import BackendError, UnknownName
 from qlogad.testing import check_backend
 
-SPECS = [*names.known("backend"), "exact:gates", "exact:unitary"]
+RATES = "depolarizing=0.01,depolarizing2=0.05,amplitude_damping=0.02,phase_damping=0.02,bit_flip=0.01,readout=0.02"
+EXACT = [*names.known("backend"), "exact:gates", "exact:unitary", "aer:mps", "aer:density_matrix", "pennylane:default.mixed"]
+OTHERS = [
+    f"exact:{RATES}",
+    f"aer:{RATES}",
+    f"aer:{RATES},shots=500",
+    "aer:shots=200",
+    "aer:mps,shots=200",
+    "pennylane:default.qubit,shots=300",
+    "pennylane:lightning.qubit,shots=300",
+]
 
 
-@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("spec", EXACT)
 def test_backend(spec):
     check_backend(spec, tolerance=1e-9)
 
 
+@pytest.mark.parametrize("spec", OTHERS)
+def test_noise_and_shots(spec):
+    check_backend(spec, tolerance=1e-9, circuits=8)
+
+
+@pytest.mark.parametrize("spec", ["aer:fake_manila", "aer:fake_torino,shots=1000,level=1"])
+def test_snapshots_of_devices(spec):
+    check_backend(spec, circuits=4)
+
+
 def test_lightning_differentiates_in_its_own_way():
     check_backend("pennylane:lightning.qubit", circuits=4, gradient=1e-5)  # its values come back in single precision
+
+
+class Silent(SampledBackend, Backend):
+    """Breaks the contract: it says it is noisy, or sampled, and gives ideal readouts; or its shots go by the place of a row."""
+
+    name = "silent"
+
+    def __init__(self, *, noise: bool = False, shots: int | None = None, scale: float = 1.0, by_place: bool = False) -> None:
+        super().__init__(Lying(noise, shots, scale, by_place))
+
+
+class Lying(Target):
+    name = "lying"
+    abilities = Abilities(max_wires=4)
+
+    def __init__(self, noise: bool, shots: int | None, scale: float, by_place: bool) -> None:
+        self.noise, self.shots, self._scale, self._by_place = noise, shots, scale, by_place
+
+    def evaluate(self, lifted, angles_MA, *, rows):
+        weights_0, angles_1MA = torch.zeros(1, 0, dtype=torch.float64), torch.from_numpy(angles_MA)[None]
+        mean_MK = Exact().bind(lifted.circuit, weights_0)(angles_1MA)[0].numpy().round(12)  # the last bits go by the batch
+        if self.shots is None:
+            return Answer(mean_MK, None, len(rows))
+        error_MK = np.sqrt((1 - mean_MK**2).clip(0) / self.shots)
+        names = range(len(rows)) if self._by_place else rows
+        noise_MK = np.stack([seeds.generator(0, name).normal(size=mean_MK.shape[1]) for name in names])
+        return Answer((mean_MK + error_MK * noise_MK).clip(-1, 1), self._scale * error_MK, len(rows))
+
+
+@pytest.mark.parametrize(
+    ("settings", "law"),
+    [
+        ({"noise": True}, "ideal readouts"),
+        ({"noise": True, "shots": 1000}, "ideal readouts"),
+        ({"shots": 1000, "scale": 0.5}, "what the errors say"),
+        ({"shots": 1000, "scale": 2.0}, "what the errors say"),
+        ({"shots": 1000, "by_place": True}, "depends on others"),
+    ],
+)
+def test_a_backend_that_lies_is_found_out(settings, law):
+    with pytest.raises(AssertionError, match=law):
+        check_backend(Silent(**settings))
 
 
 @pytest.mark.parametrize("name", names.known("backend"))

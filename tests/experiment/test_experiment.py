@@ -99,9 +99,9 @@ BAD = {
         "angle-y",
     ),
     "too many wires": ({"contender": [{"name": "a", "detector": "deeplog", "core": {**QUANTUM, "wires": 30}}]}, "wires"),
-    "no gradients": (
-        {"contender": [{"name": "a", "detector": "deeplog", "core": {**QUANTUM, "backend": "qiskit"}}]},
-        "no gradients",
+    "a backend misspelt": (
+        {"contender": [{"name": "a", "detector": "deeplog", "core": {**QUANTUM, "backend": "aer:shots=no"}}]},
+        "shots=1024",
     ),
     "nobody": ({"contender": []}, "no [[contender]]"),
     "a detector": ({"contender": [{"name": "a", "detector": "deplog"}]}, "did you mean 'deeplog'"),

@@ -165,3 +165,16 @@ def test_a_table_of_event_angles_is_trained_where_its_events_occur() -> None:
     assert moved[..., [0, 3]].all()
     assert not moved[..., [1, 2, 4]].any()
     torch.testing.assert_close(module(ids_GN1)[:, 1], module(ids_GN1)[:, 2])
+
+
+def test_shots_go_by_the_seed_of_the_layer() -> None:
+    circuit, x_1ND = assemble("angle-y", "basic-entangler", 2, 1), torch.full((1, 3, 2), 0.8)
+    layers = [
+        QuantumLayer(circuit, backend=open_backend("aer:shots=500"), generator=seeds.torch_generator(seed, "core"))
+        for seed in (0, 0, 1)
+    ]
+    for layer in layers:
+        torch.nn.init.constant_(layer.weights_GP, 0.4)
+    one, two, other = (layer(x_1ND) for layer in layers)
+    assert torch.equal(one, two)
+    assert not torch.equal(one, other)

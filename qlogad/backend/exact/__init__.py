@@ -88,7 +88,7 @@ class ExactBound(Bound):
         with torch.no_grad():
             mean_GNK = self(inputs_GNI, rows)
         executions = mean_GNK.shape[0] * mean_GNK.shape[1] * len(bases(self.circuit.readout))
-        return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, {"backend": "exact"})
+        return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, {"backend": "exact", "kind": "exact"})
 
     def form(self) -> Form | None:
         """The weight-only tables of this circuit, where its method has them; see `Form`."""

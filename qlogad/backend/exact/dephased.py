@@ -58,7 +58,7 @@ class DephasedBound(Bound):
         with torch.no_grad():
             mean_GNK = self(inputs_GNI, rows)
         executions = mean_GNK.shape[0] * mean_GNK.shape[1] * len(bases(self._circuit.readout))
-        return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, {"backend": "exact"})
+        return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, {"backend": "exact", "kind": "exact"})
 
     def _apply(self, place: int, inputs_GNI: Tensor | None) -> Tensor:
         """What a segment makes of the basis states: their probabilities (1 or G, N or 1, R, D), or the readouts of the last one."""

@@ -71,7 +71,8 @@ class NoisyBound(Bound):
         with torch.no_grad():
             mean_GNK = self(inputs_GNI, rows)
         executions = mean_GNK.shape[0] * mean_GNK.shape[1] * len(bases(self._circuit.readout))
-        return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, {"backend": "exact", "noise": str(self._noise)})
+        provenance = {"backend": "exact", "kind": "exact" if self._noise == Noise() else "noisy-exact", "noise": str(self._noise)}
+        return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, provenance)
 
     def _begin(self, inputs_GNI: Tensor) -> Tensor:
         """The product state (1 or G, N or 1, 4^W) that the first gates on single wires make of |0...0>."""

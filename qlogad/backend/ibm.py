@@ -1,0 +1,559 @@
+"""IBM's quantum computers through their client primitives, and snapshots of them as stand-ins. pip install qlogad[ibm].
+
+    "ibm:fake_manila"  "ibm:fake_torino,shots=4096,level=1"  here, without network: the device's noise as it was calibrated one day
+    "ibm:torino,shots=1024,max_seconds=60"                   the service: the account is the saved one, or that of the environment
+
+A circuit is translated once (optimization level 3, fixed seed) and kept; all rows of a call are bindings of its angles, in as few jobs
+as the service's limits allow. Both roads run the same primitives on the same translated circuits; a stand-in is cut down to the qubits
+in use, so it knows no crosstalk with the others. Without mitigation outcomes are counted (Sampler); with it means come from the Estimator.
+
+Limits and usage: IBM Quantum documentation, guides "job-limits" and "estimate-job-run-time" (November 2026). Readout mitigation: van den
+Berg, Minev, Temme (2022), arXiv:2012.09738; zero-noise extrapolation: Temme, Bravyi, Gambetta (2017), arXiv:1612.02058.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from qiskit import ClassicalRegister, QuantumCircuit
+from qiskit.exceptions import QiskitError
+from qiskit.providers import BackendV2, Options
+from qiskit.quantum_info import SparsePauliOp
+from qiskit.transpiler import Target as Device
+from qiskit.transpiler import generate_preset_pass_manager
+
+from qlogad.backend.backend import Abilities, Backend
+from qlogad.backend.qiskit import to_qiskit
+from qlogad.backend.sampled import Answer, Cost, Floats, Lifted, SampledBackend, Target, number, options, read_counts
+from qlogad.circuit.circuit import Circuit
+from qlogad.circuit.gates import GATES
+from qlogad.circuit.readout import bases, is_projector
+from qlogad.errors import BackendError, MissingExtra, QlogadWarning, did_you_mean
+
+try:
+    from ibm_cloud_sdk_core import ApiException
+    from qiskit_ibm_runtime import Batch, QiskitRuntimeService, fake_provider
+    from qiskit_ibm_runtime import __version__ as version
+    from qiskit_ibm_runtime.executor_estimator import Estimator
+    from qiskit_ibm_runtime.executor_sampler import Sampler
+except ImportError as error:
+    raise MissingExtra("qiskit-ibm-runtime", "ibm") from error
+
+__all__ = ["IBM", "IBMTarget", "Reduced", "snapshot"]
+
+SHOTS = 1024
+SEED = 7  # of the translation
+STAND_IN_WIRES = 12  # a noisy simulation beyond is no rehearsal any more
+FACTORS = (1, 3, 5)  # zero-noise extrapolation: how often the two-qubit gates of a circuit are run
+
+JOB_SHOTS = 10_000_000  # of a job: bindings x bases x shots
+JOB_INSTRUCTIONS = 26_800_000  # of a job on one qubit, weighed as below
+JOB_TWO_QUBIT_GATES = 5_000_000  # stated for one circuit; held for a whole job
+JOB_SECONDS = 3 * 3600.0
+WEIGHTS = {"rz": 1, "delay": 1, "id": 1, "sx": 2, "x": 2, "measure": 10, "reset": 17}  # control instructions; two-qubit gates: 5
+PREPARE = 50  # control instructions of a qubit's start
+
+JOB_OVERHEAD = 2.0  # seconds of a job before its first shot
+DELAY = 250e-6  # seconds between shots, where a device states none
+DOLLARS = 1.60  # per second, Pay-As-You-Go
+SPREAD = 1.5  # the service's own quick rule, 0.35 ms a shot, is 1.4 times its default delay; its sub-jobs are not known beforehand
+
+
+class IBM(SampledBackend, Backend):
+    """One of IBM's devices, or a snapshot of one.
+
+    Args:
+        target: a device (torino) or a snapshot (fake_manila, fake_torino, ...), then options: `shots` of each row and basis; `level` of
+            mitigation (0 none; 1 reading errors; 2 also noise extrapolated to zero, and twirling), or each by itself, `measure`, `zne`,
+            `twirling`, `dd` (dynamical decoupling), on or off; `max_seconds` of device time for each job; `gradient` (shift or spsa).
+
+    Raises:
+        BackendError: there is no such device, no account, or no such option.
+        MissingExtra: qiskit-ibm-runtime is not installed, or for a snapshot qiskit-aer.
+    """
+
+    name = "ibm"
+
+    def __init__(self, target: str = "fake_manila") -> None:
+        bare, found = options(target, ("shots", *_SWITCHES, "level", "max_seconds", "gradient"))
+        device = _open(bare or "fake_manila")
+        mitigation = Mitigation.of(number("level", found.get("level"), least=0) or 0, found)
+        shots = number("shots", found.get("shots"), least=1) or SHOTS
+        seconds = number("max_seconds", found.get("max_seconds"), least=1)
+        super().__init__(IBMTarget(device, mitigation, shots=shots, max_seconds=seconds), gradient=found.get("gradient", "shift"))
+
+
+_SWITCHES = ("measure", "zne", "twirling", "dd")
+
+
+@dataclass(frozen=True)
+class Mitigation:
+    """What is done against errors."""
+
+    measure: bool = False  # reading errors are learnt and divided out
+    zne: bool = False  # two-qubit gates are folded, and the noise is extrapolated to zero
+    twirling: bool = False  # random Pauli gates around two-qubit gates and measurements turn errors into stochastic ones
+    dd: bool = False  # pulses on idle qubits
+
+    @classmethod
+    def of(cls, level: int, found: dict[str, str]) -> Mitigation:
+        """A level, changed by the switches that were set."""
+        if level > 2:
+            raise BackendError(f"level is 0 (none), 1 (reading errors) or 2 (also zero-noise extrapolation), got {level}")
+        defaults = {"measure": level >= 1, "zne": level == 2, "twirling": level == 2, "dd": False}
+        return cls(**{name: _switch(name, found.get(name), preset) for name, preset in defaults.items()})
+
+    @property
+    def estimates(self) -> bool:
+        """Whether means are computed by the service from more than one circuit."""
+        return self.measure or self.zne
+
+    @property
+    def circuits(self) -> int:
+        """Circuits run for one binding in one basis."""
+        return len(FACTORS) if self.zne else 1
+
+    def shots(self, asked: int) -> int:
+        """Shots of one circuit: twirled ones are shared out over up to 32 variants of at least 64 shots, and rounded up."""
+        if not (self.twirling or self.measure):
+            return asked
+        each = max(64, math.ceil(asked / 32))
+        return math.ceil(asked / each) * each
+
+    def __str__(self) -> str:
+        return " ".join(name for name in _SWITCHES if getattr(self, name)) or "none"
+
+
+def _switch(name: str, text: str | None, preset: bool) -> bool:
+    if text not in (None, "on", "off"):
+        raise BackendError(f"{name} is on or off, got '{text:.40}'; write {name}=on, say")
+    return preset if text is None else text == "on"
+
+
+class IBMTarget(Target):
+    """A device with the way it is used.
+
+    Args:
+        device: a snapshot, or a device of the service.
+        mitigation: what is done against errors.
+        shots: of each row and basis.
+        max_seconds: device time after which the service ends a job.
+    """
+
+    noise = True
+    shots: int
+
+    def __init__(self, device: BackendV2, mitigation: Mitigation, *, shots: int = SHOTS, max_seconds: int | None = None) -> None:
+        self.device, self.mitigation, self.shots, self.max_seconds = device, mitigation, shots, max_seconds
+        self.name = f"ibm:{device.name}"
+        self.local = isinstance(device, fake_provider.fake_backend.FakeBackendV2)
+        wires = min(device.num_qubits, STAND_IN_WIRES) if self.local else device.num_qubits
+        self.abilities = Abilities(max_wires=wires, native=tuple(GATES), noise=True, device=not self.local)
+        self._prepared: dict[Circuit, _Prepared] = {}
+        if self.local and self._idle:
+            warnings.warn(f"{device.name} is a stand-in, where {self._idle} has no effect", QlogadWarning, stacklevel=4)
+
+    @property
+    def _idle(self) -> str:
+        """Options without an effect on a stand-in: its idling qubits lose phase as by chance, and it charges no device time."""
+        return ", ".join(["dd"] * self.mitigation.dd + ["max_seconds"] * (self.max_seconds is not None))
+
+    def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:
+        prepared = self._prepare(lifted.circuit)
+        order_M = sorted(range(len(rows)), key=lambda row: rows[row])  # a stand-in's draws then do not depend on the order of rows
+        parts = list(prepared.parts(self, len(rows)))
+        found = []
+        jobs = []
+        with self._together(prepared, len(parts)) as mode:
+            for part in parts:
+                places = order_M[part]
+                jobs.append(self._submit(mode, prepared, angles_MA[places], [rows[place] for place in places]))
+            for job, part in zip(jobs, parts, strict=True):
+                found.append(self._read(job, prepared, part.stop - part.start))
+        mean_MK, error_MK = np.empty((2, len(rows), len(lifted.circuit.readout)))
+        mean_MK[order_M], error_MK[order_M] = (np.concatenate(each) for each in zip(*found, strict=True))
+        cost = self.cost(lifted, len(rows))
+        return Answer(mean_MK, error_MK, cost.executions, cost.jobs, self._provenance(prepared, jobs))
+
+    def cost(self, lifted: Lifted, rows: int) -> Cost:
+        """What so many rows take on the device; a stand-in is counted as the device that it stands for."""
+        return self._prepare(lifted.circuit).cost(self, rows)
+
+    # ------------------------------------------------------------ jobs
+
+    def _together(self, prepared: _Prepared, jobs: int) -> Any:
+        """Where jobs go: the device, or a batch on it, so that they queue once."""
+        return Batch(backend=prepared.device) if jobs > 1 and not self.local else _Alone(prepared.device)
+
+    def _submit(self, mode: Any, prepared: _Prepared, angles_MA: Floats, rows: Sequence[str]) -> Any:
+        """One job with all these rows."""
+        seed = int.from_bytes(hashlib.sha256("\n".join(rows).encode()).digest()[:4])
+        asked: dict[str, Any] = {
+            "default_shots": self.shots,
+            "simulator": {"seed_simulator": seed, "angle_decimals": 12},
+            "dynamical_decoupling": {"enable": self.mitigation.dd},
+            "twirling": {
+                "enable_gates": self.mitigation.twirling,
+                "enable_measure": self.mitigation.twirling or self.mitigation.measure,
+            },
+        }
+        if self.max_seconds is not None and not self.local:
+            asked["max_execution_time"] = self.max_seconds
+        if not self.mitigation.estimates:
+            return _ask(lambda: Sampler(mode, asked).run(prepared.bound(angles_MA)))
+        asked["resilience_level"] = 0
+        asked["resilience"] = {"measure_mitigation": self.mitigation.measure, "zne_mitigation": self.mitigation.zne}
+        if self.mitigation.zne:
+            asked["resilience"]["zne"] = {"noise_factors": FACTORS}
+        return _ask(lambda: Estimator(mode, asked).run(prepared.bound(angles_MA)))
+
+    def _read(self, job: Any, prepared: _Prepared, rows: int) -> tuple[Floats, Floats]:
+        """The readouts of a job and their standard errors, (rows, K) each."""
+        pubs = _ask(job.result)
+        words = prepared.words
+        if self.mitigation.estimates:
+            mean_MK, error_MK = (
+                np.concatenate([np.asarray(getattr(pub.data, name), dtype=np.float64).reshape(len(words), -1).T for pub in pubs])
+                for name in ("evs", "stds")
+            )
+            return mean_MK, np.maximum(error_MK, 2 / self.shots)  # equal outcomes of all shots are no certainty
+        per_basis = len(pubs) // len(prepared.circuits)
+        counts = [
+            [
+                _counts(pub.data.read, row, len(words[0]))
+                for pub in pubs[start : start + per_basis]
+                for row in range(rows // per_basis)
+            ]
+            for start in range(0, len(pubs), per_basis)
+        ]
+        return read_counts(words, list(zip(*counts, strict=True)))
+
+    def _provenance(self, prepared: _Prepared, jobs: Sequence[Any]) -> dict[str, str | int | float]:
+        calibrated = getattr(_ask(self.device.properties), "last_update_date", None)
+        told: dict[str, str | int | float] = {
+            "runtime": f"qiskit-ibm-runtime {version}",
+            "primitive": "Estimator" if self.mitigation.estimates else "Sampler",
+            "mitigation": str(self.mitigation),
+            "qubits": " ".join(map(str, prepared.places)),
+            "depth": prepared.depth,
+            "two-qubit gates": prepared.two_qubit_gates,
+            "calibrated": str(calibrated),
+            "job ids": " ".join(job.job_id() for job in jobs),
+        }
+        if self.local:
+            told |= {"stand-in": "the qubits in use only, no crosstalk", "sampling": "seeded by the names of all rows of a job"}
+            told |= {"without effect": self._idle} if self._idle else {}
+        return told
+
+    # ------------------------------------------------------------ circuits
+
+    def _prepare(self, circuit: Circuit) -> _Prepared:
+        if circuit not in self._prepared:
+            self._prepared[circuit] = self._translate(circuit)
+        return self._prepared[circuit]
+
+    def _translate(self, circuit: Circuit) -> _Prepared:
+        words = circuit.readout
+        if self.mitigation.estimates and any(map(is_projector, words)):
+            raise BackendError("the service mitigates Pauli words, not chances of basis states; read 'z', say, or use level=0")
+        measured = to_qiskit(circuit)
+        measured.add_register(ClassicalRegister(circuit.wires, "read"))
+        measured.measure(range(circuit.wires), range(circuit.wires))
+        whole = generate_preset_pass_manager(3, backend=self.device, seed_transpiler=SEED).run(measured)
+        device, steps, places = self.device, *_steps(whole)
+        if self.local:
+            used = sorted({*places, *(qubit for _, qubits in steps for qubit in qubits)})
+            device, at = Reduced(self.device, used), {qubit: place for place, qubit in enumerate(used)}
+            steps = [(operation, tuple(at[qubit] for qubit in qubits)) for operation, qubits in steps]
+            at_W = [at[place] for place in places]
+        else:
+            at_W = places
+        bare = QuantumCircuit(device.num_qubits)
+        for operation, qubits in steps:
+            bare.append(operation, qubits)
+        observables = [[_observable(word, at_W, device.num_qubits)] for word in words] if self.mitigation.estimates else None
+        circuits = [bare] if observables else [_measured(bare, basis, at_W, device) for basis in bases(words)]
+        return _Prepared.of(words, circuits, observables, device, places)
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """What is kept of a circuit."""
+
+    words: tuple[str, ...]
+    circuits: list[QuantumCircuit]  # one for each basis; the one to estimate on
+    observables: list[list[SparsePauliOp]] | None  # (K, 1)
+    device: BackendV2  # where they run: a stand-in has the qubits in use only
+    places: list[int]  # the device's qubit of each wire
+    depth: int
+    two_qubit_gates: int
+    instructions: int  # control instructions of the busiest qubit
+    seconds: float  # from the first gate to the last measurement
+
+    @classmethod
+    def of(
+        cls,
+        words: tuple[str, ...],
+        circuits: list[QuantumCircuit],
+        observables: list[list[SparsePauliOp]] | None,
+        device: BackendV2,
+        places: list[int],
+    ) -> _Prepared:
+        """With the measures of its longest circuit."""
+        sizes = [_size(circuit, device.target) for circuit in circuits]
+        depths = [circuit.depth(lambda item: item.operation.name not in ("barrier", "measure")) for circuit in circuits]
+        gates = [circuit.num_nonlocal_gates() for circuit in circuits]
+        reading = (
+            0.0 if observables is None else max(device.target["measure"][(qubit,)].duration for qubit in range(device.num_qubits))
+        )
+        instructions, seconds = max(size[0] for size in sizes), max(size[1] for size in sizes) + reading
+        return cls(words, circuits, observables, device, places, max(depths), max(gates), instructions, seconds)
+
+    def bound(self, angles_MA: Floats) -> list[Any]:
+        """The PUBs of so many rows: one for each circuit, with all rows as bindings; where no angle is left, one for each row."""
+        pubs: list[Any] = []
+        for circuit in self.circuits:
+            values_MP = angles_MA[:, [parameter.index for parameter in circuit.parameters]]
+            if self.observables is None:
+                pubs += [(circuit, values_MP)] if circuit.parameters else [(circuit,)] * len(angles_MA)
+            else:
+                pubs += (
+                    [(circuit, self.observables, values_MP[None])]
+                    if circuit.parameters
+                    else [(circuit, self.observables)] * len(angles_MA)
+                )
+        return pubs
+
+    def rows(self, target: IBMTarget) -> int:
+        """How many rows one job can take."""
+        mitigation = target.mitigation
+        shots = mitigation.shots(target.shots)
+        one = len(bases(self.words)) * mitigation.circuits  # circuits of a row
+        folded = len(bases(self.words)) * (sum(FACTORS) if mitigation.zne else 1)
+        limits = (
+            (JOB_SHOTS - (shots if mitigation.measure else 0)) // (one * shots),
+            JOB_INSTRUCTIONS // (folded * self.instructions),
+            JOB_TWO_QUBIT_GATES // max(1, folded * self.two_qubit_gates),
+            int((JOB_SECONDS - JOB_OVERHEAD) / (one * shots * self._shot(target))),
+        )
+        if min(limits) < 1:
+            raise BackendError(f"a job cannot take one row of this circuit with {shots} shots; use fewer shots, or less depth")
+        return min(limits)
+
+    def parts(self, target: IBMTarget, rows: int) -> Iterator[slice]:
+        """The rows of each job, as equal as can be."""
+        jobs = math.ceil(rows / self.rows(target))
+        for job in range(jobs):
+            yield slice(rows * job // jobs, rows * (job + 1) // jobs)
+
+    def cost(self, target: IBMTarget, rows: int) -> Cost:
+        jobs = math.ceil(rows / self.rows(target))
+        executions = rows * len(bases(self.words)) * target.mitigation.circuits + jobs * target.mitigation.measure
+        shots = executions * target.mitigation.shots(target.shots)
+        seconds = jobs * JOB_OVERHEAD + shots * self._shot(target)
+        return Cost(
+            rows=rows,
+            jobs=jobs,
+            executions=executions,
+            shots=shots,
+            depth=self.depth,
+            two_qubit_gates=self.two_qubit_gates,
+            seconds=seconds,
+            spread=SPREAD,
+            dollars=DOLLARS * seconds,
+            bytes=math.ceil(executions / jobs) * target.mitigation.shots(target.shots) * len(self.places) if jobs else 0,
+            formula=(
+                f"{JOB_OVERHEAD:g} s x jobs + ({_delay(target.device) * 1e6:g} us between shots + {self.seconds * 1e6:.3g} us) x shots; "
+                f"{DOLLARS:.2f} USD a second (Pay-As-You-Go); a factor of {SPREAD:g} either way"
+            ),
+        )
+
+    def _shot(self, target: IBMTarget) -> float:
+        """Seconds of one shot; folding lengthens a circuit up to its factor."""
+        stretch = sum(FACTORS) / len(FACTORS) if target.mitigation.zne else 1
+        return _delay(target.device) + stretch * self.seconds
+
+
+class Reduced(BackendV2):  # type: ignore[misc]
+    """A device cut down to some of its qubits, with their calibration: simulated in a fraction of the time, without crosstalk.
+
+    Args:
+        whole: the device.
+        qubits: those that are kept; they are called 0, 1, ... here.
+    """
+
+    def __init__(self, whole: BackendV2, qubits: Sequence[int]) -> None:
+        super().__init__(name=f"{whole.name}[{','.join(map(str, qubits))}]")
+        place = {qubit: number for number, qubit in enumerate(qubits)}
+        known = whole.target.qubit_properties
+        kept = None if known is None else [known[qubit] for qubit in qubits]
+        self._target = Device(num_qubits=len(qubits), dt=whole.target.dt, qubit_properties=kept)
+        for name in whole.target.operation_names:
+            calibrated = whole.target[name]
+            if calibrated is None or None in calibrated:  # control flow is on no qubit
+                continue
+            ours = {tuple(place[qubit] for qubit in on): facts for on, facts in calibrated.items() if place.keys() >= set(on)}
+            if ours:
+                self._target.add_instruction(whole.target.operation_from_name(name), ours, name=name)
+
+    @property
+    def target(self) -> Device:
+        """Its gates with their calibration."""
+        return self._target
+
+    @property
+    def max_circuits(self) -> None:
+        """No limit."""
+        return
+
+    @classmethod
+    def _default_options(cls) -> Options:
+        return Options(shots=SHOTS)
+
+    def run(self, run_input: Any, **settings: Any) -> Any:
+        """Simulate circuits with the noise of the calibration."""
+        from qiskit_aer import AerSimulator
+
+        return AerSimulator.from_backend(self).run(run_input, **settings)
+
+
+class _Alone:
+    """A device as a context, beside `Batch`."""
+
+    def __init__(self, device: BackendV2) -> None:
+        self._device = device
+
+    def __enter__(self) -> BackendV2:
+        return self._device
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def _steps(whole: QuantumCircuit) -> tuple[list[tuple[Any, tuple[int, ...]]], list[int]]:
+    """The gates of a translated circuit with their qubits, and the qubit where each wire is measured."""
+    places = [0] * len(whole.clbits)
+    steps = []
+    for item in whole.data:
+        qubits = tuple(whole.find_bit(qubit).index for qubit in item.qubits)
+        if item.operation.name == "measure":
+            places[whole.find_bit(item.clbits[0]).index] = qubits[0]
+        elif item.operation.name != "barrier":
+            steps.append((item.operation, qubits))
+    return steps, places
+
+
+def _measured(bare: QuantumCircuit, basis: str, at_W: Sequence[int], device: BackendV2) -> QuantumCircuit:
+    """A translated circuit, measured in a basis: outcome letter w, from the right, is wire w."""
+    turned = bare.copy()
+    for qubit, axis in zip(at_W, basis, strict=True):
+        if axis == "Y":
+            turned.sdg(qubit)
+        if axis in "XY":
+            turned.h(qubit)
+    if set(basis) & set("XY"):
+        stay = range(device.num_qubits)
+        turned = generate_preset_pass_manager(1, backend=device, initial_layout=stay, seed_transpiler=SEED).run(turned)
+    read = ClassicalRegister(len(at_W), "read")
+    turned.add_register(read)
+    turned.measure(at_W, read)
+    return turned
+
+
+def _observable(word: str, at_W: Sequence[int], qubits: int) -> SparsePauliOp:
+    return SparsePauliOp.from_sparse_list([(word, list(at_W), 1.0)], num_qubits=qubits)
+
+
+def _size(circuit: QuantumCircuit, device: Device) -> tuple[int, float]:
+    """Control instructions of the busiest qubit, and seconds from the first gate to the last measurement."""
+    count_Q, end_Q = np.full(circuit.num_qubits, PREPARE), np.zeros(circuit.num_qubits)
+    for item in circuit.data:
+        qubits = tuple(circuit.find_bit(qubit).index for qubit in item.qubits)
+        name, places = item.operation.name, list(qubits)
+        count_Q[places] += 5 if len(qubits) == 2 else WEIGHTS.get(name, 2)
+        end_Q[places] = end_Q[places].max() + (device[name][qubits].duration or 0.0)
+    return int(count_Q.max()), float(end_Q.max())
+
+
+def _counts(bits: Any, row: int, wires: int) -> dict[str, int]:
+    """How often each outcome of a row came; letter w is wire w."""
+    found = bits.get_counts(row if bits.shape else None)
+    return {outcome[::-1].ljust(wires, "0"): times for outcome, times in found.items()}
+
+
+def _delay(device: BackendV2) -> float:
+    """Seconds between shots."""
+    stated = getattr(device.configuration(), "default_rep_delay", None)
+    return DELAY if stated is None else float(stated)
+
+
+# ---------------------------------------------------------------- devices and accounts
+
+
+@lru_cache(maxsize=8)
+def snapshot(name: str) -> BackendV2:
+    """A device as it was calibrated one day, by its name, "fake_manila" say; no network.
+
+    Raises:
+        BackendError: there is none of that name.
+    """
+    known = {
+        _snapshot_name(cls): cls for cls in vars(fake_provider).values() if isinstance(cls, type) and hasattr(cls, "backend_name")
+    }
+    if name not in known:
+        raise BackendError(f"there is no snapshot '{name:.40}'{did_you_mean(name, known)}; 'fake_manila' and 'fake_torino' are two")
+    return known[name]()
+
+
+def _snapshot_name(cls: Any) -> str:
+    return str(cls.backend_name)
+
+
+def _open(name: str) -> BackendV2:
+    if name.startswith("fake_"):
+        try:
+            import qiskit_aer  # noqa: F401
+        except ImportError as error:
+            raise MissingExtra("qiskit-aer", "ibm") from error
+        return snapshot(name)
+    return _hired(name)
+
+
+@lru_cache(maxsize=8)
+def _hired(name: str) -> BackendV2:
+    """A device of the service; the account is the saved one, or that of the environment."""
+    service = _ask(QiskitRuntimeService)
+    return _ask(lambda: service.backend(name if name.startswith("ibm_") else f"ibm_{name}"))
+
+
+def _ask(request: Any) -> Any:
+    """What the service answers; its errors become one line, without anything that could be a credential."""
+    try:
+        return request()
+    except (QiskitError, ApiException, OSError, ValueError) as error:
+        cause = _told(error)
+        kind = type(error).__name__
+    fix = "run again later, or use a stand-in such as 'ibm:fake_torino'"
+    if kind in ("AccountNotFoundError", "InvalidAccountError", "IBMNotAuthorizedError"):
+        fix = (
+            "save your account once with QiskitRuntimeService.save_account(), or set QISKIT_IBM_TOKEN; 'ibm:fake_torino' needs none"
+        )
+    raise BackendError(f"IBM's runtime refused ({kind}: {cause}); {fix}")
+
+
+def _told(error: Exception) -> str:
+    """The first line of a message, without credentials."""
+    text = (str(error).strip().splitlines() or [""])[0]
+    for name, value in os.environ.items():
+        if len(value) >= 8 and re.search("TOKEN|KEY|SECRET|INSTANCE|PASSWORD", name):
+            text = text.replace(value, "...")
+    return re.sub(r"[A-Za-z0-9_\-]{32,}", "...", text)[:200].rstrip(".;")
