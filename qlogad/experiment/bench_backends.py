@@ -130,7 +130,8 @@ def write(rows: list[Row], folder: Path) -> Path:
     head = (
         f"Measured {datetime.now(UTC):%Y-%m-%d} by `qlogad bench backends` on: {machine}; one torch thread.\n"
         "A circuit of 4 wires, depth 2 and 4 readouts, prepared beforehand: all bindings in one call, against a loop of one binding per\n"
-        "call, and a loop that also opens the backend and prepares the circuit each time. Timed in turns.\nOnly ratios carry to other machines.\n\n"
+        "call, and a loop that also opens the backend and prepares the circuit each time.\n"
+        "Timed in turns; only ratios carry to other machines.\n\n"
     )
     documents.write_atomic(folder / "bench.json", json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
     table = tabulate(shown(rows), headers="keys", tablefmt="github", disable_numparse=True)
