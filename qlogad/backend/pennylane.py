@@ -202,7 +202,7 @@ def _run(circuit: Circuit, inputs_NI: Tensor, weights_P: Tensor) -> list[Any]:
 def _value(angle: Angle, inputs_NI: Any, weights_P: Any) -> Any:
     if angle.source is None:
         return angle.shift
-    source = inputs[..., angle.index] if angle.source == "input" else weights_P[angle.index]
+    source = inputs_NI[..., angle.index] if angle.source == "input" else weights_P[angle.index]
     return angle.scale * source + angle.shift
 
 
