@@ -221,7 +221,7 @@ def to_qnode(circuit: Circuit, device: str = "default.qubit") -> Any:
     """
     if circuit.dephased:
         raise BackendError("PennyLane runs no dephased circuits here; export the circuit it was made from")
-    opened = PennyLane(device)._device(circuit.wires)
+    opened = _open(device, circuit.wires)
     return qml.QNode(lambda inputs, weights: _run(circuit, inputs, weights), opened, interface="torch")
 
 
