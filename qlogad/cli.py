@@ -26,6 +26,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Look at data sets.")
 app.add_typer(data_app, name="data")
+hardware_app = typer.Typer(help="Take a trained detector to a device.", no_args_is_help=True)
+app.add_typer(hardware_app, name="hardware")
 
 _UsageError: Any = typer.BadParameter.__mro__[1]  # click's, of which typer may carry a copy of its own
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -155,6 +157,35 @@ def describe(
     with _Progress() as progress:
         facts = listing.describe(name, overrides or (), progress.preparing)
     print(json.dumps(facts, indent=1) if as_json else listing.facts_text(facts))
+
+
+@hardware_app.command(
+    epilog="Example: qlogad hardware plan results/quickstart --contender quantum --to ibm:fake_torino --shots 1024"
+)
+def plan(
+    result: Annotated[Path, typer.Argument(help="The results folder of a finished run.")],
+    contender: Annotated[str, typer.Option(help="Whose detector: a name of the table.")],
+    to: Annotated[str, typer.Option(help="A backend, such as ibm:fake_torino, ibm:torino or aer.")],
+    windows: Annotated[int, typer.Option(min=1, help="Test windows, half of them anomalies where there are enough.")] = 200,
+    shots: Annotated[int | None, typer.Option(min=1, help="Of each row and measurement basis; else the backend's own.")] = None,
+    mode: Annotated[str, typer.Option(help="closed: each round feeds the next; open: all rows at once.")] = "closed",
+    seed: Annotated[int | None, typer.Option(help="Of the training; else the first.")] = None,
+    cut: Annotated[str | None, typer.Option(help="Of the run; else the first.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Refuse more device time.")] = None,
+    max_cost: Annotated[float | None, typer.Option(help="Refuse a higher price, in USD.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What a run on a device takes, before anything is submitted: jobs, rounds, depth, device time, price."""
+    from qlogad.detect.detector import Detector
+    from qlogad.experiment import hardware
+
+    found = hardware.trained(result, contender, seed=seed, cut=cut)
+    features, _ = hardware.choose(found.test, windows)
+    planned = hardware.plan(Detector.load(found.folder), features, hardware.with_shots(to, shots), mode=hardware.mode_of(mode))
+    hardware.check_limits(planned, max_seconds=max_seconds, max_cost=max_cost)
+    origin = {"contender": found.contender, "seed": found.seed, "cut": found.cut}
+    print(json.dumps(origin | planned.facts(), indent=1) if as_json else planned.text)
+    print(f"detector of {found.contender}, seed {found.seed}, cut {found.cut}; nothing was submitted", file=sys.stderr)
 
 
 def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:

@@ -37,7 +37,7 @@ try:
 except ImportError as error:
     raise MissingExtra("qiskit-aer", "aer") from error
 
-__all__ = ["Aer", "AerTarget"]
+__all__ = ["Aer", "AerTarget", "Rates", "Snapshot"]
 
 METHODS = {"statevector": "statevector", "density_matrix": "density_matrix", "mps": "matrix_product_state"}
 RATES = tuple(field.name for field in fields(Noise))

@@ -5,7 +5,8 @@
 
 A circuit is translated once (optimization level 3, fixed seed) and kept; all rows of a call are bindings of its angles, in as few jobs
 as the service's limits allow. Both roads run the same primitives on the same translated circuits; a stand-in is cut down to the qubits
-in use, so it knows no crosstalk with the others. Without mitigation outcomes are counted (Sampler); with it means come from the Estimator.
+in use, so it knows no crosstalk with the others. Without mitigation outcomes are counted (Sampler), and a stand-in draws them row by row;
+with it means come from the Estimator, and the draws of a stand-in depend on all rows of a job, though not on their order.
 
 Limits and usage: IBM Quantum documentation, guides "job-limits" and "estimate-job-run-time" (November 2026). Readout mitigation: van den
 Berg, Minev, Temme (2022), arXiv:2012.09738; zero-noise extrapolation: Temme, Bravyi, Gambetta (2017), arXiv:1612.02058.
@@ -19,13 +20,15 @@ import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from copy import copy
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, cast
 
 import numpy as np
 from qiskit import ClassicalRegister, QuantumCircuit
-from qiskit.exceptions import QiskitError
+from qiskit.circuit import Parameter
 from qiskit.providers import BackendV2, Options
 from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import Target as Device
@@ -33,26 +36,29 @@ from qiskit.transpiler import generate_preset_pass_manager
 
 from qlogad.backend.backend import Abilities, Backend
 from qlogad.backend.qiskit import to_qiskit
-from qlogad.backend.sampled import Answer, Cost, Floats, Lifted, SampledBackend, Target, number, options, read_counts
+from qlogad.backend.sampled import Answer, Cost, Floats, Lifted, SampledBackend, Target, draw, number, options, read_counts
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
 from qlogad.errors import BackendError, MissingExtra, QlogadWarning, did_you_mean
 
 try:
-    from ibm_cloud_sdk_core import ApiException
     from qiskit_ibm_runtime import Batch, QiskitRuntimeService, fake_provider
     from qiskit_ibm_runtime import __version__ as version
     from qiskit_ibm_runtime.executor_estimator import Estimator
     from qiskit_ibm_runtime.executor_sampler import Sampler
 except ImportError as error:
     raise MissingExtra("qiskit-ibm-runtime", "ibm") from error
+try:
+    from qiskit_aer import AerSimulator
+except ImportError as error:
+    raise MissingExtra("qiskit-aer", "ibm") from error
 
 __all__ = ["IBM", "IBMTarget", "Reduced", "snapshot"]
 
 SHOTS = 1024
 SEED = 7  # of the translation
-STAND_IN_WIRES = 12  # a noisy simulation beyond is no rehearsal any more
+STAND_IN_WIRES = 10  # density matrices
 FACTORS = (1, 3, 5)  # zero-noise extrapolation: how often the two-qubit gates of a circuit are run
 
 JOB_SHOTS = 10_000_000  # of a job: bindings x bases x shots
@@ -78,7 +84,7 @@ class IBM(SampledBackend, Backend):
 
     Raises:
         BackendError: there is no such device, no account, or no such option.
-        MissingExtra: qiskit-ibm-runtime is not installed, or for a snapshot qiskit-aer.
+        MissingExtra: qiskit-ibm-runtime or qiskit-aer is not installed.
     """
 
     name = "ibm"
@@ -92,6 +98,7 @@ class IBM(SampledBackend, Backend):
         super().__init__(IBMTarget(device, mitigation, shots=shots, max_seconds=seconds), gradient=found.get("gradient", "shift"))
 
 
+_NOTHING = Parameter("nothing")  # bound to 0 where a circuit reads no angle, so that its rows are bindings all the same
 _SWITCHES = ("measure", "zne", "twirling", "dd")
 
 
@@ -160,12 +167,21 @@ class IBMTarget(Target):
         self.abilities = Abilities(max_wires=wires, native=tuple(GATES), noise=True, device=not self.local)
         self._prepared: dict[Circuit, _Prepared] = {}
         if self.local and self._idle:
-            warnings.warn(f"{device.name} is a stand-in, where {self._idle} has no effect", QlogadWarning, stacklevel=4)
+            warnings.warn(f"{device.name} is a stand-in: {self._idle}", QlogadWarning, stacklevel=4)
+
+    @property
+    def _by_row(self) -> bool:
+        """Whether this is a stand-in whose samples of a row depend on its name and angles only."""
+        return self.local and not (self.mitigation.estimates or self.mitigation.twirling)
 
     @property
     def _idle(self) -> str:
-        """Options without an effect on a stand-in: its idling qubits lose phase as by chance, and it charges no device time."""
-        return ", ".join(["dd"] * self.mitigation.dd + ["max_seconds"] * (self.max_seconds is not None))
+        """Which options do not do on a stand-in what they do on the device."""
+        told = {
+            "dd adds its pulses' errors and has nothing to cancel": self.mitigation.dd,
+            "max_seconds has no effect": self.max_seconds is not None,
+        }
+        return "; ".join(text for text, so in told.items() if so)
 
     def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:
         prepared = self._prepare(lifted.circuit)
@@ -182,7 +198,7 @@ class IBMTarget(Target):
         mean_MK, error_MK = np.empty((2, len(rows), len(lifted.circuit.readout)))
         mean_MK[order_M], error_MK[order_M] = (np.concatenate(each) for each in zip(*found, strict=True))
         cost = self.cost(lifted, len(rows))
-        return Answer(mean_MK, error_MK, cost.executions, cost.jobs, self._provenance(prepared, jobs))
+        return Answer(mean_MK, error_MK, cost.executions, len(jobs), self._provenance(prepared, jobs))
 
     def cost(self, lifted: Lifted, rows: int) -> Cost:
         """What so many rows take on the device; a stand-in is counted as the device that it stands for."""
@@ -192,7 +208,7 @@ class IBMTarget(Target):
 
     def _together(self, prepared: _Prepared, jobs: int) -> Any:
         """Where jobs go: the device, or a batch on it, so that they queue once."""
-        return Batch(backend=prepared.device) if jobs > 1 and not self.local else _Alone(prepared.device)
+        return Batch(backend=prepared.device) if jobs > 1 and not self.local else nullcontext(prepared.device)
 
     def _submit(self, mode: Any, prepared: _Prepared, angles_MA: Floats, rows: Sequence[str]) -> Any:
         """One job with all these rows."""
@@ -209,7 +225,8 @@ class IBMTarget(Target):
         if self.max_seconds is not None and not self.local:
             asked["max_execution_time"] = self.max_seconds
         if not self.mitigation.estimates:
-            return _ask(lambda: Sampler(mode, asked).run(prepared.bound(angles_MA)))
+            where = prepared.drawn(rows) if self._by_row else mode
+            return _ask(lambda: Sampler(where, asked).run(prepared.bound(angles_MA)))
         asked["resilience_level"] = 0
         asked["resilience"] = {"measure_mitigation": self.mitigation.measure, "zne_mitigation": self.mitigation.zne}
         if self.mitigation.zne:
@@ -221,21 +238,10 @@ class IBMTarget(Target):
         pubs = _ask(job.result)
         words = prepared.words
         if self.mitigation.estimates:
-            mean_MK, error_MK = (
-                np.concatenate([np.asarray(getattr(pub.data, name), dtype=np.float64).reshape(len(words), -1).T for pub in pubs])
-                for name in ("evs", "stds")
-            )
-            return mean_MK, np.maximum(error_MK, 2 / self.shots)  # equal outcomes of all shots are no certainty
-        per_basis = len(pubs) // len(prepared.circuits)
-        counts = [
-            [
-                _counts(pub.data.read, row, len(words[0]))
-                for pub in pubs[start : start + per_basis]
-                for row in range(rows // per_basis)
-            ]
-            for start in range(0, len(pubs), per_basis)
-        ]
-        return read_counts(words, list(zip(*counts, strict=True)))
+            mean_MK, error_MK = (np.asarray(pubs[0].data[name], dtype=np.float64).reshape(-1, rows).T for name in ("evs", "stds"))
+            return mean_MK, np.clip(np.nan_to_num(error_MK, nan=np.inf), 2 / self.shots, 2.0)  # no errors of 0, nor of infinity
+        counts = [[_counts(pub.data[basis], row) for pub, basis in zip(pubs, bases(words), strict=True)] for row in range(rows)]
+        return read_counts(words, counts)
 
     def _provenance(self, prepared: _Prepared, jobs: Sequence[Any]) -> dict[str, str | int | float]:
         calibrated = getattr(_ask(self.device.properties), "last_update_date", None)
@@ -247,11 +253,14 @@ class IBMTarget(Target):
             "depth": prepared.depth,
             "two-qubit gates": prepared.two_qubit_gates,
             "calibrated": str(calibrated),
-            "job ids": " ".join(job.job_id() for job in jobs),
         }
         if self.local:
-            told |= {"stand-in": "the qubits in use only, no crosstalk", "sampling": "seeded by the names of all rows of a job"}
-            told |= {"without effect": self._idle} if self._idle else {}
+            told["stand-in"] = "; ".join(["the qubits in use only, no crosstalk", *([self._idle] if self._idle else [])])
+            told["sampling"] = (
+                "drawn row by row from the simulated outcome probabilities" if self._by_row else "seeded by all rows of a job"
+            )
+        else:
+            told["job ids"] = " ".join(job.job_id() for job in jobs)
         return told
 
     # ------------------------------------------------------------ circuits
@@ -280,9 +289,11 @@ class IBMTarget(Target):
         bare = QuantumCircuit(device.num_qubits)
         for operation, qubits in steps:
             bare.append(operation, qubits)
+        if not bare.parameters:
+            bare.rz(_NOTHING, at_W[0])
         observables = [[_observable(word, at_W, device.num_qubits)] for word in words] if self.mitigation.estimates else None
         circuits = [bare] if observables else [_measured(bare, basis, at_W, device) for basis in bases(words)]
-        return _Prepared.of(words, circuits, observables, device, places)
+        return _Prepared.of(words, circuits, observables, device, places, at_W)
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,6 +305,7 @@ class _Prepared:
     observables: list[list[SparsePauliOp]] | None  # (K, 1)
     device: BackendV2  # where they run: a stand-in has the qubits in use only
     places: list[int]  # the device's qubit of each wire
+    at_W: list[int]  # the same where it runs
     depth: int
     two_qubit_gates: int
     instructions: int  # control instructions of the busiest qubit
@@ -307,6 +319,7 @@ class _Prepared:
         observables: list[list[SparsePauliOp]] | None,
         device: BackendV2,
         places: list[int],
+        at_W: list[int],
     ) -> _Prepared:
         """With the measures of its longest circuit."""
         sizes = [_size(circuit, device.target) for circuit in circuits]
@@ -316,21 +329,28 @@ class _Prepared:
             0.0 if observables is None else max(device.target["measure"][(qubit,)].duration for qubit in range(device.num_qubits))
         )
         instructions, seconds = max(size[0] for size in sizes), max(size[1] for size in sizes) + reading
-        return cls(words, circuits, observables, device, places, max(depths), max(gates), instructions, seconds)
+        return cls(words, circuits, observables, device, places, at_W, max(depths), max(gates), instructions, seconds)
+
+    @cached_property
+    def _simulator(self) -> _Drawn:
+        made = cast(_Drawn, _Drawn.from_backend(self.device))
+        made.set_options(method="density_matrix")
+        made.at_W, made.wrong_W = self.at_W, [self.device.target["measure"][(qubit,)].error for qubit in self.at_W]
+        return made
+
+    def drawn(self, rows: Sequence[str]) -> _Drawn:
+        """The stand-in for one job."""
+        mine = copy(self._simulator)
+        mine.rows = rows
+        return mine
 
     def bound(self, angles_MA: Floats) -> list[Any]:
-        """The PUBs of so many rows: one for each circuit, with all rows as bindings; where no angle is left, one for each row."""
+        """The PUBs of so many rows: one for each circuit, with all rows as bindings."""
         pubs: list[Any] = []
         for circuit in self.circuits:
-            values_MP = angles_MA[:, [parameter.index for parameter in circuit.parameters]]
-            if self.observables is None:
-                pubs += [(circuit, values_MP)] if circuit.parameters else [(circuit,)] * len(angles_MA)
-            else:
-                pubs += (
-                    [(circuit, self.observables, values_MP[None])]
-                    if circuit.parameters
-                    else [(circuit, self.observables)] * len(angles_MA)
-                )
+            columns = [angles_MA[:, one.index] if one != _NOTHING else np.zeros(len(angles_MA)) for one in circuit.parameters]
+            values_MP = np.stack(columns, axis=1)
+            pubs.append((circuit, values_MP) if self.observables is None else (circuit, self.observables, values_MP[None]))
         return pubs
 
     def rows(self, target: IBMTarget) -> int:
@@ -421,22 +441,36 @@ class Reduced(BackendV2):  # type: ignore[misc]
 
     def run(self, run_input: Any, **settings: Any) -> Any:
         """Simulate circuits with the noise of the calibration."""
-        from qiskit_aer import AerSimulator
-
         return AerSimulator.from_backend(self).run(run_input, **settings)
 
 
-class _Alone:
-    """A device as a context, beside `Batch`."""
+class _Drawn(AerSimulator):  # type: ignore[misc]
+    """A stand-in that draws the outcomes of each row by itself, from the row's name and outcome probabilities."""
 
-    def __init__(self, device: BackendV2) -> None:
-        self._device = device
+    at_W: list[int]
+    rows: Sequence[str]
+    wrong_W: list[float]  # how often the bit of a wire is misread
 
-    def __enter__(self) -> BackendV2:
-        return self._device
-
-    def __exit__(self, *_: object) -> None:
-        pass
+    def run(self, circuits: Any, parameter_binds: Any = None, *, shots: int = SHOTS, **_: Any) -> Any:
+        """As the simulator's; one circuit with all rows as bindings."""
+        (circuit,) = circuits
+        (basis,) = (register.name for register in circuit.cregs)
+        kept = circuit.copy_empty_like()
+        for item in circuit.data:
+            if item.operation.name != "measure":
+                kept.append(item)
+        kept.save_probabilities(self.at_W, label="chances")
+        job = super().run([kept], parameter_binds=parameter_binds, shots=1)
+        result = job.result()
+        for row, found in zip(self.rows, result.results, strict=True):
+            chances_D = np.asarray(found.data.chances)
+            for wire, wrong in enumerate(self.wrong_W):
+                split = chances_D.reshape(-1, 2, 2**wire)
+                chances_D = ((1 - wrong) * split + wrong * split[:, ::-1]).reshape(-1)
+            share_D = draw(chances_D[None, None], [f"{row}/{basis}"], shots)[0, 0]
+            counts_D = np.rint(share_D * shots).astype(np.int64)
+            found.data.memory = [hex(outcome) for outcome in np.repeat(np.arange(len(counts_D)), counts_D).tolist()]
+        return job
 
 
 def _steps(whole: QuantumCircuit) -> tuple[list[tuple[Any, tuple[int, ...]]], list[int]]:
@@ -453,7 +487,7 @@ def _steps(whole: QuantumCircuit) -> tuple[list[tuple[Any, tuple[int, ...]]], li
 
 
 def _measured(bare: QuantumCircuit, basis: str, at_W: Sequence[int], device: BackendV2) -> QuantumCircuit:
-    """A translated circuit, measured in a basis: outcome letter w, from the right, is wire w."""
+    """A translated circuit, measured in a basis into a register of its name: bit w is wire w."""
     turned = bare.copy()
     for qubit, axis in zip(at_W, basis, strict=True):
         if axis == "Y":
@@ -463,7 +497,7 @@ def _measured(bare: QuantumCircuit, basis: str, at_W: Sequence[int], device: Bac
     if set(basis) & set("XY"):
         stay = range(device.num_qubits)
         turned = generate_preset_pass_manager(1, backend=device, initial_layout=stay, seed_transpiler=SEED).run(turned)
-    read = ClassicalRegister(len(at_W), "read")
+    read = ClassicalRegister(len(at_W), basis)
     turned.add_register(read)
     turned.measure(at_W, read)
     return turned
@@ -484,10 +518,9 @@ def _size(circuit: QuantumCircuit, device: Device) -> tuple[int, float]:
     return int(count_Q.max()), float(end_Q.max())
 
 
-def _counts(bits: Any, row: int, wires: int) -> dict[str, int]:
+def _counts(bits: Any, row: int) -> dict[str, int]:
     """How often each outcome of a row came; letter w is wire w."""
-    found = bits.get_counts(row if bits.shape else None)
-    return {outcome[::-1].ljust(wires, "0"): times for outcome, times in found.items()}
+    return {outcome[::-1]: times for outcome, times in bits.get_counts(row).items()}
 
 
 def _delay(device: BackendV2) -> float:
@@ -519,13 +552,7 @@ def _snapshot_name(cls: Any) -> str:
 
 
 def _open(name: str) -> BackendV2:
-    if name.startswith("fake_"):
-        try:
-            import qiskit_aer  # noqa: F401
-        except ImportError as error:
-            raise MissingExtra("qiskit-aer", "ibm") from error
-        return snapshot(name)
-    return _hired(name)
+    return snapshot(name) if name.startswith("fake_") else _hired(name)
 
 
 @lru_cache(maxsize=8)
@@ -539,7 +566,7 @@ def _ask(request: Any) -> Any:
     """What the service answers; its errors become one line, without anything that could be a credential."""
     try:
         return request()
-    except (QiskitError, ApiException, OSError, ValueError) as error:
+    except Exception as error:  # the runtime, its HTTP client and its cloud kit raise many kinds
         cause = _told(error)
         kind = type(error).__name__
     fix = "run again later, or use a stand-in such as 'ibm:fake_torino'"

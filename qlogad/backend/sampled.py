@@ -58,6 +58,7 @@ Kind = Literal["exact", "noisy-exact", "shots", "noisy-shots"]
 Gradient = Literal["shift", "spsa"]
 
 SPSA_STEP = 0.1  # radians
+DECIMALS = 5  # of sampled angles, radians: equal rows of a network differ in their last bits, and no device tells these apart
 
 _TWO_TERMS = ((pi / 2, 0.5), (-pi / 2, -0.5))
 _NEAR, _FAR = (sqrt(2) + 1) / (4 * sqrt(2)), (sqrt(2) - 1) / (4 * sqrt(2))
@@ -239,9 +240,14 @@ class SampledBackend:
             raise BackendError(f"{self.target.name} runs up to {self.abilities.max_wires} wires, got {circuit.wires}; use fewer")
         return SampledBound(self, circuit, weights_GP, key)
 
+    def told_apart(self, angles_MA: Floats) -> Floats:
+        """The angles as the target gets them: rounded where it samples."""
+        return angles_MA if self.target.shots is None else np.round(angles_MA, DECIMALS) + 0.0  # no -0
+
     def evaluate(self, lifted: Lifted, angles_MA: Floats, rows: Sequence[str]) -> Answer:
         """The target's answer, in one call; a row that comes twice is run once: the same angles and, with shots, the same name."""
         sampled = self.target.shots is not None
+        angles_MA = self.told_apart(angles_MA)
         seen: dict[tuple[bytes, str], int] = {}
         place_M = [
             seen.setdefault((angles_A.tobytes(), row if sampled else ""), len(seen))
@@ -301,7 +307,7 @@ class SampledBound(Bound):
         angles_MA = self._lifted.values(self._weights_GP, inputs_GNI).cpu()
         groups = range(len(self._weights_GP))
         named: Sequence[str | int] = [
-            hashlib.sha256(angles_A.tobytes()).hexdigest()[:16] for angles_A in angles_MA.detach().numpy()
+            hashlib.sha256(angles_A.tobytes()).hexdigest()[:16] for angles_A in self._backend.told_apart(angles_MA.detach().numpy())
         ]
         if rows is not None:
             named = [*rows] * len(groups)

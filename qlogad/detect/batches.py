@@ -34,12 +34,21 @@ def distinct(rows_EH: Ints) -> tuple[Ints, Ints]:
     return rows_EH[first_U], code_E
 
 
-def micro_batches(rows_UH: Ints, *, fill: int) -> Iterator[tuple[Ints, Ints, Ints]]:
+def micro_batches(rows_UH: Ints, *, fill: int, whole: bool = False) -> Iterator[tuple[Ints, Ints, Ints]]:
     """Distinct rows in micro-batches of one shape: (rows (SLOTS, H), taken slots, which row is in each); `fill` in empty slots.
 
     A row's slot is a hash of the row. The same row is therefore computed at the same place of a product of the same shape whatever
     it is scored together with, and its score is the same to the last bit (kernels may round row by row differently).
+
+    Args:
+        rows_UH: distinct rows.
+        fill: what stands in empty slots.
+        whole: all rows in one batch, without empty slots: for circuits that are paid for by the row, and wait for one another.
     """
+    if whole:
+        every_U = np.arange(len(rows_UH))
+        yield rows_UH, every_U, every_U
+        return
     hash_U = np.zeros(len(rows_UH), dtype=np.uint64)
     for column_U in rows_UH.astype(np.uint64).T:
         hash_U = (hash_U ^ column_U) * np.uint64(0x9E3779B97F4A7C15)

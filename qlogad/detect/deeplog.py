@@ -23,6 +23,7 @@ from qlogad.detect.detector import Detector, State
 from qlogad.errors import DataError
 from qlogad.features.features import Features, Labels
 from qlogad.nn.core import Cell, Classical, Core, CoreNetwork, Quantum
+from qlogad.nn.layer import QuantumLayer
 from qlogad.nn.recurrent import LSTM
 from qlogad.nn.train import History, Schedule, check_device, train
 
@@ -120,6 +121,13 @@ class DeepLog(Detector):
         """Circuits run by this object so far, in training and scoring; a micro-batch counts as a whole."""
         return self._network.executions
 
+    def circuits(self) -> list[QuantumLayer]:
+        return self._network.layers()
+
+    def passes(self, features: Features) -> Floats:
+        """Known events of each row: every one of them is predicted."""
+        return np.bincount(_row_E(features)[features.ids_E < self.size_], minlength=len(features)).astype(np.float64)
+
     def _state(self) -> State:
         return self._network.arrays()
 
@@ -154,7 +162,7 @@ class DeepLog(Detector):
         """Scores of (history, target) pairs; `history_P` is sorted."""
         scores_P = np.empty(len(history_P))
         first_U1 = np.searchsorted(history_P, np.arange(len(histories_UH) + 1))
-        for batch_SH, slots_B, rows_B in micro_batches(histories_UH, fill=self.size_ + 1):
+        for batch_SH, slots_B, rows_B in micro_batches(histories_UH, fill=self.size_ + 1, whole=self._network.priced):
             with torch.no_grad():
                 logits_SV = self._network(torch.from_numpy(batch_SH).to(self.device)).double()
             counts_B = first_U1[rows_B + 1] - first_U1[rows_B]

@@ -23,6 +23,7 @@ from qlogad import documents
 from qlogad.detect.threshold import Threshold
 from qlogad.errors import DataError, NotFitted, ResultError, counted, did_you_mean, shown
 from qlogad.features.features import Features, Labels
+from qlogad.nn.layer import QuantumLayer
 
 __all__ = ["Detector", "State", "Track"]
 
@@ -73,6 +74,14 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     def event_score(self, features: Features) -> Floats:
         """One score per event, (E,), ragged as `features.offsets_N1`; NaN where the detector has no opinion on single events."""
         return np.full(len(features.ids_E), np.nan)
+
+    def circuits(self) -> list[QuantumLayer]:
+        """The layers of circuits of a fitted detector; whoever sets the `backend` of one has its circuits run there."""
+        return []
+
+    def passes(self, features: Features) -> Floats:
+        """How often each row would go through the network if nothing that is equal was shared, (N,)."""
+        return np.ones(len(features))
 
     def weights(self) -> dict[str, int]:
         """How many numbers the fitted model holds: `quantum`, `classical` and `total`."""

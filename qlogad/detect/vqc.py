@@ -28,6 +28,7 @@ from qlogad.errors import DataError, DesignError, QlogadWarning
 from qlogad.features.counts import Counts
 from qlogad.features.features import Features, Labels
 from qlogad.nn.core import Cell, Classical, Core, CoreNetwork, GateLinear, Map, Quantum, SameWrapper
+from qlogad.nn.layer import QuantumLayer
 from qlogad.nn.train import History, Schedule, check_device, train
 
 __all__ = ["VQC", "Classifier"]
@@ -116,7 +117,7 @@ class VQC(Detector):
         """The logit of each row, (N,)."""
         rows_UV, place_N = distinct(self._rows(features))
         scores_U = np.empty(len(rows_UV))
-        for batch_SV, slots_B, rows_B in micro_batches(rows_UV, fill=0):
+        for batch_SV, slots_B, rows_B in micro_batches(rows_UV, fill=0, whole=self._network.priced):
             with torch.no_grad():
                 logits_S = self._network(torch.from_numpy(batch_SV).to(self.device))
             scores_U[rows_B] = logits_S.cpu().numpy()[slots_B]
@@ -130,6 +131,9 @@ class VQC(Detector):
     def executions(self) -> int:
         """Circuits run by this object so far, in training and scoring; a micro-batch counts as a whole."""
         return self._network.executions
+
+    def circuits(self) -> list[QuantumLayer]:
+        return self._network.layers()
 
     def _state(self) -> State:
         return self._network.arrays()

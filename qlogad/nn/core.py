@@ -478,6 +478,11 @@ class CoreNetwork(nn.Module):
         return [module for module in self.modules() if isinstance(module, QuantumLayer)]
 
     @property
+    def priced(self) -> bool:
+        """Whether its circuits run where every row counts: where shots are drawn, or on a device."""
+        return any(not layer.backend.abilities.differentiable for layer in self.layers())
+
+    @property
     def executions(self) -> int:
         """Circuits run so far."""
         return sum(layer.executions for layer in self.layers())

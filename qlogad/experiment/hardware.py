@@ -1,0 +1,273 @@
+"""Saved detectors on hardware: what a run would take, before anything is submitted or paid.
+
+A plan rehearses the whole forward pass on the exact engine, counts the rows each round would send, and asks the target what they take.
+
+    closed loop   every round's readouts feed the next one: the detector as it is, one round per step of a recurrence
+    open loop     the exact readouts feed the next step, and all rows go at once: one round, which compares expectation values
+
+Equal rows of a round (in open loop, of all rounds) are run once.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tabulate import tabulate
+
+from qlogad import seeds
+from qlogad.backend.backend import Backend, open_backend
+from qlogad.backend.exact import Exact
+from qlogad.backend.sampled import Answer, Cost, Floats, Lifted, SampledBackend, Target
+from qlogad.detect.detector import Detector
+from qlogad.errors import BackendError, InputError, ResultError, UnknownName
+from qlogad.experiment.ground import Ground, Part
+from qlogad.features.features import Features
+
+__all__ = ["Mode", "Plan", "Trained", "check_limits", "choose", "mode_of", "plan", "trained", "with_shots"]
+
+Mode = Literal["open", "closed"]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run on hardware takes; nothing has been submitted."""
+
+    backend: str
+    mode: Mode
+    windows: int
+    circuits: int  # with weights of their own
+    rows_before: int  # if every window, and every event of it, was run by itself
+    rounds: int  # calls that wait for one another
+    cost: Cost  # of all rounds together
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Where the device seconds lie."""
+        return self.cost.seconds / self.cost.spread, self.cost.seconds * self.cost.spread
+
+    def facts(self) -> dict[str, Any]:
+        """The plan as plain data."""
+        low, high = self.range
+        own = {name: value for name, value in asdict(self).items() if name != "cost"}
+        return own | asdict(self.cost) | {"seconds_low": low, "seconds_high": high}
+
+    @property
+    def text(self) -> str:
+        """The plan as a table."""
+        cost, (low, high) = self.cost, self.range
+        price = cost.dollars / cost.seconds if cost.seconds else 0.0
+        rows = [
+            ("backend", self.backend),
+            ("mode", f"{self.mode} loop"),
+            ("windows", f"{self.windows:,}"),
+            ("circuits with own weights", f"{self.circuits:,}"),
+            ("rows before de-duplication", f"{self.rows_before:,}"),
+            ("rows after de-duplication", f"{cost.rows:,}"),
+            ("sequential rounds", f"{self.rounds:,}"),
+            ("jobs", f"{cost.jobs:,}"),
+            ("depth after translation", f"{cost.depth:,}"),
+            ("two-qubit gates after translation", f"{cost.two_qubit_gates:,}"),
+            ("executions (circuits)", f"{cost.executions:,}"),
+            ("shots in all", f"{cost.shots:,}"),
+            ("device seconds", f"{cost.seconds:,.0f} ({low:,.0f} to {high:,.0f})"),
+            ("price, USD", f"{cost.dollars:,.2f} ({low * price:,.2f} to {high * price:,.2f})"),
+            ("memory of the largest answer, MB", f"{cost.bytes / 1e6:,.1f}"),
+        ]
+        return f"{tabulate(rows, tablefmt='simple', disable_numparse=True)}\nseconds and price: {cost.formula}"
+
+
+def plan(detector: Detector, features: Features, backend: str, *, mode: Mode = "closed") -> Plan:
+    """What it takes to score these windows on a backend.
+
+    Args:
+        detector: a fitted one; it is left as it was.
+        features: the windows, `weight_N` of each row.
+        backend: where to, "ibm:fake_torino,shots=1024" say.
+        mode: open or closed loop.
+
+    Raises:
+        InputError: the detector runs no circuits.
+        BackendError: the backend cannot run them, or runs no jobs.
+    """
+    layers = detector.circuits()
+    if not layers:
+        raise InputError(
+            f"{type(detector).__name__} here runs no circuits, so there is nothing to run on hardware; choose a quantum core"
+        )
+    opened = open_backend(backend)
+    if not isinstance(opened, SampledBackend):
+        raise BackendError(
+            f"'{backend:.60}' runs no jobs, so there is nothing to plan; use 'ibm:fake_torino' or 'aer:shots=1024', say"
+        )
+    rehearsals = [_Rehearsal(opened.target) for _ in layers]
+    before = [layer.backend for layer in layers]
+    try:
+        for layer, rehearsal in zip(layers, rehearsals, strict=True):
+            layer.backend = _Rehearsed(rehearsal)
+        detector.anomaly_score(features)
+    finally:
+        for layer, home in zip(layers, before, strict=True):
+            layer.backend = home
+    calls = [call for rehearsal in rehearsals for call in (rehearsal.calls if mode == "closed" else rehearsal.together())]
+    passes = int((features.weight_N * detector.passes(features)).sum())
+    return Plan(
+        backend=backend,
+        mode=mode,
+        windows=int(features.weight_N.sum()),
+        circuits=sum(layer.gates for layer in layers),
+        rows_before=passes * sum(layer.gates * len(rehearsal.calls) for layer, rehearsal in zip(layers, rehearsals, strict=True)),
+        rounds=len(calls) if mode == "closed" else min(len(calls), 1),
+        cost=_total([opened.target.cost(lifted, len(angles_MA)) for lifted, angles_MA in calls]),
+    )
+
+
+def mode_of(text: str) -> Mode:
+    """A mode by its name.
+
+    Raises:
+        InputError: it is no mode.
+    """
+    if text not in ("open", "closed"):
+        raise InputError(f"the mode is open or closed, got '{text:.40}'")
+    return cast(Mode, text)
+
+
+def with_shots(backend: str, shots: int | None) -> str:
+    """A backend with so many shots; None: as it is.
+
+    >>> with_shots("ibm:fake_torino", 1024), with_shots("aer", 100), with_shots("aer", None)
+    ('ibm:fake_torino,shots=1024', 'aer:shots=100', 'aer')
+    """
+    return backend if shots is None else f"{backend}{',' if ':' in backend else ':'}shots={shots}"
+
+
+def check_limits(planned: Plan, *, max_seconds: float | None = None, max_cost: float | None = None) -> None:
+    """Refuse a plan whose upper estimate exceeds what was allowed.
+
+    Raises:
+        InputError: it takes, or may take, more device seconds or US dollars.
+    """
+    high = planned.range[1]
+    dollars = planned.cost.dollars * planned.cost.spread
+    fix = "choose fewer windows or shots, or allow more"
+    if max_seconds is not None and high > max_seconds:
+        raise InputError(f"the plan may take {high:,.0f} s of device time, more than --max-seconds {max_seconds:,.0f}; {fix}")
+    if max_cost is not None and dollars > max_cost:
+        raise InputError(f"the plan may cost {dollars:,.2f} USD, more than --max-cost {max_cost:,.2f}; {fix}")
+
+
+class _Rehearsed(SampledBackend, Backend):
+    name = "rehearsal"
+
+
+class _Rehearsal(Target):
+    """Computes exact readouts in a target's place and notes what was asked."""
+
+    def __init__(self, of: Target) -> None:
+        self.name, self.abilities, self.shots, self.noise = of.name, of.abilities, of.shots, of.noise
+        self.calls: list[tuple[Lifted, Floats]] = []
+
+    def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:
+        self.calls.append((lifted, angles_MA))
+        bound = Exact().bind(lifted.circuit, torch.zeros(1, 0, dtype=torch.float64))
+        return Answer(bound(torch.from_numpy(angles_MA)[None])[0].numpy(), None, executions=0, jobs=0)
+
+    def together(self) -> list[tuple[Lifted, Floats]]:
+        """All rows of all calls as one call, equal ones once."""
+        return (
+            [(self.calls[0][0], np.unique(np.concatenate([angles_MA for _, angles_MA in self.calls]), axis=0))]
+            if self.calls
+            else []
+        )
+
+
+def _total(costs: Sequence[Cost]) -> Cost:
+    if not costs:
+        raise InputError("the chosen windows send nothing through a circuit; choose other windows")
+    summed = {
+        name: sum(getattr(cost, name) for cost in costs) for name in ("rows", "jobs", "executions", "shots", "seconds", "dollars")
+    }
+    largest = {name: max(getattr(cost, name) for cost in costs) for name in ("depth", "two_qubit_gates", "spread", "bytes")}
+    return replace(costs[0], **summed, **largest)
+
+
+# ---------------------------------------------------------------- saved detectors
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A saved detector of a finished run, with the windows it was tested on."""
+
+    contender: str
+    seed: int
+    cut: str
+    folder: Path  # of the detector: see `Detector.load`
+    test: Part
+
+
+def trained(result: Path, contender: str, *, seed: int | None = None, cut: str | None = None) -> Trained:
+    """The detector that a contender of a finished run trained.
+
+    Args:
+        result: the folder of the run.
+        contender: its name in the table.
+        seed: of its training; None: the first.
+        cut: the position in time; None: the first.
+
+    Raises:
+        UnknownName: there is no such contender, or it has no such seed or cut.
+        ResultError: there is no finished run, or its detectors were not kept.
+    """
+    table = result / "runs.csv"
+    if not table.is_file():
+        raise ResultError(f"there is no finished run in {result} (runs.csv is missing); run: qlogad run {result.name}")
+    with table.open(newline="", encoding="utf-8") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["windows"] == "all"]
+    for kind, column, wanted in (("contender", "contender", contender), ("cut", "cut", cut), ("seed", "seed", seed)):
+        there = {row[column] for row in rows}
+        if wanted is not None and str(wanted) not in there:
+            raise UnknownName(kind, str(wanted), there)
+        rows = [row for row in rows if wanted is None or row[column] == str(wanted)]
+    first = min(rows, key=lambda row: (float(row["cut"]) if row["cut"].replace(".", "").isdigit() else 0.0, int(row["seed"])))
+    folder = result / "cells" / first["cell"] / "detector"
+    ground = result / "work" / f"{first['cut']}.npz"
+    if not folder.is_dir() or not ground.is_file():
+        raise ResultError(
+            f"the trained detectors of {result} are not here (cells/ and work/ stay where they were made); run: qlogad run {result.name}"
+        )
+    return Trained(contender, int(first["seed"]), first["cut"], folder, Ground.load(result / "work", first["cut"]).test)
+
+
+def choose(part: Part, windows: int, *, seed: int = 0) -> tuple[Features, Ints]:
+    """So many windows at random, as many anomalies as normal ones as far as there are; features, and the label of each row.
+
+    Args:
+        part: where to choose from.
+        windows: how many; all where there are not so many.
+        seed: of the choice.
+
+    Raises:
+        InputError: fewer than one window is asked for.
+    """
+    if windows < 1:
+        raise InputError(f"at least 1 window can be chosen, got {windows}")
+    random = seeds.generator(seed, "hardware", "windows")
+    kinds = [random.permutation(np.flatnonzero(part.label_W == label)) for label in (1, 0)]
+    anomalies = min(len(kinds[0]), max(windows // 2, windows - len(kinds[1])))
+    chosen_C = np.sort(np.concatenate([kinds[0][:anomalies], kinds[1][: windows - anomalies]]))
+    rows_R, row_C = np.unique(part.features.row_W[chosen_C], return_inverse=True)
+    features = replace(
+        part.features.take(rows_R),
+        weight_N=np.bincount(row_C).astype(np.float64),
+        row_W=row_C,
+        window_keys_W=part.features.window_keys_W[chosen_C],
+    )
+    return features, part.labels.window_N[rows_R]
