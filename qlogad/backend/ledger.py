@@ -225,7 +225,7 @@ class Ledger(Target):
     def __init__(
         self, journal: Journal, scope: str, target: Target, service: Service, *, clock: Clock | None = None, again: bool = False
     ) -> None:
-        self.journal, self.scope, self.service, self.again = journal, scope, service, again
+        self.journal, self.scope, self._service, self.again = journal, scope, service, again
         self.clock = clock or Clock()
         self.rounds = self.submitted = 0
         if scope not in journal.targets:
@@ -238,7 +238,7 @@ class Ledger(Target):
         self.rounds += 1
         work = Work(self.scope, lifted, angles_MA, rows)
         if work.digest not in self.journal.rounds:
-            sizes = _even(len(rows), self._ask("", lambda: self.service.rows(lifted)))
+            sizes = _even(len(rows), self._ask("", lambda: self._service.rows(lifted)))
             tags = [f"qlogad-{part.digest}" for part in work.parts(sizes)]
             self.journal.append("round", digest=work.digest, scope=self.scope, tags=tags, sizes=sizes)
         found = self.journal.rounds[work.digest]
@@ -267,24 +267,24 @@ class Ledger(Target):
         if tag in self.journal.jobs:
             return tag
         if tag in self.journal.intents:
-            self.clock.sleep(max(0.0, self.service.settles - (self.clock.now() - self.journal.intents[tag]["time"])))
+            self.clock.sleep(max(0.0, self._service.settles - (self.clock.now() - self.journal.intents[tag]["time"])))
         else:
-            calibrated = self._ask(tag, self.service.calibrated)
+            calibrated = self._ask(tag, self._service.calibrated)
             self._append("intent", tag=tag, scope=self.scope, rows=len(work.rows), calibrated=calibrated)
-        self._append("job", tag=tag, id=self._ask(tag, lambda: self._placed(work, tag), settles=self.service.settles))
+        self._append("job", tag=tag, id=self._ask(tag, lambda: self._placed(work, tag), settles=self._service.settles))
         return tag
 
     def _placed(self, work: Work, tag: str) -> str:
         """The id of the job with the tag; it is looked for first, even if this is a new file: somebody may have lost the old one."""
-        found = self.service.find(tag)
+        found = self._service.find(tag)
         if found is None:
-            found = self.service.submit(work, tag)
+            found = self._service.submit(work, tag)
             self.submitted += 1
         return self._ours(found, tag)
 
     def _ours(self, job: str, tag: str) -> str:
         """The id, if the service stands by it."""
-        found = self.service.status(job).tag
+        found = self._service.status(job).tag
         if found != tag:
             raise Unavailable(f"the service gives job {shown(job)} for tag {tag}, and says that its tag is {shown(found)}")
         return job
@@ -294,10 +294,10 @@ class Ledger(Target):
         if tag in self.journal.answers:
             return True
         job = self.journal.jobs[tag]["id"]
-        status = self._ask(tag, lambda: self.service.status(job))
+        status = self._ask(tag, lambda: self._service.status(job))
         while status.state == "waiting" and self.clock.now() < until:
             self.clock.sleep(self.clock.every)
-            status = self._ask(tag, lambda: self.service.status(job))
+            status = self._ask(tag, lambda: self._service.status(job))
         if status.tag != tag:
             self._trouble(tag, "lied", f"job {job} has the tag {shown(status.tag)}")
             raise BackendError(f"{self.name} answers for job {job} with one of another tag, {shown(status.tag)}; run collect again")
@@ -309,7 +309,7 @@ class Ledger(Target):
             )
         if status.state == "waiting":
             return False
-        answer = self._ask(tag, lambda: self._checked(self.service.result(job, work), work))
+        answer = self._ask(tag, lambda: self._checked(self._service.result(job, work), work))
         self._append(
             "answer",
             tag=tag,
