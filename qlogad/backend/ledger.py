@@ -16,7 +16,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,7 @@ from qlogad.backend.backend import Abilities, Backend
 from qlogad.backend.sampled import Answer, Floats, Lifted, SampledBackend, Target
 from qlogad.backend.service import Service, Unavailable, Work
 from qlogad.circuit.gates import GATES
-from qlogad.errors import BackendError, Pending, ResultError, counted, one_line, shown
+from qlogad.errors import BackendError, InputError, Pending, ResultError, counted, one_line, shown
 
 __all__ = ["Clock", "Journal", "Ledger", "Recorded", "Replay"]
 
@@ -107,7 +107,12 @@ class Journal:
     def append(self, kind: str, **content: Any) -> None:
         """Write one record to disk, and learn it."""
         assert self._file is not None, "a journal that is only read"
-        line = json.dumps(_without_secrets({"record": kind, **content}), allow_nan=False)
+        line = json.dumps({"record": kind, **content}, allow_nan=False)
+        for name, secret in _secrets():
+            if secret in line:
+                raise InputError(
+                    f"the value of ${name} was to be written to {self.path}; leave it out of labels, targets and names"
+                )
         rest = memoryview(line.encode() + b"\n")
         try:
             while rest:
@@ -317,7 +322,7 @@ class Ledger(Target):
             error=None if answer.error_MK is None else answer.error_MK.tolist(),
             executions=answer.executions,
             jobs=answer.jobs,
-            provenance=dict(answer.provenance),
+            provenance={name: _told(said) if isinstance(said, str) else said for name, said in answer.provenance.items()},
         )
         return True
 
@@ -351,7 +356,7 @@ class Ledger(Target):
         )
 
     def _trouble(self, tag: str, state: str, cause: str) -> None:
-        self._append("trouble", tag=tag, state=state, cause=one_line(cause, 300))
+        self._append("trouble", tag=tag, state=state, cause=one_line(_told(cause), 300))
 
     def _append(self, kind: str, **content: Any) -> None:
         self.journal.append(kind, **content, time=self.clock.now())
@@ -419,16 +424,18 @@ def _current(journal: Journal, first: str) -> str:
     return tag
 
 
-def _without_secrets(value: Any) -> Any:
-    """A record without the values of environment variables that are called like credentials."""
-    if isinstance(value, str):
-        for name, secret in os.environ.items():
-            if len(secret) >= 8 and re.search("TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL|INSTANCE", name, re.IGNORECASE):
-                value = value.replace(secret, "...")
-        return value
-    if isinstance(value, dict):
-        return {name: _without_secrets(item) for name, item in value.items()}
-    return [_without_secrets(item) for item in value] if isinstance(value, list) else value
+def _secrets() -> Iterator[tuple[str, str]]:
+    """The environment variables that are called like credentials."""
+    for name, value in os.environ.items():
+        if len(value) >= 12 and re.search("TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL|INSTANCE", name, re.IGNORECASE):
+            yield name, value
+
+
+def _told(text: str) -> str:
+    """What somebody else said, without credentials."""
+    for _, secret in _secrets():
+        text = text.replace(secret, "...")
+    return text
 
 
 def _sync_folder(folder: Path) -> None:

@@ -14,18 +14,21 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from qlogad.backend.backend import open_backend
-from qlogad.backend.sampled import Answer
+from qlogad.backend.backend import Backend, open_backend
+from qlogad.backend.sampled import Answer, SampledBackend, Target
 from qlogad.backend.service import Status, Unavailable
 from qlogad.errors import BackendError
 
 TIMEOUT = 1.0
+SHOTS = 50
+MOST = 200  # rows of a job of the backend
 GARBAGE = b"<html>it works!"
 
 
@@ -34,8 +37,8 @@ class Http:
 
     settles = 0.0
 
-    def __init__(self, port: int, *, most: int = 3, token: str = "") -> None:
-        self.port, self.most, self.token, self.calibration = port, most, token, "monday"
+    def __init__(self, port: int, *, most: int = 3, token: str = "", timeout: float = TIMEOUT) -> None:
+        self.port, self.most, self.token, self.timeout, self.calibration = port, most, token, timeout, "monday"
         self.instant = lambda: None  # called before and after each request
 
     def rows(self, lifted):
@@ -67,7 +70,7 @@ class Http:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/{verb}", json.dumps(content).encode())
         request.add_header("Authorization", self.token)
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+            with urllib.request.urlopen(request, timeout=self.timeout) as response:
                 found = json.loads(response.read())
         except urllib.error.HTTPError as error:
             error.close()
@@ -79,10 +82,30 @@ class Http:
         return found
 
 
+class Remote(SampledBackend, Backend):
+    """The service as a backend, "double:PORT": it runs jobs, and nothing else."""
+
+    name = "double"
+
+    def __init__(self, target: str) -> None:
+        super().__init__(RemoteTarget(int(target)))
+
+
+class RemoteTarget(Target):
+    name, shots = "double", SHOTS
+
+    def __init__(self, port: int) -> None:
+        self.service = Http(port, most=MOST, timeout=60.0)
+        self.abilities = replace(open_backend("aer").abilities, device=True)
+
+    def evaluate(self, lifted, angles_MA, *, rows):
+        raise AssertionError("a device is only used through its service")
+
+
 class Double:
     """The service's process, and what a test may ask of it."""
 
-    def __init__(self, folder: Path, target: str) -> None:
+    def __init__(self, folder: Path, target: str = f"aer:shots={SHOTS}") -> None:
         self.folder = folder
         self.process = subprocess.Popen([sys.executable, __file__, str(folder), target])
         while not (folder / "port").exists():
@@ -91,7 +114,7 @@ class Double:
         self.port = int((folder / "port").read_text())
 
     def faults(self, **faults):
-        """What goes wrong with the next requests: a verb -> faults in turn."""
+        """What goes wrong with the next requests: a verb -> faults in turn; `looks`, how often every job says that it waits."""
         Http(self.port).request("faults", **faults)
 
     def accepted(self):
@@ -158,6 +181,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def status(self, content, fault):
         job = Handler.jobs[content["id"]]
+        job["looks"] = job.get("looks", 0) + 1
+        if job["looks"] <= Handler.faults.get("looks", 0):
+            fault = fault or "waiting"
         if fault in ("failed", "cancelled"):
             job["state"], job["detail"] = fault, "by the operator"
         return {

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from double import Double, Http
+from double import SHOTS, Double, Http
 
 from qlogad import seeds
 from qlogad.backend.backend import open_backend
@@ -20,7 +20,7 @@ from qlogad.circuit.design import assemble
 from qlogad.errors import BackendError, Pending, ResultError
 from qlogad.testing import check_backend
 
-TARGET = "aer:shots=50"
+TARGET = f"aer:shots={SHOTS}"
 ROWS, MOST, ROUNDS = 5, 3, 2  # rows of a round, of a job; rounds that wait for one another
 EACH = 2  # jobs of a round
 JOBS = EACH * ROUNDS
@@ -45,7 +45,7 @@ class Steps:
 
 @pytest.fixture(scope="module")
 def double(tmp_path_factory):
-    double = Double(tmp_path_factory.mktemp("service"), TARGET)
+    double = Double(tmp_path_factory.mktemp("service"))
     yield double
     double.stop()
 
