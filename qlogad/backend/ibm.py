@@ -325,9 +325,7 @@ class _Prepared:
         sizes = [_size(circuit, device.target) for circuit in circuits]
         depths = [circuit.depth(lambda item: item.operation.name not in ("barrier", "measure")) for circuit in circuits]
         gates = [circuit.num_nonlocal_gates() for circuit in circuits]
-        reading = (
-            0.0 if observables is None else max(device.target["measure"][(qubit,)].duration for qubit in range(device.num_qubits))
-        )
+        reading = 0.0 if observables is None else max(_seconds(device.target, "measure", (qubit,)) for qubit in at_W)
         instructions, seconds = max(size[0] for size in sizes), max(size[1] for size in sizes) + reading
         return cls(words, circuits, observables, device, places, at_W, max(depths), max(gates), instructions, seconds)
 
@@ -514,8 +512,14 @@ def _size(circuit: QuantumCircuit, device: Device) -> tuple[int, float]:
         qubits = tuple(circuit.find_bit(qubit).index for qubit in item.qubits)
         name, places = item.operation.name, list(qubits)
         count_Q[places] += 5 if len(qubits) == 2 else WEIGHTS.get(name, 2)
-        end_Q[places] = end_Q[places].max() + (device[name][qubits].duration or 0.0)
+        end_Q[places] = end_Q[places].max() + _seconds(device, name, qubits)
     return int(count_Q.max()), float(end_Q.max())
+
+
+def _seconds(device: Device, name: str, qubits: tuple[int, ...]) -> float:
+    """How long an instruction takes; 0 where the device does not say."""
+    facts = device[name].get(qubits)
+    return (facts.duration if facts is not None else None) or 0.0
 
 
 def _counts(bits: Any, row: int) -> dict[str, int]:
