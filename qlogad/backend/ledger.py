@@ -244,7 +244,7 @@ class Ledger(Target):
         work = Work(self.scope, lifted, angles_MA, rows)
         if work.digest not in self.journal.rounds:
             sizes = _even(len(rows), self._ask("", lambda: self._service.rows(lifted)))
-            tags = [f"qlogad-{part.digest}" for part in work.parts(sizes)]
+            tags = [f"ql-{part.digest}" for part in work.parts(sizes)]
             self.journal.append("round", digest=work.digest, scope=self.scope, tags=tags, sizes=sizes)
         found = self.journal.rounds[work.digest]
         parts = work.parts(found["sizes"])

@@ -188,7 +188,7 @@ class Handler(BaseHTTPRequestHandler):
             job["state"], job["detail"] = fault, "by the operator"
         return {
             "state": "waiting" if fault == "waiting" else job["state"],
-            "tag": "qlogad-somebody-else" if fault == "another" else job["tag"],
+            "tag": "ql-somebody-else" if fault == "another" else job["tag"],
             "detail": job["detail"],
         }
 
