@@ -66,7 +66,6 @@ BAD = {
     "a folder to show": (["show", "/"], "is a folder"),
     "a measure without measuring": (["list", "ansatz", "--sort", "live"], "add --analyse"),
     "sequences without a file": (["data", "describe", "sequences"], "qlogad show sequences"),
-    "no ledger": (["hardware", "collect", "results/quickstart"], "qlogad hardware submit"),
     "a benchmark": (["bench", "backend"], "known: machine, backends"),
     "an override without a value": (["run", "quickstart", "--set", "judge.seeds"], "key.sub=value"),
 }
