@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -12,6 +13,7 @@ import typer
 from qlogad.errors import InputError, QlogadError, counted, one_line
 
 if TYPE_CHECKING:
+    from qlogad.experiment.campaign import Collected
     from qlogad.experiment.experiment import Watch
 
 __all__ = ["app", "main"]
@@ -209,6 +211,71 @@ def plan(
     origin = {"contender": found.contender, "seed": found.seed, "cut": found.cut}
     print(json.dumps(origin | planned.facts(), indent=1) if as_json else planned.text)
     print(f"detector of {found.contender}, seed {found.seed}, cut {found.cut}; nothing was submitted", file=sys.stderr)
+
+
+@hardware_app.command(
+    epilog="Example: qlogad hardware submit results/quickstart --contender quantum --to ibm:fake_manila --windows 50 --shots 1024"
+)
+def submit(
+    result: Annotated[Path, typer.Argument(help="The results folder of a finished run.")],
+    contender: Annotated[str, typer.Option(help="Whose detector: a name of the table.")],
+    to: Annotated[str, typer.Option(help="A backend, such as ibm:fake_torino, ibm:torino or aer.")],
+    windows: Annotated[int, typer.Option(min=1, help="Test windows, half of them anomalies where there are enough.")] = 200,
+    shots: Annotated[int | None, typer.Option(min=1, help="Of each row and measurement basis; else the backend's own.")] = None,
+    mode: Annotated[str, typer.Option(help="closed: each round feeds the next; open: all rows at once.")] = "closed",
+    repeats: Annotated[int | None, typer.Option(min=1, help="Runs of the whole pass; else 5 closed, 1 open.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the training; else the first.")] = None,
+    cut: Annotated[str | None, typer.Option(help="Of the run; else the first.")] = None,
+    label: Annotated[str, typer.Option(help="Tells apart what is asked twice, on two days say.")] = "",
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for each round's jobs.")] = 0.0,
+    max_seconds: Annotated[float | None, typer.Option(help="Refuse more device time.")] = None,
+    max_cost: Annotated[float | None, typer.Option(help="Refuse a higher price, in USD.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Score windows on a device, as far as that goes without waiting; `collect` goes on from there."""
+    from qlogad.backend.ledger import Clock
+    from qlogad.experiment import campaign, hardware
+
+    collected = campaign.submit(
+        result,
+        contender,
+        hardware.with_shots(to, shots),
+        windows=windows,
+        mode=hardware.mode_of(mode),
+        repeats=repeats,
+        seed=seed,
+        cut=cut,
+        label=label,
+        max_seconds=max_seconds,
+        max_cost=max_cost,
+        clock=Clock(patience=wait),
+    )
+    print(collected.plan.text if collected.plan else "", file=sys.stderr)
+    _print_campaigns([collected], result, as_json)
+
+
+@hardware_app.command(epilog="Example: qlogad hardware collect results/quickstart --wait 600")
+def collect(
+    result: Annotated[Path, typer.Argument(help="The results folder of a finished run.")],
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for each round's jobs.")] = 0.0,
+    again: Annotated[bool, typer.Option("--again", help="Submit lost jobs anew, which may cost again.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Go on with everything that was submitted; what is finished is replayed, without network or account."""
+    from qlogad.backend.ledger import Clock
+    from qlogad.experiment import campaign
+
+    _print_campaigns(list(campaign.collect(result, clock=Clock(patience=wait), again=again)), result, as_json)
+
+
+def _print_campaigns(found: Sequence[Collected], result: Path, as_json: bool) -> None:
+    """What campaigns gave; those that stopped are a failure, those that wait are not."""
+    _print_rows([one.facts() for one in found], as_json)
+    for one in found:
+        for cause in one.stopped:
+            print(f"{one.state}: {cause}", file=sys.stderr)
+    if any(one.state == "stopped" for one in found):
+        raise QlogadError(f"not every run has finished; go on from there with: qlogad hardware collect {result}")
 
 
 def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:

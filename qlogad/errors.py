@@ -10,6 +10,7 @@ QlogadError
 ├── MissingExtra             an optional package is not installed
 ├── NotFitted                a detector or pipeline was used before `fit`
 ├── BackendError             a backend cannot run this circuit (width, gate, gradient, device)
+├── Pending                  a device has not answered yet; the same command later goes on from there
 └── ResultError              a results folder does not fit the experiment that reads it
 
 QlogadWarning                a Python warning: what was asked is done, and may not be what was meant; a run lists it in its table
@@ -26,6 +27,7 @@ __all__ = [
     "InputError",
     "MissingExtra",
     "NotFitted",
+    "Pending",
     "QlogadError",
     "QlogadWarning",
     "ResultError",
@@ -86,6 +88,10 @@ class NotFitted(QlogadError, AttributeError):
 
 class BackendError(QlogadError):
     """A backend cannot run this circuit as asked."""
+
+
+class Pending(QlogadError):
+    """A device has not answered yet; what was submitted is written down."""
 
 
 class ResultError(QlogadError):

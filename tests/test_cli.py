@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-VERBS = ["run", "list", "show", "doctor", "bench", "data describe", "hardware plan"]
+VERBS = ["run", "list", "show", "doctor", "bench", "data describe", "hardware plan", "hardware submit", "hardware collect"]
 SMALL = ["--set", "data.lines=3000", "--set", "data.split.cuts=[0.6]", "--set", "judge.seeds=1"]
 KINDS = ["datasets", "detectors", "backends", "ansatz", "encoding", "controls", "experiments"]
 

@@ -37,6 +37,7 @@ from qiskit.transpiler import generate_preset_pass_manager
 from qlogad.backend.backend import Abilities, Backend
 from qlogad.backend.qiskit import to_qiskit
 from qlogad.backend.sampled import Answer, Cost, Floats, Lifted, SampledBackend, Target, draw, number, options, read_counts
+from qlogad.backend.service import State, Status, Unavailable, Work
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
@@ -47,6 +48,7 @@ try:
     from qiskit_ibm_runtime import __version__ as version
     from qiskit_ibm_runtime.executor_estimator import Estimator
     from qiskit_ibm_runtime.executor_sampler import Sampler
+    from requests.exceptions import RequestException
 except ImportError as error:
     raise MissingExtra("qiskit-ibm-runtime", "ibm") from error
 try:
@@ -54,7 +56,7 @@ try:
 except ImportError as error:
     raise MissingExtra("qiskit-aer", "ibm") from error
 
-__all__ = ["IBM", "IBMTarget", "Reduced", "snapshot"]
+__all__ = ["IBM", "IBMService", "IBMTarget", "Reduced", "snapshot"]
 
 SHOTS = 1024
 SEED = 7  # of the translation
@@ -166,6 +168,7 @@ class IBMTarget(Target):
         wires = min(device.num_qubits, STAND_IN_WIRES) if self.local else device.num_qubits
         self.abilities = Abilities(max_wires=wires, native=tuple(GATES), noise=True, device=not self.local)
         self._prepared: dict[Circuit, _Prepared] = {}
+        self.service = None if self.local else IBMService(self, device.service)
         if self.local and self._idle:
             warnings.warn(f"{device.name} is a stand-in: {self._idle}", QlogadWarning, stacklevel=4)
 
@@ -210,11 +213,12 @@ class IBMTarget(Target):
         """Where jobs go: the device, or a batch on it, so that they queue once."""
         return Batch(backend=prepared.device) if jobs > 1 and not self.local else nullcontext(prepared.device)
 
-    def _submit(self, mode: Any, prepared: _Prepared, angles_MA: Floats, rows: Sequence[str]) -> Any:
-        """One job with all these rows."""
+    def _submit(self, mode: Any, prepared: _Prepared, angles_MA: Floats, rows: Sequence[str], tags: Sequence[str] = ()) -> Any:
+        """One job with all these rows, and tags to find it by."""
         seed = int.from_bytes(hashlib.sha256("\n".join(rows).encode()).digest()[:4])
         asked: dict[str, Any] = {
             "default_shots": self.shots,
+            "environment": {"job_tags": list(tags)},
             "simulator": {"seed_simulator": seed, "angle_decimals": 12},
             "dynamical_decoupling": {"enable": self.mitigation.dd},
             "twirling": {
@@ -294,6 +298,56 @@ class IBMTarget(Target):
         observables = [[_observable(word, at_W, device.num_qubits)] for word in words] if self.mitigation.estimates else None
         circuits = [bare] if observables else [_measured(bare, basis, at_W, device) for basis in bases(words)]
         return _Prepared.of(words, circuits, observables, device, places, at_W)
+
+
+class IBMService:
+    """Jobs of a device one by one, for a ledger: see `Service`.
+
+    Args:
+        target: the device, and how it is used.
+        runtime: the service that has its jobs, a QiskitRuntimeService.
+    """
+
+    settles = 30.0
+
+    def __init__(self, target: IBMTarget, runtime: Any) -> None:
+        self._target, self._runtime = target, runtime
+
+    def rows(self, lifted: Lifted) -> int:
+        """How many rows the limits of the service let into one job."""
+        return self._target._prepare(lifted.circuit).rows(self._target)
+
+    def calibrated(self) -> str:
+        """When the device was calibrated."""
+        return str(getattr(_ask(self._target.device.properties), "last_update_date", ""))
+
+    def submit(self, work: Work, tag: str) -> str:
+        """One job."""
+        prepared = self._target._prepare(work.lifted.circuit)
+        job = self._target._submit(prepared.device, prepared, work.angles_MA, work.rows, [tag])
+        return str(_ask(job.job_id))
+
+    def find(self, tag: str) -> str | None:
+        """The id of the first job with this tag."""
+        found = _ask(lambda: self._runtime.jobs(limit=None, job_tags=[tag]))
+        return str(found[-1].job_id()) if found else None
+
+    def status(self, job: str) -> Status:
+        """How a job is; a job has no other tags than ours."""
+        found = _ask(lambda: self._runtime.job(job))
+        state = _STATES.get(str(_ask(found.status)), "waiting")
+        detail = str(_ask(found.error_message) or "") if state == "failed" else ""
+        return Status(state, " ".join(found.tags), _hidden(detail))
+
+    def result(self, job: str, work: Work) -> Answer:
+        """The answer of a job."""
+        target, prepared = self._target, self._target._prepare(work.lifted.circuit)
+        found = _ask(lambda: self._runtime.job(job))
+        mean_MK, error_MK = target._read(found, prepared, len(work.rows))
+        return Answer(mean_MK, error_MK, prepared.cost(target, len(work.rows)).executions, 1, target._provenance(prepared, [found]))
+
+
+_STATES: dict[str, State] = {"DONE": "done", "ERROR": "failed", "CANCELLED": "cancelled"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -571,19 +625,28 @@ def _ask(request: Any) -> Any:
     try:
         return request()
     except Exception as error:  # the runtime, its HTTP client and its cloud kit raise many kinds
-        cause = _told(error)
-        kind = type(error).__name__
+        cause = _hidden((str(error).strip().splitlines() or [""])[0])
+        kind, refusal = type(error).__name__, Unavailable if _passing(error) else BackendError
     fix = "run again later, or use a stand-in such as 'ibm:fake_torino'"
     if kind in ("AccountNotFoundError", "InvalidAccountError", "IBMNotAuthorizedError"):
         fix = (
             "save your account once with QiskitRuntimeService.save_account(), or set QISKIT_IBM_TOKEN; 'ibm:fake_torino' needs none"
         )
-    raise BackendError(f"IBM's runtime refused ({kind}: {cause}); {fix}")
+    raise refusal(f"IBM's runtime refused ({kind}: {cause}); {fix}")
 
 
-def _told(error: Exception) -> str:
-    """The first line of a message, without credentials."""
-    text = (str(error).strip().splitlines() or [""])[0]
+def _passing(error: BaseException | None) -> bool:
+    """Whether asking again may help: the network failed, or the service said 429 or 5xx."""
+    if error is None:
+        return False
+    code = getattr(error, "status_code", None)
+    if isinstance(code, int):
+        return code in (-1, 429) or code >= 500  # -1: no answer, in the words of the runtime's client
+    return isinstance(error, ConnectionError | TimeoutError | RequestException) or _passing(error.__cause__)
+
+
+def _hidden(text: str) -> str:
+    """A message without credentials."""
     for name, value in os.environ.items():
         if len(value) >= 8 and re.search("TOKEN|KEY|SECRET|INSTANCE|PASSWORD", name):
             text = text.replace(value, "...")

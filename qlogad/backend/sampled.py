@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import product
 from math import pi, sqrt
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import torch
@@ -31,6 +31,9 @@ from qlogad.circuit.circuit import Angle, Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
 from qlogad.errors import BackendError, did_you_mean
+
+if TYPE_CHECKING:
+    from qlogad.backend.service import Service
 
 __all__ = [
     "Answer",
@@ -157,6 +160,7 @@ class Target(ABC):
     abilities: Abilities
     shots: int | None = None  # for each row and measurement basis; None: expectation values without sampling
     noise: bool = False  # whether it is noisy
+    service: Service | None = None  # takes jobs that are paid for or waited for; None: `evaluate` is all there is
 
     @abstractmethod
     def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:

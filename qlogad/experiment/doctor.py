@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from qlogad import names
-from qlogad.errors import MissingExtra
+from qlogad.errors import MissingExtra, ResultError
 
 __all__ = ["examine"]
 
@@ -54,7 +54,7 @@ def _try(name: str) -> dict[str, str]:
     try:
         bound = open_backend(name).bind(circuit, torch.full((1, 1), angle, dtype=torch.float64), key=Key(0))
         found = bound.estimate(torch.zeros(1, 1, 0, dtype=torch.float64))
-    except MissingExtra as error:
+    except (MissingExtra, ResultError) as error:  # ResultError: no answers were recorded here
         return {"state": "missing", "detail": str(error)}
     except Exception as error:  # whatever a broken installation throws is the finding
         return {"state": "broken", "detail": f"{type(error).__name__}: {error}"}

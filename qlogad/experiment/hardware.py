@@ -30,7 +30,20 @@ from qlogad.errors import BackendError, InputError, ResultError, UnknownName
 from qlogad.experiment.ground import Ground, Part
 from qlogad.features.features import Features
 
-__all__ = ["Mode", "Plan", "Trained", "check_limits", "choose", "mode_of", "plan", "trained", "with_shots"]
+__all__ = [
+    "Mode",
+    "Plan",
+    "Rehearsal",
+    "Trained",
+    "check_limits",
+    "choose",
+    "exact_means",
+    "mode_of",
+    "plan",
+    "rehearse",
+    "trained",
+    "with_shots",
+]
 
 Mode = Literal["open", "closed"]
 Ints = NDArray[np.int64]
@@ -47,6 +60,11 @@ class Plan:
     rows_before: int  # if every window, and every event of it, was run by itself
     rounds: int  # calls that wait for one another
     cost: Cost  # of all rounds together
+
+    def times(self, repeats: int) -> Plan:
+        """The plan of so many runs, which do not wait for one another."""
+        total = {name: repeats * getattr(self.cost, name) for name in ("rows", "jobs", "executions", "shots", "seconds", "dollars")}
+        return replace(self, cost=replace(self.cost, **total))
 
     @property
     def range(self) -> tuple[float, float]:
@@ -107,15 +125,7 @@ def plan(detector: Detector, features: Features, backend: str, *, mode: Mode = "
         raise BackendError(
             f"'{backend:.60}' runs no jobs, so there is nothing to plan; use 'ibm:fake_torino' or 'aer:shots=1024', say"
         )
-    rehearsals = [_Rehearsal(opened.target) for _ in layers]
-    before = [layer.backend for layer in layers]
-    try:
-        for layer, rehearsal in zip(layers, rehearsals, strict=True):
-            layer.backend = _Rehearsed(rehearsal)
-        detector.anomaly_score(features)
-    finally:
-        for layer, home in zip(layers, before, strict=True):
-            layer.backend = home
+    rehearsals = rehearse(detector, features, opened.target)
     calls = [call for rehearsal in rehearsals for call in (rehearsal.calls if mode == "closed" else rehearsal.together())]
     passes = int((features.weight_N * detector.passes(features)).sum())
     return Plan(
@@ -127,6 +137,21 @@ def plan(detector: Detector, features: Features, backend: str, *, mode: Mode = "
         rounds=len(calls) if mode == "closed" else min(len(calls), 1),
         cost=_total([opened.target.cost(lifted, len(angles_MA)) for lifted, angles_MA in calls]),
     )
+
+
+def rehearse(detector: Detector, features: Features, target: Target) -> list[Rehearsal]:
+    """What each layer of circuits would ask of a target to score these windows; the detector is left as it was."""
+    layers = detector.circuits()
+    rehearsals = [Rehearsal(target) for _ in layers]
+    before = [layer.backend for layer in layers]
+    try:
+        for layer, rehearsal in zip(layers, rehearsals, strict=True):
+            layer.backend = _Rehearsed(rehearsal)
+        detector.anomaly_score(features)
+    finally:
+        for layer, home in zip(layers, before, strict=True):
+            layer.backend = home
+    return rehearsals
 
 
 def mode_of(text: str) -> Mode:
@@ -168,7 +193,7 @@ class _Rehearsed(SampledBackend, Backend):
     name = "rehearsal"
 
 
-class _Rehearsal(Target):
+class Rehearsal(Target):
     """Computes exact readouts in a target's place and notes what was asked."""
 
     def __init__(self, of: Target) -> None:
@@ -177,8 +202,7 @@ class _Rehearsal(Target):
 
     def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:
         self.calls.append((lifted, angles_MA))
-        bound = Exact().bind(lifted.circuit, torch.zeros(1, 0, dtype=torch.float64))
-        return Answer(bound(torch.from_numpy(angles_MA)[None])[0].numpy(), None, executions=0, jobs=0)
+        return Answer(exact_means(lifted, angles_MA), None, executions=0, jobs=0)
 
     def together(self) -> list[tuple[Lifted, Floats]]:
         """All rows of all calls as one call, equal ones once."""
@@ -187,6 +211,12 @@ class _Rehearsal(Target):
             if self.calls
             else []
         )
+
+
+def exact_means(lifted: Lifted, angles_MA: Floats) -> Floats:
+    """The readouts (M, K) of rows of angles, without noise and shots."""
+    bound = Exact().bind(lifted.circuit, torch.zeros(1, 0, dtype=torch.float64))
+    return np.asarray(bound(torch.from_numpy(angles_MA)[None])[0].numpy())
 
 
 def _total(costs: Sequence[Cost]) -> Cost:

@@ -7,13 +7,15 @@ import torch
 from qlogad import names, seeds
 from qlogad.backend.backend import Abilities, Backend, open_backend
 from qlogad.backend.exact import Exact
+from qlogad.backend.ledger import Journal, Ledger
 from qlogad.backend.sampled import Answer, SampledBackend, Target
+from qlogad.backend.service import Immediate
 from qlogad.errors import BackendError, UnknownName
 from qlogad.testing import check_backend
 
 RATES = "depolarizing=0.01,depolarizing2=0.05,amplitude_damping=0.02,phase_damping=0.02,bit_flip=0.01,readout=0.02"
 EXACT = [
-    *(name for name in names.known("backend") if name != "ibm"),
+    *(name for name in names.known("backend") if name not in {"ibm", "ledger"}),
     "exact:gates",
     "exact:unitary",
     "aer:mps",
@@ -98,8 +100,13 @@ def test_a_backend_that_lies_is_found_out(settings, law):
 
 
 @pytest.mark.parametrize("name", names.known("backend"))
-def test_backend_is_found_by_its_file(name):
-    backend = open_backend(name)
+def test_backend_is_found_by_its_file(name, tmp_path):
+    spec = name
+    if name == "ledger":
+        with Journal(tmp_path / "hardware.jsonl") as journal:
+            Ledger(journal, "nothing yet", Lying(False, None, 1.0, False), Immediate(Lying(False, None, 1.0, False)))
+        spec = f"ledger:{tmp_path}/hardware.jsonl"
+    backend = open_backend(spec)
     assert isinstance(backend, Backend)
     assert type(backend) is names.find("backend", name)
     assert backend.name == name

@@ -1,0 +1,447 @@
+"""The ledger: every call of a paid backend written down before it is made, so that none is paid for twice and each can be replayed.
+
+    evaluate ── digest ──► known? ── yes ──► the recorded answer
+                             │ no
+                             └──► round, intent (tag) ──► submit ──► job (id) ──► ... ──► answer        or Pending
+
+One JSON line for each arrow, appended and synced before the next step. `collect` is the forward pass run again: what is known is
+replayed, what was submitted is asked for, and the first round that has no answer yet raises `Pending`. A crash between submission and
+id is healed by the tag. Without a service the ledger is a backend of its own, "ledger:FILE" or "ledger:FILE#SCOPE".
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import numpy as np
+
+from qlogad.backend.backend import Abilities, Backend
+from qlogad.backend.sampled import Answer, Floats, Lifted, SampledBackend, Target
+from qlogad.backend.service import Service, Unavailable, Work
+from qlogad.circuit.gates import GATES
+from qlogad.errors import BackendError, InputError, Pending, ResultError, counted, one_line, shown
+
+__all__ = ["Clock", "Journal", "Ledger", "Recorded", "Replay"]
+
+T = TypeVar("T")
+Record = dict[str, Any]
+
+_FIELDS = {
+    "target": ("scope", "name", "shots", "noise", "abilities"),
+    "round": ("digest", "scope", "tags", "sizes"),
+    "intent": ("tag", "scope", "rows", "calibrated", "time"),
+    "job": ("tag", "id", "time"),
+    "answer": ("tag", "mean", "error", "executions", "jobs", "provenance", "time"),
+    "trouble": ("tag", "state", "cause", "time"),
+    "campaign": ("name", "asked", "time"),
+}
+_FINAL = ("failed", "cancelled")  # states of a job that will never answer
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How time passes, and how long one is patient.
+
+    Args:
+        waits: seconds before each attempt of a request.
+        patience: seconds to wait for a job before saying that it is pending.
+        every: seconds between two looks at it.
+    """
+
+    waits: tuple[float, ...] = (0, 1, 2, 4, 8, 16, 32)
+    patience: float = 0.0
+    every: float = 5.0
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+
+
+class Journal:
+    """The file of a ledger: JSON lines that are only ever appended, each synced to disk before the next step.
+
+    A last line that was cut off by a crash is set aside in `<file>.torn`: what it said had not happened yet, or is found by its tag.
+
+    Args:
+        path: the file; it is made where it is missing.
+        write: take the lock of the one process that may append; otherwise the file is only read.
+
+    Raises:
+        ResultError: it is missing, damaged, or another process is writing to it.
+    """
+
+    def __init__(self, path: str | Path, *, write: bool = True) -> None:
+        self.path = Path(path)
+        self.targets: dict[str, Record] = {}  # scope -> its target
+        self.rounds: dict[str, Record] = {}  # digest of a call -> its jobs
+        self.intents: dict[str, Record] = {}  # tag -> ...
+        self.jobs: dict[str, Record] = {}
+        self.answers: dict[str, Record] = {}
+        self.troubles: dict[str, list[Record]] = {}
+        self.campaigns: dict[str, Record] = {}
+        self._file: int | None = None
+        if write:
+            self._open()
+        elif not self.path.is_file():
+            raise ResultError(f"there is no ledger {self.path}; write one with: qlogad hardware submit")
+        content = self.path.read_bytes()
+        self._size = content.rfind(b"\n") + 1
+        if write and self._size < len(content):
+            self._set_aside(content[self._size :])
+        for number, line in enumerate(content[: self._size].splitlines(), 1):
+            try:
+                self._learn(json.loads(line))
+            except (ValueError, KeyError, TypeError) as error:
+                self.close()
+                raise ResultError(
+                    f"{self.path}, line {number} is damaged: {shown(line.decode(errors='replace'))}; restore it"
+                ) from error
+
+    def append(self, kind: str, **content: Any) -> None:
+        """Write one record to disk, and learn it."""
+        assert self._file is not None, "a journal that is only read"
+        line = json.dumps({"record": kind, **content}, allow_nan=False)
+        for name, secret in _secrets():
+            if secret in line:
+                raise InputError(
+                    f"the value of ${name} was to be written to {self.path}; leave it out of labels, targets and names"
+                )
+        rest = memoryview(line.encode() + b"\n")
+        try:
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+            os.fsync(self._file)
+        except OSError:
+            os.ftruncate(self._file, self._size)  # no half line before the next one
+            raise
+        self._size += len(line.encode()) + 1
+        self._learn(json.loads(line))
+
+    def close(self) -> None:
+        """Let other processes write."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.close()
+            raise ResultError(f"another process is writing to {self.path}; wait until it has finished") from error
+        _sync_folder(self.path.parent)
+
+    def _set_aside(self, torn: bytes) -> None:
+        assert self._file is not None
+        with open(f"{self.path}.torn", "ab") as file:
+            file.write(torn + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.ftruncate(self._file, self._size)
+        os.fsync(self._file)
+
+    def _learn(self, record: Record) -> None:
+        kind = record["record"]
+        if set(record) != {"record", *_FIELDS[kind]}:
+            raise KeyError(kind)
+        match kind:
+            case "target":
+                self.targets[record["scope"]] = record
+            case "round":
+                self.rounds[record["digest"]] = record
+            case "trouble":
+                self.troubles.setdefault(record["tag"], []).append(record)
+            case "campaign":
+                self.campaigns[record["name"]] = record
+            case _:
+                {"intent": self.intents, "job": self.jobs, "answer": self.answers}[kind][record["tag"]] = record
+
+    def lost(self, tag: str) -> Record | None:
+        """The record that says that a job will never answer."""
+        return next((trouble for trouble in self.troubles.get(tag, ()) if trouble["state"] in _FINAL), None)
+
+
+class Recorded(Target):
+    """The answers of one scope of a journal, without anything behind it.
+
+    Raises:
+        ResultError: nothing of that scope was recorded.
+    """
+
+    def __init__(self, journal: Journal, scope: str) -> None:
+        if scope not in journal.targets:
+            known = ", ".join(sorted(journal.targets)) or "nothing"
+            raise ResultError(f"{journal.path} holds no answers of '{scope}' but of: {one_line(known, 300)}")
+        self.journal, self.scope = journal, scope
+        told = journal.targets[scope]
+        self.name, self.shots, self.noise = told["name"], told["shots"], told["noise"]
+        self.abilities = Abilities(**{**told["abilities"], "native": tuple(GATES)})
+
+    def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:
+        work = Work(self.scope, lifted, angles_MA, rows)
+        found = self.journal.rounds.get(work.digest)
+        if found is None:
+            raise BackendError(
+                f"{self.journal.path} has no answer to this call: other weights, windows or versions than those that were recorded; "
+                "replay what was submitted, or run it on a device"
+            )
+        tags = [_current(self.journal, tag) for tag in found["tags"]]
+        waiting = [tag for tag in tags if tag not in self.journal.answers]
+        if waiting:
+            raise Pending(
+                f"{counted(len(waiting), 'job')} of {self.scope} had not answered; continue with: qlogad hardware collect"
+            )
+        return _joined([_answer(self.journal.answers[tag]) for tag in tags])
+
+
+class Ledger(Target):
+    """A target whose every call is written down first.
+
+    Args:
+        journal: where.
+        scope: what tells its calls from those of others in the same file: contender, seed, cut, target, repetition.
+        target: where circuits run.
+        service: takes its jobs.
+        clock: patience.
+        again: submit anew what was cancelled or has failed; it may cost again.
+
+    `rounds` counts calls, `submitted` the jobs handed in by this object.
+
+    Raises:
+        Pending: when a call has no answer yet; whatever was submitted is written down.
+        BackendError: the service refused, lied or is gone, or a job failed; the same call later goes on from there.
+    """
+
+    def __init__(
+        self, journal: Journal, scope: str, target: Target, service: Service, *, clock: Clock | None = None, again: bool = False
+    ) -> None:
+        self.journal, self.scope, self._service, self.again = journal, scope, service, again
+        self.clock = clock or Clock()
+        self.rounds = self.submitted = 0
+        if scope not in journal.targets:
+            abilities = {name: getattr(target.abilities, name) for name in ("noise", "device", "max_wires")}
+            journal.append("target", scope=scope, name=target.name, shots=target.shots, noise=target.noise, abilities=abilities)
+        self._recorded = Recorded(journal, scope)
+        self.name, self.shots, self.noise, self.abilities = target.name, target.shots, target.noise, target.abilities
+
+    def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:
+        self.rounds += 1
+        work = Work(self.scope, lifted, angles_MA, rows)
+        if work.digest not in self.journal.rounds:
+            sizes = _even(len(rows), self._ask("", lambda: self._service.rows(lifted)))
+            tags = [f"ql-{part.digest}" for part in work.parts(sizes)]
+            self.journal.append("round", digest=work.digest, scope=self.scope, tags=tags, sizes=sizes)
+        found = self.journal.rounds[work.digest]
+        parts = work.parts(found["sizes"])
+        tags = [self._handed_in(part, tag) for part, tag in zip(parts, found["tags"], strict=True)]
+        until = self.clock.now() + self.clock.patience
+        waiting = [tag for tag, part in zip(tags, parts, strict=True) if not self._answered(part, tag, until)]
+        if waiting:
+            jobs = ", ".join(self.journal.jobs[tag]["id"] for tag in waiting)
+            raise Pending(f"round {self.rounds} waits for {counted(len(waiting), 'job')} of {self.name}: {one_line(jobs, 200)}")
+        return self._recorded.evaluate(lifted, angles_MA, rows=rows)
+
+    # ------------------------------------------------------------ jobs
+
+    def _handed_in(self, work: Work, first: str) -> str:
+        """The tag of the job that runs the work, once its id is on disk."""
+        tag = _current(self.journal, first)
+        lost = self.journal.lost(tag)
+        if lost is not None:
+            if not self.again:
+                raise BackendError(
+                    f"job {self.journal.jobs[tag]['id']} was lost ({lost['state']}: {lost['cause']}); "
+                    "submit it anew, which may cost again, with: qlogad hardware collect --again"
+                )
+            tag = _next(tag)
+        if tag in self.journal.jobs:
+            return tag
+        if tag in self.journal.intents:
+            self.clock.sleep(max(0.0, self._service.settles - (self.clock.now() - self.journal.intents[tag]["time"])))
+        else:
+            calibrated = self._ask(tag, self._service.calibrated)
+            self._append("intent", tag=tag, scope=self.scope, rows=len(work.rows), calibrated=calibrated)
+        self._append("job", tag=tag, id=self._ask(tag, lambda: self._placed(work, tag), settles=self._service.settles))
+        return tag
+
+    def _placed(self, work: Work, tag: str) -> str:
+        """The id of the job with the tag; it is looked for first, even if this is a new file: somebody may have lost the old one."""
+        found = self._service.find(tag)
+        if found is None:
+            found = self._service.submit(work, tag)
+            self.submitted += 1
+        return self._ours(found, tag)
+
+    def _ours(self, job: str, tag: str) -> str:
+        """The id, if the service stands by it."""
+        found = self._service.status(job).tag
+        if found != tag:
+            raise Unavailable(f"the service gives job {shown(job)} for tag {tag}, and says that its tag is {shown(found)}")
+        return job
+
+    def _answered(self, work: Work, tag: str, until: float) -> bool:
+        """Whether the answer of a job is on disk; waits for it until then."""
+        if tag in self.journal.answers:
+            return True
+        job = self.journal.jobs[tag]["id"]
+        status = self._ask(tag, lambda: self._service.status(job))
+        while status.state == "waiting" and self.clock.now() < until:
+            self.clock.sleep(self.clock.every)
+            status = self._ask(tag, lambda: self._service.status(job))
+        if status.tag != tag:
+            self._trouble(tag, "lied", f"job {job} has the tag {shown(status.tag)}")
+            raise BackendError(f"{self.name} answers for job {job} with one of another tag, {shown(status.tag)}; run collect again")
+        if status.state in _FINAL:
+            self._trouble(tag, status.state, status.detail)
+            raise BackendError(
+                f"job {job} of {self.name}: {status.state} ({one_line(status.detail, 200) or 'no cause was given'}); "
+                "submit it anew, which may cost again, with: qlogad hardware collect --again"
+            )
+        if status.state == "waiting":
+            return False
+        answer = self._ask(tag, lambda: self._checked(self._service.result(job, work), work))
+        self._append(
+            "answer",
+            tag=tag,
+            mean=answer.mean_MK.tolist(),
+            error=None if answer.error_MK is None else answer.error_MK.tolist(),
+            executions=answer.executions,
+            jobs=answer.jobs,
+            provenance={name: _told(said) if isinstance(said, str) else said for name, said in answer.provenance.items()},
+        )
+        return True
+
+    @staticmethod
+    def _checked(answer: Answer, work: Work) -> Answer:
+        """The answer, if it can be one."""
+        shape = len(work.rows), len(work.lifted.circuit.readout)
+        for found_MK in (answer.mean_MK, answer.error_MK):
+            if found_MK is not None and (found_MK.shape != shape or not np.isfinite(found_MK).all()):
+                raise Unavailable(f"the answer should be {shape[0]} x {shape[1]} finite numbers, and is of shape {found_MK.shape}")
+        return answer
+
+    # ------------------------------------------------------------ requests
+
+    def _ask(self, tag: str, request: Callable[[], T], *, settles: float = 0.0) -> T:
+        """What the service answers, asked again after ever longer waits while it is unavailable."""
+        cause: BackendError | None = None
+        for wait in self.clock.waits:
+            self.clock.sleep(max(wait, settles) if cause else wait)
+            try:
+                return request()
+            except Unavailable as error:
+                cause = error
+            except BackendError as error:
+                self._trouble(tag, "refused", str(error))
+                raise
+        self._trouble(tag, "unavailable", str(cause))
+        raise BackendError(
+            f"{self.name} gave no answer to {counted(len(self.clock.waits), 'attempt')} ({cause}); "
+            "nothing is lost: run collect again later"
+        )
+
+    def _trouble(self, tag: str, state: str, cause: str) -> None:
+        self._append("trouble", tag=tag, state=state, cause=one_line(_told(cause), 300))
+
+    def _append(self, kind: str, **content: Any) -> None:
+        self.journal.append(kind, **content, time=self.clock.now())
+
+
+class Replay(SampledBackend, Backend):
+    """Recorded answers as a backend: no network, no account, the same bytes.
+
+    Args:
+        target: a ledger's file, `FILE#SCOPE` where it holds more than one scope.
+
+    Raises:
+        ResultError: there is no such file or scope.
+    """
+
+    name = "ledger"
+
+    def __init__(self, target: str = "hardware.jsonl") -> None:
+        path, _, scope = target.partition("#")
+        journal = Journal(path, write=False)
+        if not scope and len(journal.targets) == 1:
+            (scope,) = journal.targets
+        super().__init__(Recorded(journal, scope))
+
+
+def _answer(record: Mapping[str, Any]) -> Answer:
+    mean_MK = np.array(record["mean"], dtype=np.float64)
+    error_MK = None if record["error"] is None else np.array(record["error"], dtype=np.float64)
+    return Answer(mean_MK, error_MK, record["executions"], record["jobs"], record["provenance"])
+
+
+def _joined(answers: Sequence[Answer]) -> Answer:
+    """The answers of the jobs of one call, one below the other; where jobs tell different things, all of them."""
+    told = {name: [answer.provenance[name] for answer in answers if name in answer.provenance] for name in answers[0].provenance}
+    provenance = {
+        name: values[0] if len(set(values)) == 1 else " ".join(map(str, dict.fromkeys(values))) for name, values in told.items()
+    }
+    errors = [answer.error_MK for answer in answers if answer.error_MK is not None]
+    return Answer(
+        np.concatenate([answer.mean_MK for answer in answers]),
+        np.concatenate(errors) if errors else None,
+        sum(answer.executions for answer in answers),
+        sum(answer.jobs for answer in answers),
+        provenance,
+    )
+
+
+def _even(rows: int, most: int) -> list[int]:
+    """So many rows in as few jobs as there can be, as equal as can be."""
+    jobs = -(-rows // most)
+    return [rows * (job + 1) // jobs - rows * job // jobs for job in range(jobs)]
+
+
+def _next(tag: str) -> str:
+    """The tag of the next attempt."""
+    stem, _, number = tag.partition("+")
+    return f"{stem}+{int(number or 0) + 1}"
+
+
+def _current(journal: Journal, first: str) -> str:
+    """The tag of the last attempt of a job."""
+    tag = first
+    while _next(tag) in journal.intents:
+        tag = _next(tag)
+    return tag
+
+
+def _secrets() -> Iterator[tuple[str, str]]:
+    """The environment variables that are called like credentials."""
+    for name, value in os.environ.items():
+        if len(value) >= 12 and re.search("TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL|INSTANCE", name, re.IGNORECASE):
+            yield name, value
+
+
+def _told(text: str) -> str:
+    """What somebody else said, without credentials."""
+    for _, secret in _secrets():
+        text = text.replace(secret, "...")
+    return text
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new file's name is on disk, too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
