@@ -88,8 +88,10 @@ def test_single_precision_lies_near_double(wires):
             torch.testing.assert_close(one.double(), two, rtol=1e-4, atol=1e-4)
 
 
-def test_gradients_of_gradients():
-    circuit = assemble("angle-y", "strongly-entangling", 2, 2, reupload=True, readout="x+z")
+@pytest.mark.parametrize("encoding", ["angle-y", "zz", "chen"])
+@pytest.mark.parametrize("depth", [0, 2])
+def test_gradients_of_gradients(encoding, depth):
+    circuit = assemble(encoding, "strongly-entangling", 2, depth, reupload=depth > 0, readout="x+z")
 
     def run(weights_GP, inputs_GNI):
         return Phase().bind(circuit, weights_GP)(inputs_GNI)

@@ -9,6 +9,7 @@ Letters beyond the usual: L layers, S rotations in a chain, d = 2^(wires of a bl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
@@ -71,24 +72,33 @@ class Affine:
 class Phases:
     """The phases of diagonal layers, exp(i phase), from what their gates read: (1|G, N, I or P) -> (1|G, E, N).
 
-    E: the basis states of all layers in turn; layers that do the same are there once.
+    Angles are taken modulo 4 pi, the period of all gates, before they are added up: their sum would lose digits of large ones.
+
+    E: the basis states of all layers in turn; layers that do the same are there once. A: their angles.
     """
 
     def __init__(self, diagonals: Sequence[Layer], wires: int, values: int, like: Tensor) -> None:
-        parts = [_phases(layer.gates, wires, values) for layer in diagonals]
-        kinds = [slope.tobytes() + shift.tobytes() for slope, shift in parts]
-        firsts = [place for place, kind in enumerate(kinds) if kinds.index(kind) == place]
-        self._which = [firsts.index(kinds.index(kind)) for kind in kinds]
+        chosen = list(dict.fromkeys(diagonals))
+        self._which = [chosen.index(layer) for layer in diagonals]
         self._size = 2**wires
-        self._slope_1EI = torch.from_numpy(np.concatenate([np.zeros((0, values)), *(parts[place][0] for place in firsts)])).to(
-            like
-        )[None]
-        self._shift_1E1 = torch.from_numpy(np.concatenate([np.zeros(0), *(parts[place][1] for place in firsts)])).to(like)[
-            None, :, None
-        ]
+        angles = list(dict.fromkeys(angle for layer in chosen for gate in layer.gates for angle in gate.angles))
+        self._angles = Affine(angles, values, like)
+        energy_EA, fixed_E = np.zeros((len(chosen) * self._size, len(angles))), np.zeros(len(chosen) * self._size)
+        for place, layer in enumerate(chosen):
+            states = slice(place * self._size, (place + 1) * self._size)
+            for gate in layer.gates:
+                if gate.angles:
+                    energy_EA[states, angles.index(gate.angles[0])] += _energy(gate, wires)
+                else:
+                    fixed_E[states] += _energy(gate, wires)
+        self._energy_1EA = torch.from_numpy(energy_EA).to(like)[None]
+        self._fixed_1E1 = torch.from_numpy(fixed_E).to(like)[None, :, None]
 
     def __call__(self, values_GNI: Tensor) -> Tensor:
-        return torch.baddbmm(self._shift_1E1, self._slope_1EI.expand(len(values_GNI), -1, -1), values_GNI.mT)
+        groups, rows = values_GNI.shape[:2]
+        angles_AM = torch.remainder(self._angles(values_GNI.flatten(0, 1)), 4 * math.pi)
+        angles_GAN = angles_AM.view(len(angles_AM), groups, rows).transpose(0, 1)
+        return torch.baddbmm(self._fixed_1E1, self._energy_1EA.expand(groups, -1, -1), angles_GAN)
 
     def each(self, tensor_GEN: Tensor) -> list[Tensor]:
         """Of every layer its part (1|G, D, N) of a tensor, as a view."""
@@ -100,20 +110,12 @@ def turn(phase: Tensor) -> Tensor:
     return torch.complex(torch.cos(phase), torch.sin(phase))
 
 
-def _phases(gates: Sequence[Gate], wires: int, values: int) -> tuple[Real, Real]:
-    """The phase of every basis state, slope_DI and shift_D."""
+def _energy(gate: Gate, wires: int) -> Real:
+    """The phase that a diagonal gate gives every basis state: of a fixed gate, or for an angle of one radian."""
     basis = np.arange(2**wires)
-    slope_DI, shift_D = np.zeros((len(basis), values)), np.zeros(len(basis))
-    for gate in gates:
-        place = reduce(lambda found, wire: 2 * found + (basis >> (wires - 1 - wire) & 1), gate.wires, 0 * basis)
-        phase_D = np.angle(matrix(gate.name, 1.0).diagonal())[place]  # of one radian, or of a fixed gate
-        for angle in gate.angles:
-            shift_D += angle.shift * phase_D
-            if angle.source is not None:
-                slope_DI[:, angle.index] += angle.scale * phase_D
-        if not gate.angles:
-            shift_D += phase_D
-    return slope_DI, shift_D
+    place = reduce(lambda found, wire: 2 * found + (basis >> (wires - 1 - wire) & 1), gate.wires, 0 * basis)
+    phase: Real = np.angle(matrix(gate.name, 1.0).diagonal())[place]
+    return phase
 
 
 class Locals:

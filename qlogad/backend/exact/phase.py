@@ -26,6 +26,8 @@ from qlogad.circuit.readout import bases
 
 __all__ = ["Phase"]
 
+PASSES = 6  # times that tables and states are read and written, measured over widths and depths
+
 
 class Phase(Method):
     """Uploads as phases between unitaries of weights alone. Any circuit, differentiable to any order; beyond the first it goes
@@ -44,12 +46,12 @@ class Phase(Method):
         tables = task.groups * len(later) * size * size * len(bases(circuit.readout))  # complex entries
         states = task.groups * task.rows * size
         steps, built = len(later), sum(map(len, later))
-        each = steps * (8 * size + 40) + 4 * len(circuit.readout)  # operations on an amplitude
+        each = steps * (12 * size + 40) + 4 * len(circuit.readout)  # on an amplitude; complex products run at two thirds of the rate
         columns = size * sum(operations(kinds, circuit.wires) for kinds in later)
         return Cost(
-            operations=1.3 * back * (task.groups * columns + task.calls * states * each),
-            traffic=back * 4 * task.itemsize * (tables * (2 + 2 * built) + task.calls * (tables + states * (6 + 5 * steps))),
-            dispatches=back * (28 + 4.5 * built + task.calls * (9 + 3 * steps)),
+            operations=back * (task.groups * columns + task.calls * states * each),
+            traffic=back * PASSES * 2 * task.itemsize * (tables * (1 + built) + task.calls * (tables + states * (1 + steps))),
+            dispatches=back * (36 + 5 * built + task.calls * (14 + 4 * steps)),
             memory=2 * task.itemsize * (tables * (2 + (2 * built if task.gradient else 1)) + kept * states * (3 + 2 * steps)),
         )
 
@@ -128,7 +130,7 @@ class _Pass(torch.autograd.Function):
         if not torch.is_grad_enabled():
             return None, *ctx.plan.backward(slopes[0], given, kept, ctx.needs_input_grad[1:])
         reading = [one for one in given if one.requires_grad]  # the derivative of this derivative is wanted
-        found = iter(torch.autograd.grad(ctx.plan.forward(*given)[0], reading, slopes[0], create_graph=True))
+        found = iter(torch.autograd.grad(ctx.plan.forward(*given)[0], reading, slopes[0], create_graph=True, allow_unused=True))
         return None, *(next(found) if one.requires_grad else None for one in given)
 
 
