@@ -17,6 +17,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import cache
 from itertools import zip_longest
 from typing import Any, NamedTuple, TypeVar, cast
@@ -415,7 +416,8 @@ def _every_block(kernel: Any, maps: Sequence[Tables], live: Live, *arguments: An
     def run(block: int) -> None:
         kernel(block, rows, live_T, numbers, *arguments)
 
-    with _blas().limit(limits=1):  # threads share blocks, not products
+    blas = _blas()
+    with nullcontext() if blas is None else blas.limit(limits=1):  # threads share blocks, not products
         run(0)
         if (threads := min(torch.get_num_threads(), count - 1)) > 1:
             with ThreadPoolExecutor(threads) as pool:
@@ -447,8 +449,10 @@ def _arrays(tensors: Sequence[Tensor]) -> tuple[Array, ...]:
 
 
 @cache
-def _blas() -> Any:
-    return ThreadpoolController().select(user_api="blas")
+def _blas() -> ThreadpoolController | None:
+    """What holds products to one thread; None where they never take more."""
+    found = ThreadpoolController().select(user_api="blas")
+    return found if any(one["num_threads"] > 1 for one in found.info()) else None
 
 
 @cache

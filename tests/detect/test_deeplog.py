@@ -62,10 +62,11 @@ def trained(core: Core = CORES[0], **fields: object) -> DeepLog:
     return small(core, **fields).fit(grammar(20, 0), validation=grammar(10, 1))
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("core", [Classical(), Quantum(wires=4), Quantum(wires=4, shared=True)], ids=lambda core: str(core.kind))
-def test_it_learns_an_order_that_counts_and_keys_cannot_see(core: Core) -> None:
+def test_it_learns_an_order_that_counts_and_keys_cannot_see(core: Core, cell: str) -> None:
     normal, held, test = (grammar(60, seed) for seed in (0, 1, 2))
-    detector = DeepLog(core=core, history=4, epochs=60, patience=60).fit(normal, validation=held)
+    detector = DeepLog(core=core, cell=cell, history=4, epochs=60, patience=60).fit(normal, validation=held)
     assert detector.predict(test).mean() <= 0.01
     assert detector.predict(swapped(test, 3)).mean() >= 0.95
 
@@ -105,9 +106,9 @@ def test_multiplicities_stand_for_repeated_windows() -> None:
 
 
 @cores
-@pytest.mark.parametrize("score", ["rank", "nll"])
-def test_a_saved_detector_gives_the_same_scores_bit_for_bit(core: Core, score: str, tmp_path: Path) -> None:
-    detector = trained(core, score=score)
+@pytest.mark.parametrize(("score", "cell"), [("rank", "lstm"), ("nll", "lstm"), ("nll", "gru")])
+def test_a_saved_detector_gives_the_same_scores_bit_for_bit(core: Core, score: str, cell: str, tmp_path: Path) -> None:
+    detector = trained(core, score=score, cell=cell)
     detector.save(tmp_path)
     again = Detector.load(tmp_path)
     rows = random_rows(50, 14, seed=9)
