@@ -177,7 +177,7 @@ def test_wide_circuits_on_either_side_of_the_choice(wires):
 def test_what_would_not_fit_is_refused_before_it_is_tried():
     with pytest.raises(BackendError, match="up to 26 wires, got 30"):
         Exact().bind(Design.load("separable", "ansatz").build(30, 0), torch.zeros(1, 0))
-    circuit = assemble("angle-y", "separable", 24, 1)
+    circuit = assemble("angle-y", "strongly-entangling", 24, 2)
     bound = Exact(memory=0.1).bind(circuit, torch.zeros(4, circuit.weights))
     with pytest.raises(
         BackendError, match=r"one row of this circuit needs about \S+ GB, and 0\.1 GB are allowed; up to \d+ wires fit"

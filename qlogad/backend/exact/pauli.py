@@ -63,7 +63,7 @@ class Pauli(Method):
         kept = task.calls if task.gradient else 1
         return Cost(
             operations=2 * back * (task.groups * built + task.calls * (rows * 2 * readouts * first * second + moved)),
-            traffic=back * task.itemsize * (2 * held + 1.4 * task.calls * moved),
+            traffic=back * task.itemsize * (2 * held + 10 * task.calls * moved),
             dispatches=back
             * (16 + 2 * task.circuit.wires + 4.5 * len(layout.steps) + task.calls * (4.5 + 2 * len(layout.varying))),
             memory=task.itemsize * (held + kept * moved),
