@@ -46,7 +46,9 @@ class Phase(Method):
         tables = task.groups * len(later) * size * size * len(bases(circuit.readout))  # complex entries
         states = task.groups * task.rows * size
         steps, built = len(later), sum(map(len, later))
-        each = steps * (12 * size + 40) + 4 * len(circuit.readout)  # on an amplitude; complex products run at two thirds of the rate
+        each = steps * (12 * size + 40) + 4 * len(
+            circuit.readout
+        )  # on an amplitude; complex products run at two thirds of the rate
         columns = size * sum(operations(kinds, circuit.wires) for kinds in later)
         return Cost(
             operations=back * (task.groups * columns + task.calls * states * each),
