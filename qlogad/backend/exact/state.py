@@ -69,7 +69,9 @@ class Gates(Method):
         steps = [4 ** len(gate.wires) for gate in task.circuit.gates]
         amplitudes = task.groups * task.rows * 2**task.circuit.wires
         each = _cost(task, operations=amplitudes * sum(4 * 2 ** (size // 4) for size in steps), states=len(steps))
-        return replace(each, dispatches=each.dispatches + (90 if task.gradient else 30))  # the matrices of gates that read weights
+        pairs = sum(len(gate.wires) == 2 and bool(gate.angles) for gate in task.circuit.gates)
+        more = 30 + 3 * task.calls * pairs  # the matrices of gates that read weights; what does not merge with its neighbours
+        return replace(each, dispatches=each.dispatches + (3 if task.gradient else 1) * more)
 
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
         return States(circuit, weights_GP, fused=False).means
