@@ -15,6 +15,8 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
+__all__ = ["main"]
+
 BATCH, STEPS, WIDTH, HIDDEN, GATES = 64, 10, 32, 128, 4
 LONGEST = 20.0  # seconds for the repetitions of one peer
 

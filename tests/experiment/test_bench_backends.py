@@ -26,4 +26,4 @@ def test_rates_agree_with_seconds_and_reach_the_table(tmp_path):
 def test_every_backend_of_ours_is_measured():
     from qlogad import names
 
-    assert {spec.partition(":")[0] for spec in SPECS} >= set(names.known("backend"))
+    assert {spec.partition(":")[0] for spec in SPECS} >= {*names.known("backend")} - {"ledger"}  # which runs nothing itself

@@ -206,7 +206,7 @@ def test_a_worker_writes_where_its_parent_says_and_refuses_what_has_changed(prep
 
 def test_the_same_run_again_reuses_every_cell_and_a_new_seed_only_adds(prepared: Prepared) -> None:
     wanted = cells(prepared)
-    assert execute(wanted, workers=2, done=lambda cell, cause: None).reused == len(wanted)
+    assert execute(wanted, rates=prepared.rates, workers=2, done=lambda cell, cause: None).reused == len(wanted)
     more = cells(replace(prepared, experiment=prepared.experiment.replace(judge__seeds=3)))
     assert sum(read_outcome(cell) is not None for cell in more) == len(wanted) < len(more)
 
