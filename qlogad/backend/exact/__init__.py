@@ -41,6 +41,7 @@ METHODS: dict[str, Method] = {
 DEPHASED: dict[str, Method] = {method.name: method for method in (Dephased(),)}  # what runs dephased circuits, and those alone
 
 FUSE_UP_TO = 8  # wires: beyond, building a unitary for state vectors costs more than it saves
+FORM_UP_TO = 7  # wires: beyond, a table for whole sequences outgrows the states it stands for
 MAX_WIRES = 26
 
 
@@ -176,7 +177,15 @@ class ExactBound(Bound):
         return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, {"backend": "exact", "kind": "exact"})
 
     def form(self, rows: int) -> Form | None:
-        """The weight-only tables of this circuit, where the method planned for so many rows has them; see `Form`."""
+        """The weight-only tables of this circuit, for a whole-sequence kernel over so many rows; see `Form`.
+
+        Up to 7 wires those of `real` where it fits, as no step loop is quicker than a kernel on them; else those of the method that is
+        planned or asked for, where it has any.
+        """
+        real = METHODS["real"]
+        free = self._engine.method == "auto" and not self.circuit.dephased
+        if free and self.circuit.wires <= FORM_UP_TO and not real.unfit(self.circuit):
+            return real.form(self.circuit, self._weights_GP)
         gradient = torch.is_grad_enabled() and self._weights_GP.requires_grad
         return self._methods[self.plan(rows, gradient=gradient).method].form(self.circuit, self._weights_GP)
 
