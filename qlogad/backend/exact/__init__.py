@@ -100,8 +100,12 @@ class Exact(Backend):
             return NoisyBound(circuit, weights_GP, self.noise, memory=self.limit(weights_GP.device) / 1e9)
         return ExactBound(self, circuit, weights_GP, calls)
 
-    def plan(self, circuit: Circuit, weights_GP: Tensor, *, rows: int, calls: int = CALLS, gradient: bool) -> Plan:
+    def plan(
+        self, circuit: Circuit, weights_GP: Tensor, *, rows: int, calls: int = CALLS, gradient: bool, method: str | None = None
+    ) -> Plan:
         """How a circuit is run: chosen at its first call, for the rows of that call, then kept as long as this object lives.
+
+        Where there is a reason for a method that predicted costs do not know, it is named.
 
         Raises:
             BackendError: no method fits the circuit and the memory.
@@ -109,7 +113,7 @@ class Exact(Backend):
         device = weights_GP.device
         case = (circuit, len(weights_GP), weights_GP.dtype, device.type, gradient)
         if case not in self._plans:
-            methods = methods_for(circuit, self.method)
+            methods = methods_for(circuit, method or self.method)
             itemsize: Literal[4, 8] = 4 if weights_GP.dtype == torch.float32 else 8
             task = Task(circuit, len(weights_GP), max(1, rows), calls, itemsize, gradient)
             purpose = Purpose.of(task, device.type)
@@ -182,12 +186,11 @@ class ExactBound(Bound):
         Up to 7 wires those of `real` where it fits, as no step loop is quicker than a kernel on them; else those of the method that is
         planned or asked for, where it has any.
         """
-        real = METHODS["real"]
-        free = self._engine.method == "auto" and not self.circuit.dephased
-        if free and self.circuit.wires <= FORM_UP_TO and not real.unfit(self.circuit):
-            return real.form(self.circuit, self._weights_GP)
         gradient = torch.is_grad_enabled() and self._weights_GP.requires_grad
-        return self._methods[self.plan(rows, gradient=gradient).method].form(self.circuit, self._weights_GP)
+        free = self._engine.method == "auto" and not self.circuit.dephased and self.circuit.wires <= FORM_UP_TO
+        method = "real" if free and not METHODS["real"].unfit(self.circuit) else None
+        plan = self._engine.plan(self.circuit, self._weights_GP, rows=rows, calls=self._calls, gradient=gradient, method=method)
+        return self._methods[plan.method].form(self.circuit, self._weights_GP)
 
     def states(self, inputs_GNI: Tensor) -> Tensor:
         """The state vectors (G, N, 2^W), complex; wire 0 is the most significant bit of the last axis.
