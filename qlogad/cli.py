@@ -346,7 +346,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         if debug:
             raise
-        print("interrupted; the same command continues from the cells that were finished", file=sys.stderr)
+        print("interrupted; what was finished or submitted is kept, and the same command goes on from there", file=sys.stderr)
         sys.exit(130)
     except OSError as error:
         if debug:

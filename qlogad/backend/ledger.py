@@ -109,7 +109,7 @@ class Journal:
         assert self._file is not None, "a journal that is only read"
         line = json.dumps({"record": kind, **content}, allow_nan=False)
         for name, secret in _secrets():
-            if secret in line:
+            if secret in line or json.dumps(secret)[1:-1] in line:
                 raise InputError(
                     f"the value of ${name} was to be written to {self.path}; leave it out of labels, targets and names"
                 )
@@ -233,6 +233,7 @@ class Ledger(Target):
         self.journal, self.scope, self._service, self.again = journal, scope, service, again
         self.clock = clock or Clock()
         self.rounds = self.submitted = 0
+        self._before = sum(found["scope"] == scope for found in journal.rounds.values())
         if scope not in journal.targets:
             abilities = {name: getattr(target.abilities, name) for name in ("noise", "device", "max_wires")}
             journal.append("target", scope=scope, name=target.name, shots=target.shots, noise=target.noise, abilities=abilities)
@@ -243,6 +244,11 @@ class Ledger(Target):
         self.rounds += 1
         work = Work(self.scope, lifted, angles_MA, rows)
         if work.digest not in self.journal.rounds:
+            if self.rounds <= self._before:
+                raise BackendError(
+                    f"round {self.rounds} of {self.scope} was submitted with other angles, as another machine or other versions round "
+                    "them; collect where it was submitted, or submit anew under another --label"
+                )
             sizes = _even(len(rows), self._ask("", lambda: self._service.rows(lifted)))
             tags = [f"ql-{part.digest}" for part in work.parts(sizes)]
             self.journal.append("round", digest=work.digest, scope=self.scope, tags=tags, sizes=sizes)
@@ -272,7 +278,7 @@ class Ledger(Target):
         if tag in self.journal.jobs:
             return tag
         if tag in self.journal.intents:
-            self.clock.sleep(max(0.0, self._service.settles - (self.clock.now() - self.journal.intents[tag]["time"])))
+            self.clock.sleep(self._service.settles)  # the last attempt may have been just now, whatever the intent's age
         else:
             calibrated = self._ask(tag, self._service.calibrated)
             self._append("intent", tag=tag, scope=self.scope, rows=len(work.rows), calibrated=calibrated)

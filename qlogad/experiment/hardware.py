@@ -183,9 +183,9 @@ def check_limits(planned: Plan, *, max_seconds: float | None = None, max_cost: f
     high = planned.range[1]
     dollars = planned.cost.dollars * planned.cost.spread
     fix = "choose fewer windows or shots, or allow more"
-    if max_seconds is not None and high > max_seconds:
+    if max_seconds is not None and not high <= max_seconds:  # not a number allows nothing
         raise InputError(f"the plan may take {high:,.0f} s of device time, more than --max-seconds {max_seconds:,.0f}; {fix}")
-    if max_cost is not None and dollars > max_cost:
+    if max_cost is not None and not dollars <= max_cost:
         raise InputError(f"the plan may cost {dollars:,.2f} USD, more than --max-cost {max_cost:,.2f}; {fix}")
 
 
