@@ -124,6 +124,7 @@ class _Sequence(torch.autograd.Function):
         blocks, _, size = states.hidden.shape[1:]
         hidden = torch.zeros_like(states.hidden) if every_NTH is None else _rows_last(every_NTH, blocks, size)
         if last_NH is not None:
+            hidden = hidden.clone()  # it may be the caller's own gradient
             hidden[-1] += _rows_last(last_NH[:, None], blocks, size)[0]
         cell = torch.zeros_like(hidden[0]) if cell_NH is None else _rows_last(cell_NH[:, None], blocks, size)[0]
         tables = [_tables(one, drive) for one, drive in zip(maps, drives, strict=True)]

@@ -10,7 +10,7 @@ import torch
 from qlogad import names
 from qlogad.backend.exact import METHODS, Exact
 from qlogad.backend.exact.method import Method, Task
-from qlogad.circuit.circuit import Circuit
+from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.design import assemble
 from qlogad.circuit.readout import readout
 from qlogad.errors import BackendError, DesignError
@@ -167,3 +167,16 @@ def test_a_form_is_the_circuit_as_tables(name):
 def test_every_encoding_and_width_is_tried():
     assert {circuit.wires for circuit in CIRCUITS.values()} >= {1, 2, 3, 4, 5, 7, 9}
     assert len(ENCODED) > len(names.designs("encoding"))
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_a_first_call_for_inference_does_not_stand_in_the_way_of_training(name):
+    circuit = Circuit(2, (Gate("ry", (0,), (Angle("input", 0),)), Gate("ry", (1,), (Angle("weight", 0),))), ("ZZ", "IZ"), 1, 1)
+    circuit = replace(
+        circuit, gates=(*circuit.gates, Gate("rz", (1,), (Angle("weight", 0, 2.0, float(len(name))),)), Gate("cx", (0, 1)))
+    )
+    weights_GP, inputs_GNI = torch.ones(1, 1, requires_grad=True), torch.ones(1, 2, 1)
+    with torch.inference_mode():
+        Exact(name).bind(circuit, weights_GP)(inputs_GNI)
+    Exact(name).bind(circuit, weights_GP)(inputs_GNI).sum().backward()
+    assert weights_GP.grad is not None

@@ -76,6 +76,7 @@ def cost(task: Task, *, keep: bool) -> Cost:
 
 
 @lru_cache(maxsize=128)
+@torch.inference_mode(False)  # what is kept serves training too
 def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> Plan:
     return Plan(circuit, torch.empty(0, dtype=dtype, device=device))
 

@@ -137,5 +137,6 @@ class _Pass(torch.autograd.Function):
 
 
 @lru_cache(maxsize=128)
+@torch.inference_mode(False)  # what is kept serves training too
 def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Plan:
     return _Plan(circuit, torch.empty(0, dtype=dtype, device=device))

@@ -132,5 +132,6 @@ class _Plan:
 
 
 @lru_cache(maxsize=128)
+@torch.inference_mode(False)  # what is kept serves training too
 def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Plan:
     return _Plan(circuit, torch.empty(0, dtype=dtype, device=device))
