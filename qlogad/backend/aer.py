@@ -10,7 +10,6 @@ are part of every noisy number, sampled or not.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -22,7 +21,7 @@ from qiskit.quantum_info import PTM, Pauli, SuperOp
 from qiskit.transpiler import Target as Device
 
 from qlogad.backend.backend import Abilities, Backend
-from qlogad.backend.qiskit import to_qiskit
+from qlogad.backend.qiskit import placed, to_qiskit
 from qlogad.backend.sampled import Answer, Floats, Lifted, SampledBackend, Target, draw, number, options, read_chances
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
@@ -267,15 +266,9 @@ class Snapshot:
 
     def device(self) -> Device:
         """Its gates with their calibration."""
-        try:
-            from qiskit_ibm_runtime import fake_provider
-        except ImportError as error:
-            raise MissingExtra("qiskit-ibm-runtime", "ibm") from error
-        classes = {name.removesuffix("V2"): name for name in dir(fake_provider) if re.fullmatch(r"Fake[A-Z][a-z]+(V2)?", name)}
-        known = {f"fake_{name.removeprefix('Fake').lower()}": place for name, place in classes.items()}
-        if self.name not in known:
-            raise BackendError(f"there is no snapshot '{self.name:.40}'{did_you_mean(self.name, known)}; 'fake_manila' is one")
-        return getattr(fake_provider, known[self.name])().target
+        from qlogad.backend.ibm import snapshot
+
+        return snapshot(self.name).target
 
     def noisy(self, drawn: QuantumCircuit, basis: str) -> tuple[QuantumCircuit, list[int], Floats]:
         """The noisy circuit that measures in a basis, the qubit of each wire, and how each is misread."""
@@ -285,14 +278,7 @@ class Snapshot:
         measured = _turned(drawn, basis)
         measured.measure_all()
         whole = transpile(measured, target=device, optimization_level=self.level, seed_transpiler=0)
-        wires = [0] * drawn.num_qubits
-        steps = []
-        for item in whole.data:
-            qubits = tuple(whole.find_bit(qubit).index for qubit in item.qubits)
-            if item.operation.name == "measure":
-                wires[whole.find_bit(item.clbits[0]).index] = qubits[0]
-            elif item.operation.name != "barrier":
-                steps.append((item.operation, qubits))
+        steps, wires = placed(whole)
         used = sorted({*wires, *(qubit for _, qubits in steps for qubit in qubits)})
         place = {qubit: number for number, qubit in enumerate(used)}
         small = QuantumCircuit(len(used))

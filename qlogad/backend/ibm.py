@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -35,9 +34,9 @@ from qiskit.transpiler import Target as Device
 from qiskit.transpiler import generate_preset_pass_manager
 
 from qlogad.backend.backend import Abilities, Backend
-from qlogad.backend.qiskit import to_qiskit
+from qlogad.backend.qiskit import placed, to_qiskit
 from qlogad.backend.sampled import Answer, Cost, Floats, Lifted, SampledBackend, Target, draw, number, options, read_counts
-from qlogad.backend.service import State, Status, Unavailable, Work
+from qlogad.backend.service import State, Status, Unavailable, Work, censored
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
@@ -282,7 +281,7 @@ class IBMTarget(Target):
         measured.add_register(ClassicalRegister(circuit.wires, "read"))
         measured.measure(range(circuit.wires), range(circuit.wires))
         whole = generate_preset_pass_manager(3, backend=self.device, seed_transpiler=SEED).run(measured)
-        device, steps, places = self.device, *_steps(whole)
+        device, steps, places = self.device, *placed(whole)
         if self.local:
             used = sorted({*places, *(qubit for _, qubits in steps for qubit in qubits)})
             device, at = Reduced(self.device, used), {qubit: place for place, qubit in enumerate(used)}
@@ -525,19 +524,6 @@ class _Drawn(AerSimulator):  # type: ignore[misc]
         return job
 
 
-def _steps(whole: QuantumCircuit) -> tuple[list[tuple[Any, tuple[int, ...]]], list[int]]:
-    """The gates of a translated circuit with their qubits, and the qubit where each wire is measured."""
-    places = [0] * len(whole.clbits)
-    steps = []
-    for item in whole.data:
-        qubits = tuple(whole.find_bit(qubit).index for qubit in item.qubits)
-        if item.operation.name == "measure":
-            places[whole.find_bit(item.clbits[0]).index] = qubits[0]
-        elif item.operation.name != "barrier":
-            steps.append((item.operation, qubits))
-    return steps, places
-
-
 def _measured(bare: QuantumCircuit, basis: str, at_W: Sequence[int], device: BackendV2) -> QuantumCircuit:
     """A translated circuit, measured in a basis into a register of its name: bit w is wire w."""
     turned = bare.copy()
@@ -647,7 +633,4 @@ def _passing(error: BaseException | None) -> bool:
 
 def _hidden(text: str) -> str:
     """A message without credentials."""
-    for name, value in os.environ.items():
-        if len(value) >= 8 and re.search("TOKEN|KEY|SECRET|INSTANCE|PASSWORD", name):
-            text = text.replace(value, "...")
-    return re.sub(r"[A-Za-z0-9_\-]{32,}", "...", text)[:200].rstrip(".;")
+    return re.sub(r"[A-Za-z0-9_\-]{32,}", "...", censored(text, 8))[:200].rstrip(".;")

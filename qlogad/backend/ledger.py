@@ -14,9 +14,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +25,7 @@ import numpy as np
 
 from qlogad.backend.backend import Abilities, Backend
 from qlogad.backend.sampled import Answer, Floats, Lifted, SampledBackend, Target
-from qlogad.backend.service import Service, Unavailable, Work
+from qlogad.backend.service import Service, Unavailable, Work, censored, credentials
 from qlogad.circuit.gates import GATES
 from qlogad.errors import BackendError, InputError, Pending, ResultError, counted, one_line, shown
 
@@ -108,7 +107,7 @@ class Journal:
         """Write one record to disk, and learn it."""
         assert self._file is not None, "a journal that is only read"
         line = json.dumps({"record": kind, **content}, allow_nan=False)
-        for name, secret in _secrets():
+        for name, secret in credentials(12):
             if secret in line or json.dumps(secret)[1:-1] in line:
                 raise InputError(
                     f"the value of ${name} was to be written to {self.path}; leave it out of labels, targets and names"
@@ -328,7 +327,7 @@ class Ledger(Target):
             error=None if answer.error_MK is None else answer.error_MK.tolist(),
             executions=answer.executions,
             jobs=answer.jobs,
-            provenance={name: _told(said) if isinstance(said, str) else said for name, said in answer.provenance.items()},
+            provenance={name: censored(said) if isinstance(said, str) else said for name, said in answer.provenance.items()},
         )
         return True
 
@@ -362,7 +361,7 @@ class Ledger(Target):
         )
 
     def _trouble(self, tag: str, state: str, cause: str) -> None:
-        self._append("trouble", tag=tag, state=state, cause=one_line(_told(cause), 300))
+        self._append("trouble", tag=tag, state=state, cause=one_line(censored(cause), 300))
 
     def _append(self, kind: str, **content: Any) -> None:
         self.journal.append(kind, **content, time=self.clock.now())
@@ -428,20 +427,6 @@ def _current(journal: Journal, first: str) -> str:
     while _next(tag) in journal.intents:
         tag = _next(tag)
     return tag
-
-
-def _secrets() -> Iterator[tuple[str, str]]:
-    """The environment variables that are called like credentials."""
-    for name, value in os.environ.items():
-        if len(value) >= 12 and re.search("TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL|INSTANCE", name, re.IGNORECASE):
-            yield name, value
-
-
-def _told(text: str) -> str:
-    """What somebody else said, without credentials."""
-    for _, secret in _secrets():
-        text = text.replace(secret, "...")
-    return text
 
 
 def _sync_folder(folder: Path) -> None:

@@ -26,7 +26,7 @@ from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
 from qlogad.errors import BackendError, DesignError, InputError, MissingExtra
 
-__all__ = ["Qiskit", "draw", "from_qasm", "from_qiskit", "to_qasm", "to_qiskit"]
+__all__ = ["Qiskit", "draw", "from_qasm", "from_qiskit", "placed", "to_qasm", "to_qiskit"]
 
 _OPERATIONS: dict[str, Any] = {
     "h": library.HGate,
@@ -119,6 +119,19 @@ def to_qiskit(circuit: Circuit) -> QuantumCircuit:
         DesignError: the circuit is dephased, and no unitary.
     """
     return _translate(circuit, ParameterVector("x", circuit.inputs), ParameterVector("w", circuit.weights))
+
+
+def placed(whole: QuantumCircuit) -> tuple[list[tuple[Any, tuple[int, ...]]], list[int]]:
+    """The gates of a translated circuit with their qubits, and the qubit where each wire is measured."""
+    places = [0] * len(whole.clbits)
+    steps = []
+    for item in whole.data:
+        qubits = tuple(whole.find_bit(qubit).index for qubit in item.qubits)
+        if item.operation.name == "measure":
+            places[whole.find_bit(item.clbits[0]).index] = qubits[0]
+        elif item.operation.name != "barrier":
+            steps.append((item.operation, qubits))
+    return steps, places
 
 
 def from_qiskit(circuit: QuantumCircuit, readout: Sequence[str] | None = None) -> Circuit:

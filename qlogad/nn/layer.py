@@ -102,7 +102,7 @@ class QuantumLayer(nn.Module):
         """
         if not self.backend.abilities.forms or self.encoding is not None:
             return None
-        form = self.backend.bind(self.circuit, self.weights_GP, key=key or self.key, calls=1).form(rows)
+        form = self.backend.bind(self.circuit, self.weights_GP, key=key or self.key).form(rows)
         self.executions += 0 if form is None else self.gates * rows * self.bases
         return form
 

@@ -147,6 +147,7 @@ def test_a_missing_package_is_named_with_its_extra(package, spec, extra, monkeyp
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, "qlogad.backend.aer")
+    monkeypatch.delitem(sys.modules, "qlogad.backend.ibm", raising=False)
     with pytest.raises(MissingExtra, match=rf"pip install 'qlogad\[{extra}\]'"):
         open_backend(spec)
 

@@ -12,6 +12,7 @@ import pytest
 
 from qlogad import documents, names
 from qlogad.circuit.design import Design, Encoding, Role, role_of
+from qlogad.circuit.expression import integer
 from qlogad.errors import DesignError, InputError, UnknownName, WidthError
 from qlogad.experiment import analysis, listing
 
@@ -126,7 +127,7 @@ def test_the_list_shows_source_and_the_cost_of_every_circuit(role: Role, wires: 
         else:
             holds = Encoding(design).features(size["wires"])
             assert row["features"] == holds
-            assert eval(row["features on W wires"], {"W": size["wires"]}) == holds
+            assert integer(row["features on W wires"], {"W": size["wires"]}) == holds
 
 
 @pytest.mark.parametrize("kind", ["ansatz", "encoding", "datasets", "controls"])

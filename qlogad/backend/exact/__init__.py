@@ -189,7 +189,8 @@ class ExactBound(Bound):
         gradient = torch.is_grad_enabled() and self._weights_GP.requires_grad
         free = self._engine.method == "auto" and not self.circuit.dephased and self.circuit.wires <= FORM_UP_TO
         method = "real" if free and not METHODS["real"].unfit(self.circuit) else None
-        plan = self._engine.plan(self.circuit, self._weights_GP, rows=rows, calls=self._calls, gradient=gradient, method=method)
+        step = max(1, rows // self._calls)  # where there are no tables, a loop over the steps follows this plan
+        plan = self._engine.plan(self.circuit, self._weights_GP, rows=step, calls=self._calls, gradient=gradient, method=method)
         return self._methods[plan.method].form(self.circuit, self._weights_GP)
 
     def states(self, inputs_GNI: Tensor) -> Tensor:
