@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from qlogad.errors import InputError, QlogadError, counted, one_line
 if TYPE_CHECKING:
     from qlogad.experiment.campaign import Collected
     from qlogad.experiment.experiment import Watch
+    from qlogad.experiment.sweep import Onlooker
 
 __all__ = ["app", "main"]
 
@@ -62,6 +64,33 @@ def run(
         print(f"failed: {what}: {cause}", file=sys.stderr)
     if record.failed:
         raise QlogadError(f"{counted(len(record.failed), 'cell')} failed; run the same command again to retry")
+
+
+@app.command(epilog="Example: qlogad sweep quickstart --workers 2")
+def sweep(
+    study: Annotated[str, typer.Argument(help="A study file (*.sweep.toml), or the name of a shipped one.")],
+    overrides: Set = None,
+    out: Annotated[Path, typer.Option(help="Where results folders lie.")] = Path("results"),
+    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 means one for each core.")] = 1,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget the trials of earlier calls.")] = False,
+    storage: Annotated[
+        str | None, typer.Option(help="A journal file, or postgresql://user@host/db: all who name the same one work together.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Search designs and parameters on validation windows; finished trials are kept, so a killed sweep continues."""
+    from qlogad.experiment import sweep as sweeping
+    from qlogad.experiment.study import Study
+
+    loaded = Study.load(study, overrides or ())
+    with _Board() as board:
+        found = sweeping.run(
+            loaded, out, workers=workers or os.cpu_count() or 1, fresh=fresh, storage=storage, watch=cast("Onlooker", board)
+        )
+    print(json.dumps(found.rows, indent=1) if as_json else found.text)
+    print(f"report: {found.folder / 'table.md'}", file=sys.stderr)
+    if found.barren:
+        raise QlogadError(f"no trial of {' and '.join(found.barren)} came through; see the causes in {found.folder / 'table.md'}")
 
 
 @app.command("list", epilog="Example: qlogad list ansatz --analyse --sort expressibility")
@@ -322,6 +351,48 @@ class _Progress:
         self._bar.update(self._task, description=what, completed=self._count, total=total)
         if self._bar.disable and self._count * 10 // total > (self._count - 1) * 10 // total:
             print(f"{self._count}/{total} cells", file=sys.stderr, flush=True)
+
+
+class _Board:
+    """The standing of a sweep on stderr: a table that is drawn anew; every tenth part in one line where stderr is no terminal."""
+
+    def __enter__(self) -> _Board:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console(stderr=True)
+        self._live = Live(console=self._console, transient=True, auto_refresh=False) if self._console.is_terminal else None
+        self._said = ""
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def _draw(self, text: str) -> None:
+        from rich.text import Text
+
+        if self._live:
+            self._live.update(Text(text, no_wrap=True), refresh=True)
+
+    def preparing(self, what: str, count: int) -> None:
+        """Say how far a step of unknown length is."""
+        self._draw(f"{what}: {count}")
+
+    def prepared(self, text: str) -> None:
+        """Print what is known before the first trial."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def standing(self, text: str, ended: int, total: int | None) -> None:
+        """Show the best trials so far."""
+        self._draw(text)
+        line = text.split("\n", 1)[0]
+        part = f"{line.split(':')[0]} {ended * 10 // (total or 1)}"
+        if self._live is None and part != self._said:
+            self._said = part
+            print(line, file=sys.stderr, flush=True)
 
 
 def main() -> None:

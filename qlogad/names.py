@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from qlogad.errors import DesignError, UnknownName, did_you_mean, shown
 
-__all__ = ["KINDS", "data_folder", "design_path", "designs", "find", "is_design_file", "known"]
+__all__ = ["KINDS", "data_folder", "design_path", "designs", "documents", "find", "is_design_file", "known"]
 
 Kind = Literal["dataset", "detector", "backend", "view"]
 Role = Literal["ansatz", "encoding"]
@@ -100,6 +100,18 @@ def data_folder(name: Literal["circuits", "experiments"]) -> Path:
     """Where the design or experiment files lie: inside the installed package, else at the top of the checkout."""
     packed = _PACKAGE / "_data" / name
     return packed if packed.is_dir() else _PACKAGE.parent / name
+
+
+def documents(kind: Literal["experiment", "study"]) -> dict[str, Path]:
+    """The shipped experiment files, or those of studies (*.sweep.toml), by name, sorted.
+
+    >>> "quickstart" in documents("experiment")
+    True
+    """
+    paths = {path.name.removesuffix(".toml"): path for path in sorted(data_folder("experiments").glob("*.toml"))}
+    if kind == "study":
+        return {name.removesuffix(".sweep"): path for name, path in paths.items() if name.endswith(".sweep")}
+    return {name: path for name, path in paths.items() if not name.endswith(".sweep")}
 
 
 def _module(name: str) -> str:

@@ -95,6 +95,7 @@ class DeepLog(Detector):
             validation=None if held is None or len(held) == 0 else partial(self._held_loss, held),
             schedule=self._schedule(),
             seed=self.seed,
+            report=self._report,
         )
 
     def anomaly_score(self, features: Features) -> Floats:

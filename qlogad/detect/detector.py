@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
@@ -27,6 +27,7 @@ from qlogad.features.features import Features, Labels
 if TYPE_CHECKING:
     from qlogad.backend.backend import Backend
     from qlogad.nn.layer import QuantumLayer
+    from qlogad.nn.train import Epoch
 
 __all__ = ["Detector", "State", "Track"]
 
@@ -106,6 +107,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         labels: Labels | Sequence[int] | None = None,
         *,
         validation: tuple[Features, Labels | None] | Sequences | None = None,
+        report: Callable[[Epoch], None] | None = None,
     ) -> Self:
         """Learn from training windows, then fix the threshold on validation windows.
 
@@ -116,6 +118,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             labels: labels of the training rows (0/1), for supervised detectors; the others do not read them.
             validation: other windows, for the threshold and early stopping: features with their labels, or None in their
                 place when they are normal by assumption. Plain lists of event ids, and a DataFrame of them, are taken as normal.
+            report: is told of every epoch, by detectors that train in epochs; an exception it raises ends the training.
 
         >>> from qlogad.detect.new_event import NewEvent
         >>> frame = pd.DataFrame({"window": ["a", "a", "b", "b"], "event": [0, 1, 1, 0]})
@@ -137,7 +140,11 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             self._check_labels(features, labels)
         held = self._validation(validation, features.size)
         self.size_ = features.size
-        self._fit(features, labels, held)
+        self._report: Callable[[Epoch], None] | None = report
+        try:
+            self._fit(features, labels, held)
+        finally:
+            self._report = None
         self.threshold_ = None if held is None else self._threshold(*held)
         self.weights_ = self.weights()
         return self

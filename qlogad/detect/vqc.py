@@ -112,6 +112,7 @@ class VQC(Detector):
             else partial(self._held_loss, _Tensors.of(held, share_C, self.device)),
             schedule=self._schedule(),
             seed=self.seed,
+            report=self._report,
         )
 
     def anomaly_score(self, features: Features) -> Floats:

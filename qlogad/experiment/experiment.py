@@ -163,7 +163,7 @@ class Experiment:
             DocumentError: naming the file, the key, and what would fit.
         """
         path = Path(path)
-        shipped = {file.stem: file for file in sorted(names.data_folder("experiments").glob("*.toml"))}
+        shipped = names.documents("experiment")
         name = path.name.removesuffix(".toml")
         if not isfile(path):
             path = shipped.get(name, path)

@@ -32,7 +32,7 @@ from qlogad.logs.inject import inject, parse_spec
 from qlogad.logs.split import Split, given_parts, make_splits
 from qlogad.logs.windows import Window, Windows, make_windows
 
-__all__ = ["STRATA", "Ground", "Part", "Source", "ground", "open_source", "splits"]
+__all__ = ["STRATA", "Ground", "Part", "Source", "ground", "held_ground", "open_source", "splits"]
 
 STRATA = ("key-length", "2-gram-count", "residual")  # caught by key or length; only by 2-gram or count vector; by none of them
 FEW_VALIDATION_NORMALS = 200
@@ -209,8 +209,19 @@ def _default_window(dataset: Dataset) -> Window:
 
 def ground(data: Data, source: Source, views: Sequence[str], *, cut: int) -> Ground:
     """The features of one cut, everything fitted on its training windows only."""
-    events, windows = source.events, source.windows
+    return _ground(data, source, views, splits(data, source)[cut])
+
+
+def held_ground(data: Data, source: Source, views: Sequence[str], *, cut: int, inject: str | None = None) -> Ground:
+    """The features of one cut without any test window; with `inject`, its test part is normal validation windows so altered."""
     split = splits(data, source)[cut]
+    nothing = split.test[:0]
+    held = replace(split, test=split.validation if inject else nothing, in_flight=nothing)
+    return _ground(replace(data, inject=inject), source, views, held)
+
+
+def _ground(data: Data, source: Source, views: Sequence[str], split: Split) -> Ground:
+    events, windows = source.events, source.windows
     train_W = split.train
     if data.training == "normals":
         train_W = train_W[windows.label_W[train_W] == 0]

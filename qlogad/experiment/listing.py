@@ -81,8 +81,10 @@ def _rows(kind: str, wires: int, depth: int) -> list[dict[str, Any]]:
         if kind == role:
             return [_design_row(name, role, wires, depth) for name in names.designs(role)]
     if kind == "experiments":
-        paths = sorted(names.data_folder("experiments").glob("*.toml"))
-        return [{"name": path.stem, "question": documents.read(path).get("question", "")} for path in paths]
+        return [
+            {"name": name, "question": documents.read(path).get("question", "")}
+            for name, path in names.documents("experiment").items()
+        ]
     if kind == "controls":
         from qlogad.nn import controls
 
@@ -354,7 +356,7 @@ def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int],
             table = documents.override(table, assignment.removeprefix("data."))
         content = {"data": table, "contender": [{"name": "new-event", "detector": "new-event"}]}
         data = Experiment.from_document(content, where="data describe").data
-    elif name.endswith(".toml") or name in {path.stem for path in names.data_folder("experiments").glob("*.toml")}:
+    elif name.endswith(".toml") or name in names.documents("experiment"):
         data = Experiment.load(name, overrides).data
     else:
         hint = did_you_mean(name, names.known("dataset"))

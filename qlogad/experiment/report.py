@@ -33,7 +33,7 @@ from qlogad.experiment.ground import STRATA, Ground
 from qlogad.experiment.record import judge_cell
 from qlogad.experiment.runner import Executed, Prepared, outcomes
 
-__all__ = ["Record", "before", "write"]
+__all__ = ["Record", "before", "commit", "write"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -146,7 +146,7 @@ def _manifest(prepared: Prepared, finished: Sequence[tuple[Cell, Outcome]]) -> d
         "versions": {name: version(name) for name in packages},
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
-        "commit": _commit(),
+        "commit": commit(),
         "written": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
 
@@ -156,7 +156,8 @@ def _notes(finished: Sequence[tuple[Cell, Outcome]]) -> list[str]:
     return list(dict.fromkeys(f"note, cut {c.cut}, {c.contender.name}: {text}" for c, o in finished for text in o.facts["notes"]))
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
+    """The commit this code is at, with `-dirty` where it was edited; None outside a checkout."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)

@@ -6,7 +6,8 @@
     "core.hidden" = { int = [4, 32], when = { cell = "gru" } }  there only if another axis, written above it, has that value
 
 A design of rows has the axes `design.rows`, then for each of its rows k `design.k.gate`, `design.k.wires` (of a gate on one wire) or
-`design.k.pairs` (on two) and `design.k.flip`; those of row 2 are there only if there are two rows.
+`design.k.pairs` (on two), `design.k.flip` and
+`design.k.reverse`; those of row 2 are there only if there are two rows.
 """
 
 from __future__ import annotations
@@ -111,7 +112,9 @@ class ChoiceAxis:
 
     def suggest(self, trial: BaseTrial, key: str) -> Value:
         """The value that a trial takes."""
-        return trial.suggest_categorical(key, self.choice)
+        chosen = trial.suggest_categorical(key, self.choice)
+        assert chosen is not None  # it is one of them
+        return chosen
 
     def holds(self, value: Any) -> bool:
         """Whether it is a value of the axis."""
@@ -150,6 +153,7 @@ class DesignSpace:
     gates: tuple[str, ...] = ("ry", "rz", "rot", "cx", "cz", "crx", "crz")
     on: tuple[str, ...] = ("each", "linear", "ring", "even", "odd")
     flip: bool = True  # whether gates on two wires may also have them exchanged
+    reverse: bool = False  # whether they may also come in reverse order
 
     def __post_init__(self) -> None:
         if not 1 <= self.rows[0] <= self.rows[1] <= 20:
@@ -178,10 +182,19 @@ class DesignSpace:
     def _row(self, trial: BaseTrial, key: str) -> dict[str, Any]:
         gate = trial.suggest_categorical(f"{key}.gate", self.gates)
         two = _width(gate) == 2
-        row = {"gate": gate, "on": trial.suggest_categorical(f"{key}.{'pairs' if two else 'wires'}", self._patterns(gate))}
-        if two and self.flip and trial.suggest_categorical(f"{key}.flip", (False, True)):
-            row["flip"] = True
+        row: dict[str, Any] = {
+            "gate": gate,
+            "on": trial.suggest_categorical(f"{key}.{'pairs' if two else 'wires'}", self._patterns(gate)),
+        }
+        for name in self._turns if two else ():
+            if trial.suggest_categorical(f"{key}.{name}", (False, True)):
+                row[name] = True
         return row
+
+    @property
+    def _turns(self) -> tuple[str, ...]:
+        """The keys of a row on two wires that are searched, true or false."""
+        return tuple(name for name in ("flip", "reverse") if getattr(self, name))
 
     def locate(self, name: str) -> dict[str, Value]:
         """The values that give a known ansatz.
@@ -202,16 +215,20 @@ class DesignSpace:
         return found
 
     def _located(self, row: Row, key: str, name: str) -> dict[str, Value]:
-        two = bool(row.gate) and _width(row.gate) == 2
-        if row.gate not in self.gates or row != Row(row.gate, row.on, flip=row.flip) or row.on not in self._patterns(row.gate):
+        plain = Row(row.gate, row.on, flip=row.flip, reverse=row.reverse) if row.gate else None
+        if row != plain or row.gate not in self.gates or row.on not in self._patterns(row.gate):
             what = f"{row.gate or 'rows'} on {shown(row.on)}"
             raise DocumentError(
-                f"ansatz '{name}' has a row ({what}, reverse, stride, ...) that the design space does not hold; name it in core.ansatz"
+                f"ansatz '{name}' has a row that the design space does not hold: {what}; widen gates or on, or name it in core.ansatz"
             )
-        if row.flip and not (two and self.flip):
-            raise DocumentError(f"ansatz '{name}' flips wires, and the design space does not; say flip = true")
+        two = _width(row.gate) == 2
+        for turn in ("flip", "reverse"):
+            if getattr(row, turn) and not (two and turn in self._turns):
+                raise DocumentError(
+                    f"ansatz '{name}' has {turn} = true, and the design space does not; say {turn} = true in design"
+                )
         values: dict[str, Value] = {f"{key}.gate": row.gate, f"{key}.{'pairs' if two else 'wires'}": str(row.on)}
-        return values | ({f"{key}.flip": row.flip} if two and self.flip else {})
+        return values | ({f"{key}.{turn}": getattr(row, turn) for turn in self._turns} if two else {})
 
 
 def _width(gate: str) -> int:
@@ -259,7 +276,7 @@ class Space:
                 found[key] = float(value) if isinstance(self.axes[key], FloatAxis) else value
         return found
 
-    def finite(self) -> str:
+    def endless(self) -> str:
         """The first axis with endlessly many values, or ""."""
         return next(
             (
@@ -270,7 +287,7 @@ class Space:
             "",
         )
 
-    def flat(self) -> str:
+    def uneven(self) -> str:
         """The first axis that is not a number that every trial has, or ""."""
         if self.design is not None:
             return "design.rows"

@@ -1,4 +1,4 @@
-"""Laws of the canonical form: it computes the same, it does not depend on the order of what commutes, and commuting is never claimed falsely."""
+"""Laws of the canonical form: it computes the same, whatever the order of what commutes; and what is said to commute does."""
 
 from dataclasses import replace
 

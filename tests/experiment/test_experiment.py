@@ -54,7 +54,7 @@ def test_a_twin_and_its_controls_differ_in_the_core_alone(name: str) -> None:
     assert isinstance(mine["core"], Quantum)
 
 
-@pytest.mark.parametrize("path", sorted(names.data_folder("experiments").glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", names.documents("experiment").values(), ids=lambda path: path.stem)
 def test_every_shipped_experiment_loads_and_asks_a_question(path: Any) -> None:
     experiment = Experiment.load(path)
     assert experiment.question.endswith("?")

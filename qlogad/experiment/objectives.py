@@ -1,0 +1,214 @@
+"""What a study can aim at: measured on validation windows or on the circuit, never on test windows.
+
+validation-loss                 mean loss of the normal validation windows (DeepLog: nats per event); no label of an anomaly is read
+injected-average-precision      of validation normals against validation normals altered as `inject` says; no real label is read
+validation-average-precision    of labelled validation windows: this moves a contender into the labelled track
+validation-f1                   the best over all thresholds, of labelled validation windows: likewise
+two-qubit-gates, depth, weights, device-seconds     of the circuit, the detector, and a pass on a device by its calibration snapshot
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from qlogad.detect.detector import Detector
+from qlogad.detect.threshold import Threshold
+from qlogad.errors import BackendError, DataError, DocumentError, did_you_mean, shown
+from qlogad.evaluate import metrics
+from qlogad.experiment.ground import Ground
+
+if TYPE_CHECKING:
+    from qlogad.circuit.circuit import Circuit
+
+__all__ = ["OBJECTIVES", "Direction", "Fitted", "Objective", "circuit_of", "objective", "two_qubit_depth", "unfit_for"]
+
+Direction = Literal["minimize", "maximize"]
+PASS = 100  # validation rows of the pass that device seconds are estimated for
+_JUDGED = (
+    "f1",
+    "recall",
+    "precision",
+    "mcc",
+    "pr_auc",
+    "roc_auc",
+    "pr-auc",
+    "roc-auc",
+    "specificity",
+    "accuracy",
+    "average-precision",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fitted detector with the ground it stands on, whose test part holds injected validation windows or nothing."""
+
+    detector: Detector
+    ground: Ground
+    device: str  # of `device-seconds`
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One number of a trial, and which way is better."""
+
+    name: str
+    direction: Direction
+    measure: Callable[[Fitted], float]
+    labelled: bool = False  # reads labels of anomalies
+    trained: bool = True  # False: known before training
+
+
+def objective(name: str) -> Objective:
+    """An objective by its name.
+
+    Raises:
+        DocumentError: it is measured on test windows, or there is none of that name.
+    """
+    known = ", ".join(OBJECTIVES)
+    if name in OBJECTIVES:
+        return OBJECTIVES[name]
+    if name.startswith("test") or name in _JUDGED:
+        hint = did_you_mean(
+            "validation-" + name.removeprefix("test").lstrip("-_.").replace("pr_auc", "average-precision"), OBJECTIVES
+        )
+        raise DocumentError(
+            f"objective {shown(name)} is measured on test windows, and no choice may see them{hint}; known: {known}"
+        )
+    raise DocumentError(f"there is no objective {shown(name)}{did_you_mean(name, OBJECTIVES)}; known: {known}")
+
+
+def circuit_of(detector: Detector) -> Circuit | None:
+    """The circuit that a detector is to train, known before it is fitted; None where its core has none."""
+    core = getattr(detector, "core", None)
+    build = getattr(core, "circuit", None)
+    return None if build is None else build()
+
+
+def two_qubit_depth(circuit: Circuit) -> int:
+    """The longest chain of gates on two wires that wait for one another."""
+    free = [0] * circuit.wires
+    for gate in circuit.gates:
+        end = max(free[wire] for wire in gate.wires) + (len(gate.wires) == 2)
+        for wire in gate.wires:
+            free[wire] = end
+    return max(free)
+
+
+@lru_cache(maxsize=8)
+def _pairs(device: str) -> tuple[tuple[int, int], ...]:
+    """The pairs of qubits that a device couples.
+
+    Raises:
+        BackendError: it is no device, or couples all.
+    """
+    from qlogad.backend.backend import open_backend
+
+    target = getattr(open_backend(device), "target", None)
+    coupling = getattr(getattr(target, "device", None), "coupling_map", None)
+    if coupling is None:
+        raise BackendError(f"'{device:.60}' has no coupling map; name a device such as 'ibm:fake_torino'")
+    return tuple(sorted({(min(pair), max(pair)) for pair in coupling.get_edges()}))
+
+
+def unfit_for(circuit: Circuit, device: str) -> int:
+    """How many of the circuit's pairs of wires are too many for a device: 0 where all fit its coupling map at once, without swaps.
+
+    >>> from qlogad.circuit.design import Design
+    >>> unfit_for(Design.load("real-amplitudes", "ansatz").build(4), "ibm:fake_manila")
+    0
+    """
+    import rustworkx as rx
+
+    wanted = sorted({(min(gate.wires), max(gate.wires)) for gate in circuit.gates if len(gate.wires) == 2})
+    coupled = rx.PyGraph(multigraph=False)
+    coupled.extend_from_edge_list(list(_pairs(device)))
+
+    def fits(count: int) -> bool:
+        graph = rx.PyGraph(multigraph=False)
+        graph.extend_from_edge_list(wanted[:count])
+        graph.remove_nodes_from([node for node in graph.node_indices() if not graph.degree(node)])
+        return bool(rx.is_subgraph_isomorphic(coupled, graph, induced=False))
+
+    missing = next(missing for missing in range(len(wanted) + 1) if fits(len(wanted) - missing))
+    return missing + max(0, circuit.wires - coupled.num_nodes())
+
+
+# ---------------------------------------------------------------- the objectives
+
+
+def _loss(fitted: Fitted) -> float:
+    history = fitted.detector.history_
+    losses = [epoch.validation for epoch in history.epochs if epoch.validation is not None]
+    if not losses:
+        raise DataError(
+            "there is no validation loss: the validation windows hold nothing to learn the loss from; choose a later cut"
+        )
+    return float(min(losses))
+
+
+def _precision(fitted: Fitted, part: Literal["validation", "test"]) -> float:
+    rows = getattr(fitted.ground, part)
+    labels_N = rows.labels.window_N
+    if not (labels_N == 1).any() or not (labels_N == 0).any():
+        what = "injected" if part == "test" else "labelled"
+        raise DataError(
+            f"cut {fitted.ground.cut}: the validation windows are not of both kinds, {what} anomalies and normal; choose another cut"
+        )
+    return metrics.pr_auc(fitted.detector.anomaly_score(rows.features), labels_N, rows.features.weight_N)
+
+
+def _best_f1(fitted: Fitted) -> float:
+    held = fitted.ground.validation
+    return Threshold.best_f1(fitted.detector.anomaly_score(held.features), held.labels.window_N, held.features.weight_N).target
+
+
+def _of_circuit(measure: Callable[[Circuit], float]) -> Callable[[Fitted], float]:
+    def measured(fitted: Fitted) -> float:
+        circuit = circuit_of(fitted.detector)
+        return 0.0 if circuit is None else float(measure(circuit))
+
+    return measured
+
+
+def _seconds(fitted: Fitted) -> float:
+    from qlogad.experiment import hardware
+
+    if not fitted.detector.circuits():
+        return 0.0
+    held = fitted.ground.validation.features
+    return hardware.plan(fitted.detector, held.take(_first(len(held))), fitted.device, mode="open").cost.seconds
+
+
+def _first(rows: int) -> Any:
+    import numpy as np
+
+    return np.arange(min(rows, PASS))
+
+
+def _two_qubit_gates(circuit: Circuit) -> float:
+    return sum(len(gate.wires) == 2 for gate in circuit.gates)
+
+
+def _depth(circuit: Circuit) -> float:
+    from qlogad.evaluate.circuits import cost
+
+    return cost(circuit).depth
+
+
+OBJECTIVES: dict[str, Objective] = {
+    one.name: one
+    for one in (
+        Objective("validation-loss", "minimize", _loss),
+        Objective("injected-average-precision", "maximize", lambda fitted: _precision(fitted, "test")),
+        Objective("validation-average-precision", "maximize", lambda fitted: _precision(fitted, "validation"), labelled=True),
+        Objective("validation-f1", "maximize", _best_f1, labelled=True),
+        Objective("two-qubit-gates", "minimize", _of_circuit(_two_qubit_gates), trained=False),
+        Objective("depth", "minimize", _of_circuit(_depth), trained=False),
+        Objective("weights", "minimize", lambda fitted: float(fitted.detector.weights_["total"])),
+        Objective("device-seconds", "minimize", _seconds),
+    )
+}

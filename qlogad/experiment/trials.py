@@ -1,0 +1,255 @@
+"""What became of a study's trials: one row for each, the best or the Pareto front, and the files of the results folder."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from optuna.study import Study as Trials
+from optuna.trial import FrozenTrial, TrialState
+from tabulate import tabulate
+
+from qlogad import documents
+from qlogad.errors import counted, one_line
+from qlogad.experiment.report import commit
+from qlogad.experiment.study import Entrant, Study
+from qlogad.experiment.workers import identity
+
+__all__ = ["Finished", "Prepared", "before", "best", "expected_best", "standing", "trials_of", "write"]
+
+SHOWN = 10  # trials of a table
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a sweep gives back: rows for machines, text for people."""
+
+    rows: list[dict[str, Any]]
+    text: str
+    folder: Path
+    barren: tuple[str, ...]  # contenders of which no trial came through
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study with its grounds: all that is known before the first trial."""
+
+    study: Study
+    folder: Path
+    cuts: tuple[str, ...]
+    grounds: str  # a digest of all features
+    warnings: tuple[str, ...]
+
+
+def trials_of(study: Study, entrant: Entrant, trials: Trials) -> list[dict[str, Any]]:
+    """One row for each logical trial that has ended, by index; its attempts are one row."""
+    attempts: dict[int, list[FrozenTrial]] = {}
+    for trial in trials.get_trials(deepcopy=False):
+        if trial.state.is_finished() and "index" in trial.user_attrs:
+            attempts.setdefault(identity(trial), []).append(trial)
+    return [_row(study, entrant, index, attempts[index]) for index in sorted(attempts)]
+
+
+def _row(study: Study, entrant: Entrant, index: int, attempts: Sequence[FrozenTrial]) -> dict[str, Any]:
+    last = attempts[-1]
+    attrs, done = last.user_attrs, last.state == TrialState.COMPLETE
+    values = last.values if done and last.values else [None] * len(study.objectives)
+    seconds = sum(trial.duration.total_seconds() for trial in attempts if trial.duration)
+    return {
+        "contender": entrant.name,
+        "index": index,
+        "state": last.state.name.lower(),
+        **dict(zip(study.plan.objectives, values, strict=True)),
+        **{f"param {name}": last.params[name] for name in sorted(last.params)},
+        "weights (all)": attrs.get("weights"),
+        **attrs.get("circuit", {}),
+        **{name: value for name, value in attrs.items() if name.startswith("rung ")},
+        "cause": attrs.get("cause", ""),
+        "seconds": round(seconds, 3),
+        "attempts": len(attempts),
+        "reused from": attrs.get("reused from"),
+    }
+
+
+def best(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The completed trials that matter: the best first, or with several objectives the Pareto front by the first of them."""
+    signs = [1 if one.direction == "minimize" else -1 for one in study.objectives]
+    done = [row for row in rows if row["state"] == "complete" and row["reused from"] is None]
+    score = {id(row): [sign * row[name] for sign, name in zip(signs, study.plan.objectives, strict=True)] for row in done}
+    if len(signs) > 1:
+        values_NO = np.array([score[id(row)] for row in done]).reshape(-1, len(signs))
+        done = [
+            row
+            for row, own_O in zip(done, values_NO, strict=True)
+            if not ((values_NO <= own_O).all(1) & (values_NO < own_O).any(1)).any()
+        ]
+    return sorted(done, key=lambda row: (score[id(row)], row["index"]))
+
+
+def expected_best(values: Sequence[float], k: int, direction: str) -> float:
+    """The mean over all choices of k of the values of the best of them (Dodge et al., EMNLP 2019, arXiv:1909.03004; without replacement).
+
+    >>> expected_best([1.0, 2.0, 3.0], 2, "minimize")
+    1.3333333333333333
+    """
+    ordered = sorted(values, reverse=direction == "maximize")
+    n = len(ordered)
+    return sum(value * math.comb(n - place, k - 1) for place, value in enumerate(ordered, start=1)) / math.comb(n, k)
+
+
+def before(prepared: Prepared) -> str:
+    study, plan = prepared.study, prepared.study.plan
+    lines = [study.question or study.name, _budget(study)]
+    lines += [f"contender {entrant.name}: track {study.track(entrant)}" for entrant in study.entrants]
+    lines += [f"warning, {text}" for text in prepared.warnings]
+    if plan.folds.seeds == 1 and len(prepared.cuts) == 1:
+        lines += [
+            "one training for each trial: differences of the size of seed noise decide; folds = { seeds = 3 } trains more often"
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _budget(study: Study) -> str:
+    plan = study.plan
+    trials = "all of the grid" if plan.trials is None else counted(plan.trials, "trial")
+    seconds = "" if plan.seconds is None else f", at most {plan.seconds:g} s of wall clock"
+    folds = counted(len(study.cuts) * plan.folds.seeds, "training")
+    pruner = "" if plan.pruner == "none" else f", pruner {plan.pruner}"
+    return f"each contender: {trials}{seconds}; {folds} a trial; sampler {plan.sampler}{pruner}; seed {plan.seed}"
+
+
+def standing(study: Study, entrant: Entrant, rows: Sequence[Mapping[str, Any]], total: int | None, seconds: float | None) -> str:
+    states = Counter(row["state"] for row in rows)
+    left = "" if seconds is None else f", {max(0.0, seconds):.0f} s left"
+    head = f"{entrant.name}: {len(rows)} of {total} trials ({states['pruned']} pruned, {states['fail']} failed){left}"
+    return f"{head}\n{_best_table(study, best(study, rows)[:5], 'simple')}"
+
+
+def _best_table(study: Study, rows: Sequence[Mapping[str, Any]], style: str) -> str:
+    if not rows:
+        return "no trial has come through yet"
+    shown = [
+        {"contender": row["contender"], "trial": row["index"]}
+        | {name: f"{row[name]:.5g}" for name in study.plan.objectives}
+        | {"seconds": f"{row['seconds']:.1f}", "point": _point(row)}
+        for row in rows
+    ]
+    return str(tabulate(shown, headers="keys", tablefmt=style, disable_numparse=True))
+
+
+def _point(row: Mapping[str, Any]) -> str:
+    given = {name.removeprefix("param "): value for name, value in row.items() if name.startswith("param ")}
+    return ", ".join(f"{name} = {f'{value:.4g}' if isinstance(value, float) else value}" for name, value in given.items())
+
+
+def write(prepared: Prepared, found: Mapping[str, list[dict[str, Any]]], place: str) -> Finished:
+    folder = prepared.folder
+    rows = [row for trials in found.values() for row in trials]
+    frame = pd.DataFrame(rows)
+    documents.write_atomic(folder / "trials.csv", frame.to_csv(index=False, float_format="%.9g"))
+    manifest = _manifest(prepared, found, place)
+    documents.write_atomic(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    text = _table(prepared, found)
+    documents.write_atomic(folder / "table.md", text)
+    barren = tuple(name for name, trials in found.items() if not any(row["state"] == "complete" for row in trials))
+    clean = [{k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()} for row in rows]
+    return Finished(clean, text, folder, barren)
+
+
+def _manifest(prepared: Prepared, found: Mapping[str, list[dict[str, Any]]], place: str) -> dict[str, Any]:
+    study = prepared.study
+    packages = ("qlogad", "optuna", "torch", "numpy", "scikit-learn")
+    return {
+        "study": documents.plain(study.document),
+        "name": study.name,
+        "identity": study.identity(),
+        "base": documents.plain(study.base.document),
+        "tracks": {entrant.name: study.track(entrant) for entrant in study.entrants},
+        "cuts": list(prepared.cuts),
+        "features": prepared.grounds,
+        "warnings": list(prepared.warnings),
+        "trials": {name: dict(Counter(row["state"] for row in rows)) for name, rows in found.items()},
+        "storage": "journal.log" if place == str(prepared.folder / "journal.log") else one_line(place.split("@")[-1]),
+        "versions": {name: version(name) for name in packages},
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "commit": commit(),
+        "written": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def _table(prepared: Prepared, found: Mapping[str, list[dict[str, Any]]]) -> str:
+    study = prepared.study
+    several = len(study.objectives) > 1
+    parts = [f"# {study.name}", study.question, f"Base: {study.base.name}, cut {', '.join(prepared.cuts)}; {_budget(study)}."]
+    parts += [_MEANING]
+    parts += ["\n".join(f"- warning, {text}" for text in prepared.warnings)] if prepared.warnings else []
+    parts += [
+        tabulate([_summary(study, entrant, found[entrant.name]) for entrant in study.entrants], headers="keys", tablefmt="github")
+    ]
+    for entrant in study.entrants:
+        rows = best(study, found[entrant.name])
+        shown = rows if several else rows[:SHOWN]
+        what = "the Pareto front" if several else f"the best {len(shown)}"
+        parts += [f"## {entrant.name}: {what} ({study.track(entrant)})", _best_table(study, shown, "github")]
+    if not several:
+        parts += ["## Expected best of k trials", _curve(study, found)]
+    parts += [_causes(found)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+_MEANING = """\
+All values are measured on validation windows or on the circuit; no test window was read. The best of many trials looks better than it
+is: it is a winner only after fresh seeds, and is judged on test windows only by an experiment. Trials that make equal circuits, up to
+gates that commute, with all else equal are trained once and counted as reused."""
+
+
+def _summary(study: Study, entrant: Entrant, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    states = Counter(row["state"] for row in rows)
+    return {
+        "contender": entrant.name,
+        "track": study.track(entrant),
+        "trials": len(rows),
+        "complete": states["complete"],
+        "pruned": states["pruned"],
+        "failed": states["fail"],
+        "reused": sum(row["reused from"] is not None for row in rows),
+        "known first": len(entrant.known),
+        "seconds of trials": f"{sum(row['seconds'] for row in rows):.1f}",
+    }
+
+
+def _curve(study: Study, found: Mapping[str, list[dict[str, Any]]]) -> str:
+    """How good the best of k trials is on average; reused trials count, as a search without memory would have met them."""
+    aim = study.objectives[0]
+    values = {name: [row[aim.name] for row in rows if row["state"] == "complete"] for name, rows in found.items()}
+    most = max((len(some) for some in values.values()), default=0)
+    sizes = sorted({2**power for power in range(20) if 2**power <= most} | ({most} if most else set()))
+    rows = [
+        {"contender": name} | {f"k = {k}": f"{expected_best(some, k, aim.direction):.5g}" if k <= len(some) else "-" for k in sizes}
+        for name, some in values.items()
+    ]
+    return str(tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True))
+
+
+def _causes(found: Mapping[str, list[dict[str, Any]]]) -> str:
+    counts = Counter((name, row["state"], _kind(row["cause"])) for name, rows in found.items() for row in rows if row["cause"])
+    if not counts:
+        return ""
+    rows = [{"contender": n, "state": s, "cause": c, "trials": count} for (n, s, c), count in counts.most_common()]
+    return f"## Pruned and failed trials, by cause\n\n{tabulate(rows, headers='keys', tablefmt='github')}"
+
+
+def _kind(cause: str) -> str:
+    """A cause without its numbers, so that equal ones count together."""
+    return one_line("".join("#" if letter.isdigit() else letter for letter in cause).replace("#.#", "#"), 160)
