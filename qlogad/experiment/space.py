@@ -56,7 +56,8 @@ class IntAxis:
 
     def suggest(self, trial: BaseTrial, key: str) -> Value:
         """The value that a trial takes."""
-        return trial.suggest_int(key, *self.int, step=self.step, log=self.log)
+        low, high = self.int
+        return trial.suggest_int(key, low, high - (high - low) % self.step, step=self.step, log=self.log)
 
     def holds(self, value: Any) -> bool:
         """Whether it is a value of the axis."""
@@ -87,7 +88,10 @@ class FloatAxis:
 
     def suggest(self, trial: BaseTrial, key: str) -> Value:
         """The value that a trial takes."""
-        return trial.suggest_float(key, *self.float, step=self.step, log=self.log)
+        low, high = self.float
+        if self.step is not None:
+            high = low + self.step * math.floor((high - low) / self.step + 1e-9)
+        return trial.suggest_float(key, low, high, step=self.step, log=self.log)
 
     def holds(self, value: Any) -> bool:
         """Whether it is a value of the axis."""

@@ -158,7 +158,7 @@ class Samplers:
                 case "qmc":
                     return QMCSampler(scramble=True, seed=seed, warn_independent_sampling=False, warn_asynchronous_seeding=False)
                 case "tpe":
-                    return TPESampler(multivariate=True, group=True, seed=seed, warn_independent_sampling=False)
+                    return TPESampler(multivariate=True, group=True, seed=seed)
 
 
 def _cma_es(seed: int) -> BaseSampler:
@@ -243,8 +243,8 @@ def _opened(prepared: Prepared, entrant: Entrant, place: str, watch: Watch) -> T
         rates = _rates(entrant)
         trials.set_user_attr("rates", documents.plain(rates))
         trials.set_user_attr("bars", list(_bars(job_of(prepared, entrant, rates, ()), watch)))
-        _enqueue(study, entrant, trials)
         trials.set_user_attr("ready", True)
+    _enqueue(study, entrant, trials)
     stored = trials.user_attrs
     rates = {kind: documents.from_mapping(Rates, table, place) for kind, table in stored["rates"].items()}
     return job_of(prepared, entrant, rates, tuple(stored["bars"]))

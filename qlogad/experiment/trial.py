@@ -194,6 +194,9 @@ class TrialJob:
             trial: who hears of epochs and folds, and may end early.
         """
         plan = self.study.plan
+        if not any(one.trained for one in self.study.objectives):
+            untrained = Fitted(point.contender.build(), self._ground(self.cuts[0]), plan.device or "")
+            return [one.measure(untrained) for one in self.study.objectives]
         folds = [(cut, seed) for seed in range(plan.folds.seeds) for cut in self.cuts]
         values_FO: list[list[float]] = []
         for number, (cut, repeat) in enumerate(folds):

@@ -149,7 +149,16 @@ def _best_table(study: Study, rows: Sequence[Mapping[str, Any]], style: str) -> 
 
 def _point(row: Mapping[str, Any]) -> str:
     given = {name.removeprefix("param "): value for name, value in row.items() if name.startswith("param ")}
-    return ", ".join(f"{name} = {f'{value:.4g}' if isinstance(value, float) else value}" for name, value in given.items())
+    plain = [f"{key} = {f'{v:.4g}' if isinstance(v, float) else v}" for key, v in given.items() if not key.startswith("design.")]
+    rows = [_design_row(given, number) for number in range(1, given.get("design.rows", 0) + 1)]
+    return ", ".join([*([f"design: {' | '.join(rows)}"] if rows else []), *plain])
+
+
+def _design_row(given: Mapping[str, Any], number: int) -> str:
+    """One row of a built design in words: "cx ring flip"."""
+    key = f"design.{number}"
+    turns = [turn for turn in ("flip", "reverse") if given.get(f"{key}.{turn}")]
+    return " ".join([given[f"{key}.gate"], given.get(f"{key}.wires") or given[f"{key}.pairs"], *turns])
 
 
 def write(prepared: Prepared, found: Mapping[str, list[dict[str, Any]]], place: str) -> Finished:

@@ -1,0 +1,281 @@
+"""Laws of a sweep: values do not depend on workers, order, interruption or test data, and equal designs are trained once."""
+
+import itertools
+import math
+import statistics
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qlogad import documents
+from qlogad.detect.deeplog import DeepLog
+from qlogad.errors import ResultError
+from qlogad.experiment import sweep
+from qlogad.experiment.objectives import two_qubit_depth, unfit_for
+from qlogad.experiment.study import Study
+from qlogad.experiment.trials import best, expected_best
+
+CHANGING = {"seconds", "attempts"}
+QUANTUM = {
+    "name": "quantum",
+    "design": {"rows": [1, 2], "gates": ["ry", "rz", "cz", "crx"], "on": ["each", "linear"], "flip": False},
+    "space": {"core.depth": {"int": [1, 2]}},
+}
+STRUCTURE = {"objectives": ["two-qubit-gates", "depth"], "space": {}, "contender": [QUANTUM]}  # needs no training
+
+
+def rows(study: Study, out: Path, **keys: Any) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name not in CHANGING} for row in sweep.run(study, out, **keys).rows]
+
+
+def values(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name != "reused from"} for row in found]
+
+
+def job(study: Study, folder: Path) -> sweep.TrialJob:
+    prepared = sweep.prepare(study, folder, lambda what, count: None)
+    return sweep.job_of(prepared, study.entrants[0], {}, ())
+
+
+SPACES = {
+    "random": {"lr": {"float": [0.003, 0.1]}},
+    "qmc": {"lr": {"float": [0.003, 0.1]}},
+    "grid": {"lr": {"choice": [0.01, 0.02, 0.05]}},
+}
+
+
+@pytest.mark.parametrize("sampler", SPACES)
+def test_workers_and_interruptions_change_no_value(make: Any, tmp_path: Path, sampler: str) -> None:
+    study = make(sampler=sampler, trials=3, space=SPACES[sampler])
+    undisturbed = rows(study, tmp_path / "one")
+    assert [row["index"] for row in undisturbed] == [0, 1, 2]
+    assert all(math.isfinite(row["validation-loss"]) for row in undisturbed)
+    assert len({row["param lr"] for row in undisturbed}) == 3
+    assert values(rows(study, tmp_path / "two", workers=2)) == values(undisturbed)
+    rows(make(sampler=sampler, trials=1, space=SPACES[sampler]), tmp_path / "later")
+    assert rows(study, tmp_path / "later") == undisturbed
+
+
+def test_a_finished_trial_gives_its_values_again(make: Any, tmp_path: Path) -> None:
+    study = make(
+        sampler="tpe", trials=3, space={"lr": {"float": [0.003, 0.1]}}, contender=[QUANTUM], folds={"seeds": 2, "cuts": [0.3, 0.5]}
+    )
+    found = rows(study, tmp_path)
+    again = job(study, tmp_path / study.name)
+    entrant = study.entrants[0]
+    for row in found:
+        params = {
+            name.removeprefix("param "): value for name, value in row.items() if name.startswith("param ") and value is not None
+        }
+        point = again.point(*entrant.space.suggest(optuna.trial.FixedTrial(params)))
+        assert again.measure(point, row["index"]) == [row["validation-loss"]]
+        assert again.measure(point, row["index"] + 1) != [row["validation-loss"]]
+
+
+def test_equal_designs_are_trained_once(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders = itertools.permutations([("rz", "each"), ("cz", "linear")])
+    known = [
+        {
+            key: value
+            for number, (gate, on) in enumerate(order, 1)
+            for key, value in ((f"design.{number}.gate", gate), (f"design.{number}.{'wires' if on == 'each' else 'pairs'}", on))
+        }
+        for order in orders
+    ]
+    names = []
+    for number, order in enumerate(known):
+        layer = [{"gate": order[f"design.{k}.gate"], "on": "each" if f"design.{k}.wires" in order else "linear"} for k in (1, 2)]
+        names.append(str(tmp_path / f"order{number}.toml"))
+        Path(names[-1]).write_text(documents.dump({"name": f"order{number}", "layer": [*layer, {"gate": "ry", "on": "each"}]}))
+    contender = {"name": "quantum", "space": {"core.ansatz": {"choice": [*names, "sim1"]}}}
+    trained = []
+    fit = DeepLog._fit
+    monkeypatch.setattr(DeepLog, "_fit", lambda self, *given: (trained.append(self.core.ansatz), fit(self, *given))[1])
+    found = rows(make(sampler="grid", trials=None, space={}, contender=[contender]), tmp_path)
+    assert len(found) == 3
+    (reused,) = [row for row in found if row["reused from"] is not None]
+    first = found[int(reused["reused from"])]
+    assert {reused["param core.ansatz"], first["param core.ansatz"]} == set(names)
+    assert reused["validation-loss"] == first["validation-loss"]
+    assert len(trained) == 2
+
+
+def _sequences(folder: Path, test: list[str]) -> Path:
+    """A log given as sequences whose training part is always the same."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    train = [" ".join(map(str, (np.arange(8) + random.integers(3)) % 5)) for _ in range(120)]
+    (folder / "train").write_text("\n".join(train) + "\n")
+    (folder / "test").write_text("id,label,keys\n" + "\n".join(test) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["validation-loss", "injected-average-precision"])
+def test_test_windows_and_their_labels_change_no_value(tmp_path: Path, name: str) -> None:
+    random = np.random.default_rng(1)
+    tests = {
+        kind: [f"w{k},{random.choice(['Normal', 'Anomaly'])},{' '.join(map(str, random.integers(0, 9, 6)))}" for k in range(40)]
+        for kind in "ab"
+    }
+    found = []
+    for kind, test in tests.items():
+        folder = _sequences(tmp_path / kind, test)
+        content = documents.parse((BASE_OF_SEQUENCES).format(folder=folder))
+        (folder / "base.toml").write_text(documents.dump(content))
+        document = {
+            "base": "base.toml",
+            "objectives": [name],
+            "trials": 2,
+            "sampler": "random",
+            "inject": "swap:2",
+            "space": {"lr": {"float": [0.01, 0.1]}},
+        }
+        study = Study.from_document({**document, "contender": [{"name": "lstm"}]}, folder=folder)
+        found.append(rows(study, folder / "results"))
+        assert all(row["state"] == "complete" for row in found[-1])
+        features = sweep.prepare(study, folder / "again", lambda what, count: None)
+        stored = np.load(next((features.folder / "work").glob("*.npz")))
+        assert not any(len(stored[key]) for key in stored.files if key.startswith(("in_flight.label", "in_flight.windows")))
+    assert found[0] == found[1]
+
+
+BASE_OF_SEQUENCES = """
+[data]
+dataset = "sequences"
+train = "{folder}/train"
+path = "{folder}/test"
+split = {{ by = "given" }}
+[[contender]]
+name = "lstm"
+detector = "deeplog"
+history = 3
+epochs = 2
+embedding = 4
+core = {{ kind = "classical", hidden = 4 }}
+"""
+
+
+def test_several_objectives_give_the_front_that_nobody_dominates(make: Any, tmp_path: Path) -> None:
+    study = make(trials=25, **STRUCTURE)
+    found = rows(study, tmp_path)
+    points = {(row["two-qubit-gates"], row["depth"]) for row in found}
+    front = {p for p in points if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in points)}
+    assert {(row["two-qubit-gates"], row["depth"]) for row in best(study, found)} == front
+    assert "Pareto" in (tmp_path / study.name / "table.md").read_text()
+
+
+SAMPLERS = ["tpe", "nsga2", "nsga3", "gp", "random", "grid", "qmc"]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("objectives", [["depth"], ["two-qubit-gates", "depth"]], ids=["one", "two"])
+def test_every_sampler_ends_its_trials_and_keeps_the_constraints(
+    make: Any, tmp_path: Path, sampler: str, objectives: list[str]
+) -> None:
+    constraints = {"device": "ibm:fake_manila", "two_qubit_depth": 4, "weights": 12}
+    study = make(**{**STRUCTURE, "objectives": objectives}, sampler=sampler, trials=14, constraints=constraints)
+    found = rows(study, tmp_path)
+    assert [row["index"] for row in found] == list(range(14))
+    assert {row["state"] for row in found} == {"complete", "pruned"}
+    again = job(study, tmp_path / study.name)
+    for row in found:
+        params = {
+            name.removeprefix("param "): value for name, value in row.items() if name.startswith("param ") and value is not None
+        }
+        circuit = again.point(*study.entrants[0].space.suggest(optuna.trial.FixedTrial(params))).circuit
+        assert circuit is not None
+        fits = two_qubit_depth(circuit) <= 4 and circuit.weights <= 12 and unfit_for(circuit, "ibm:fake_manila") == 0
+        assert (row["state"] == "complete") == fits == (not row["cause"].startswith("constraint"))
+
+
+@pytest.mark.parametrize("pruner", ["median", "hyperband", "wilcoxon"])
+def test_pruned_trials_say_why_and_the_rest_are_whole(make: Any, tmp_path: Path, pruner: str) -> None:
+    space = {"lr": {"float": [1e-5, 0.1], "log": True}, "epochs": {"choice": [5]}}
+    study = make(pruner=pruner, trials=9, space=space, folds={"seeds": 4 if pruner == "wilcoxon" else 1})
+    found = rows(study, tmp_path)
+    assert len(found) == 9
+    assert all(row["cause"].startswith(pruner) == (row["state"] == "pruned") == (row["validation-loss"] is None) for row in found)
+    undisturbed = {
+        row["index"]: row["validation-loss"]
+        for row in rows(make(trials=9, space=space, folds=documents.plain(study.plan.folds)), tmp_path / "all")
+    }
+    assert all(row["validation-loss"] == undisturbed[row["index"]] for row in found if row["state"] == "complete")
+
+
+@pytest.mark.parametrize("proxy", ["gradient-variance", "expressibility", "loss"])
+def test_only_what_passes_the_bar_is_trained_to_the_end(make: Any, tmp_path: Path, proxy: str) -> None:
+    rung = {"proxy": proxy, "keep": 0.5, "sample": 6, "epochs": 1}
+    study = make(rung=[rung], trials=8, contender=[QUANTUM])
+    found = rows(study, tmp_path)
+    assert {row["state"] for row in found} == {"complete", "pruned"}
+    assert all((row["state"] == "pruned") == row["cause"].startswith("rung") for row in found)
+    looked = [(row["rung 1"], row["state"]) for row in found if row.get("rung 1") is not None]
+    assert bool(looked) == (proxy != "loss")
+    sign = -1 if proxy == "gradient-variance" else 1
+    passed, failed = ([sign * number for number, state in looked if state == wanted] for wanted in ("complete", "pruned"))
+    assert max(passed, default=-np.inf) <= min(failed, default=np.inf)
+
+
+def test_labelled_and_injected_objectives_are_measured_and_the_track_is_said(make: Any, tmp_path: Path) -> None:
+    study = make(objectives=["injected-average-precision", "validation-average-precision", "validation-f1", "weights"], trials=2)
+    found = rows(study, tmp_path)
+    for row in found:
+        assert all(0 <= row[name] <= 1 for name in study.plan.objectives[:3])
+        assert row["weights"] > 0
+    assert "labelled validation" in (tmp_path / study.name / "table.md").read_text()
+
+
+def test_device_seconds_grow_with_the_circuit(make: Any, tmp_path: Path) -> None:
+    contender = {"name": "quantum", "space": {"core.depth": {"choice": [1, 6]}}}
+    study = make(
+        objectives=["device-seconds", "weights"],
+        device="ibm:fake_manila",
+        space={},
+        sampler="grid",
+        trials=None,
+        contender=[contender],
+    )
+    seconds = {row["param core.depth"]: row["device-seconds"] for row in rows(study, tmp_path)}
+    assert 0 < seconds[1] < seconds[6]
+
+
+def test_another_study_of_the_name_is_refused_until_it_is_begun_anew(make: Any, tmp_path: Path) -> None:
+    rows(make(trials=1), tmp_path)
+    with pytest.raises(ResultError, match="--fresh"):
+        sweep.run(make(trials=1, seed=1), tmp_path)
+    (row,) = rows(make(trials=1, seed=1), tmp_path, fresh=True)
+    assert row["state"] == "complete"
+
+
+def test_a_trial_that_cannot_be_is_listed_with_its_cause_and_a_barren_contender_is_told(make: Any, tmp_path: Path) -> None:
+    contender = {"name": "quantum", "space": {"core.ansatz": {"choice": ["sim14"]}, "core.encoding": {"choice": ["basis"]}}}
+    finished = sweep.run(make(space={}, contender=[contender], trials=1), tmp_path)
+    (row,) = finished.rows
+    assert row["state"] == "fail"
+    assert "integers" in row["cause"]
+    assert finished.barren == ("quantum",)
+    assert row["cause"][:20] in (tmp_path / "small-sweep" / "table.md").read_text()
+
+
+@given(st.lists(st.floats(-10, 10), min_size=1, max_size=7), st.data(), st.sampled_from(["minimize", "maximize"]))
+def test_the_expected_best_is_the_mean_over_all_choices(some: list[float], data: st.DataObject, direction: str) -> None:
+    k = data.draw(st.integers(1, len(some)))
+    pick = min if direction == "minimize" else max
+    wanted = statistics.fmean(pick(chosen) for chosen in itertools.combinations(some, k))
+    assert expected_best(some, k, direction) == pytest.approx(wanted, abs=1e-9)
+
+
+def test_contenders_have_equal_budgets(make: Any, tmp_path: Path) -> None:
+    study = make(contender=[{"name": "lstm"}, {"name": "quantum"}], trials=2)
+    found = rows(study, tmp_path)
+    assert [(row["contender"], row["index"]) for row in found] == [
+        (name, index) for name in ("lstm", "quantum") for index in range(2)
+    ]
+    short = replace(study, name="short", plan=replace(study.plan, seconds=1e-9))
+    assert rows(short, tmp_path) == []
