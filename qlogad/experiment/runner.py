@@ -131,26 +131,15 @@ def execute(
                 done(cell, None)
     if not missing:
         return Executed(reused, failed)
-    detectors = sorted({cell.contender.detector for cell in missing})
-    with ProcessPoolExecutor(
-        min(workers, len(missing)), mp_context=get_context("spawn"), initializer=_start, initargs=(detectors, rates)
-    ) as pool:
-        running: dict[Future[str | None], Cell] = {pool.submit(run_cell, cell): cell for cell in missing}
-        try:
-            for future in as_completed(running):
-                cell = running[future]
-                cause = future.result()
-                if cause is None and read_outcome(cell) is None:
-                    cause = "its outcome is not where it belongs: did somebody change the results folder during the run?"
-                if cause is not None:
-                    failed[cell.identity] = cause
-                for like_it in equal[cell.identity]:
-                    done(like_it, cause)
-        except BrokenProcessPool as error:
-            raise QlogadError("a worker process died (out of memory, or killed); run the same command again to continue") from error
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    firsts = [same[0] for same in equal.values()]
+    index = {cell.identity: number for number, cell in enumerate(firsts)}  # of its trial: the same on every machine
+    waiting = dict(zip(map(index.__getitem__, [cell.identity for cell in missing]), missing, strict=True))
+    told: set[int] = set()
+
+    def tell(study: optuna.Study) -> None:
+        for number, chain in attempts(study.get_trials(deepcopy=False)).items():
+            ...
+
     return Executed(reused, failed)
 
 
