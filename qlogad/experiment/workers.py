@@ -36,7 +36,9 @@ from qlogad.documents import digest
 from qlogad.errors import QlogadError, StorageError, one_line
 from qlogad.experiment.storage import Timing, open_storage
 
-__all__ = ["RETRIES", "Job", "attempts", "cause", "drive", "enqueue", "identity"]
+__all__ = ["RETRIES", "Job", "attempts", "cause", "drive", "enqueue", "identity", "over"]
+
+Direction = Literal["minimize", "maximize"]
 
 RETRIES = 2  # of a trial whose worker died under it; those that ended with the whole run do not count
 _UNOWNED = 5.0  # seconds between the taking of a trial and its owner's name, at most
@@ -91,14 +93,34 @@ def attempts(trials: Iterable[FrozenTrial]) -> dict[int, list[FrozenTrial]]:
     return chains
 
 
-def enqueue(study: optuna.Study, params: Mapping[int, Mapping[str, Any]]) -> None:
-    """Have these logical trials attempted, by index; those that wait or run already are left alone."""
-    chains = attempts(study.get_trials(deepcopy=False))
+def over(trial: FrozenTrial) -> bool:
+    """Whether the logical trial whose last attempt this is has ended: by a value, pruned, by its own error, or interrupted too often."""
+    if trial.state is not TrialState.FAIL:
+        return trial.state.is_finished()
+    return "error" in trial.user_attrs or ("ended" not in trial.user_attrs and trial.user_attrs.get("retries", 0) >= RETRIES)
+
+
+def enqueue(
+    place: str,
+    study: str,
+    params: Mapping[int, Mapping[str, Any]],
+    *,
+    directions: Sequence[Direction] = ("minimize",),
+    timing: Timing | None = None,
+) -> None:
+    """Have these logical trials attempted once more, by index; those that wait or run are left alone, whoever enqueued them.
+
+    Args:
+        params: the parameters of each; what is not among them is left to the sampler.
+    """
+    storage = open_storage(place, timing)
+    made = optuna.create_study(storage=storage, study_name=study, directions=list(directions), load_if_exists=True)
+    chains = attempts(made.get_trials(deepcopy=False))
     for index, chosen in params.items():
         chain = chains.get(index, [])
         if not chain or chain[-1].state.is_finished():
             follows = {"follows": chain[-1].number} if chain else {}
-            study.enqueue_trial(dict(chosen), user_attrs={"index": index} | follows)
+            made.enqueue_trial(dict(chosen), user_attrs={"index": index} | follows)
 
 
 def drive(
@@ -106,7 +128,7 @@ def drive(
     study: str,
     job: Job,
     *,
-    directions: Sequence[Literal["minimize", "maximize"]] = ("minimize",),
+    directions: Sequence[Direction] = ("minimize",),
     trials: int | None,
     seconds: float | None = None,
     workers: int = 1,
@@ -138,14 +160,14 @@ def drive(
     team = _Team(orders)
     try:
         while True:
-            over = deadline is not None and time.monotonic() >= deadline
+            late = deadline is not None and time.monotonic() >= deadline
             queue.reap(team.fallen)
             left = queue.left()
             if watch is not None:
                 watch(made)
-            if left.done or (over and not team.members):
+            if left.done or (late and not team.members):
                 return made
-            if not over:
+            if not late:
                 team.grow(min(workers - len(team.members), left.free - (len(team.members) - left.mine)))
             team.wait(timing.heartbeat / 6)
     except KeyboardInterrupt:
@@ -261,7 +283,7 @@ class _Queue:
         lasts = [chain[-1] for chain in chains.values()]
         new = 0 if self.orders.trials is None else self.orders.trials - len(chains)
         mine = sum(t.state is TrialState.RUNNING and _owners(t, "driver") == self.orders.driver for t in lasts)
-        return _Left(not new and all(map(_over, lasts)), new + sum(t.state is TrialState.WAITING for t in lasts), mine)
+        return _Left(not new and all(map(over, lasts)), new + sum(t.state is TrialState.WAITING for t in lasts), mine)
 
     def claim(self, worker: _Process) -> Trial | None:
         """A trial nobody else has: one that waits, else a new one; None where there is neither."""
@@ -330,7 +352,7 @@ class _Queue:
                 self._fail(trial, "surplus", "enqueued twice")
         for index, chain in self.chains().items():
             last = chain[-1]
-            if last.state is TrialState.FAIL and not _over(last):
+            if last.state is TrialState.FAIL and not over(last):
                 kept = {key: value for key, value in last.user_attrs.items() if key not in _OURS}
                 retries = last.user_attrs.get("retries", 0) + ("ended" not in last.user_attrs)
                 self.study.add_trial(
@@ -373,13 +395,6 @@ class _Queue:
         if self._seen.get(who, (object(),))[0] != sign:
             self._seen[who] = (sign, now)
         return now - self._seen[who][1]
-
-
-def _over(trial: FrozenTrial) -> bool:
-    """Whether a logical trial whose last attempt this is has ended."""
-    if trial.state is not TrialState.FAIL:
-        return trial.state.is_finished()
-    return "error" in trial.user_attrs or ("ended" not in trial.user_attrs and trial.user_attrs.get("retries", 0) >= RETRIES)
 
 
 def _owners(trial: FrozenTrial, which: str | None = None) -> _Process | None:
@@ -521,11 +536,11 @@ def _outcome(job: Job, trial: Trial, directions: int) -> tuple[TrialState, list[
 def _pulse(orders: _Orders, storage: BaseStorage, me: _Process) -> Iterator[list[int]]:
     """Signs of life in a thread of their own; in the list is the trial that runs."""
     running: list[int] = []
-    over = threading.Event()
+    stop = threading.Event()
     sign = None if orders.signs is None else orders.signs / str(me)
 
     def beat() -> None:
-        while not over.wait(orders.timing.heartbeat):
+        while not stop.wait(orders.timing.heartbeat):
             with suppress(OSError, QlogadError):  # the worker itself will notice
                 if sign is not None:
                     sign.touch()
@@ -541,5 +556,5 @@ def _pulse(orders: _Orders, storage: BaseStorage, me: _Process) -> Iterator[list
     try:
         yield running
     finally:
-        over.set()
+        stop.set()
         thread.join()
