@@ -45,6 +45,9 @@ def run(
     out: Annotated[Path, typer.Option(help="Where results folders lie.")] = Path("results"),
     workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 means one for each core.")] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget the finished cells of earlier runs.")] = False,
+    storage: Annotated[
+        str | None, typer.Option(help="postgresql://user@host/database: machines with a shared --out work on one run.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run an experiment; finished cells are kept, so a killed run continues."""
@@ -52,7 +55,7 @@ def run(
 
     with _Progress() as progress:
         loaded = Experiment.load(experiment, overrides or ())
-        record = loaded.run(out, workers=workers, fresh=fresh, watch=cast("Watch", progress))
+        record = loaded.run(out, workers=workers, fresh=fresh, storage=storage, watch=cast("Watch", progress))
     print(json.dumps(record.rows, indent=1) if as_json else record.text)
     print(f"report: {out / loaded.name / 'table.md'}", file=sys.stderr)
     if record.reused:

@@ -11,7 +11,8 @@ QlogadError
 ├── NotFitted                a detector or pipeline was used before `fit`
 ├── BackendError             a backend cannot run this circuit (width, gate, gradient, device)
 ├── Pending                  a device has not answered yet; the same command later goes on from there
-└── ResultError              a results folder does not fit the experiment that reads it
+├── ResultError              a results folder does not fit the experiment that reads it
+└── StorageError             a study's storage cannot be reached, read or written; what was recorded is kept
 
 QlogadWarning                a Python warning: what was asked is done, and may not be what was meant; a run lists it in its table
 """
@@ -31,6 +32,7 @@ __all__ = [
     "QlogadError",
     "QlogadWarning",
     "ResultError",
+    "StorageError",
     "UnknownName",
     "WidthError",
     "counted",
@@ -96,6 +98,10 @@ class Pending(QlogadError):
 
 class ResultError(QlogadError):
     """A results folder does not fit the experiment that reads it."""
+
+
+class StorageError(QlogadError):
+    """A study's storage cannot be reached, read or written."""
 
 
 class QlogadWarning(UserWarning):

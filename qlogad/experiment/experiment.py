@@ -212,18 +212,27 @@ class Experiment:
             content = documents.override_value(content, key.replace("__", "."), value)
         return Experiment.from_document(content, name=self.name, where=self.name)
 
-    def run(self, out: str | Path = "results", *, workers: int = 0, fresh: bool = False, watch: Watch | None = None) -> Record:
+    def run(
+        self,
+        out: str | Path = "results",
+        *,
+        workers: int = 0,
+        fresh: bool = False,
+        storage: str | None = None,
+        watch: Watch | None = None,
+    ) -> Record:
         """Run what has not been run, judge everything, write `out/<name>/`. Killed at any instant, the same call continues.
 
         Args:
             out: where results folders lie.
             workers: processes; 0 means one for each core. A script that calls this needs `if __name__ == "__main__":`.
             fresh: forget the finished cells of earlier runs.
+            storage: postgresql://..., where several machines with a shared `out` work on one run; else a journal in it.
             watch: is told what happens; silent by default.
 
         Raises:
             InputError: the document or its data cannot be used.
-            QlogadError: a worker process died.
+            QlogadError: workers cannot start, or the storage is away.
         """
         from qlogad.experiment.report import before, write
         from qlogad.experiment.runner import cells, execute, prepare
@@ -236,6 +245,7 @@ class Experiment:
             wanted,
             rates=prepared.rates,
             workers=workers or os.cpu_count() or 1,
+            storage=storage,
             done=lambda cell, cause: watch.finished(str(cell), len(wanted)),
         )
         return write(prepared, wanted, executed)

@@ -1,30 +1,29 @@
 """Running an experiment: prepare the ground, say what it can show, run the cells that are missing, write the record.
 
-Cells run in worker processes (one torch thread each); the parent only prepares and collects. A run killed at any instant continues
-from the cells that were finished.
+Cells are trials of a study, run by its worker processes (qlogad.experiment.workers), on this machine or several; the parent only
+prepares and collects. A run killed at any instant continues from the cells that were finished.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from functools import cached_property
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING
 
 from qlogad import documents
-from qlogad.errors import QlogadError, ResultError
+from qlogad.errors import ResultError
 from qlogad.experiment.cell import PARTS, Cell, Outcome, read_outcome, remember_code, run_cell
 from qlogad.experiment.experiment import Experiment
 from qlogad.experiment.ground import Ground, Source, ground, open_source, splits
 
 if TYPE_CHECKING:
+    from optuna import Study, Trial
+
     from qlogad.backend.exact.planner import Rates
 
 __all__ = ["Executed", "Prepared", "cells", "execute", "outcomes", "prepare"]
@@ -113,45 +112,89 @@ def cells(prepared: Prepared) -> list[Cell]:
 
 
 def execute(
-    wanted: Sequence[Cell], *, rates: Mapping[str, Rates], workers: int, done: Callable[[Cell, str | None], None]
+    wanted: Sequence[Cell],
+    *,
+    rates: Mapping[str, Rates],
+    workers: int,
+    done: Callable[[Cell, str | None], None],
+    storage: str | None = None,
 ) -> Executed:
-    """Run the cells that have no outcome yet, all planned with the same rates; `done` hears of every cell as it finishes."""
+    """Run the cells that have no outcome yet, all planned with the same rates; `done` hears of every cell as it finishes.
+
+    The cells are the trials of a study: whoever calls this with the same cells and the same storage takes part. One whose worker dies
+    is tried again a few times, then it has failed.
+
+    Args:
+        storage: of the study, as `open_storage` takes it; a journal beside the grounds unless given.
+
+    Raises:
+        QlogadError: workers cannot start, or the storage is away.
+    """
     reused = 0
     failed: dict[str, str] = {}
-    missing: list[Cell] = []
     equal: dict[str, list[Cell]] = {}  # contenders with equal parameters share a cell
     for cell in wanted:
         equal.setdefault(cell.identity, []).append(cell)
-    for same in equal.values():
+    missing: dict[int, list[Cell]] = {}  # by the index of its trial, which is the same on every machine
+    for index, same in enumerate(equal.values()):
         if read_outcome(same[0]) is None:
-            missing.append(same[0])
-        else:
-            reused += len(same)
-            for cell in same:
-                done(cell, None)
+            missing[index] = same
+            continue
+        reused += len(same)
+        for cell in same:
+            done(cell, None)
     if not missing:
         return Executed(reused, failed)
-    detectors = sorted({cell.contender.detector for cell in missing})
-    with ProcessPoolExecutor(
-        min(workers, len(missing)), mp_context=get_context("spawn"), initializer=_start, initargs=(detectors, rates)
-    ) as pool:
-        running: dict[Future[str | None], Cell] = {pool.submit(run_cell, cell): cell for cell in missing}
-        try:
-            for future in as_completed(running):
-                cell = running[future]
-                cause = future.result()
-                if cause is None and read_outcome(cell) is None:
-                    cause = "its outcome is not where it belongs: did somebody change the results folder during the run?"
-                if cause is not None:
-                    failed[cell.identity] = cause
-                for like_it in equal[cell.identity]:
-                    done(like_it, cause)
-        except BrokenProcessPool as error:
-            raise QlogadError("a worker process died (out of memory, or killed); run the same command again to continue") from error
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+
+    from qlogad.experiment.workers import attempts, cause, drive, enqueue, over
+
+    place = storage or str(Path(wanted[0].grounds) / "cells.journal")
+    study = f"cells {documents.digest(sorted(equal))}"
+    job = _CellJob(tuple(same[0] for same in equal.values()), rates)
+    enqueue(place, study, {index: {} for index in missing})
+    waiting = dict(missing)
+
+    def watch(study: Study) -> None:
+        chains = attempts(study.get_trials(deepcopy=False))
+        for index in [index for index in waiting if over(chains[index][-1])]:
+            same, why = waiting.pop(index), cause(chains[index][-1])
+            if why is None and read_outcome(same[0]) is None:
+                why = "its outcome is not where it belongs: did somebody change the results folder during the run?"
+            if why is not None:
+                failed[same[0].identity] = why
+            for cell in same:
+                done(cell, why)
+
+    drive(place, study, job, trials=None, workers=min(workers, len(missing)), watch=watch)
     return Executed(reused, failed)
+
+
+@dataclass(frozen=True)
+class _CellJob:
+    """What a worker does with a trial: the cell of its index."""
+
+    cells: tuple[Cell, ...]
+    rates: Mapping[str, Rates]
+
+    def __call__(self, trial: Trial) -> float:
+        """The seconds it took; what counts is the cell's outcome."""
+        _ = self._ready
+        began = time.perf_counter()
+        cell = self.cells[trial.user_attrs["index"]]
+        if read_outcome(cell) is None:  # else a worker was killed after it had written
+            why = run_cell(cell)
+            if why is not None:
+                raise ResultError(why)
+        return time.perf_counter() - began
+
+    @cached_property
+    def _ready(self) -> bool:
+        """Once in each worker: the driver's rates, and the code as it is now."""
+        from qlogad.backend.exact.planner import use
+
+        use(self.rates)
+        remember_code(sorted({cell.contender.detector for cell in self.cells}))
+        return True
 
 
 def outcomes(wanted: Sequence[Cell]) -> Iterator[tuple[Cell, Outcome]]:
@@ -173,23 +216,3 @@ def outcomes(wanted: Sequence[Cell]) -> Iterator[tuple[Cell, Outcome]]:
             if views.setdefault((cell.cut, name), digest) != digest:
                 raise ResultError(f"cut {cell.cut}: contender '{cell.contender.name}' read another view '{name}' than the rest")
         yield cell, outcome
-
-
-def _start(detectors: Sequence[str], rates: Mapping[str, Rates]) -> None:
-    """A worker's first act: one thread, the parent's rates, the code as it is now, and an end when the parent is gone."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    import torch
-
-    from qlogad.backend.exact.planner import use
-
-    torch.set_num_threads(1)
-    use(rates)
-    remember_code(detectors)
-    parent = parent_process()
-    if parent is not None:
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
-def _follow(parent: object) -> None:
-    parent.join()  # type: ignore[attr-defined]
-    os._exit(1)

@@ -1,16 +1,330 @@
-"""Where the trials of a study are kept: a journal file."""
+"""Where a study is kept: a journal file for one host, PostgreSQL for many. Neither loses a record when a process dies or the disk is full.
+
+A journal is Optuna's (one operation a line, appended under a lock, replayed by every reader). What a writer killed in mid-line left
+behind is cut off by the next writer and kept beside the file. The lock is `flock`: it ends with the process that held it, so there is
+never a stale one to break, and on NFS the kernel turns it into a byte-range lock of the server.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
+import random
+import time
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
+from typing import Any, TypeVar
 
-from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+import optuna
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
+from optuna.storages.journal import BaseJournalBackend
 
-__all__ = ["open_storage"]
+from qlogad.errors import InputError, MissingExtra, QlogadWarning, StorageError, one_line, shown
+
+__all__ = ["Journal", "Timing", "open_storage"]
+
+T = TypeVar("T")
 
 
-def open_storage(place: str) -> BaseStorage:
-    """The storage at the path of a journal file."""
-    Path(place).parent.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFileBackend(place, lock_obj=JournalFileOpenLock(place)))
+@dataclass(frozen=True)
+class Timing:
+    """How long things may be silent, in seconds."""
+
+    heartbeat: int = 30  # between two signs of life of a running trial
+    grace: int = 120  # after the last sign of life of a worker on another host: it is gone
+    patience: float = 600.0  # how long a storage that cannot be reached or written is waited for
+
+
+def open_storage(place: str, timing: Timing | None = None, *, wait: bool = False) -> BaseStorage:
+    """The storage at a place; created where there is none.
+
+    Args:
+        place: the path of a journal file, or postgresql://user@host/database (the password in it, in $PGPASSWORD or in ~/.pgpass).
+        timing: of heartbeats, and of how long calls wait for a storage that went away after it was opened.
+        wait: be as patient with opening; else a storage that cannot be opened now is an error now.
+
+    Raises:
+        InputError: the place is neither, or is a file that is no journal.
+        MissingExtra: PostgreSQL without its driver.
+        StorageError: it cannot be reached, read or written.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     storage = open_storage(f"{folder}/study.journal")
+        ...     optuna.create_study(storage=storage, study_name="mine").study_name
+        'mine'
+    """
+    timing = timing or Timing()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # no line for every study and trial
+    scheme, separator, _ = place.partition("://")
+    if not separator:
+        return _PatientJournal(Journal(Path(place), timing.patience), timing)
+    if scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
+        raise InputError(f"there is no storage {shown(scheme + separator)}; write the path of a journal file, or postgresql://...")
+    return _open_database(place, timing, wait)
+
+
+class Journal(BaseJournalBackend):
+    """Optuna's journal file, mended by whoever writes next.
+
+    Args:
+        path: of the file; it and its folder are created.
+        patience: seconds to wait for the lock.
+    """
+
+    def __init__(self, path: Path, patience: float) -> None:
+        self.path = path
+        self._patience = patience
+        self._read = (0, 0)  # records and bytes that were handed out
+        if path.is_dir():
+            raise InputError(f"{shown(str(path), 100)} is a folder, not a journal file; name a file in it")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with self._locked() as file:
+                self._check_head(file)
+                self._mend(file)
+        except OSError as error:
+            raise StorageError(f"cannot open the journal {path}: {error.strerror}; check the path and its permissions") from error
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """The records from that number on; a last line without its end is being written, or will be cut, and does not count."""
+        number, offset = self._read if log_number_from >= self._read[0] else (0, 0)
+        with open(self.path, "rb") as file:
+            if os.fstat(file.fileno()).st_size < offset:
+                raise StorageError(f"the journal {self.path} is shorter than it was; did somebody replace it? start again")
+            file.seek(offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                number, offset = number + 1, offset + len(line)
+                if number > log_number_from:
+                    record = _record(line)
+                    if record is None:
+                        raise StorageError(
+                            f"line {number} of the journal {self.path} is damaged; restore the file, or delete it to begin anew"
+                        )
+                    self._read = (number, offset)
+                    yield record
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Add records, all or none of them."""
+        data = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
+        with self._locked() as file:
+            self._mend(file)
+            size = os.fstat(file).st_size
+            try:
+                written = 0
+                while written < len(data):
+                    written += os.write(file, data[written:])
+                os.fsync(file)
+            except OSError:
+                os.ftruncate(file, size)  # needs no space
+                raise
+
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        """The file, opened for reading and appending; nobody else writes to it meanwhile."""
+        file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            deadline = time.monotonic() + self._patience
+            pause = 0.0005
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise StorageError(
+                            f"the journal {self.path} has been locked for {self._patience:.0f} seconds; is a process that uses it stopped?"
+                        ) from None
+                    time.sleep(pause * random.random())
+                    pause = min(2 * pause, 0.05)
+            yield file
+        finally:
+            os.close(file)  # and with it the lock
+
+    def _check_head(self, file: int) -> None:
+        head, end, _ = os.pread(file, 1 << 20, 0).partition(b"\n")
+        begin = b'{"op_code":'
+        if not (_record(head) if end else head.startswith(begin[: len(head)])):
+            raise InputError(f"{shown(str(self.path), 100)} is no journal of a study; name another file")
+
+    def _mend(self, file: int) -> None:
+        """Cut off what follows the last whole record, and keep it in *.torn."""
+        size = os.fstat(file).st_size
+        end = _end_of_records(file, size)
+        if end == size:
+            return
+        torn = os.pread(file, size - end, end)
+        beside = self.path.with_name(self.path.name + ".torn")
+        try:
+            with open(beside, "ab") as kept:
+                kept.write(torn + b"\n")
+            where = f"kept in {beside}"
+        except OSError as error:  # a full disk, say: the study matters more than the rest of a record
+            where = f"lost: {error.strerror}"
+        os.ftruncate(file, end)
+        warnings.warn(
+            f"the journal {self.path} ended within a record ({len(torn)} bytes, {where}); it was cut off",
+            QlogadWarning,
+            stacklevel=2,
+        )
+
+
+def _end_of_records(file: int, size: int) -> int:
+    """How many bytes of a journal are whole records: up to the last line that ends and can be read."""
+    end = size
+    while end:
+        begin = max(0, end - 4096)
+        block = os.pread(file, end - begin, begin)
+        while begin and b"\n" not in block[:-1]:
+            begin = max(0, begin - (end - begin))
+            block = os.pread(file, end - begin, begin)
+        start = begin + block.rfind(b"\n", 0, len(block) - 1) + 1
+        if _record(block[start - begin :]) is not None and block.endswith(b"\n"):
+            return end
+        end = start
+    return 0
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and "op_code" in record else None
+
+
+def _passing(error: Exception) -> bool:
+    """Whether waiting may help: the server is away, the disk is full; not where a value or a table is wrong."""
+    from sqlalchemy.exc import InterfaceError, OperationalError
+
+    away = (OSError, OperationalError, InterfaceError)
+    return isinstance(error, away) or (isinstance(error, StorageInternalError) and isinstance(error.__cause__, away))
+
+
+def _patiently(call: Callable[[], T], what: str, patience: float) -> T:
+    """The call's answer; tried again, less and less often, while its storage is away."""
+    deadline = time.monotonic() + patience
+    pause, told = 0.1, False
+    while True:
+        try:
+            return call()
+        except Exception as error:
+            if not _passing(error):
+                raise
+            cause = one_line(error.__cause__ or error, 300)
+            if time.monotonic() + pause > deadline:
+                raise StorageError(
+                    f"{what} cannot be reached or written ({cause}); what was recorded is kept: put it right and run the same command again"
+                ) from error
+        if not told:
+            warnings.warn(
+                f"{what} cannot be reached or written ({cause}); trying for {patience:.0f} seconds", QlogadWarning, stacklevel=3
+            )
+            told = True
+        time.sleep(pause * (0.5 + random.random() / 2))
+        pause = min(2 * pause, 10.0)
+
+
+_CALLS = (
+    "create_new_study",
+    "delete_study",
+    "set_study_user_attr",
+    "set_study_system_attr",
+    "get_study_id_from_name",
+    "get_study_name_from_id",
+    "get_study_directions",
+    "get_study_user_attrs",
+    "get_study_system_attrs",
+    "get_all_studies",
+    "create_new_trial",
+    "set_trial_param",
+    "get_trial_id_from_study_id_trial_number",
+    "set_trial_state_values",
+    "set_trial_intermediate_value",
+    "set_trial_user_attr",
+    "set_trial_system_attr",
+    "get_trial",
+    "get_all_trials",
+)
+_HEARTBEAT_CALLS = ("_get_trials", "record_heartbeat", "_get_stale_trial_ids")
+
+
+def _patient(names: Sequence[str]) -> Callable[[type[T]], type[T]]:
+    """Make the named calls of a storage wait while it is away; `what` and `patience` are the storage's own."""
+
+    def waiting(method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            return _patiently(lambda: method(self, *args, **kwargs), self.what, self.patience)
+
+        return call
+
+    def decorate(storage: type[T]) -> type[T]:
+        for name in names:
+            setattr(storage, name, waiting(getattr(storage, name)))
+        return storage
+
+    return decorate
+
+
+@_patient(_CALLS)
+class _PatientJournal(JournalStorage):
+    def __init__(self, journal: Journal, timing: Timing) -> None:
+        self.what, self.patience = f"the journal {journal.path}", timing.patience
+        super().__init__(journal)
+
+
+@_patient(_CALLS + _HEARTBEAT_CALLS)
+class _PatientDatabase(RDBStorage):
+    def __init__(self, url: str, what: str, timing: Timing) -> None:
+        from sqlalchemy.pool import NullPool
+
+        self.what, self.patience = what, timing.patience
+        alive = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+        super().__init__(
+            url,  # no connection is held while a trial runs: a hundred workers need few
+            engine_kwargs={"poolclass": NullPool, "connect_args": alive},
+            heartbeat_interval=timing.heartbeat,
+            grace_period=timing.grace,
+        )
+
+
+def _open_database(place: str, timing: Timing, wait: bool) -> BaseStorage:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+    try:
+        import psycopg  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("psycopg", "pg") from error
+    try:
+        url = make_url(place).set(drivername="postgresql+psycopg")
+    except (ArgumentError, ValueError) as error:
+        raise InputError(f"the storage is written postgresql://user@host/database: {one_line(error, 100)}") from error
+    what = f"the database {url.set(drivername='postgresql').render_as_string(hide_password=True)}"
+
+    def opened() -> _PatientDatabase:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats
+            return _PatientDatabase(url.render_as_string(hide_password=False), what, timing)
+
+    tries = 5
+    for last in range(tries):
+        try:
+            return get_storage(_patiently(opened, what, timing.patience) if wait else opened())
+        except (SQLAlchemyError, StorageInternalError) as error:
+            if last == tries - 1 or _passing(error):
+                raise StorageError(
+                    f"{what} cannot be opened: {one_line(error.__cause__ or error, 300)}; is the server up?"
+                ) from error
+            time.sleep(0.2 + random.random())  # two workers met while making the tables
+    raise AssertionError("the last try returns or raises")
