@@ -29,7 +29,7 @@ from qlogad.errors import QlogadError, QlogadWarning, ResultError, one_line
 from qlogad.experiment.experiment import Contender
 from qlogad.experiment.ground import Ground, Part
 
-__all__ = ["PARTS", "Cell", "Outcome", "read_outcome", "remember_code", "run_cell"]
+__all__ = ["PARTS", "Cell", "Outcome", "code_of", "read_outcome", "remember_code", "run_cell"]
 
 FORMAT = 1
 PARTS = ("test", "in_flight")
@@ -58,7 +58,7 @@ class Cell:
         contender = {"detector": self.contender.detector, "params": self.contender.params, "control": self.contender.control}
         designs = [Path(word).read_bytes() for word in _words(self.contender.params) if names.is_design_file(word)]
         return documents.digest(
-            FORMAT, _code(self.contender.detector), *designs, contender, self.seed, self.cut, self.training, self.ground
+            FORMAT, code_of(self.contender.detector), *designs, contender, self.seed, self.cut, self.training, self.ground
         )
 
     def __str__(self) -> str:
@@ -80,7 +80,7 @@ def _words(value: Any) -> Iterator[str]:
 
 
 @cache
-def _code(detector: str) -> str:
+def code_of(detector: str) -> str:
     """A digest of the code and the circuit designs that a cell's numbers come from; features have a digest of their own."""
     package = Path(documents.__file__).parent
     folders = [package / name for name in ("circuit", "features", "backend", "nn", "detect")]
@@ -94,7 +94,7 @@ def _code(detector: str) -> str:
 def remember_code(detectors: Iterable[str]) -> None:
     """Load the code of some detectors and its digest now, so that later edits do not reach this process."""
     for detector in detectors:
-        _code(detector)
+        code_of(detector)
 
 
 @dataclass(frozen=True, eq=False)

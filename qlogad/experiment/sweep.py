@@ -36,6 +36,7 @@ from optuna.trial import FrozenTrial
 from qlogad import documents, seeds
 from qlogad.backend.exact.planner import Rates, rates_of
 from qlogad.errors import MissingExtra, QlogadError, ResultError
+from qlogad.experiment.cell import code_of
 from qlogad.experiment.experiment import Watch
 from qlogad.experiment.ground import Ground, held_ground, open_source
 from qlogad.experiment.space import IntAxis, Value
@@ -43,11 +44,11 @@ from qlogad.experiment.storage import open_storage
 from qlogad.experiment.study import FORETOLD, MAX_TRIALS, Entrant, Study
 from qlogad.experiment.trial import TrialJob
 from qlogad.experiment.trials import Finished, Prepared, before, standing, trials_of, write
-from qlogad.experiment.workers import drive, identity
+from qlogad.experiment.workers import attempts, drive, over
 
-__all__ = ["Onlooker", "Samplers", "foretell", "job_of", "prepare", "run"]
+__all__ = ["Onlooker", "Samplers", "fill", "foretell", "job_of", "prepare", "pruner", "run"]
 
-PATIENCE = 60.0  # seconds to wait for whoever makes a study
+PATIENCE = 30.0  # seconds to wait for whoever makes a study
 _LOOK = 0.5  # seconds between two looks at the standing
 
 
@@ -151,14 +152,10 @@ class Samplers:
                     return GPSampler(seed=seed, warn_independent_sampling=False)
                 case "cma-es":
                     return _cma_es(seed)
-                case "random":
-                    return RandomSampler(seed)
-                case "grid":
-                    return BruteForceSampler(seed)
-                case "qmc":
-                    return QMCSampler(scramble=True, seed=seed, warn_independent_sampling=False, warn_asynchronous_seeding=False)
                 case "tpe":
                     return TPESampler(multivariate=True, group=True, seed=seed)
+                case "random" | "grid" | "qmc":  # all points were foretold
+                    return RandomSampler(seed)
 
 
 def _cma_es(seed: int) -> BaseSampler:
@@ -168,11 +165,20 @@ def _cma_es(seed: int) -> BaseSampler:
         raise MissingExtra("cmaes", "cma") from None
 
 
+def _proposer(study: Study, entrant: Entrant) -> BaseSampler:
+    """The sampler of all points that can be foretold."""
+    seed = seeds.derive(study.plan.seed, "sampler", entrant.name) % 2**32
+    match study.plan.sampler:
+        case "grid":
+            return BruteForceSampler(seed)
+        case "qmc":
+            return QMCSampler(scramble=True, seed=seed, warn_independent_sampling=False, warn_asynchronous_seeding=False)
+        case _:
+            return RandomSampler(seed)
+
+
 def foretell(study: Study, entrant: Entrant) -> list[dict[str, Value]]:
     """All points that a sampler proposes whose proposals do not depend on results, known ones first."""
-    trials = optuna.create_study(sampler=Samplers(study, entrant.name)(0))
-    for point in entrant.known:
-        trials.enqueue_trial(dict(point))
 
     def propose(trial: optuna.Trial) -> float:
         entrant.space.suggest(trial)
@@ -180,11 +186,14 @@ def foretell(study: Study, entrant: Entrant) -> list[dict[str, Value]]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
+        trials = optuna.create_study(sampler=_proposer(study, entrant))
+        for point in entrant.known:
+            trials.enqueue_trial(dict(point))
         trials.optimize(propose, n_trials=study.plan.trials or MAX_TRIALS)
     return [dict(trial.params) for trial in trials.get_trials(deepcopy=False)]
 
 
-def _pruner(study: Study, entrant: Entrant) -> BasePruner:
+def pruner(study: Study, entrant: Entrant) -> BasePruner:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         match study.plan.pruner:
@@ -224,36 +233,46 @@ def _forget(study: Study, place: str, folder: Path) -> None:
 
 
 def _opened(prepared: Prepared, entrant: Entrant, place: str, watch: Watch) -> TrialJob:
-    """The contender's trials, made by whoever comes first: identity, rates, bars of the rungs and the points tried first."""
-    study, storage = prepared.study, open_storage(place)
-    name = _called(study, entrant)
-    mark = documents.digest(study.identity(), prepared.grounds)
+    """What workers do for a contender, its trials made by whoever comes first."""
+    storage, name = open_storage(place), _called(prepared.study, entrant)
     try:
-        trials = optuna.create_study(storage=storage, study_name=name, directions=study.directions)
+        trials = optuna.create_study(storage=storage, study_name=name, directions=prepared.study.directions)
     except DuplicatedStudyError:
         trials = optuna.load_study(storage=storage, study_name=name)
-        if trials.user_attrs.get("identity", mark) != mark:
-            raise ResultError(
-                f"{place} holds another study '{name}': the study file, its experiment or the data changed since it began; "
-                "give this one another name, or begin anew with --fresh"
-            ) from None
-        _await(trials, lambda: "ready" in trials.user_attrs)
+        _await(trials, watch)
+    return fill(prepared, entrant, trials, watch)
+
+
+def fill(prepared: Prepared, entrant: Entrant, trials: Trials, watch: Watch) -> TrialJob:
+    """Give a contender's trials what is missing: identity, rates, bars of the rungs, the points tried first; what workers then do.
+
+    Raises:
+        ResultError: they are trials of another study.
+    """
+    study = prepared.study
+    mark = documents.digest(study.identity(), prepared.grounds, code_of(entrant.contender.detector))
     if "ready" not in trials.user_attrs:
         trials.set_user_attr("identity", mark)
         rates = _rates(entrant)
         trials.set_user_attr("rates", documents.plain(rates))
-        trials.set_user_attr("bars", list(_bars(job_of(prepared, entrant, rates, ()), watch)))
+        trials.set_user_attr("bars", _bars(job_of(prepared, entrant, rates, ()), watch))
         trials.set_user_attr("ready", True)
-    _enqueue(study, entrant, trials)
     stored = trials.user_attrs
-    rates = {kind: documents.from_mapping(Rates, table, place) for kind, table in stored["rates"].items()}
+    if stored["identity"] != mark:
+        raise ResultError(
+            f"there is another study '{trials.study_name}': the study file, its experiment, the data or the code changed since it "
+            "began; give this one another name, or begin anew with --fresh"
+        )
+    _enqueue(study, entrant, trials)
+    rates = {kind: documents.from_mapping(Rates, table, trials.study_name) for kind, table in stored["rates"].items()}
     return job_of(prepared, entrant, rates, tuple(stored["bars"]))
 
 
-def _await(trials: Trials, ready: Callable[[], bool]) -> None:
-    """Wait for whoever is making the study; where nobody is, this caller goes on with it."""
+def _await(trials: Trials, watch: Watch) -> None:
+    """Wait for whoever is making the trials; where nobody is any more, this caller goes on with it."""
     end = time.monotonic() + PATIENCE
-    while not ready() and trials.user_attrs and time.monotonic() < end:
+    while "ready" not in trials.user_attrs and time.monotonic() < end:
+        watch.preparing("waiting for whoever began this study, seconds left", round(end - time.monotonic()))
         time.sleep(_LOOK)
 
 
@@ -267,7 +286,7 @@ def _rates(entrant: Entrant) -> dict[str, Rates]:
 def _enqueue(study: Study, entrant: Entrant, trials: Trials) -> None:
     """The points tried first: all there are where they can be foretold."""
     points = foretell(study, entrant) if study.plan.sampler in FORETOLD else [dict(point) for point in entrant.known]
-    there = {identity(trial) for trial in trials.get_trials(deepcopy=False) if "index" in trial.user_attrs}
+    there = attempts(trials.get_trials(deepcopy=False))
     for index, point in enumerate(points[: study.plan.trials]):
         if index not in there:
             trials.enqueue_trial(point, user_attrs={"index": index})
@@ -303,7 +322,7 @@ def _driven(study: Study, entrant: Entrant, job: TrialJob, place: str, workers: 
     left = None if plan.seconds is None else max(0.0, plan.seconds - _spent(before))
     total = plan.trials
     if plan.sampler in FORETOLD:
-        total = len({identity(trial) for trial in before if "index" in trial.user_attrs})
+        total = min(len(attempts(before)), plan.trials or MAX_TRIALS)
 
     def look(trials: Trials) -> None:
         if time.monotonic() - looked[0] >= _LOOK:
@@ -321,7 +340,7 @@ def _driven(study: Study, entrant: Entrant, job: TrialJob, place: str, workers: 
         seconds=left,
         workers=workers,
         sampler=Samplers(study, entrant.name),
-        pruner=_pruner(study, entrant),
+        pruner=pruner(study, entrant),
         watch=look,
     )
     return trials_of(study, entrant, trials)
@@ -332,7 +351,7 @@ def _spent(trials: Sequence[FrozenTrial]) -> float:
     spans = sorted(
         (trial.datetime_start.timestamp(), trial.datetime_complete.timestamp())
         for trial in trials
-        if trial.datetime_start and trial.datetime_complete and not str(trial.user_attrs.get("cause", "")).startswith("interrupted")
+        if trial.datetime_start and trial.datetime_complete and over(trial)
     )
     spent, reached = 0.0, -math.inf
     for begin, end in spans:

@@ -26,7 +26,7 @@ from qlogad.circuit.canonical import canonical
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Design
 from qlogad.detect.detector import Detector
-from qlogad.errors import InputError, QlogadError, QlogadWarning
+from qlogad.errors import InputError, QlogadWarning
 from qlogad.experiment.experiment import Contender
 from qlogad.experiment.ground import Ground
 from qlogad.experiment.objectives import Fitted, circuit_of, two_qubit_depth, unfit_for
@@ -71,14 +71,11 @@ class TrialJob:
     bars: tuple[float, ...] = ()
 
     def __call__(self, trial: optuna.Trial) -> float | Sequence[float]:
-        """The trial's values, or `TrialPruned` with a cause in its attributes."""
+        """The trial's values, or `TrialPruned`, its cause in the attribute `pruned`."""
         try:
             return self._run(trial)
-        except QlogadError:
-            raise
         except optuna.TrialPruned as pruned:
-            if "cause" not in trial.user_attrs:
-                trial.set_user_attr("cause", str(pruned) or "the pruner")
+            trial.set_user_attr("pruned", str(pruned))
             raise
 
     def _run(self, trial: optuna.Trial) -> Sequence[float]:
@@ -154,7 +151,7 @@ class TrialJob:
             if name in ("weights", "folds") or name.startswith("rung "):
                 trial.set_user_attr(name, value)
         if twin.state == TrialState.PRUNED:
-            raise optuna.TrialPruned(str(twin.user_attrs.get("cause", "")))
+            raise optuna.TrialPruned(str(twin.user_attrs["pruned"]))
         return list(twin.values)
 
     # ------------------------------------------------------------ rungs

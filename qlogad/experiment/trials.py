@@ -23,7 +23,7 @@ from qlogad import documents
 from qlogad.errors import counted, one_line
 from qlogad.experiment.report import commit
 from qlogad.experiment.study import Entrant, Study
-from qlogad.experiment.workers import identity
+from qlogad.experiment.workers import attempts, cause, over
 
 __all__ = ["Finished", "Prepared", "before", "best", "expected_best", "standing", "trials_of", "write"]
 
@@ -53,18 +53,15 @@ class Prepared:
 
 def trials_of(study: Study, entrant: Entrant, trials: Trials) -> list[dict[str, Any]]:
     """One row for each logical trial that has ended, by index; its attempts are one row."""
-    attempts: dict[int, list[FrozenTrial]] = {}
-    for trial in trials.get_trials(deepcopy=False):
-        if trial.state.is_finished() and "index" in trial.user_attrs:
-            attempts.setdefault(identity(trial), []).append(trial)
-    return [_row(study, entrant, index, attempts[index]) for index in sorted(attempts)]
+    chains = attempts(trials.get_trials(deepcopy=False))
+    return [_row(study, entrant, index, chains[index]) for index in sorted(chains) if over(chains[index][-1])]
 
 
-def _row(study: Study, entrant: Entrant, index: int, attempts: Sequence[FrozenTrial]) -> dict[str, Any]:
-    last = attempts[-1]
+def _row(study: Study, entrant: Entrant, index: int, chain: Sequence[FrozenTrial]) -> dict[str, Any]:
+    last = chain[-1]
     attrs, done = last.user_attrs, last.state == TrialState.COMPLETE
     values = last.values if done and last.values else [None] * len(study.objectives)
-    seconds = sum(trial.duration.total_seconds() for trial in attempts if trial.duration)
+    seconds = sum(trial.duration.total_seconds() for trial in chain if trial.duration)
     return {
         "contender": entrant.name,
         "index": index,
@@ -74,9 +71,9 @@ def _row(study: Study, entrant: Entrant, index: int, attempts: Sequence[FrozenTr
         "weights (all)": attrs.get("weights"),
         **attrs.get("circuit", {}),
         **{name: value for name, value in attrs.items() if name.startswith("rung ")},
-        "cause": attrs.get("cause", ""),
+        "cause": cause(last) or attrs.get("pruned", ""),
         "seconds": round(seconds, 3),
-        "attempts": len(attempts),
+        "attempts": len(chain),
         "reused from": attrs.get("reused from"),
     }
 
