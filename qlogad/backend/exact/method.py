@@ -15,7 +15,7 @@ from torch import Tensor
 
 from qlogad.circuit.circuit import Angle, Circuit
 
-__all__ = ["Cost", "Form", "Method", "Run", "Task"]
+__all__ = ["Cost", "Form", "Kernel", "Method", "Run", "Task"]
 
 Run = Callable[[Tensor], Tensor]  # inputs (1|G, N, I), checked -> means (G, N, K), differentiable
 
@@ -62,11 +62,20 @@ class Form:
     table: Tensor
     signs_DK: Tensor | None = None
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """F or R, and the columns that they are multiplied with."""
+        return self.table.shape[1], self.table.shape[2]
+
+
+Kernel = Callable[[Form], tuple[float, float]]  # the seconds and bytes that a whole-sequence kernel takes on some tables
+
 
 class Method(ABC):
     """One way of computing readouts; a subclass names its formula and source. Its `name` is what `Exact(method=...)` takes."""
 
     name: ClassVar[str]
+    second: ClassVar[bool] = True  # it has derivatives of derivatives, to any order
 
     @abstractmethod
     def unfit(self, circuit: Circuit) -> str:

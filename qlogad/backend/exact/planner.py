@@ -23,13 +23,28 @@ from typing import Self
 import torch
 
 from qlogad import documents
-from qlogad.backend.exact.method import Cost, Method, Task
+from qlogad.backend.exact.method import Cost, Form, Kernel, Method, Task
 from qlogad.circuit.circuit import Circuit, z_each
 from qlogad.errors import BackendError
 
-__all__ = ["DEFAULTS", "Option", "Plan", "Purpose", "Rates", "choose", "memory_limit", "one_thread", "options", "rates_of", "use"]
+__all__ = [
+    "DEFAULTS",
+    "Option",
+    "Plan",
+    "Purpose",
+    "Rates",
+    "choose",
+    "choose_tables",
+    "memory_limit",
+    "one_thread",
+    "options",
+    "rates_of",
+    "too_wide",
+    "use",
+]
 
 MOST_ROWS = 2**20  # of one micro-batch
+STEP = 14  # torch operations of a recurrent cell's step, besides its circuit's
 FLAT = 8e9  # bytes: the most that a default memory limit allows
 RECOMPUTED = 4 / 3  # a forward pass more, where three passes are usual
 
@@ -43,11 +58,12 @@ class Purpose:
     precision: str  # "float32" or "float64"
     device: str  # "cpu" or "cuda"
     gradient: bool
+    sequence: bool = False  # of a recurrent cell: as tables for a whole-sequence kernel, or step by step
 
     @classmethod
-    def of(cls, task: Task, device: str) -> Self:
+    def of(cls, task: Task, device: str, *, sequence: bool = False) -> Self:
         """What a plan of this task serves: any number of rows."""
-        return cls(task.circuit.digest(), task.groups, f"float{8 * task.itemsize}", device, task.gradient)
+        return cls(task.circuit.digest(), task.groups, f"float{8 * task.itemsize}", device, task.gradient, sequence)
 
 
 @dataclass(frozen=True)
@@ -58,6 +74,7 @@ class Plan:
     method: str
     whole: int  # rows that run at once
     chunk: int  # more rows run so many at a time, and a backward pass runs each piece again
+    tables: bool = False  # of a sequence: the method's tables, in one kernel
 
 
 @dataclass(frozen=True)
@@ -220,9 +237,9 @@ class Option:
     whole: int = 0
     chunk: int = 0
 
-    def plan(self, purpose: Purpose) -> Plan:
+    def plan(self, purpose: Purpose, *, tables: bool = False) -> Plan:
         """This option taken."""
-        return Plan(purpose, self.method, self.whole, self.chunk)
+        return Plan(purpose, self.method, self.whole, self.chunk, tables)
 
 
 def options(task: Task, methods: Mapping[str, Method], rates: Rates, limit: float) -> list[Option]:
@@ -269,10 +286,17 @@ def choose(task: Task, methods: Mapping[str, Method], rates: Rates, limit: float
     found = options(task, methods, rates, limit)
     if not found[0].unfit:
         return found[0]
-    needed = min(option.memory for option in found)
-    if needed == float("inf"):
+    if all(option.memory == float("inf") for option in found):
         raise BackendError(f"method '{found[0].method}' cannot run this circuit: {found[0].unfit}; use method 'auto'")
+    raise BackendError(too_wide(task, methods, limit))
+
+
+def too_wide(task: Task, methods: Mapping[str, Method], limit: float) -> str:
+    """What to say where not even one row fits in memory, the largest width that does among it; empty where one fits."""
     one = replace(task, rows=1, calls=1)
+    needed = min(method.cost(one).memory for method in methods.values() if not method.unfit(task.circuit))
+    if needed <= limit:
+        return ""
     widths = (
         wires
         for wires in range(task.circuit.wires - 1, 0, -1)
@@ -280,7 +304,39 @@ def choose(task: Task, methods: Mapping[str, Method], rates: Rates, limit: float
     )
     widest = next(widths, 0)
     fix = f"up to {widest} wire{'s' * (widest > 1)} fit" if widest else "allow more memory"
-    raise BackendError(f"one row of this circuit needs about {_gigabytes(needed)}, and {_gigabytes(limit)} are allowed; {fix}")
+    return f"one row of this circuit needs about {_gigabytes(needed)}, and {_gigabytes(limit)} are allowed; {fix}"
+
+
+def choose_tables(
+    task: Task, methods: Mapping[str, Method], rates: Rates, limit: float, kernel: Kernel, form: Callable[[Method], Form | None]
+) -> Option | None:
+    """The method whose tables make a whole sequence quickest; None where a loop over the steps, by the best method, is quicker.
+
+    Args:
+        task: the loop's: the rows of a step, and the steps as calls.
+        methods: those to choose from.
+        rates: the device's.
+        limit: bytes.
+        kernel: what it takes on some tables.
+        form: makes a method's tables.
+
+    Raises:
+        BackendError: the loop does not run, as `choose` says.
+    """
+    cell = STEP * task.calls * (3 * rates.tracked if task.gradient else rates.dispatch)
+    best, found = choose(task, methods, rates, limit).seconds + cell, None
+    for name, method in methods.items():
+        if method.unfit(task.circuit):
+            continue
+        one, two = (method.cost(replace(task, rows=1, calls=calls)) for calls in (1, 2))
+        building = 2 * rates.seconds(one, task) - rates.seconds(two, task)  # what is left where there are no calls
+        if one.memory > limit or building > best or (tables := form(method)) is None:
+            continue
+        seconds, memory = kernel(tables)
+        if building + seconds < best and one.memory + memory <= limit:
+            best = building + seconds
+            found = Option(name, "", best, one.memory + memory, task.rows, task.rows)
+    return found
 
 
 def _fits(task: Task, methods: Mapping[str, Method], limit: float) -> bool:
