@@ -16,6 +16,7 @@ from torch import Tensor
 from qlogad.backend.backend import Bound, Estimate, Rows, check_inputs
 from qlogad.backend.exact.gates import Matrices, Step, apply, kron_vectors, merge
 from qlogad.backend.exact.kept import Kept
+from qlogad.backend.exact.method import tied
 from qlogad.backend.exact.runs import split
 from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.gates import pauli
@@ -49,28 +50,28 @@ class NoisyBound(Bound):
         ]
         self._of_weights = Kept(weights_GP, self._prepare)
 
-    def _prepare(self, gradient: bool) -> tuple[list[tuple[_Steps, list[Step] | None]], Tensor]:
+    def _prepare(self, weights_GP: Tensor, gradient: bool) -> tuple[list[tuple[_Steps, list[Step] | None]], Tensor]:
         """The runs before the last one that reads inputs, with the steps of those that read none; what the rest makes of the readouts."""
         runs, wires = list(self._runs), self._circuit.wires
-        seen_GKM = readout_vectors(self._circuit.readout, self._noise, self._weights_GP)[None]  # M = 4^W words
+        seen_GKM = readout_vectors(self._circuit.readout, self._noise, weights_GP)[None]  # M = 4^W words
         while runs and not runs[-1][0]:
-            for on, matrix in reversed(runs.pop()[1](self._weights_GP)):
+            for on, matrix in reversed(runs.pop()[1](weights_GP)):
                 seen_GKM = apply(seen_GKM, matrix.mT, on, wires, base=4)
-        return [(steps, None if reads else steps(self._weights_GP)) for reads, steps in runs], seen_GKM.mT
+        return [(steps, None if reads else steps(weights_GP)) for reads, steps in runs], seen_GKM.mT
 
     def __call__(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Tensor:
         """The readouts mean_GNK; see `Bound`."""
         check_inputs(self._circuit, self._weights_GP, inputs_GNI)
         groups, count = len(self._weights_GP), inputs_GNI.shape[1]
         if count == 0:
-            return inputs_GNI.new_zeros(groups, 0, len(self._circuit.readout))
+            return tied(inputs_GNI.new_zeros(groups, 0, len(self._circuit.readout)), self._weights_GP, inputs_GNI)
         self._refuse(count)
         runs, seen_GMK = self._of_weights(torch.is_grad_enabled())
         state_GNM = self._begin(inputs_GNI)
         for steps, fixed in runs:
             for wires, matrix in steps(inputs_GNI, inputs=True) if fixed is None else fixed:
                 state_GNM = apply(state_GNM, matrix, wires, self._circuit.wires, base=4)
-        return (state_GNM @ seen_GMK).expand(groups, count, -1)
+        return tied((state_GNM @ seen_GMK).expand(groups, count, -1), self._weights_GP, inputs_GNI)
 
     def estimate(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Estimate:
         """The same readouts, with a standard error of zero: the noise is there, the sampling is not."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
 from statistics import median
-from typing import Self
+from typing import Self, TypeVar
 
 import torch
 
@@ -35,10 +35,12 @@ __all__ = [
     "Rates",
     "choose",
     "choose_tables",
+    "measured_once",
     "memory_limit",
     "one_thread",
     "options",
     "rates_of",
+    "timed",
     "too_wide",
     "use",
 ]
@@ -99,6 +101,8 @@ DEFAULTS = {  # where nothing can be kept between runs
     "cuda": Rates(single=2e13, double=1e13, bandwidth=1e12, dispatch=6e-6, tracked=7e-6),
 }
 
+Measured = TypeVar("Measured")
+
 _known: dict[str, Rates] = {}  # device -> rates, of this process
 
 
@@ -114,33 +118,45 @@ def rates_of(device: torch.device, *, folder: Path | None = None) -> Rates:
         device: where tensors live.
         folder: where rates are kept; by default `documents.cache_folder()`.
     """
+    default = DEFAULTS["cuda" if device.type == "cuda" else "cpu"]
     if folder is not None:
-        return _kept(device, folder)
+        return measured_once(default, _measure, device, folder=folder)
     if device.type not in _known:
-        _known[device.type] = _kept(device, documents.cache_folder())
+        _known[device.type] = measured_once(default, _measure, device)
     return _known[device.type]
 
 
-def _kept(device: torch.device, folder: Path) -> Rates:
+def measured_once(
+    default: Measured, measure: Callable[[torch.device], Measured], device: torch.device, *settings: str, folder: Path | None = None
+) -> Measured:
+    """What was measured on this machine, with this torch, device and settings, kept as a file for good.
+
+    Args:
+        default: a dataclass, where nothing can be kept.
+        measure: does it, the first time.
+        device: where.
+        settings: whatever else it depends on.
+        folder: where the file is kept; by default `documents.cache_folder()`.
+    """
     chip = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    key = documents.digest(platform.node(), platform.machine(), chip, torch.__version__, device.type)
-    path = folder / "engine" / f"{key}.json"
-    found = _read(path)
+    key = documents.digest(platform.node(), platform.machine(), chip, torch.__version__, device.type, *settings)
+    path = (folder or documents.cache_folder()) / "engine" / f"{key}.json"
+    found = _read(path, type(default))
     if found is None:
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             if os.access(path.parent, os.W_OK):
-                measured = _measure(device)
-                if not (found := _read(path)):  # else another process was first, and its rates count
+                measured = measure(device)
+                if not (found := _read(path, type(default))):  # else another process was first, and what it measured counts
                     documents.write_atomic(path, json.dumps(documents.plain(measured), indent=1) + "\n")
-                    found = _read(path)
-    return found or DEFAULTS["cuda" if device.type == "cuda" else "cpu"]
+                    found = _read(path, type(default))
+    return found or default
 
 
-def _read(path: Path) -> Rates | None:
-    """Rates that were written whole, or None."""
+def _read(path: Path, kind: type[Measured]) -> Measured | None:
+    """What was written whole, or None."""
     try:
-        return documents.from_mapping(Rates, json.loads(path.read_text(encoding="utf-8")), str(path))
+        return documents.from_mapping(kind, json.loads(path.read_text(encoding="utf-8")), str(path))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -159,10 +175,10 @@ def _measure(device: torch.device) -> Rates:
         bandwidth = _bandwidth(device)
         small = torch.full((4, 4, 4), 0.25, device=device)
         with torch.no_grad():
-            dispatch = _timed(lambda: _chain(small), device) / _LENGTH
+            dispatch = timed(lambda: _chain(small), device) / _LENGTH
         with torch.enable_grad():
             start = small.clone().requires_grad_()
-            tracked = _timed(lambda: _there_and_back(start), device) / (3 * _LENGTH)
+            tracked = timed(lambda: _there_and_back(start), device) / (3 * _LENGTH)
     return Rates(*(float(f"{rate:.2g}") for rate in (single, double, bandwidth, dispatch, tracked)))
 
 
@@ -193,21 +209,21 @@ def _there_and_back(start: torch.Tensor) -> None:
 
 def _product_rate(dtype: torch.dtype, device: torch.device) -> float:
     one, two = (torch.ones(shape, dtype=dtype, device=device) for shape in ((4, 64, 256), (4, 256, 256)))
-    return 2 * 4 * 64 * 256 * 256 / _timed(lambda: one @ two, device)
+    return 2 * 4 * 64 * 256 * 256 / timed(lambda: one @ two, device)
 
 
 def _bandwidth(device: torch.device) -> float:
     one = torch.ones(2**21, device=device)  # 8 MiB
     other = torch.empty_like(one)
-    return 2 * one.nbytes / _timed(lambda: torch.mul(one, 1.5, out=other), device)
+    return 2 * one.nbytes / timed(lambda: torch.mul(one, 1.5, out=other), device)
 
 
-def _timed(run: Callable[[], object], device: torch.device) -> float:
+def timed(run: Callable[[], object], device: torch.device, repeats: int = 30) -> float:
     """Seconds of one run: the median of many, after a first. On the CPU those of this thread, whatever else the machine is doing."""
     cuda = device.type == "cuda"
     clock = time.perf_counter if cuda else time.thread_time
     found = []
-    for number in range(31):
+    for number in range(repeats + 1):
         began = clock()
         run()
         if cuda:
