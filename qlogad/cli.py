@@ -165,24 +165,25 @@ def doctor(as_json: Json = False) -> None:
 def bench(
     what: Annotated[
         str,
-        typer.Argument(
-            help="machine (reading, epochs, circuits: minutes), engine (every method: half an hour) or backends (a minute)."
-        ),
+        typer.Argument(help="machine (reading, epochs, circuits: minutes), engine (every method: an hour) or backends (a minute)."),
     ] = "machine",
     out: Annotated[Path, typer.Option(help="Where results folders lie.")] = Path("results"),
     lines: Annotated[int, typer.Option(min=1000, help="machine: synthetic log lines for the reading benchmark.")] = 200_000,
     repeats: Annotated[int, typer.Option(min=1, help="machine: timed repetitions of each step; the median counts.")] = 5,
     peers: Annotated[Path | None, typer.Option(help="engine: a Python that has jax, tensorcircuit-ng and pennylane.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="engine: a few small points, well under a minute.")] = False,
     as_json: Json = False,
 ) -> None:
     """Measure this machine as ratios in one run: lines per second, seconds per epoch, the exact engine, the backends."""
     if what == "engine":
         from qlogad.experiment import bench_engine
 
+        folder = out / ("bench-engine-quick" if quick else "bench-engine")
+        points = bench_engine.Points(folder / "points.jsonl")
         with _Progress() as progress:
-            tables = bench_engine.measure(progress.preparing, python=peers)
-        path = bench_engine.write(tables, out / "bench-engine")
-        print(json.dumps(tables, indent=1) if as_json else path.read_text())
+            bench_engine.measure(points, bench_engine.grid(quick=quick), progress.preparing, python=peers)
+        path = bench_engine.write(points, folder)
+        print(json.dumps(bench_engine.tables(points), indent=1) if as_json else path.read_text())
     elif what == "backends":
         from qlogad.experiment import bench_backends
 

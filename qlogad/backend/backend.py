@@ -20,7 +20,7 @@ from qlogad.circuit.circuit import Circuit
 from qlogad.errors import BackendError
 
 if TYPE_CHECKING:
-    from qlogad.backend.exact.method import Form
+    from qlogad.backend.exact.method import Form, Kernel
 
 __all__ = [
     "CALLS",
@@ -30,6 +30,7 @@ __all__ = [
     "Bound",
     "Estimate",
     "Key",
+    "check_finite",
     "check_inputs",
     "check_weights",
     "open_backend",
@@ -99,8 +100,13 @@ class Bound(Protocol):
     def estimate(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Estimate:
         """The same readouts with their standard error and cost; without gradients."""
 
-    def form(self, rows: int) -> Form | None:
-        """The circuit as weight-only tables, for a whole-sequence kernel of so many rows; None where there are none, as by default."""
+    def form(self, rows: int, kernel: Kernel | None = None) -> Form | None:
+        """The circuit as weight-only tables, for a whole-sequence kernel of so many rows; None, as by default, where there are none.
+
+        Args:
+            rows: of all steps together.
+            kernel: what the kernel takes; where a loop over the steps is predicted to be quicker, there are no tables.
+        """
         return None
 
 
@@ -152,16 +158,23 @@ def check_weights(circuit: Circuit, weights_GP: Tensor, *, dephased: bool = Fals
     """Refuse weights that do not fit the circuit, and dephased circuits where the backend cannot run them."""
     if circuit.dephased and not dephased:
         raise BackendError("this backend runs no dephased circuits; use the backend 'exact'")
+    _check_tensor("weights", weights_GP)
     if weights_GP.ndim != 2 or weights_GP.shape[1] != circuit.weights or not len(weights_GP):
         raise BackendError(f"weights of shape (G, {circuit.weights}) with G >= 1 expected, got {tuple(weights_GP.shape)}")
     if weights_GP.dtype not in {torch.float32, torch.float64}:
         raise BackendError(f"weights are float32 or float64, got {weights_GP.dtype}; call .float() or .double()")
-    if not _finite(weights_GP):
+    check_finite(weights_GP)
+
+
+def check_finite(weights: Tensor) -> None:
+    """Refuse weights that are not finite."""
+    if not _finite(weights):
         raise BackendError("weights are not all finite; has training diverged? try a lower learning rate")
 
 
 def check_inputs(circuit: Circuit, weights_GP: Tensor, inputs_GNI: Tensor) -> None:
     """Refuse inputs that do not fit the circuit and its weights."""
+    _check_tensor("inputs", inputs_GNI)
     shape = tuple(inputs_GNI.shape)
     if len(shape) != 3 or shape[2] != circuit.inputs or shape[0] not in {1, len(weights_GP)}:
         raise BackendError(f"inputs of shape (1 or {len(weights_GP)}, N, {circuit.inputs}) expected, got {shape}")
@@ -169,7 +182,14 @@ def check_inputs(circuit: Circuit, weights_GP: Tensor, inputs_GNI: Tensor) -> No
         got, want = f"{inputs_GNI.dtype} on {inputs_GNI.device}", f"{weights_GP.dtype} on {weights_GP.device}"
         raise BackendError(f"inputs are {got} but weights are {want}; use .to(weights)")
     if not _finite(inputs_GNI):
-        raise BackendError("inputs are not all finite; scale them before the circuit, or look for NaN in the features")
+        raise BackendError(
+            "inputs are not all finite; look for NaN in the features, then in the weights of what comes before the circuit, or scale them"
+        )
+
+
+def _check_tensor(what: str, values: object) -> None:
+    if not isinstance(values, Tensor):
+        raise BackendError(f"{what} are a torch tensor, got {type(values).__name__}; use torch.as_tensor")
 
 
 def _finite(values: Tensor) -> bool:

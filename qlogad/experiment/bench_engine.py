@@ -1,9 +1,11 @@
 """The exact engine against its peers: whole training steps, every method over a grid, wide circuits, inference and memory.
 
 Measuring needs only torch and numpy where nothing else is installed, on a machine with a GPU say:
-`PYTHONPATH=. python qlogad/experiment/bench_engine.py cuda` prints its rows as JSON.
-Everything that is compared is timed in turns in one process; the median counts. A floor stands beside every time: the operations
-of the chosen method at the rate of this machine's own matrix product, or its bytes at the rate of its own copy, the larger of them.
+`PYTHONPATH=. python qlogad/experiment/bench_engine.py cuda` prints its points as lines of JSON.
+Everything that is compared is timed in turns in one process, other environments in processes of their own while nothing else runs; the
+median counts. Each finished point is written at once, and one that is there is not measured again: a benchmark that was stopped goes on.
+A floor stands beside every time: the operations of the chosen method at the rate of this machine's own matrix product, or its bytes at
+the rate of its own copy, the larger of them.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -29,13 +33,15 @@ from torch import Tensor, nn
 from qlogad.backend.backend import Backend, open_backend
 from qlogad.backend.exact import METHODS, Exact
 from qlogad.backend.exact.method import Task
+from qlogad.backend.exact.planner import memory_limit, options, rates_of
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import assemble
+from qlogad.errors import InputError
 from qlogad.nn.layer import QuantumLayer
 from qlogad.nn.maps import Wrapped
 from qlogad.nn.recurrent import LSTM
 
-__all__ = ["GOALS", "Rates", "measure", "write"]
+__all__ = ["GOALS", "Found", "Point", "Points", "Rates", "grid", "measure", "tables", "write"]
 
 Row = dict[str, Any]
 Progress = Callable[[str, int], None]
@@ -53,6 +59,100 @@ GOALS: dict[tuple[int, int, bool], tuple[float, float | None]] = {
     (4, 2, True): (60, None),
     (8, 2, True): (30, None),
 }
+LONG = 5.0  # seconds of a step: what takes longer is left out wherever all is as large or larger
+CLOSE = 5.0  # times the quickest prediction: methods beyond are not tried
+WIDE_GOAL = 5  # times lightning.qubit's speed
+TRIG_UP_TO = 6  # wires: tables of 3^wires rows are never quickest beyond
+PATIENCE = 90  # seconds for a peer at one point, compiling included
+PEERS = ("PennyLane + JAX, jit", "tensorcircuit-ng + JAX, jit", "lightning.qubit, adjoint")  # as in peers.py
+REGRET = 1.25  # a planner's choice is that close to the best
+
+
+@dataclass(frozen=True)
+class Point:
+    """One thing to measure."""
+
+    workload: str  # "cell", "peers", "methods", "sequence", "wide", "memory" or "inference"
+    wires: int
+    depth: int
+    reupload: bool = False
+    batch: int = 64
+    steps: int = 10
+    threads: int = 1
+    device: str = "cpu"
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        again = ", re-uploading" if self.reupload else ""
+        return f"{self.workload}, {self.wires} wires, depth {self.depth}{again}, batch {self.batch}, T = {self.steps}"
+
+    def within(self, other: Point) -> bool:
+        """Whether the other is as large in every respect, or larger."""
+        pairs = ((getattr(self, size), getattr(other, size)) for size in ("reupload", "wires", "depth", "batch", "steps"))
+        return self.workload == other.workload and all(one <= two for one, two in pairs)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was measured at a point: milliseconds (of memory: MiB) by contender, None where it was left out; and the planner's choice."""
+
+    ms: Mapping[str, float | None]
+    choice: str = ""
+
+
+class Points:
+    """Finished points, each a line of JSON written at once; those of another machine, torch or version are not taken up.
+
+    Args:
+        path: of the file; without one, points are kept in memory alone. To measure anew, delete it.
+
+    Raises:
+        InputError: the file is something else.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self.setup = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+        self.setup += f", torch {torch.__version__}, qlogad {version('qlogad')}"
+        self.found: dict[Point, Found] = {}
+        if path is not None and path.exists():
+            self._read(path)
+
+    def _read(self, path: Path) -> None:
+        text = path.read_text(encoding="utf-8")
+        if not text.endswith("\n"):  # writing was stopped: that point is measured again
+            text = text[: text.rfind("\n") + 1]
+            path.write_text(text, encoding="utf-8")
+        try:
+            for line in map(json.loads, text.splitlines()):
+                if line["setup"] == self.setup:
+                    self.found[Point(**line["point"])] = Found(line["ms"], line["choice"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is no list of points of this version; move it away") from error
+
+    def add(self, point: Point, found: Found) -> None:
+        """Keep what was measured at a point."""
+        self.found[point] = found
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(self.line(point))
+
+    def line(self, point: Point) -> str:
+        """A point as JSON, milliseconds to five digits."""
+        one = self.found[point]
+        ms = {contender: None if value is None else float(f"{value:.5g}") for contender, value in one.ms.items()}
+        return json.dumps({"setup": self.setup, "point": asdict(point), "choice": one.choice, "ms": ms}) + "\n"
+
+    def too_long(self, contender: str, point: Point) -> bool:
+        """Whether a contender took too long, or was left out, at a point that is no larger."""
+        for other, one in self.found.items():
+            if contender in one.ms and other.within(point):
+                ms = one.ms[contender]
+                if ms is None or ms > LONG * 1e3:
+                    return True
+        return False
 
 
 class Rates:
@@ -70,66 +170,331 @@ class Rates:
         return max(operations / self.operations, traffic / self.bytes)
 
 
-def measure(progress: Progress, *, python: Path | None = None) -> dict[str, list[Row]]:
-    """All tables of the CPU, by name.
+def grid(*, quick: bool = False) -> list[Point]:
+    """What is measured: about an hour, or well under a minute."""
+    if quick:
+        small: dict[str, Any] = {"batch": 4, "steps": 3}
+        cells = [Point(workload, wires, 1, **small) for workload, wires in product(("cell", "methods", "sequence"), (2, 3))]
+        return [*cells, Point("wide", 4, 2), Point("inference", 2, 1, **small)]
+    widths, even, depths, again = range(2, 13), range(2, 13, 2), (1, 2, 3, 4), (False, True)
+    batches = (16, 64, 256, 1024)
+    return [
+        *(Point("cell", *case) for case in GOALS),
+        *(Point("cell", *case) for case in product(widths, depths, again)),
+        *(Point("cell", wires, 2, batch=batch, threads=threads) for wires, batch, threads in product(even, batches, (1, 2))),
+        *(Point("cell", wires, 2, steps=steps) for wires, steps in product((4, 8), (50, 100))),
+        *(Point("wide", wires, 4, threads=2) for wires in (16, 18, 20, 22)),
+        *(Point("memory", *case) for case in ((4, 2, False), (8, 2, False), (10, 2, False), (8, 2, True))),
+        *(Point("inference", 4, depth, batch=4096, threads=2) for depth in (1, 2)),
+        *(Point("sequence", *case) for case in product(range(2, 10), depths, (False,), batches)),
+        *(Point("methods", *case) for case in product(widths, depths, again, batches)),
+        *(Point("peers", *case) for case in product((2, 4, 6, 8, 10), (1, 2, 4))),
+    ]
+
+
+def grid_gpu() -> list[Point]:
+    """What is measured on a GPU."""
+    large: dict[str, Any] = {"batch": 4096, "device": "cuda"}
+    return [
+        *(Point("cell", wires, 2, steps=100, **large) for wires in (4, 8)),
+        *(Point("methods", *case, **large) for case in product((4, 6, 8, 10), (1, 2), (False, True))),
+        *(Point("inference", 4, depth, **large) for depth in (1, 2)),
+    ]
+
+
+def measure(points: Points, wanted: Sequence[Point], progress: Progress, *, python: Path | None = None) -> None:
+    """Measure the points that are not there yet.
 
     Args:
-        progress: called with what is measured now.
-        python: a Python with JAX, tensorcircuit-ng and PennyLane; without one the table of other simulators is empty.
+        points: takes what is found.
+        wanted: in this order.
+        progress: called with what is measured now, and how many points are done.
+        python: a Python with JAX, tensorcircuit-ng and PennyLane; without one other simulators are left out.
     """
+    left = [point for point in dict.fromkeys(wanted) if point not in points.found and (python or point.workload != "peers")]
+    rates: dict[tuple[str, int], Rates] = {}
     threads = torch.get_num_threads()
     try:
-        torch.set_num_threads(1)
-        tables = {"Training steps": goals(progress)}
-        tables["Other simulators"] = [] if python is None else peers(progress, python)
-        tables["Memory"] = memory(progress)
-        tables["Every method, one thread"] = grid(progress, wires=(2, 4, 6, 8), depths=(1, 2, 4), batches=(64, 256))
-        tables["Every method, one thread"] += grid(progress, wires=(10, 12), depths=(1,), batches=(64,))
-        torch.set_num_threads(2)
-        tables["Every method, two threads"] = grid(progress, wires=(4, 8), depths=(2,), batches=(64, 256))
-        tables["One wide circuit, two threads"] = wide(progress)
-        tables["Inference, two threads"] = inference(progress)
+        for place, point in enumerate(left):
+            progress(f"{place + 1} of {len(left)}: {point.name}", place)
+            torch.set_num_threads(point.threads)
+            if point.workload == "cell":
+                key = point.device, point.threads
+                rates[key] = rates.get(key) or Rates(point.device)
+                found = cell_step(points, point, rates[key])
+            elif point.workload == "peers":
+                found = Found({peer: peer_ms(points, peer, point, Path(str(python))) for peer in PEERS})
+            else:
+                found = WORKLOADS[point.workload](point)
+            points.add(point, found)
     finally:
         torch.set_num_threads(threads)
-    return tables
 
 
-def measure_gpu(progress: Progress) -> dict[str, list[Row]]:
-    """The GPU's tables: batch 4,096, T = 100, and every method at that batch."""
+def cell_step(points: Points, point: Point, rates: Rates) -> Found:
+    """One training step of the cell against PennyLane's default.qubit, backprop and broadcasting, and torch.nn.LSTM, in turns."""
+    circuit = circuit_of(point)
+    x_NTI = inputs_of(point)
+    engine = Exact()
+    classical = nn.LSTM(WIDTH, HIDDEN, batch_first=True).to(point.device)
+    jobs: dict[str, Job] = {
+        "exact": partial(training_step, cell(circuit, engine, point.device), x_NTI),
+        "torch.nn.LSTM": partial(training_step, classical, x_NTI),
+    }
+    rival = "PennyLane default.qubit"
+    if not points.too_long(rival, point):
+        jobs[rival] = partial(training_step, cell(circuit, open_backend("pennylane:default.qubit"), point.device), x_NTI)
+    seconds = in_turns(jobs, point.device, rare={rival})
+    method, tables = decided(engine)
+    cost = METHODS[method].cost(Task(circuit, GATES, point.batch, point.steps))
+    linear = 3 * 2 * point.batch * point.steps * GATES * circuit.inputs * (WIDTH + 2 * HIDDEN)
+    ms = {rival: None, **milliseconds(seconds), "floor": rates.floor(cost.operations + linear, cost.traffic) * 1e3}
+    return Found(ms, f"{method}, tables" if tables else method)
+
+
+def decided(engine: Exact) -> tuple[str, bool]:
+    """The method that a recurrent cell runs by, and whether as tables."""
+    plans = [plan for plan in engine.plans() if plan["purpose"]["gradient"]]
+    tabled = [plan for plan in plans if plan["tables"]]
+    return ((tabled or plans)[-1]["method"], bool(tabled))
+
+
+def every_method(point: Point) -> Found:
+    """Bind and calls, forward and backward, by every method that is predicted to be close; and what the planner takes."""
+    circuit = circuit_of(point)
+    task, device = Task(circuit, GATES, point.batch, point.steps), torch.device(point.device)
+    found = [option for option in options(task, METHODS, rates_of(device), memory_limit(device)) if not option.unfit]
+    quickest = found[0].seconds
+    if quickest > LONG / 10:
+        return Found({option.method: None for option in found}, found[0].method)
+    close = [option.method for option in found if option.seconds < CLOSE * quickest]
+    jobs: dict[str, Job] = {name: partial(_calls, Exact(name), circuit, point) for name in close}
+    return Found(milliseconds(in_turns(jobs, point.device, least=3)), found[0].method)
+
+
+def every_sequence(point: Point) -> Found:
+    """A training step of the cell with the tables of either method, and as a loop over the steps; and what the planner takes."""
+    circuit, x_NTI, engine = circuit_of(point), inputs_of(point), Exact()
+    training_step(cell(circuit, engine, point.device), x_NTI)
+    method, tables = decided(engine)
+    engines = {"real": Exact("real"), "loop": Exact(second=True)}  # what has second derivatives has no tables
+    if point.wires <= TRIG_UP_TO:
+        engines["pauli"] = Exact("pauli")
+    jobs: dict[str, Job] = {name: partial(training_step, cell(circuit, one, point.device), x_NTI) for name, one in engines.items()}
+    return Found(milliseconds(in_turns(jobs, point.device)), method if tables else "loop")
+
+
+def _calls(backend: Exact, circuit: Circuit, point: Point) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weights_GP = (torch.rand(GATES, circuit.weights, generator=generator) * 6.28).to(point.device).requires_grad_()
+    inputs_TGNI = (
+        torch.randn(point.steps, GATES, point.batch, circuit.inputs, generator=generator).to(point.device).requires_grad_()
+    )
+    bound = backend.bind(circuit, weights_GP, calls=point.steps)
+    torch.autograd.backward(torch.stack([bound(inputs_GNI) for inputs_GNI in inputs_TGNI.unbind(0)]).square().sum())
+
+
+def wide(point: Point) -> Found:
+    """One circuit, forward and full gradient of the mean of <Z>, against lightning.qubit's adjoint in the same precision."""
+    import pennylane as qml
+
+    wires, depth = point.wires, point.depth
+    circuit = circuit_of(point)
+    weights_1P = (torch.rand(1, circuit.weights, generator=torch.Generator().manual_seed(0)) * 6.28).requires_grad_()
+    inputs_11I = torch.randn(1, 1, circuit.inputs, generator=torch.Generator().manual_seed(1)).requires_grad_()
+
+    def ours() -> object:
+        mean = Exact("adjoint").bind(circuit, weights_1P, calls=1)(inputs_11I).mean()
+        return torch.autograd.grad(mean, (weights_1P, inputs_11I))
+
+    observable = qml.Hamiltonian([1 / wires] * wires, [qml.PauliZ(wire) for wire in range(wires)])
+
+    def lightning(angles: Any, weights: Any) -> Any:
+        for wire in range(wires):
+            qml.RY(angles[wire], wires=wire)
+        qml.StronglyEntanglingLayers(weights, wires=range(wires))
+        return qml.expval(observable)
+
+    device = qml.device("lightning.qubit", wires=wires, c_dtype=np.complex64)
+    node = qml.QNode(lightning, device, interface="torch", diff_method="adjoint")
+
+    def theirs() -> object:
+        return torch.autograd.grad(node(inputs_11I[0, 0], weights_1P.reshape(depth, wires, 3)), (weights_1P, inputs_11I))
+
+    return Found(milliseconds(in_turns({"exact": ours, "lightning.qubit": theirs}, "cpu", least=3)), "adjoint")
+
+
+def inference(point: Point) -> Found:
+    """All steps of a batch through the cell, without gradients."""
+    engine = Exact()
+    module, x_NTI = cell(circuit_of(point), engine, point.device).eval(), inputs_of(point)
+    classical = nn.LSTM(WIDTH, HIDDEN, batch_first=True).to(point.device)
+    with torch.no_grad():
+        jobs: dict[str, Job] = {"exact": partial(module, x_NTI), "torch.nn.LSTM": partial(classical, x_NTI)}
+        return Found(milliseconds(in_turns(jobs, point.device)))
+
+
+def memory(point: Point) -> Found:
+    """MiB that a training step holds at its peak above the process before it, in processes of their own (Linux)."""
+    specs = {"exact": "exact", "PennyLane default.qubit": "pennylane:default.qubit"}
+    return Found({name: _peak(spec, point) for name, spec in specs.items()})
+
+
+WORKLOADS: dict[str, Callable[[Point], Found]] = {
+    "methods": every_method,
+    "sequence": every_sequence,
+    "wide": wide,
+    "inference": inference,
+    "memory": memory,
+}
+
+
+def peer_ms(points: Points, peer: str, point: Point, python: Path) -> float | None:
+    """Another simulator's training step in the environment of another Python, see peers.py; None where it takes too long."""
+    if points.too_long(peer, point):
+        return None
+    file = str(Path(__file__).with_name("peers.py"))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [str(python), file, json.dumps([peer, point.wires, point.depth])]
+    try:
+        found = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, timeout=PATIENCE).stdout
+    except subprocess.TimeoutExpired:
+        return None
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = str(getattr(error, "stderr", None) or error).strip().splitlines()[-1]
+        raise InputError(f"{python} does not run {peer}: {reason:.200}; --peers is a Python with its package") from error
+    return float(json.loads(found)["ms"])
+
+
+def milliseconds(seconds: Mapping[str, float]) -> dict[str, float]:
+    """The same in milliseconds."""
+    return {name: 1e3 * value for name, value in seconds.items()}
+
+
+def tables(points: Points) -> dict[str, list[Row]]:
+    """The points as tables for people, by name."""
+    every = {name: [(point, one) for point, one in points.found.items() if point.workload == name] for name in _TABLES}
+    return {_TABLES[name]: [_ROWS[name](point, one) for point, one in found] for name, found in every.items()}
+
+
+def _size(point: Point) -> Row:
+    size = {"wires": point.wires, "depth": point.depth, "re-upload": point.reupload, "batch": point.batch, "T": point.steps}
+    return {**size, "threads": point.threads}
+
+
+def _cell_row(point: Point, one: Found) -> Row:
+    exact, classical, rival = (one.ms[name] for name in ("exact", "torch.nn.LSTM", "PennyLane default.qubit"))
+    case = point.wires, point.depth, point.reupload
+    goals = GOALS.get(case, (None, None)) if point == Point("cell", *case) else (None, None)
     return {
-        "Training steps": goals(progress, device="cuda", batch=4096, steps=100, cases=((4, 2, False), (8, 2, False))),
-        "Every method": grid(progress, wires=(4, 6, 8, 10), depths=(1, 2), batches=(4096,), device="cuda"),
-        "Inference": inference(progress, device="cuda"),
+        **_size(point),
+        "exact ms": exact,
+        "torch.nn.LSTM ms": classical,
+        "PennyLane ms": rival,
+        "PennyLane / exact": _ratio(rival, exact),
+        "goal, at least": goals[0],
+        "exact / torch.nn.LSTM": _ratio(exact, classical),
+        "goal, at most": goals[1],
+        "floor ms": one.ms["floor"],
+        "by": one.choice,
     }
 
 
-def write(tables: dict[str, list[Row]], folder: Path) -> Path:
-    """Write engine.json, table.md and engine.png; returns the table's path."""
+def _choice_row(point: Point, one: Found) -> Row:
+    regret = regret_of(one)
+    return {**_size(point), **{f"{name} ms": ms for name, ms in one.ms.items()}, "choice": one.choice, "choice / best": regret}
+
+
+def regret_of(one: Found) -> float | None:
+    """The time of what the planner takes over that of the best; None where nothing was timed."""
+    timed = [ms for ms in one.ms.values() if ms is not None]
+    return _ratio(one.ms.get(one.choice), min(timed)) if timed else None
+
+
+def _ratio(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one / other
+
+
+def _wide_row(point: Point, one: Found) -> Row:
+    ratio = _ratio(one.ms["lightning.qubit"], one.ms["exact"])
+    times = {f"{name} ms": ms for name, ms in one.ms.items()}
+    vector = 8 * 2**point.wires / 2**20
+    return {"wires": point.wires, **times, "lightning / exact": ratio, "goal, at least": WIDE_GOAL, "state vector MiB": vector}
+
+
+def _peer_row(point: Point, one: Found) -> Row:
+    return {"wires": point.wires, "depth": point.depth, **{f"{name} ms": ms for name, ms in one.ms.items()}}
+
+
+def _memory_row(point: Point, one: Found) -> Row:
+    exact, rival = one.ms.values()
+    ratio = {"exact / PennyLane": _ratio(exact, rival), "goal, at most": 1 / 3}
+    return {**_size(point), **{f"{name} MiB": size for name, size in one.ms.items()}, **ratio}
+
+
+def _inference_row(point: Point, one: Found) -> Row:
+    speeds = {f"{name} steps/s": ms and 1e3 * point.batch * point.steps / ms for name, ms in one.ms.items()}
+    return {**_size(point), **speeds, "goal, at least": 1e6}
+
+
+_TABLES = {
+    "cell": "Training steps",
+    "peers": "Other simulators",
+    "wide": "One wide circuit",
+    "memory": "Memory",
+    "inference": "Inference",
+    "sequence": "Whole sequences: tables or a loop",
+    "methods": "Every method",
+}
+_ROWS: dict[str, Callable[[Point, Found], Row]] = {
+    "cell": _cell_row,
+    "peers": _peer_row,
+    "wide": _wide_row,
+    "memory": _memory_row,
+    "inference": _inference_row,
+    "sequence": _choice_row,
+    "methods": _choice_row,
+}
+
+
+def regrets(points: Points) -> str:
+    """How close the planner's choices are to the best, in a sentence for each workload with a choice."""
+    told = []
+    for workload in ("methods", "sequence"):
+        every = [(point, regret_of(one)) for point, one in points.found.items() if point.workload == workload]
+        known = [(regret, point.name) for point, regret in every if regret is not None]
+        if known:
+            near, (worst, where) = sum(regret <= REGRET for regret, _ in known), max(known)
+            told.append(
+                f"{_TABLES[workload]}: the planner's choice is within {REGRET} of the best at {near} of {len(known)} points; "
+                f"the worst is {worst:.2f} ({where})."
+            )
+    return " ".join(told)
+
+
+def write(points: Points, folder: Path) -> Path:
+    """Write table.md and engine.png; returns the table's path."""
     from tabulate import tabulate
 
     from qlogad import documents
 
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
-    machine += f", Python {platform.python_version()}, torch {torch.__version__}"
     head = (
-        f"Measured {datetime.now(UTC):%Y-%m-%d} by `qlogad bench engine` on: {machine}. Only ratios carry to other machines.\n\n"
-        "Training steps: forward and backward of one recurrent cell, input 32, hidden 128, batch 64, T = 10, float32; four gates "
-        "with their own linear maps and circuits (RY encoding, strongly-entangling layers, <Z> on every wire). The classical cell "
-        "is torch.nn.LSTM(32, 128), PennyLane is default.qubit with backprop and broadcasting in the same cell. Every method: bind "
-        "and ten calls of the four circuits, forward and backward; a method left out is far slower by its count of operations. "
-        "A floor is the larger of operations over the rate of a large matrix product and bytes over the rate of a copy.\n"
+        f"Measured {datetime.now(UTC):%Y-%m-%d} by `qlogad bench engine` on: {points.setup}. Only ratios carry to other machines.\n\n"
+        "Training steps: forward and backward of one recurrent cell, input 32, hidden 128, float32; four gates with their own linear "
+        "maps and circuits (RY encoding, strongly-entangling layers, <Z> on every wire). The classical cell is torch.nn.LSTM(32, 128), "
+        "PennyLane is default.qubit with backprop and broadcasting in the same cell; other simulators run batch 64, T = 10. Every "
+        "method: bind and T calls of the four circuits, forward and backward; one left out is far slower by its prediction, or takes "
+        f"over {LONG:g} s. A floor is the larger of operations over the rate of a large matrix product and bytes over the rate of a copy."
+        f"\n\n{regrets(points)}\n"
     )
     parts = [
         f"## {name}\n\n{tabulate(_shown(rows), headers='keys', tablefmt='github', disable_numparse=True)}\n"
-        for name, rows in tables.items()
+        for name, rows in tables(points).items()
         if rows
     ]
-    _figure(tables, folder / "engine.png")
-    documents.write_atomic(folder / "engine.json", json.dumps({"machine": machine, "tables": tables}, indent=1) + "\n")
-    documents.write_atomic(
-        folder / "table.md",
-        "\n".join(["# The exact engine", head, "![milliseconds per training step against wires](engine.png)\n", *parts]),
-    )
+    _figure(points, folder / "engine.png")
+    figure = "![milliseconds per training step against wires](engine.png)\n"
+    documents.write_atomic(folder / "table.md", "\n".join(["# The exact engine\n", head, figure, *parts]))
     return folder / "table.md"
 
 
@@ -141,39 +506,56 @@ def _shown(rows: list[Row]) -> list[Row]:
             return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
         return "" if value is None else str(value)
 
-    return [{key: text(value) for key, value in row.items()} for row in rows]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    return [{key: text(row.get(key)) for key in columns} for row in rows]
 
 
-def _figure(tables: dict[str, list[Row]], path: Path) -> None:
-    """Milliseconds of a training step against wires at depth 2: ours, PennyLane's, other simulators', the classical cell's, the floor."""
+_STYLES = {
+    "PennyLane default.qubit": "s-",
+    "lightning.qubit, adjoint": "v-",
+    "tensorcircuit-ng + JAX, jit": "^-",
+    "PennyLane + JAX, jit": "D-",
+    "exact": "o-",
+    "torch.nn.LSTM": "k:",
+    "floor": "k--",
+}
+
+
+def _figure(points: Points, path: Path) -> None:
+    """Milliseconds of a training step against wires, a panel for each depth: ours, peers', the classical cell's, the floor."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-    axis = figure.subplots()
-    steps = [row for row in tables["Training steps"] if row["depth"] == 2 and not row["re-upload"]]
-    wires = [row["wires"] for row in steps]
-    for name, key, style in (
-        ("PennyLane default.qubit", "PennyLane ms", "s-"),
-        ("qlogad exact", "exact ms", "o-"),
-        ("torch.nn.LSTM(32, 128)", "classical ms", "k:"),
-        ("floor of exact", "floor ms", "k--"),
-    ):
-        axis.plot(wires, [row[key] for row in steps], style, label=name)
-    others = [row for row in tables.get("Other simulators", []) if row["depth"] == 2 and "lightning" not in row["peer"]]
-    for peer in dict.fromkeys(row["peer"] for row in others):
-        chosen = [row for row in others if row["peer"] == peer]
-        axis.plot([row["wires"] for row in chosen], [row["ms"] for row in chosen], "^-", lw=1, label=peer)
-    axis.set(
-        xlabel="wires", ylabel="ms per training step", yscale="log", xticks=wires, title="depth 2, batch 64, T = 10, one thread"
-    )
-    axis.legend(frameon=False, fontsize=8)
+    lines: dict[int, dict[str, dict[int, float]]] = {}  # depth, contender, wires
+    usual = next((point for point in points.found if point.workload == "cell"), Point("cell", 2, 1))
+    for point, one in points.found.items():
+        alike = replace(usual, workload=point.workload, wires=point.wires, depth=point.depth)
+        if point.workload in ("cell", "peers") and point == alike:
+            for name, ms in one.ms.items():
+                if ms is not None:
+                    lines.setdefault(point.depth, {}).setdefault(name, {})[point.wires] = ms
+    figure = Figure(figsize=(3.6 * max(1, len(lines)) + 1, 4.2), layout="constrained")
+    panels = figure.subplots(1, max(1, len(lines)), sharey=True, squeeze=False)[0]
+    for axis, (depth, found) in zip(panels, sorted(lines.items()), strict=False):
+        for name, style in _STYLES.items():
+            if name in found:
+                wires = sorted(found[name])
+                axis.plot(wires, [found[name][width] for width in wires], style, lw=1.2, ms=4, label=name)
+        axis.set(xlabel="wires", yscale="log", title=f"depth {depth}")
+        axis.grid(alpha=0.3)
+    panels[0].set(ylabel="ms per training step")
+    panels[0].legend(frameon=False, fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": ""})
 
 
-def circuit_of(wires: int, depth: int, reupload: bool) -> Circuit:
+def circuit_of(point: Point) -> Circuit:
     """The benchmark's circuit: RY encoding, strongly-entangling layers, <Z> on every wire."""
-    return assemble("angle-y", "strongly-entangling", wires, depth, reupload=reupload)
+    return assemble("angle-y", "strongly-entangling", point.wires, point.depth, reupload=point.reupload)
+
+
+def inputs_of(point: Point) -> Tensor:
+    """A batch of sequences."""
+    return torch.randn(point.batch, point.steps, WIDTH, generator=torch.Generator().manual_seed(1)).to(point.device)
 
 
 def cell(circuit: Circuit, backend: Backend, device: str = "cpu") -> LSTM:
@@ -201,219 +583,28 @@ def training_step(module: nn.Module, x_NTI: Tensor) -> None:
     torch.autograd.backward(module(x_NTI)[0].square().mean())
 
 
-def goals(
-    progress: Progress,
-    *,
-    device: str = "cpu",
-    batch: int = 64,
-    steps: int = 10,
-    cases: Sequence[tuple[int, int, bool]] = tuple(GOALS),
-) -> list[Row]:
-    """The goal workload: one training step of the cell against PennyLane's default.qubit and torch.nn.LSTM, in turns."""
-    rates = Rates(device)
-    rows = []
-    x_NTI = torch.randn(batch, steps, WIDTH, generator=torch.Generator().manual_seed(1)).to(device)
-    classical = nn.LSTM(WIDTH, HIDDEN, batch_first=True).to(device)
-    for wires, depth, reupload in cases:
-        pennylane_goal, cell_goal = GOALS[wires, depth, reupload] if device == "cpu" else (None, None)
-        name = _name(wires, depth, reupload)
-        progress(f"training step, {name}", wires)
-        circuit = circuit_of(wires, depth, reupload)
-        ours = cell(circuit, Exact(), device)
-        jobs: dict[str, Job] = {
-            "exact": partial(training_step, ours, x_NTI),
-            "classical": partial(training_step, classical, x_NTI),
-            "pennylane": partial(training_step, cell(circuit, open_backend("pennylane:default.qubit"), device), x_NTI),
-        }
-        seconds = in_turns(jobs, device, rare={"pennylane"})
-        cost = METHODS[chosen(circuit, batch, steps, device)].cost(Task(circuit, GATES, batch, steps))
-        linear = 3 * 2 * batch * steps * GATES * circuit.inputs * (WIDTH + 2 * HIDDEN)
-        rows.append(
-            {
-                "wires": wires,
-                "depth": depth,
-                "re-upload": reupload,
-                "exact ms": seconds["exact"] * 1e3,
-                "classical ms": seconds["classical"] * 1e3,
-                "PennyLane ms": seconds["pennylane"] * 1e3,
-                "PennyLane / exact": seconds["pennylane"] / seconds["exact"],
-                "goal, at least": pennylane_goal,
-                "exact / classical": seconds["exact"] / seconds["classical"],
-                "goal, at most": cell_goal,
-                "floor ms": rates.floor(cost.operations + linear, cost.traffic) * 1e3,
-            }
-        )
-    return rows
-
-
-def grid(
-    progress: Progress, *, wires: Sequence[int], depths: Sequence[int], batches: Sequence[int], device: str = "cpu"
-) -> list[Row]:
-    """Every method on bind and ten calls, forward and backward: seconds of each, and of the planner's choice."""
-    rates = Rates(device)
-    rows = []
-    for width, depth, reupload, batch in product(wires, depths, (False, True), batches):
-        circuit = circuit_of(width, depth, reupload)
-        task = Task(circuit, GATES, batch, 10)
-        progress(f"grid, {_name(width, depth, reupload)}, batch {batch}", width)
-        choice = chosen(circuit, batch, 10, device)
-        floors = {name: method.cost(task) for name, method in METHODS.items() if not method.unfit(circuit)}
-        low = min(rates.floor(cost.operations, cost.traffic) for cost in floors.values())
-        tried: dict[str, Job] = {
-            name: partial(_calls, Exact(name), circuit, batch, device)
-            for name, cost in floors.items()
-            if name == choice or rates.floor(cost.operations, cost.traffic) < max(30 * low, 0.05)
-        }
-        seconds = in_turns(tried, device)
-        best = min(seconds, key=lambda name: seconds[name])
-        rows.append(
-            {
-                "wires": width,
-                "depth": depth,
-                "re-upload": reupload,
-                "batch": batch,
-                **{f"{name} ms": seconds[name] * 1e3 if name in seconds else None for name in METHODS},
-                "choice": choice,
-                "best": best,
-                "choice / best": seconds[choice] / seconds[best],
-                "floor ms": low * 1e3,
-            }
-        )
-    return rows
-
-
-def chosen(circuit: Circuit, batch: int, steps: int, device: str) -> str:
-    """The method the planner takes."""
-    weights_GP = torch.zeros(GATES, circuit.weights, device=device)
-    return Exact().plan(circuit, weights_GP, rows=batch, calls=steps, gradient=True).method
-
-
-def _calls(backend: Exact, circuit: Circuit, batch: int, device: str) -> None:
-    generator = torch.Generator().manual_seed(0)
-    weights_GP = (torch.rand(GATES, circuit.weights, generator=generator) * 6.28).to(device).requires_grad_()
-    inputs_TGNI = torch.randn(10, GATES, batch, circuit.inputs, generator=generator).to(device).requires_grad_()
-    bound = backend.bind(circuit, weights_GP)
-    torch.autograd.backward(torch.stack([bound(inputs_GNI) for inputs_GNI in inputs_TGNI.unbind(0)]).square().sum())
-
-
-def wide(progress: Progress, *, wires: Sequence[int] = (16, 20), repeats: int = 3) -> list[Row]:
-    """One circuit, 4 strongly-entangling layers, forward and full gradient of the mean of <Z>, against lightning.qubit's adjoint."""
-    import pennylane as qml
-
-    rows = []
-    for width in wires:
-        progress(f"one circuit of {width} wires", width)
-        circuit = assemble("angle-y", "strongly-entangling", width, 4)
-        weights_1P = (torch.rand(1, circuit.weights, generator=torch.Generator().manual_seed(0)) * 6.28).requires_grad_()
-        inputs_11I = torch.randn(1, 1, circuit.inputs, generator=torch.Generator().manual_seed(1)).requires_grad_()
-
-        def ours(circuit: Circuit = circuit, weights_1P: Tensor = weights_1P, inputs_11I: Tensor = inputs_11I) -> object:
-            mean = Exact("adjoint").bind(circuit, weights_1P)(inputs_11I).mean()
-            return torch.autograd.grad(mean, (weights_1P, inputs_11I))
-
-        device = qml.device("lightning.qubit", wires=width, c_dtype=np.complex64)
-        observable = qml.Hamiltonian([1 / width] * width, [qml.PauliZ(wire) for wire in range(width)])
-
-        def lightning(angles: Any, weights: Any, width: int = width, observable: Any = observable) -> Any:
-            for wire in range(width):
-                qml.RY(angles[wire], wires=wire)
-            qml.StronglyEntanglingLayers(weights, wires=range(width))
-            return qml.expval(observable)
-
-        node = qml.QNode(lightning, device, interface="torch", diff_method="adjoint")
-
-        def theirs(
-            run: Callable[..., Any] = node, weights: Tensor = weights_1P, inputs: Tensor = inputs_11I, width: int = width
-        ) -> object:
-            return torch.autograd.grad(run(inputs[0, 0], weights.reshape(4, width, 3)), (weights, inputs))
-
-        seconds = in_turns({"exact": ours, "lightning": theirs}, "cpu", least=repeats)
-        vector = 8 * 2**width / 2**20
-        rows.append(
-            {
-                "wires": width,
-                "exact ms": seconds["exact"] * 1e3,
-                "lightning.qubit ms": seconds["lightning"] * 1e3,
-                "lightning / exact": seconds["lightning"] / seconds["exact"],
-                "goal, at least": 5,
-                "state vector MiB": vector,
-            }
-        )
-    return rows
-
-
-def inference(progress: Progress, *, device: str = "cpu") -> list[Row]:
-    """Events per second of a 4-wire cell without gradients, all threads."""
-    rows = []
-    for depth in (1, 2):
-        progress(f"inference, 4 wires, depth {depth}", 4)
-        module = cell(circuit_of(4, depth, False), Exact(), device).eval()
-        x_NTI = torch.randn(4096, 10, WIDTH, device=device)
-        classical = nn.LSTM(WIDTH, HIDDEN, batch_first=True).to(device)
-        with torch.no_grad():
-            jobs: dict[str, Job] = {"exact": partial(module, x_NTI), "classical": partial(classical, x_NTI)}
-            seconds = in_turns(jobs, device)
-        events = x_NTI.shape[0] * x_NTI.shape[1]
-        rows.append(
-            {
-                "circuit": _name(4, depth, False),
-                "steps/s": events / seconds["exact"],
-                "classical steps/s": events / seconds["classical"],
-                "goal, at least": 1e6,
-            }
-        )
-    return rows
-
-
-def memory(progress: Progress) -> list[Row]:
-    """Peak memory of a training step above the process before it, in processes of their own (Linux)."""
-    rows = []
-    for wires, depth, reupload in ((4, 2, False), (8, 2, False), (10, 2, False), (8, 2, True)):
-        progress(f"memory, {_name(wires, depth, reupload)}", wires)
-        peak = {spec: _peak(spec, wires, depth, reupload) for spec in ("exact", "pennylane:default.qubit")}
-        rows.append(
-            {
-                "circuit": _name(wires, depth, reupload),
-                "exact MiB": peak["exact"],
-                "PennyLane MiB": peak["pennylane:default.qubit"],
-                "exact / PennyLane": peak["exact"] / peak["pennylane:default.qubit"],
-                "goal, at most": 1 / 3,
-            }
-        )
-    return rows
-
-
 _PEAK = """
 import json, sys, torch
 from pathlib import Path
 from qlogad.backend.backend import open_backend
-from qlogad.experiment.bench_engine import WIDTH, cell, circuit_of, training_step
-spec, wires, depth, reupload = json.loads(sys.argv[1])
+from qlogad.experiment.bench_engine import WIDTH, Point, cell, circuit_of, inputs_of, training_step
+spec, given = json.loads(sys.argv[1])
+point = Point(**given)
 torch.set_num_threads(1)
-module = cell(circuit_of(wires, depth, reupload), open_backend(spec))
+module = cell(circuit_of(point), open_backend(spec))
 training_step(module, torch.randn(2, 2, WIDTH))
 def status(key):
     return int(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key)).split()[1])
 Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
 before = status("VmRSS")
-training_step(module, torch.randn(64, 10, WIDTH))
+training_step(module, inputs_of(point))
 print((status("VmHWM") - before) / 1024)
 """
 
 
-def _peak(spec: str, wires: int, depth: int, reupload: bool) -> float:
-    command = [sys.executable, "-c", _PEAK, json.dumps([spec, wires, depth, reupload])]
+def _peak(spec: str, point: Point) -> float:
+    command = [sys.executable, "-c", _PEAK, json.dumps([spec, asdict(point)])]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def peers(progress: Progress, python: Path) -> list[Row]:
-    """Other simulators in the environment of another Python: see peers.py."""
-    cases = [[wires, depth] for wires, depth, reupload in GOALS if not reupload and depth <= 2 and wires <= 8]
-    progress("other simulators, in an environment of their own", len(cases))
-    command = [str(python), str(Path(__file__).with_name("peers.py")), json.dumps(cases)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
-    return list(json.loads(found))
 
 
 def in_turns(
@@ -450,14 +641,12 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def _name(wires: int, depth: int, reupload: bool) -> str:
-    return f"{wires} wires, depth {depth}" + (", re-uploading" if reupload else "")
-
-
 if __name__ == "__main__":
 
     def note(what: str, _: int) -> None:
         """Say on stderr what is measured now."""
         sys.stderr.write(what + "\n")
 
-    sys.stdout.write(json.dumps(measure_gpu(note) if sys.argv[1:] == ["cuda"] else measure(note), indent=1) + "\n")
+    own = Points()
+    measure(own, grid_gpu() if sys.argv[1:] == ["cuda"] else grid(), note)
+    sys.stdout.write("".join(map(own.line, own.found)))

@@ -1,6 +1,7 @@
 """The same training step on other simulators, timed in an environment of their own: only torch, numpy, PennyLane, JAX, tensorcircuit-ng.
 
-Run as a file by the engine benchmark, with the Python that has them: `python peers.py '[[4, 1], [4, 2]]'` prints one JSON list of rows.
+Run as a file by the engine benchmark, with the Python that has them:
+`python peers.py '["PennyLane + JAX, jit", 4, 2]'` prints a peer, wires and depth as JSON.
 The workload is that of bench_engine.py: batch 64, T = 10, input 32, hidden 128, RY encoding, strongly-entangling layers, four gates with
 their own linear maps, forward and backward, float32, one thread; beside it torch.nn.LSTM(32, 128) in the same process.
 """
@@ -21,33 +22,17 @@ BATCH, STEPS, WIDTH, HIDDEN, GATES = 64, 10, 32, 128, 4
 LONGEST = 20.0  # seconds for the repetitions of one peer
 
 
-def main(cases: list[tuple[int, int]]) -> list[dict[str, Any]]:
-    """One row per case and peer: wires, depth, peer, ms per step, ms of the classical cell, seconds before the first step ended."""
+def main(peer: str, wires: int, depth: int) -> dict[str, float]:
+    """Of one peer: ms per step, ms of the classical cell, seconds before the first step ended."""
     import torch
 
     torch.set_num_threads(1)
-    rows = []
-    for wires, depth in cases:
-        for name, make in PEERS.items():
-            if name == "lightning.qubit, adjoint" and (wires, depth) not in {(4, 1), (4, 2)}:
-                continue  # it runs a batch row by row: minutes a step beyond
-            began = time.perf_counter()
-            step = make(wires, depth)
-            step()
-            first = time.perf_counter() - began
-            found, classical = _in_turns(step, _classical())
-            rows.append(
-                {
-                    "wires": wires,
-                    "depth": depth,
-                    "peer": name,
-                    "ms": found * 1e3,
-                    "cell ms": classical * 1e3,
-                    "first step s": first,
-                }
-            )
-            sys.stderr.write(f"{wires} wires, depth {depth}: {name} {found * 1e3:.1f} ms\n")
-    return rows
+    began = time.perf_counter()
+    step = PEERS[peer](wires, depth)
+    step()
+    first = time.perf_counter() - began
+    found, classical = _in_turns(step, _classical())
+    return {"ms": found * 1e3, "cell ms": classical * 1e3, "first step s": first}
 
 
 def _in_turns(one: Callable[[], object], two: Callable[[], object]) -> tuple[float, float]:
@@ -185,4 +170,4 @@ PEERS: dict[str, Callable[[int, int], Callable[[], object]]] = {
 
 if __name__ == "__main__":
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
-    sys.stdout.write(json.dumps(main([(wires, depth) for wires, depth in json.loads(sys.argv[1])])) + "\n")
+    sys.stdout.write(json.dumps(main(*json.loads(sys.argv[1]))) + "\n")

@@ -18,6 +18,7 @@ from qlogad.backend.exact.method import Form
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Encoding
 from qlogad.circuit.readout import bases
+from qlogad.nn.speed import kernel_memory, speed_of
 
 __all__ = ["Prepared", "QuantumLayer", "start"]
 
@@ -95,14 +96,21 @@ class QuantumLayer(nn.Module):
 
         return run
 
-    def form(self, rows: int, key: Key | None = None) -> Form | None:
+    def form(self, rows: int, key: Key | None = None, *, calls: int = CALLS) -> Form | None:
         """The present weights as tables for a whole-sequence kernel that will run so many rows, which are counted.
 
-        None where the backend has no tables for this circuit, or the features are not its inputs.
+        None where the backend has no tables for this circuit, a loop over `calls` steps or so is quicker, or the features are not its
+        inputs.
         """
         if not self.backend.abilities.forms or self.encoding is not None:
             return None
-        form = self.backend.bind(self.circuit, self.weights_GP, key=key or self.key).form(rows)
+        gradient = torch.is_grad_enabled()
+
+        def kernel(form: Form) -> tuple[float, float]:
+            speed = speed_of(self.weights_GP)
+            return speed.seconds(form, rows, gradient=gradient), kernel_memory(form, rows)
+
+        form = self.backend.bind(self.circuit, self.weights_GP, key=key or self.key, calls=calls).form(rows, kernel)
         self.executions += 0 if form is None else self.gates * rows * self.bases
         return form
 

@@ -22,7 +22,7 @@ from qlogad import names
 from qlogad.backend.backend import open_backend
 from qlogad.backend.exact import Exact
 from qlogad.backend.exact.gates import Matrices
-from qlogad.backend.exact.noisy import NoisyBound, transfer
+from qlogad.backend.exact.noisy import NoisyBound, transfer_of_unitaries
 from qlogad.backend.qiskit import to_qiskit
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import assemble
@@ -148,8 +148,10 @@ def test_transfer_matrices_compose_as_unitaries_do(name):
     pairs = [gate for gate in circuit.gates if GATES[gate.name].wires == kind.wires and gate.reads("weight")]
     first = Matrices(pairs[:1], weights_GP)(weights_GP)[0]
     second = Matrices([gate for gate in circuit.gates if gate.name == name][:1] or pairs[-1:], weights_GP)(weights_GP)[0]
-    torch.testing.assert_close(transfer(first @ second), transfer(first) @ transfer(second), rtol=0, atol=1e-12)
-    one = transfer(first)
+    torch.testing.assert_close(
+        transfer_of_unitaries(first @ second), transfer_of_unitaries(first) @ transfer_of_unitaries(second), rtol=0, atol=1e-12
+    )
+    one = transfer_of_unitaries(first)
     torch.testing.assert_close(one @ one.mT, torch.eye(one.shape[-1], dtype=one.dtype).expand_as(one), rtol=0, atol=1e-12)
 
 

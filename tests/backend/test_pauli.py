@@ -13,7 +13,7 @@ from qlogad.backend.backend import open_backend
 from qlogad.backend.exact.method import Task
 from qlogad.backend.exact.pauli import MOST_WIRES, Pauli
 from qlogad.backend.exact.state import Gates
-from qlogad.backend.exact.transfer import LETTERS, Chain, Chains, mean_of, pulled, transfer
+from qlogad.backend.exact.transfer import LETTERS, Chain, Chains, mean_of, pulled, transfer_of_kraus
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.design import assemble
 from qlogad.circuit.gates import GATES, matrix, pauli
@@ -214,11 +214,11 @@ def test_transfer_matrices_multiply_and_keep_the_trace(seed):
     random = np.random.default_rng(seed)
     size = 2 + 2 * (seed % 2)
     unitaries = [np.linalg.qr(random.normal(size=(size, size)) + 1j * random.normal(size=(size, size)))[0] for _ in range(3)]
-    one, two, three = (transfer([unitary]) for unitary in unitaries)
-    np.testing.assert_allclose(transfer([unitaries[0] @ unitaries[1]]), one @ two, atol=1e-12)
+    one, two, three = (transfer_of_kraus([unitary]) for unitary in unitaries)
+    np.testing.assert_allclose(transfer_of_kraus([unitaries[0] @ unitaries[1]]), one @ two, atol=1e-12)
     np.testing.assert_allclose(one @ one.T, np.eye(size**2), atol=1e-12)
     chances = random.dirichlet(np.ones(3))  # a channel that does one of three things
-    mixed = transfer([math.sqrt(chance) * unitary for chance, unitary in zip(chances, unitaries, strict=True)])
+    mixed = transfer_of_kraus([math.sqrt(chance) * unitary for chance, unitary in zip(chances, unitaries, strict=True)])
     np.testing.assert_allclose(mixed, chances[0] * one + chances[1] * two + chances[2] * three, atol=1e-12)
     np.testing.assert_allclose(mixed[0], np.eye(size**2)[0], atol=1e-12)
 
@@ -229,7 +229,7 @@ def test_amplitude_damping_shrinks_the_vector_towards_zero():
         kraus = [np.diag([1, math.sqrt(1 - damped)]).astype(complex), np.array([[0, math.sqrt(damped)], [0, 0]], dtype=complex)]
         root = math.sqrt(1 - damped)
         expected = np.array([[1, 0, 0, 0], [0, root, 0, 0], [0, 0, root, 0], [damped, 0, 0, 1 - damped]])
-        np.testing.assert_allclose(transfer(kraus), expected, atol=1e-12)
+        np.testing.assert_allclose(transfer_of_kraus(kraus), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", GATES)

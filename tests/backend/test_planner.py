@@ -165,7 +165,7 @@ def test_a_forced_method_ignores_a_plan_of_another():
     circuit = assemble("angle-y", "strongly-entangling", 3, 1)
     weights_GP, _ = values(circuit)
     engine = open_backend("exact:gates")
-    made = Exact("unitary")
+    made = Exact("phase")
     made.plan(circuit, weights_GP, rows=5, gradient=True)
     engine.adopt(made.plans())
     assert engine.plan(circuit, weights_GP, rows=5, gradient=True).method == "gates"

@@ -17,7 +17,7 @@ RATES = "depolarizing=0.01,depolarizing2=0.05,amplitude_damping=0.02,phase_dampi
 EXACT = [
     *(name for name in names.known("backend") if name not in {"ibm", "ledger"}),
     "exact:gates",
-    "exact:unitary",
+    "exact:phase",
     "aer:mps",
     "aer:density_matrix",
     "pennylane:default.mixed",
@@ -115,7 +115,7 @@ def test_backend_is_found_by_its_file(name, tmp_path):
 def test_unknown_backends_are_refused():
     with pytest.raises(UnknownName, match="did you mean 'exact'"):
         open_backend("exat")
-    with pytest.raises(BackendError, match="did you mean 'unitary'"):
-        open_backend("exact:unitari")
+    with pytest.raises(BackendError, match="did you mean 'phase'"):
+        open_backend("exact:phas")
     with pytest.raises(BackendError, match=r"'no\.such'"):
         open_backend("pennylane:no.such")

@@ -7,6 +7,7 @@ fits in memory (planner.py). More rows than fit run in pieces, which a backward 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -20,13 +21,14 @@ from qlogad.backend.exact.adjoint import Adjoint
 from qlogad.backend.exact.blocks import Blocks
 from qlogad.backend.exact.closed import Closed
 from qlogad.backend.exact.dephased import Dephased
-from qlogad.backend.exact.method import Form, Method, Run, Task
+from qlogad.backend.exact.kept import Kept
+from qlogad.backend.exact.method import Form, Kernel, Method, Run, Task, tied
 from qlogad.backend.exact.noisy import NoisyBound
 from qlogad.backend.exact.pauli import Pauli
 from qlogad.backend.exact.phase import Phase
-from qlogad.backend.exact.planner import Plan, Purpose, choose, memory_limit, rates_of
+from qlogad.backend.exact.planner import Plan, Purpose, choose, choose_tables, memory_limit, rates_of, too_wide
 from qlogad.backend.exact.real import Real
-from qlogad.backend.exact.state import Gates, States, Unitary
+from qlogad.backend.exact.state import Gates, States
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.noise import Noise
@@ -35,23 +37,21 @@ from qlogad.errors import BackendError, did_you_mean
 
 __all__ = ["DEPHASED", "METHODS", "Exact", "ExactBound", "methods_for"]
 
-METHODS: dict[str, Method] = {
-    method.name: method for method in (Closed(), Pauli(), Real(), Phase(), Blocks(), Adjoint(), Unitary(), Gates())
-}
+METHODS: dict[str, Method] = {method.name: method for method in (Closed(), Pauli(), Real(), Phase(), Blocks(), Adjoint(), Gates())}
 DEPHASED: dict[str, Method] = {method.name: method for method in (Dephased(),)}  # what runs dephased circuits, and those alone
 
-FUSE_UP_TO = 8  # wires: beyond, building a unitary for state vectors costs more than it saves
-FORM_UP_TO = 7  # wires: beyond, a table for whole sequences outgrows the states it stands for
 MAX_WIRES = 26
 
 
-def methods_for(circuit: Circuit, chosen: str | Method = "auto") -> Mapping[str, Method]:
-    """The methods that a circuit may be run by: all, or one; a dephased circuit has methods of its own."""
+def methods_for(circuit: Circuit, chosen: str | Method = "auto", *, second: bool = False) -> Mapping[str, Method]:
+    """The methods that a circuit may be run by: all, those with second derivatives, or one; a dephased circuit has its own."""
     if circuit.dephased:
         return DEPHASED
     if isinstance(chosen, Method):
         return {chosen.name: chosen}
-    return METHODS if chosen == "auto" else {chosen: METHODS[chosen]}
+    if chosen != "auto":
+        return {chosen: METHODS[chosen]}
+    return {name: method for name, method in METHODS.items() if method.second or not second}
 
 
 class Exact(Backend):
@@ -61,6 +61,10 @@ class Exact(Backend):
         method: a name in METHODS, or "auto" for the quickest; or a method of your own.
         memory: the gigabytes a call may need; by default half of what the device has, 8 at most.
         noise: simulated exactly; the target of "exact:depolarizing=0.01,readout=0.02" is parsed into it.
+        second: derivatives of derivatives will be taken (`create_graph=True`): neither methods nor kernels without them are used.
+
+    Raises:
+        BackendError: there is no such method, it has no second derivatives where they are wanted, or the memory is no size.
 
     >>> from qlogad.circuit.design import assemble
     >>> circuit = assemble("angle-y", "basic-entangler", wires=2, depth=0)
@@ -71,18 +75,25 @@ class Exact(Backend):
     name = "exact"
     abilities = Abilities(differentiable=True, max_wires=MAX_WIRES, native=tuple(GATES), noise=True, states=True, forms=True)
 
-    def __init__(self, method: str | Method = "auto", *, memory: float | None = None, noise: Noise | None = None) -> None:
+    def __init__(
+        self, method: str | Method = "auto", *, memory: float | None = None, noise: Noise | None = None, second: bool = False
+    ) -> None:
         if isinstance(method, str) and "=" in method:  # the target of "exact:depolarizing=0.01"
             method, noise = "auto", Noise.parse(method)
         known = ("auto", *METHODS)
         if isinstance(method, str) and method not in known:
             raise BackendError(f"exact has no method '{method:.40}'{did_you_mean(method, known)}; known: {', '.join(known)}")
-        self.method, self.memory, self.noise = method, memory, noise
-        self._plans: dict[tuple[Circuit, int, torch.dtype, str, bool], Plan] = {}
+        if memory is not None and not 0 < memory < math.inf:
+            raise BackendError(f"memory is a number of gigabytes above 0, got {memory}")
+        own = METHODS.get(method) if isinstance(method, str) else method
+        if second and own is not None and not own.second:
+            raise BackendError(f"method '{own.name}' has first derivatives only; use method 'blocks', or 'auto'")
+        self.method, self.memory, self.noise, self.second = method, memory, noise, second
+        self._plans: dict[tuple[Circuit, int, torch.dtype, str, bool, bool], Plan] = {}
         self._adopted: list[Plan] = []
 
     def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY, calls: int = CALLS) -> ExactBound | NoisyBound:
-        """Make ready for calls; what depends on weights alone is done once, at the first of them, so leave the weights as they are.
+        """Make ready for calls; what depends on weights alone is done at the first of them, and again if weights change in place.
 
         Args:
             circuit: any of up to 26 wires.
@@ -91,8 +102,10 @@ class Exact(Backend):
             calls: about how many calls will follow, the time steps: a hint for the plan.
 
         Raises:
-            BackendError: the weights do not fit the circuit, or it is too wide.
+            BackendError: the weights do not fit the circuit, it is too wide, or there are no calls.
         """
+        if calls < 1:
+            raise BackendError(f"a bound circuit is called once at least, got calls={calls}")
         check_weights(circuit, weights_GP, dephased=True)
         if circuit.wires > MAX_WIRES:
             raise BackendError(f"exact runs up to {MAX_WIRES} wires, got {circuit.wires}; use fewer, or another backend")
@@ -101,25 +114,45 @@ class Exact(Backend):
         return ExactBound(self, circuit, weights_GP, calls)
 
     def plan(
-        self, circuit: Circuit, weights_GP: Tensor, *, rows: int, calls: int = CALLS, gradient: bool, method: str | None = None
+        self, circuit: Circuit, weights_GP: Tensor, *, rows: int, calls: int = CALLS, gradient: bool, kernel: Kernel | None = None
     ) -> Plan:
         """How a circuit is run: chosen at its first call, for the rows of that call, then kept as long as this object lives.
 
-        Where there is a reason for a method that predicted costs do not know, it is named.
+        Args:
+            circuit: with its inputs.
+            weights_GP: (G, P), radians.
+            rows: of one call.
+            calls: about so many for each bind.
+            gradient: forward and backward, or forward alone.
+            kernel: what a whole-sequence kernel takes on tables, where they may stand for all the calls.
 
         Raises:
             BackendError: no method fits the circuit and the memory.
         """
         device = weights_GP.device
-        case = (circuit, len(weights_GP), weights_GP.dtype, device.type, gradient)
+        case = (circuit, len(weights_GP), weights_GP.dtype, device.type, gradient, kernel is not None)
         if case not in self._plans:
-            methods = methods_for(circuit, method or self.method)
+            methods = methods_for(circuit, self.method, second=self.second)
             itemsize: Literal[4, 8] = 4 if weights_GP.dtype == torch.float32 else 8
             task = Task(circuit, len(weights_GP), max(1, rows), calls, itemsize, gradient)
-            purpose = Purpose.of(task, device.type)
+            purpose = Purpose.of(task, device.type, sequence=kernel is not None)
             kept = [plan for plan in self._adopted if plan.purpose == purpose and plan.method in methods]
-            self._plans[case] = kept[-1] if kept else choose(task, methods, rates_of(device), self.limit(device)).plan(purpose)
+            self._plans[case] = kept[-1] if kept else self._choose(task, methods, weights_GP, kernel, purpose)
         return self._plans[case]
+
+    def _choose(
+        self, task: Task, methods: Mapping[str, Method], weights_GP: Tensor, kernel: Kernel | None, purpose: Purpose
+    ) -> Plan:
+        rates, limit = rates_of(weights_GP.device), self.limit(weights_GP.device)
+        if kernel is not None:
+
+            def form(method: Method) -> Form | None:
+                with torch.no_grad():
+                    return method.form(task.circuit, weights_GP)
+
+            if found := choose_tables(task, methods, rates, limit, kernel, form):
+                return found.plan(purpose, tables=True)
+        return choose(task, methods, rates, limit).plan(purpose)
 
     def limit(self, device: torch.device) -> float:
         """The bytes a call may need on a device."""
@@ -141,22 +174,21 @@ class ExactBound(Bound):
     def __init__(self, engine: Exact, circuit: Circuit, weights_GP: Tensor, calls: int) -> None:
         self.circuit = circuit
         self._engine, self._weights_GP, self._calls = engine, weights_GP, calls
-        self._methods = methods_for(circuit, engine.method)
-        self._ready: dict[bool, tuple[Plan, Run]] = {}  # with gradients and without: what is made under no_grad has none
+        self._methods = methods_for(circuit, engine.method, second=engine.second)
+        self._planned: dict[bool, Plan] = {}  # with gradients and without
+        self._run = Kept(weights_GP, self._bind)
 
     def __call__(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Tensor:
         """The readouts mean_GNK; see `Bound`."""
         check_inputs(self.circuit, self._weights_GP, inputs_GNI)
-        count = inputs_GNI.shape[1]
         gradient = torch.is_grad_enabled() and (self._weights_GP.requires_grad or inputs_GNI.requires_grad)
-        if gradient not in self._ready:
-            plan = self.plan(count, gradient=gradient)
-            self._ready[gradient] = plan, self._methods[plan.method].bind(self.circuit, self._weights_GP)
-        plan, run = self._ready[gradient]
-        mean_GNK = self._pieces(plan, run, inputs_GNI, gradient=gradient)
-        if gradient and not mean_GNK.requires_grad:  # readouts that depend on nothing have derivatives too: zeros
-            return mean_GNK + 0 * (self._weights_GP.sum() + inputs_GNI.sum())
-        return mean_GNK
+        if gradient not in self._planned:
+            self._planned[gradient] = self.plan(inputs_GNI.shape[1], gradient=gradient)
+        mean_GNK = self._pieces(self._planned[gradient], self._run(gradient), inputs_GNI, gradient=gradient)
+        return tied(mean_GNK, self._weights_GP, inputs_GNI)
+
+    def _bind(self, weights_GP: Tensor, gradient: bool) -> Run:
+        return self._methods[self._planned[gradient].method].bind(self.circuit, weights_GP)
 
     @staticmethod
     def _pieces(plan: Plan, run: Run, inputs_GNI: Tensor, *, gradient: bool) -> Tensor:
@@ -180,18 +212,21 @@ class ExactBound(Bound):
         executions = mean_GNK.shape[0] * mean_GNK.shape[1] * len(bases(self.circuit.readout))
         return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, {"backend": "exact", "kind": "exact"})
 
-    def form(self, rows: int) -> Form | None:
+    def form(self, rows: int, kernel: Kernel | None = None) -> Form | None:
         """The weight-only tables of this circuit, for a whole-sequence kernel over so many rows; see `Form`.
 
-        Up to 7 wires those of `real` where it fits, as no step loop is quicker than a kernel on them; else those of the method that is
-        planned or asked for, where it has any.
+        Those that make the sequence quickest, or those of the method that was asked for, where it has any; none where a loop over the
+        steps is quicker, or second derivatives are wanted, which the kernel has not.
         """
+        if self._engine.second:
+            return None
+        if self._engine.method != "auto" or kernel is None:
+            method = self._methods[self.plan(max(1, rows // self._calls)).method]
+            return method.form(self.circuit, self._weights_GP)
         gradient = torch.is_grad_enabled() and self._weights_GP.requires_grad
-        free = self._engine.method == "auto" and not self.circuit.dephased and self.circuit.wires <= FORM_UP_TO
-        method = "real" if free and not METHODS["real"].unfit(self.circuit) else None
-        step = max(1, rows // self._calls)  # where there are no tables, a loop over the steps follows this plan
-        plan = self._engine.plan(self.circuit, self._weights_GP, rows=step, calls=self._calls, gradient=gradient, method=method)
-        return self._methods[plan.method].form(self.circuit, self._weights_GP)
+        step = max(1, rows // self._calls)
+        plan = self._engine.plan(self.circuit, self._weights_GP, rows=step, calls=self._calls, gradient=gradient, kernel=kernel)
+        return self._methods[plan.method].form(self.circuit, self._weights_GP) if plan.tables else None
 
     def states(self, inputs_GNI: Tensor) -> Tensor:
         """The state vectors (G, N, 2^W), complex; wire 0 is the most significant bit of the last axis.
@@ -202,11 +237,12 @@ class ExactBound(Bound):
         check_inputs(self.circuit, self._weights_GP, inputs_GNI)
         if self.circuit.dephased:
             raise BackendError("a dephased circuit has no state vectors; use the circuit it was made from")
-        fused = self.circuit.wires <= FUSE_UP_TO and self._engine.method != "gates"
         task = Task(self.circuit, len(self._weights_GP), inputs_GNI.shape[1], itemsize=8, gradient=torch.is_grad_enabled())
-        needed, allowed = METHODS["unitary" if fused else "gates"].cost(task).memory, self._engine.limit(inputs_GNI.device)
+        needed, allowed = METHODS["gates"].cost(task).memory, self._engine.limit(inputs_GNI.device)
         if needed > allowed:
+            if reason := too_wide(task, {"gates": METHODS["gates"]}, allowed):
+                raise BackendError(reason)
             raise BackendError(
                 f"these states need about {needed / 1e9:.3g} GB, and {allowed / 1e9:.3g} GB are allowed; ask for fewer rows at a time"
             )
-        return States(self.circuit, self._weights_GP, fused=fused)(inputs_GNI)
+        return States(self.circuit, self._weights_GP)(inputs_GNI)

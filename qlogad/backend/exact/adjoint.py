@@ -18,6 +18,7 @@ class Adjoint(Method):
     """Blocks, undone in the backward pass. Any circuit, first derivatives only."""
 
     name = "adjoint"
+    second = False
 
     def unfit(self, circuit: Circuit) -> str:
         return ""

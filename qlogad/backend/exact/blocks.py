@@ -176,7 +176,7 @@ class _Pass(torch.autograd.Function):
         plan: Plan = ctx.plan
         if torch.is_grad_enabled():  # the derivative of this derivative is wanted
             if not ctx.keep:
-                raise BackendError("method 'adjoint' has first derivatives only; use method 'blocks' for those of higher order")
+                raise BackendError("method 'adjoint' has first derivatives only; use method 'blocks', or Exact(second=True)")
             return None, None, *_by_autograd(plan, given, slopes[0])
         left_GAN, right_GBN, *tensors = given
         wanted = ctx.needs_input_grad[2:]

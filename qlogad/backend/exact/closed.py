@@ -34,6 +34,8 @@ class Closed(Method):
     """Products over clusters of wires: rotations and a CNOT ring, separable circuits, shallow circuits of any width.
 
     Clusters of one wire may read inputs anywhere; those of several are left to the method `pauli`. Differentiable to any order.
+    It has no tables for whole sequences: a readout is a product over clusters, cheap as such at any width, while as a table over the
+    angles of all wires it is what `pauli` and `real` make, exponential in the width.
     """
 
     name = "closed"

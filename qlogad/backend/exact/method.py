@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from qlogad.circuit.circuit import Angle, Circuit
 
-__all__ = ["Cost", "Form", "Method", "Run", "Task"]
+__all__ = ["Cost", "Form", "Kernel", "Method", "Run", "Task", "tied"]
 
 Run = Callable[[Tensor], Tensor]  # inputs (1|G, N, I), checked -> means (G, N, K), differentiable
 
@@ -62,11 +63,20 @@ class Form:
     table: Tensor
     signs_DK: Tensor | None = None
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """F or R, and the columns that they are multiplied with."""
+        return self.table.shape[1], self.table.shape[2]
+
+
+Kernel = Callable[[Form], tuple[float, float]]  # the seconds and bytes that a whole-sequence kernel takes on some tables
+
 
 class Method(ABC):
     """One way of computing readouts; a subclass names its formula and source. Its `name` is what `Exact(method=...)` takes."""
 
     name: ClassVar[str]
+    second: ClassVar[bool] = True  # it has derivatives of derivatives, to any order
 
     @abstractmethod
     def unfit(self, circuit: Circuit) -> str:
@@ -88,3 +98,9 @@ class Method(ABC):
     def form(self, circuit: Circuit, weights_GP: Tensor) -> Form | None:
         """The tables a whole-sequence kernel needs; None where this method, or this circuit, has none."""
         return None
+
+
+def tied(mean_GNK: Tensor, weights_GP: Tensor, inputs_GNI: Tensor) -> Tensor:
+    """The readouts, with derivatives of zero in weights and inputs where they depend on neither."""
+    wanted = torch.is_grad_enabled() and (weights_GP.requires_grad or inputs_GNI.requires_grad)
+    return mean_GNK + 0 * (weights_GP.sum() + inputs_GNI.sum()) if wanted and not mean_GNK.requires_grad else mean_GNK

@@ -15,14 +15,16 @@ from torch import Tensor
 
 from qlogad.backend.backend import Bound, Estimate, Rows, check_inputs
 from qlogad.backend.exact.gates import Matrices, Step, apply, kron_vectors, merge
-from qlogad.backend.exact.unitary import split
+from qlogad.backend.exact.kept import Kept
+from qlogad.backend.exact.method import tied
+from qlogad.backend.exact.runs import split
 from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.gates import pauli
 from qlogad.circuit.noise import Noise
 from qlogad.circuit.readout import bases
 from qlogad.errors import BackendError
 
-__all__ = ["NoisyBound", "readout_vectors", "transfer"]
+__all__ = ["NoisyBound", "readout_vectors", "transfer_of_unitaries"]
 
 _PHASES = Gate("z", (0,))  # in a sequence of gates: every wire loses its phases here
 
@@ -42,29 +44,34 @@ class NoisyBound(Bound):
         self._refuse(0)
         start, rest = _ordered(circuit)
         self._start = [_Steps(gates, circuit.wires, noise, weights_GP) for gates in start]
-        runs = [
+        self._runs = [
             (reads, _Steps(list(gates), circuit.wires, noise, weights_GP))
             for reads, gates in groupby(rest, lambda gate: gate.reads("input"))
         ]
-        seen_GKM = readout_vectors(circuit.readout, noise, weights_GP)[None]  # M = 4^W words
+        self._of_weights = Kept(weights_GP, self._prepare)
+
+    def _prepare(self, weights_GP: Tensor, gradient: bool) -> tuple[list[tuple[_Steps, list[Step] | None]], Tensor]:
+        """The runs before the last one that reads inputs, with the steps of those that read none; what the rest makes of the readouts."""
+        runs, wires = list(self._runs), self._circuit.wires
+        seen_GKM = readout_vectors(self._circuit.readout, self._noise, weights_GP)[None]  # M = 4^W words
         while runs and not runs[-1][0]:
-            for wires, matrix in reversed(runs.pop()[1](weights_GP)):
-                seen_GKM = apply(seen_GKM, matrix.mT, wires, circuit.wires, base=4)
-        self._seen_GMK = seen_GKM.mT
-        self._runs = [(steps, None if reads else steps(weights_GP)) for reads, steps in runs]
+            for on, matrix in reversed(runs.pop()[1](weights_GP)):
+                seen_GKM = apply(seen_GKM, matrix.mT, on, wires, base=4)
+        return [(steps, None if reads else steps(weights_GP)) for reads, steps in runs], seen_GKM.mT
 
     def __call__(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Tensor:
         """The readouts mean_GNK; see `Bound`."""
         check_inputs(self._circuit, self._weights_GP, inputs_GNI)
         groups, count = len(self._weights_GP), inputs_GNI.shape[1]
         if count == 0:
-            return inputs_GNI.new_zeros(groups, 0, len(self._circuit.readout))
+            return tied(inputs_GNI.new_zeros(groups, 0, len(self._circuit.readout)), self._weights_GP, inputs_GNI)
         self._refuse(count)
+        runs, seen_GMK = self._of_weights(torch.is_grad_enabled())
         state_GNM = self._begin(inputs_GNI)
-        for steps, fixed in self._runs:
+        for steps, fixed in runs:
             for wires, matrix in steps(inputs_GNI, inputs=True) if fixed is None else fixed:
                 state_GNM = apply(state_GNM, matrix, wires, self._circuit.wires, base=4)
-        return (state_GNM @ self._seen_GMK).expand(groups, count, -1)
+        return tied((state_GNM @ seen_GMK).expand(groups, count, -1), self._weights_GP, inputs_GNI)
 
     def estimate(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Estimate:
         """The same readouts, with a standard error of zero: the noise is there, the sampling is not."""
@@ -73,9 +80,6 @@ class NoisyBound(Bound):
         executions = mean_GNK.shape[0] * mean_GNK.shape[1] * len(bases(self._circuit.readout))
         provenance = {"backend": "exact", "kind": "exact" if self._noise == Noise() else "noisy-exact", "noise": str(self._noise)}
         return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, provenance)
-
-    def form(self, rows: int) -> None:
-        """A noisy circuit has no tables for whole sequences; it runs step by step."""
 
     def states(self, inputs_GNI: Tensor) -> Tensor:
         """Refused: noise makes mixed states.
@@ -99,17 +103,23 @@ class NoisyBound(Bound):
     def _refuse(self, rows: int) -> None:
         """Refuse what would not fit, before it is tried."""
         kept = 2 + (len(self._circuit.gates) if torch.is_grad_enabled() else 0)
-        entries = len(self._weights_GP) * 4**self._circuit.wires * (rows + len(self._circuit.readout))
-        size = entries * self._weights_GP.element_size() * kept / 1e9
-        if size > self._memory:
-            fix = "use fewer rows at a time, fewer wires, or no noise"
-            raise BackendError(f"this noisy circuit needs about {size:.1f} GB, and {self._memory:g} GB are allowed; {fix}")
+        wires, each = self._circuit.wires, len(self._weights_GP) * self._weights_GP.element_size() * kept / 1e9  # of a word
+
+        def needed(rows: int, wires: int) -> float:
+            return each * float(4**wires) * (rows + len(self._circuit.readout))
+
+        if needed(rows, wires) > self._memory:
+            widest = next((narrow for narrow in range(wires, 0, -1) if needed(1, narrow) <= self._memory), 0)
+            fix = f"up to {widest} wire{'s' * (widest > 1)} fit" if widest else "allow more memory"
+            fix = "use fewer rows at a time" if widest == wires else f"{fix}, or use no noise"
+            size = needed(rows, wires)
+            raise BackendError(f"this noisy circuit needs about {size:.3g} GB, and {self._memory:g} GB are allowed; {fix}")
 
 
-def transfer(unitary: Tensor) -> Tensor:
+def transfer_of_unitaries(unitary: Tensor) -> Tensor:
     """The Pauli transfer matrices (..., d^2, d^2), real, of unitaries (..., d, d): Tr(P_i U P_j U^+) / d.
 
-    >>> transfer(torch.tensor([[0, 1], [1, 0]], dtype=torch.complex128)).diagonal().tolist()
+    >>> transfer_of_unitaries(torch.tensor([[0, 1], [1, 0]], dtype=torch.complex128)).diagonal().tolist()
     [1.0, 1.0, -1.0, -1.0]
     """
     size = unitary.shape[-1]
@@ -137,7 +147,7 @@ class _Steps:
                 gates += [Gate("z", (wire,)) for wire in range(self._wires)]
                 found += [self._lost] * self._wires
                 continue
-            noisy = self._channels[len(gate.wires)] @ transfer(next(unitaries))
+            noisy = self._channels[len(gate.wires)] @ transfer_of_unitaries(next(unitaries))
             gates.append(gate)
             found.append(noisy if inputs or noisy.ndim == 2 else noisy[:, None])
         return merge(gates, found, base=4)

@@ -23,9 +23,9 @@ from torch import Tensor
 
 from qlogad.backend.exact.gates import kron_vectors
 from qlogad.backend.exact.method import Cost, Form, Method, Run, Task
+from qlogad.backend.exact.runs import split
 from qlogad.backend.exact.start import starts
-from qlogad.backend.exact.transfer import LETTERS, ZERO, Chain, Chains, Features, kron, mean_of, pulled, transfer
-from qlogad.backend.exact.unitary import split
+from qlogad.backend.exact.transfer import LETTERS, ZERO, Chain, Chains, Features, kron, mean_of, pulled, transfer_of_kraus
 from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.gates import matrix
 
@@ -369,7 +369,7 @@ class _Words:
         signs = np.ones(4**wires)
         for gate in step.gates:  # the word after that is pulled back to it
             one, two = gate.wires
-            images = transfer([matrix(gate.name)])[:, 4 * letters[one] + letters[two]]
+            images = transfer_of_kraus([matrix(gate.name)])[:, 4 * letters[one] + letters[two]]
             place = np.abs(images).argmax(axis=0)
             signs *= np.take_along_axis(images, place[None], axis=0)[0].round()
             letters[one], letters[two] = place // 4, place % 4

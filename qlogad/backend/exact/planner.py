@@ -18,18 +18,35 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
 from statistics import median
-from typing import Self
+from typing import Self, TypeVar
 
 import torch
 
 from qlogad import documents
-from qlogad.backend.exact.method import Cost, Method, Task
+from qlogad.backend.exact.method import Cost, Form, Kernel, Method, Task
 from qlogad.circuit.circuit import Circuit, z_each
 from qlogad.errors import BackendError
 
-__all__ = ["DEFAULTS", "Option", "Plan", "Purpose", "Rates", "choose", "memory_limit", "one_thread", "options", "rates_of", "use"]
+__all__ = [
+    "DEFAULTS",
+    "Option",
+    "Plan",
+    "Purpose",
+    "Rates",
+    "choose",
+    "choose_tables",
+    "measured_once",
+    "memory_limit",
+    "one_thread",
+    "options",
+    "rates_of",
+    "timed",
+    "too_wide",
+    "use",
+]
 
 MOST_ROWS = 2**20  # of one micro-batch
+STEP = 14  # torch operations of a recurrent cell's step, besides its circuit's
 FLAT = 8e9  # bytes: the most that a default memory limit allows
 RECOMPUTED = 4 / 3  # a forward pass more, where three passes are usual
 
@@ -43,11 +60,12 @@ class Purpose:
     precision: str  # "float32" or "float64"
     device: str  # "cpu" or "cuda"
     gradient: bool
+    sequence: bool = False  # of a recurrent cell: as tables for a whole-sequence kernel, or step by step
 
     @classmethod
-    def of(cls, task: Task, device: str) -> Self:
+    def of(cls, task: Task, device: str, *, sequence: bool = False) -> Self:
         """What a plan of this task serves: any number of rows."""
-        return cls(task.circuit.digest(), task.groups, f"float{8 * task.itemsize}", device, task.gradient)
+        return cls(task.circuit.digest(), task.groups, f"float{8 * task.itemsize}", device, task.gradient, sequence)
 
 
 @dataclass(frozen=True)
@@ -58,6 +76,7 @@ class Plan:
     method: str
     whole: int  # rows that run at once
     chunk: int  # more rows run so many at a time, and a backward pass runs each piece again
+    tables: bool = False  # of a sequence: the method's tables, in one kernel
 
 
 @dataclass(frozen=True)
@@ -82,6 +101,8 @@ DEFAULTS = {  # where nothing can be kept between runs
     "cuda": Rates(single=2e13, double=1e13, bandwidth=1e12, dispatch=6e-6, tracked=7e-6),
 }
 
+Measured = TypeVar("Measured")
+
 _known: dict[str, Rates] = {}  # device -> rates, of this process
 
 
@@ -97,33 +118,45 @@ def rates_of(device: torch.device, *, folder: Path | None = None) -> Rates:
         device: where tensors live.
         folder: where rates are kept; by default `documents.cache_folder()`.
     """
+    default = DEFAULTS["cuda" if device.type == "cuda" else "cpu"]
     if folder is not None:
-        return _kept(device, folder)
+        return measured_once(default, _measure, device, folder=folder)
     if device.type not in _known:
-        _known[device.type] = _kept(device, documents.cache_folder())
+        _known[device.type] = measured_once(default, _measure, device)
     return _known[device.type]
 
 
-def _kept(device: torch.device, folder: Path) -> Rates:
+def measured_once(
+    default: Measured, measure: Callable[[torch.device], Measured], device: torch.device, *settings: str, folder: Path | None = None
+) -> Measured:
+    """What was measured on this machine, with this torch, device and settings, kept as a file for good.
+
+    Args:
+        default: a dataclass, where nothing can be kept.
+        measure: does it, the first time.
+        device: where.
+        settings: whatever else it depends on.
+        folder: where the file is kept; by default `documents.cache_folder()`.
+    """
     chip = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    key = documents.digest(platform.node(), platform.machine(), chip, torch.__version__, device.type)
-    path = folder / "engine" / f"{key}.json"
-    found = _read(path)
+    key = documents.digest(platform.node(), platform.machine(), chip, torch.__version__, device.type, *settings)
+    path = (folder or documents.cache_folder()) / "engine" / f"{key}.json"
+    found = _read(path, type(default))
     if found is None:
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             if os.access(path.parent, os.W_OK):
-                measured = _measure(device)
-                if not (found := _read(path)):  # else another process was first, and its rates count
+                measured = measure(device)
+                if not (found := _read(path, type(default))):  # else another process was first, and what it measured counts
                     documents.write_atomic(path, json.dumps(documents.plain(measured), indent=1) + "\n")
-                    found = _read(path)
-    return found or DEFAULTS["cuda" if device.type == "cuda" else "cpu"]
+                    found = _read(path, type(default))
+    return found or default
 
 
-def _read(path: Path) -> Rates | None:
-    """Rates that were written whole, or None."""
+def _read(path: Path, kind: type[Measured]) -> Measured | None:
+    """What was written whole, or None."""
     try:
-        return documents.from_mapping(Rates, json.loads(path.read_text(encoding="utf-8")), str(path))
+        return documents.from_mapping(kind, json.loads(path.read_text(encoding="utf-8")), str(path))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -142,10 +175,10 @@ def _measure(device: torch.device) -> Rates:
         bandwidth = _bandwidth(device)
         small = torch.full((4, 4, 4), 0.25, device=device)
         with torch.no_grad():
-            dispatch = _timed(lambda: _chain(small), device) / _LENGTH
+            dispatch = timed(lambda: _chain(small), device) / _LENGTH
         with torch.enable_grad():
             start = small.clone().requires_grad_()
-            tracked = _timed(lambda: _there_and_back(start), device) / (3 * _LENGTH)
+            tracked = timed(lambda: _there_and_back(start), device) / (3 * _LENGTH)
     return Rates(*(float(f"{rate:.2g}") for rate in (single, double, bandwidth, dispatch, tracked)))
 
 
@@ -176,21 +209,21 @@ def _there_and_back(start: torch.Tensor) -> None:
 
 def _product_rate(dtype: torch.dtype, device: torch.device) -> float:
     one, two = (torch.ones(shape, dtype=dtype, device=device) for shape in ((4, 64, 256), (4, 256, 256)))
-    return 2 * 4 * 64 * 256 * 256 / _timed(lambda: one @ two, device)
+    return 2 * 4 * 64 * 256 * 256 / timed(lambda: one @ two, device)
 
 
 def _bandwidth(device: torch.device) -> float:
     one = torch.ones(2**21, device=device)  # 8 MiB
     other = torch.empty_like(one)
-    return 2 * one.nbytes / _timed(lambda: torch.mul(one, 1.5, out=other), device)
+    return 2 * one.nbytes / timed(lambda: torch.mul(one, 1.5, out=other), device)
 
 
-def _timed(run: Callable[[], object], device: torch.device) -> float:
+def timed(run: Callable[[], object], device: torch.device, repeats: int = 30) -> float:
     """Seconds of one run: the median of many, after a first. On the CPU those of this thread, whatever else the machine is doing."""
     cuda = device.type == "cuda"
     clock = time.perf_counter if cuda else time.thread_time
     found = []
-    for number in range(31):
+    for number in range(repeats + 1):
         began = clock()
         run()
         if cuda:
@@ -220,9 +253,9 @@ class Option:
     whole: int = 0
     chunk: int = 0
 
-    def plan(self, purpose: Purpose) -> Plan:
+    def plan(self, purpose: Purpose, *, tables: bool = False) -> Plan:
         """This option taken."""
-        return Plan(purpose, self.method, self.whole, self.chunk)
+        return Plan(purpose, self.method, self.whole, self.chunk, tables)
 
 
 def options(task: Task, methods: Mapping[str, Method], rates: Rates, limit: float) -> list[Option]:
@@ -269,10 +302,17 @@ def choose(task: Task, methods: Mapping[str, Method], rates: Rates, limit: float
     found = options(task, methods, rates, limit)
     if not found[0].unfit:
         return found[0]
-    needed = min(option.memory for option in found)
-    if needed == float("inf"):
+    if all(option.memory == float("inf") for option in found):
         raise BackendError(f"method '{found[0].method}' cannot run this circuit: {found[0].unfit}; use method 'auto'")
+    raise BackendError(too_wide(task, methods, limit))
+
+
+def too_wide(task: Task, methods: Mapping[str, Method], limit: float) -> str:
+    """What to say where not even one row fits in memory, the largest width that does among it; empty where one fits."""
     one = replace(task, rows=1, calls=1)
+    needed = min(method.cost(one).memory for method in methods.values() if not method.unfit(task.circuit))
+    if needed <= limit:
+        return ""
     widths = (
         wires
         for wires in range(task.circuit.wires - 1, 0, -1)
@@ -280,7 +320,39 @@ def choose(task: Task, methods: Mapping[str, Method], rates: Rates, limit: float
     )
     widest = next(widths, 0)
     fix = f"up to {widest} wire{'s' * (widest > 1)} fit" if widest else "allow more memory"
-    raise BackendError(f"one row of this circuit needs about {_gigabytes(needed)}, and {_gigabytes(limit)} are allowed; {fix}")
+    return f"one row of this circuit needs about {_gigabytes(needed)}, and {_gigabytes(limit)} are allowed; {fix}"
+
+
+def choose_tables(
+    task: Task, methods: Mapping[str, Method], rates: Rates, limit: float, kernel: Kernel, form: Callable[[Method], Form | None]
+) -> Option | None:
+    """The method whose tables make a whole sequence quickest; None where a loop over the steps, by the best method, is quicker.
+
+    Args:
+        task: the loop's: the rows of a step, and the steps as calls.
+        methods: those to choose from.
+        rates: the device's.
+        limit: bytes.
+        kernel: what it takes on some tables.
+        form: makes a method's tables.
+
+    Raises:
+        BackendError: the loop does not run, as `choose` says.
+    """
+    cell = STEP * task.calls * (3 * rates.tracked if task.gradient else rates.dispatch)
+    best, found = choose(task, methods, rates, limit).seconds + cell, None
+    for name, method in methods.items():
+        if method.unfit(task.circuit):
+            continue
+        one, two = (method.cost(replace(task, rows=1, calls=calls)) for calls in (1, 2))
+        building = 2 * rates.seconds(one, task) - rates.seconds(two, task)  # what is left where there are no calls
+        if one.memory > limit or building > best or (tables := form(method)) is None:
+            continue
+        seconds, memory = kernel(tables)
+        if building + seconds < best and one.memory + memory <= limit:
+            best = building + seconds
+            found = Option(name, "", best, one.memory + memory, task.rows, task.rows)
+    return found
 
 
 def _fits(task: Task, methods: Mapping[str, Method], limit: float) -> bool:

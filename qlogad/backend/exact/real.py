@@ -18,8 +18,8 @@ from torch import Tensor
 from qlogad.backend.exact.fused import Affine, Fused, Weighted, kron_tree, matrix_pair, vector_pair
 from qlogad.backend.exact.layers import cut, operations
 from qlogad.backend.exact.method import Cost, Form, Method, Run, Task
+from qlogad.backend.exact.runs import split
 from qlogad.backend.exact.start import Start, starts
-from qlogad.backend.exact.unitary import split
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.readout import bases
 

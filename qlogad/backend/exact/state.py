@@ -1,12 +1,7 @@
-"""State vectors: gate by gate, or with the gates between uploads fused into one unitary. The methods that run any circuit.
-
-`gates` applies every gate to a batch of states (N, 2^W). `unitary` fuses each run of gates that read weights alone into one matrix,
-once for all calls.
-"""
+"""State vectors, gate by gate: every gate on a batch of states (N, 2^W). The method that runs any circuit, and the reference."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -15,10 +10,10 @@ from torch import Tensor
 from qlogad.backend.exact.gates import Matrices, Step, apply, kron_vectors, merge
 from qlogad.backend.exact.method import Cost, Method, Run, Task
 from qlogad.backend.exact.readout import Readout
-from qlogad.backend.exact.unitary import fuse, split
+from qlogad.backend.exact.runs import split
 from qlogad.circuit.circuit import Circuit
 
-__all__ = ["Gates", "States", "Unitary"]
+__all__ = ["Gates", "States"]
 
 
 class States:
@@ -27,28 +22,23 @@ class States:
     Args:
         circuit: any, not dephased.
         weights_GP: (G, P), radians.
-        fused: build the unitary of every run of gates that reads no input.
     """
 
-    def __init__(self, circuit: Circuit, weights_GP: Tensor, *, fused: bool) -> None:
+    def __init__(self, circuit: Circuit, weights_GP: Tensor) -> None:
         self._plan, self._weights_GP = _plan(circuit, weights_GP.dtype, weights_GP.device), weights_GP
-        self._steps: list[list[Step] | Tensor | None] = []  # one unitary, or several; None for a run that reads inputs
+        self._steps: list[list[Step] | None] = []  # of every run; None for one that reads inputs
         for run, matrices in zip(self._plan.runs, self._plan.matrices, strict=True):
             if run.inputs:
                 self._steps.append(None)
                 continue
             found = [matrix if matrix.ndim == 2 else matrix[:, None] for matrix in matrices(weights_GP)]
-            steps = merge(run.gates, found)
-            self._steps.append(fuse(steps, circuit.wires, weights_GP) if fused else steps)
+            self._steps.append(merge(run.gates, found))
 
     def __call__(self, inputs_GNI: Tensor) -> Tensor:
         wires = self._plan.circuit.wires
         psi = self._plan.start(inputs_GNI)
-        for run, matrices, step in zip(self._plan.runs, self._plan.matrices, self._steps, strict=True):
-            if isinstance(step, Tensor):
-                psi = psi @ step
-                continue
-            for on, matrix in merge(run.gates, matrices(inputs_GNI)) if step is None else step:
+        for run, matrices, steps in zip(self._plan.runs, self._plan.matrices, self._steps, strict=True):
+            for on, matrix in merge(run.gates, matrices(inputs_GNI)) if steps is None else steps:
                 psi = apply(psi, matrix, on, wires)
         return psi.expand(len(self._weights_GP), inputs_GNI.shape[1], -1)
 
@@ -68,56 +58,22 @@ class Gates(Method):
     def cost(self, task: Task) -> Cost:
         steps = [4 ** len(gate.wires) for gate in task.circuit.gates]
         amplitudes = task.groups * task.rows * 2**task.circuit.wires
-        each = _cost(task, operations=amplitudes * sum(4 * 2 ** (size // 4) for size in steps), states=len(steps))
         pairs = sum(len(gate.wires) == 2 and bool(gate.angles) for gate in task.circuit.gates)
-        more = 30 + 3 * task.calls * pairs  # the matrices of gates that read weights; what does not merge with its neighbours
-        return replace(each, dispatches=each.dispatches + (3 if task.gradient else 1) * more)
-
-    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
-        return States(circuit, weights_GP, fused=False).means
-
-
-class Unitary(Method):
-    """The gates between two uploads as one complex unitary, built once for all calls. Any circuit, differentiable to any order."""
-
-    name = "unitary"
-
-    def unfit(self, circuit: Circuit) -> str:
-        return ""
-
-    def cost(self, task: Task) -> Cost:
-        runs = split(task.circuit).runs
-        size = 2**task.circuit.wires
-        built = sum(len(run.gates) for run in runs if not run.inputs)
-        applied = sum(1 if not run.inputs else len(run.gates) for run in runs)
-        each = _cost(task, operations=8 * task.groups * task.rows * size * size * applied, states=applied)
-        back = 3 if task.gradient else 1
-        weight = 2 * task.itemsize * task.groups * size * size
+        size = 2 * task.itemsize * amplitudes  # bytes of one batch of states
+        back, kept = (3, task.calls * len(steps)) if task.gradient else (1, 0)
         return Cost(
-            operations=2 * each.operations + back * 16 * task.groups * size * size * built,
-            traffic=each.traffic + back * _PASSES * weight * built,
-            dispatches=each.dispatches + back * (5 * built + 12 * task.calls * sum(run.inputs for run in runs)),
-            memory=each.memory + weight * (1 + (built if task.gradient else 0)),
+            operations=back * task.calls * amplitudes * sum(4 * 2 ** (size // 4) for size in steps),
+            traffic=back * task.calls * _PASSES * size * (1 + len(steps)),
+            # the matrices of gates that read weights; the states; what does not merge with its neighbours
+            dispatches=back * (30 + task.calls * (12 + 2.5 * len(steps) + 3 * pairs)),
+            memory=size * (2 + kept),
         )
 
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
-        return States(circuit, weights_GP, fused=True).means
+        return States(circuit, weights_GP).means
 
 
 _PASSES = 14  # readings and writings of a batch of states for each gate, measured: it is permuted, multiplied and put back
-
-
-def _cost(task: Task, *, operations: float, states: int) -> Cost:
-    """Of all calls, where each goes through so many states."""
-    size = 2 * task.itemsize * task.groups * task.rows * 2**task.circuit.wires  # bytes of one batch of states
-    back = 3 if task.gradient else 1
-    kept = task.calls * states if task.gradient else 0
-    return Cost(
-        operations=back * task.calls * operations,
-        traffic=back * task.calls * _PASSES * size * (1 + states),
-        dispatches=back * task.calls * (12 + 2.5 * states),
-        memory=size * (2 + kept),
-    )
 
 
 class _Plan:

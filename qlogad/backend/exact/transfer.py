@@ -23,7 +23,20 @@ from qlogad.circuit.circuit import Angle, Gate
 from qlogad.circuit.gates import GATES, matrix, pauli
 from qlogad.circuit.readout import is_projector
 
-__all__ = ["LETTERS", "PIECE", "ZERO", "Chain", "Chains", "Features", "Monomials", "Piece", "kron", "mean_of", "pulled", "transfer"]
+__all__ = [
+    "LETTERS",
+    "PIECE",
+    "ZERO",
+    "Chain",
+    "Chains",
+    "Features",
+    "Monomials",
+    "Piece",
+    "kron",
+    "mean_of",
+    "pulled",
+    "transfer_of_kraus",
+]
 
 Real = NDArray[np.float64]
 
@@ -32,13 +45,13 @@ ZERO = np.array([[1.0], [0.0], [0.0], [1.0]])  # the wire in state 0: its means 
 PIECE = 3  # rotations in one table: 27 features; more, and the table costs more than a product of two
 
 
-def transfer(kraus: Sequence[NDArray[np.complex128]]) -> Real:
+def transfer_of_kraus(kraus: Sequence[NDArray[np.complex128]]) -> Real:
     """The transfer matrix (4^n, 4^n) of a channel on n wires; of a unitary, given that alone.
 
     Args:
         kraus: its Kraus operators, (2^n, 2^n) each.
 
-    >>> transfer([np.diag([1, -1])]).astype(int).diagonal().tolist()
+    >>> transfer_of_kraus([np.diag([1, -1])]).astype(int).diagonal().tolist()
     [1, -1, -1, 1]
     """
     size = len(kraus[0])
@@ -92,7 +105,7 @@ def _pulled(name: str, angle: float, letters: str) -> tuple[str, int] | None:
         chances = np.abs(unitary[int(letters, 2)]) ** 2  # of each basis state before, to end in this one
         place = int(chances.argmax())
         return (f"{place:0{len(letters)}b}", 1) if math.isclose(chances[place], 1, abs_tol=1e-12) else None
-    row = transfer([unitary])[_number(letters)]
+    row = transfer_of_kraus([unitary])[_number(letters)]
     place = int(np.abs(row).argmax())
     return (_word(place, len(letters)), round(row[place])) if math.isclose(abs(row[place]), 1, abs_tol=1e-12) else None
 
@@ -144,7 +157,7 @@ def _factors(gate: Gate) -> Iterator[tuple[Real, Angle | None]]:
     """What a gate is a product of: a matrix (1, ., .), or a rotation (3, ., .) with its angle."""
     kind = GATES[gate.name]
     if not any(angle.source for angle in gate.angles):
-        yield transfer([matrix(gate.name, sum(angle.shift for angle in gate.angles))])[None], None
+        yield transfer_of_kraus([matrix(gate.name, sum(angle.shift for angle in gate.angles))])[None], None
         return
     (angle,) = gate.angles
     if not kind.controls:
@@ -161,7 +174,8 @@ def _rotation(word: str) -> Real:
     """The transfer matrix of a rotation about a word: its parts that go with 1, cos a, sin a."""
     size = 2 ** len(word)
     none, quarter, half = (
-        transfer([np.cos(angle / 2) * np.eye(size) - 1j * np.sin(angle / 2) * pauli(word)]) for angle in (0, np.pi / 2, np.pi)
+        transfer_of_kraus([np.cos(angle / 2) * np.eye(size) - 1j * np.sin(angle / 2) * pauli(word)])
+        for angle in (0, np.pi / 2, np.pi)
     )
     constant = (none + half) / 2
     parts: Real = np.array([constant, (none - half) / 2, quarter - constant]).round(12)  # of entries 0, 1 and -1

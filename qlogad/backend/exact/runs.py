@@ -1,4 +1,4 @@
-"""Runs of gates that read weights alone, fused into one unitary: built once per weights, used for every row and time step.
+"""A circuit by what its gates read: what depends on weights alone is done once, for every row and time step.
 
 Single-wire gates that come before anything else on their wires make a product state from the inputs; the rest splits
 into maximal runs that read inputs, and runs that do not.
@@ -6,16 +6,11 @@ into maximal runs that read inputs, and runs that do not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
-from qlogad.backend.exact.gates import Step, apply
 from qlogad.circuit.circuit import Circuit, Gate
 
-__all__ = ["Run", "Split", "fuse", "split"]
+__all__ = ["Run", "Split", "split"]
 
 
 @dataclass(frozen=True)
@@ -53,12 +48,3 @@ def split(circuit: Circuit) -> Split:
         else:
             runs.append(Run(reads, (gate,)))
     return Split(tuple(tuple(gates) for gates in start), tuple(runs))
-
-
-def fuse(steps: Sequence[Step], wires: int, like: Tensor) -> Tensor:
-    """The transposed unitary of some steps, (G, D, D), built on the identity: psi_GND @ it applies them."""
-    size = 2**wires
-    rows = torch.eye(size, dtype=torch.complex64 if like.dtype == torch.float32 else torch.complex128, device=like.device)[None]
-    for on, matrix in steps:
-        rows = apply(rows, matrix, on, wires)
-    return rows

@@ -1,0 +1,71 @@
+"""What is made of weights alone, kept as long as they stay as they are.
+
+An optimizer changes weights in place; torch counts such changes (`Tensor._version`), and what was made before one is made anew. So is
+what a backward pass has gone through, as torch frees the way back to the weights.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from torch import Tensor
+
+from qlogad.backend.backend import check_finite
+
+__all__ = ["Kept"]
+
+T = TypeVar("T")
+
+
+class Kept(Generic[T]):
+    """What `make` makes of the weights, once for each of their versions: with gradients, and without, as then it has none.
+
+    Changes through `weights.data` are not counted, and not seen. Weights made in inference mode count none, and nothing is kept.
+
+    Args:
+        weights: to look at.
+        make: is given the weights, and whether with gradients.
+
+    Raises:
+        BackendError: on a call, if the changed weights are not finite.
+
+    >>> import torch
+    >>> weights = torch.ones(2)
+    >>> total = Kept(weights, lambda weights, gradient: weights.sum().item())
+    >>> total(False), weights.add_(1) is weights, total(False)
+    (2.0, True, 4.0)
+    """
+
+    def __init__(self, weights: Tensor, make: Callable[[Tensor, bool], T]) -> None:
+        self._weights, self._make = weights, make
+        self._known: dict[bool, T] = {}
+        self._version = _version(weights)
+
+    def __call__(self, gradient: bool) -> T:
+        version = _version(self._weights)
+        if version is None or version != self._version:
+            check_finite(self._weights)
+            self._known.clear()
+            self._version = version
+        if gradient not in self._known:
+            return self._known.setdefault(gradient, self._make(self._watched() if gradient else self._weights, gradient))
+        return self._known[gradient]
+
+    def _watched(self) -> Tensor:
+        """The weights, such that a backward pass that reaches them drops what was made of them."""
+        if not self._weights.requires_grad:
+            return self._weights
+        watched, kept = self._weights.view_as(self._weights), weakref.ref(self)
+
+        def drop(_: Tensor) -> None:
+            if (own := kept()) is not None:
+                own._known.pop(True, None)
+
+        watched.register_hook(drop)  # type: ignore[no-untyped-call]
+        return watched
+
+
+def _version(weights: Tensor) -> int | None:
+    return None if weights.is_inference() else weights._version

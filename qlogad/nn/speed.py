@@ -1,0 +1,90 @@
+"""How quick the whole-sequence kernel is on this machine: what the planner weighs a loop over the steps against.
+
+A row's features, F of them, are made and multiplied with a table of J columns, and both ways back: 6 F J operations, and as many
+as 250 F take. The rate is measured once per machine and kept, as those of the planner are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.metadata import version
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+from qlogad.backend.exact import Exact
+from qlogad.backend.exact.method import Form
+from qlogad.backend.exact.planner import measured_once, one_thread, timed
+from qlogad.circuit.design import assemble
+
+__all__ = ["DEFAULT", "Speed", "kernel_memory", "speed_of"]
+
+
+FEATURE = 250  # operations that would take as long as one feature with its derivative, measured over widths
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Of the kernel on one thread."""
+
+    operations: float  # a second, floating-point
+
+    def seconds(self, form: Form, rows: int, *, gradient: bool) -> float:
+        """What a kernel takes for so many rows of all steps together, besides its cell; forward and backward, or forward alone."""
+        features, columns = form.size
+        both = len(form.table) * rows * features * (6 * columns + FEATURE) / self.operations
+        return both if gradient else both / 3
+
+
+DEFAULT = Speed(7e10)  # where nothing can be kept between runs
+
+
+def kernel_memory(form: Form, rows: int) -> float:
+    """The bytes that a kernel holds for so many rows: features and columns, and their derivatives."""
+    return 2.0 * rows * len(form.table) * sum(form.size) * form.table.element_size()
+
+
+def speed_of(like: Tensor) -> Speed:
+    """The kernel's speed in the precision and on the device of a tensor, measured where it is not known."""
+    return _speed(like.dtype, like.device)
+
+
+@cache
+def _speed(dtype: torch.dtype, device: torch.device) -> Speed:
+    compiled = f"numba {version('numba')}" if device.type == "cpu" and find_spec("numba") else "torch"
+    return measured_once(DEFAULT, partial(_measure, dtype), device, "sequence", version("qlogad"), str(dtype), compiled)
+
+
+WIRES, FEW, MANY, STEPS, GATES, SMALL = 6, 16, 64, 8, 4, 4
+
+
+def _measure(dtype: torch.dtype, device: torch.device) -> Speed:
+    """From the seconds that more rows take with a wide table, beyond those that they take with a narrow one."""
+    with one_thread(), torch.inference_mode(False), torch.enable_grad():
+        seconds = _more(WIRES, dtype, device) - _more(1, dtype, device)
+    operations = GATES * STEPS * (MANY - FEW) * 2**WIRES * (6 * 2 ** (WIRES + 1) + FEATURE)
+    return Speed(float(f"{operations / max(seconds, 1e-9):.2g}"))
+
+
+def _more(wires: int, dtype: torch.dtype, device: torch.device) -> float:
+    """The seconds that a training step takes longer with many rows than with few."""
+    from qlogad.nn.layer import QuantumLayer
+    from qlogad.nn.maps import Wrapped
+    from qlogad.nn.recurrent import LSTM
+
+    circuit, generator = assemble("angle-y", "identity", wires, 0), torch.Generator().manual_seed(0)
+
+    def make(in_features: int, out_features: int, gates: int) -> Wrapped:
+        middle = partial(QuantumLayer, circuit, gates=gates, backend=Exact("real"), generator=generator)
+        size = (in_features, out_features, gates)
+        return Wrapped(*size, inputs=wires, readouts=wires, middle=middle, shared=False, generator=generator)
+
+    cell = LSTM(SMALL, SMALL, make=make).to(device, dtype)
+
+    def step(x_NTI: Tensor) -> None:
+        torch.autograd.grad(cell(x_NTI)[0].sum(), list(cell.parameters()), allow_unused=True)
+
+    few, many = (torch.randn(rows, STEPS, SMALL, generator=generator).to(device, dtype) for rows in (FEW, MANY))
+    return max(timed(lambda: step(many), device, repeats=9) - timed(lambda: step(few), device, repeats=9), 1e-9)
