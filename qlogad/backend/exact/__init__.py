@@ -8,6 +8,7 @@ fits in memory (planner.py). More rows than fit run in pieces, which a backward 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import torch
@@ -41,7 +42,7 @@ METHODS: dict[str, Method] = {
 DEPHASED: dict[str, Method] = {method.name: method for method in (Dephased(),)}  # what runs dephased circuits, and those alone
 
 FUSE_UP_TO = 8  # wires: beyond, building a unitary for state vectors costs more than it saves
-FORM_UP_TO = 7  # wires: beyond, a table for whole sequences outgrows the states it stands for
+FORMS = {"real": 7, "phase": 6}  # wires: beyond, tables for whole sequences outgrow the states they stand for
 MAX_WIRES = 26
 
 
@@ -52,6 +53,12 @@ def methods_for(circuit: Circuit, chosen: str | Method = "auto") -> Mapping[str,
     if isinstance(chosen, Method):
         return {chosen.name: chosen}
     return METHODS if chosen == "auto" else {chosen: METHODS[chosen]}
+
+
+@lru_cache(maxsize=256)
+def _tabled(method: str, circuit: Circuit) -> bool:
+    """Whether a circuit's whole sequences run on the tables of a method."""
+    return circuit.wires <= FORMS[method] and not METHODS[method].unfit(circuit)
 
 
 class Exact(Backend):
@@ -183,12 +190,12 @@ class ExactBound(Bound):
     def form(self, rows: int) -> Form | None:
         """The weight-only tables of this circuit, for a whole-sequence kernel over so many rows; see `Form`.
 
-        Up to 7 wires those of `real` where it fits, as no step loop is quicker than a kernel on them; else those of the method that is
-        planned or asked for, where it has any.
+        Up to 7 wires those of `real` where it fits, up to 6 those of `phase`, as no step loop is quicker than a kernel on them; else
+        those of the method that is planned or asked for, where it has any.
         """
         gradient = torch.is_grad_enabled() and self._weights_GP.requires_grad
-        free = self._engine.method == "auto" and not self.circuit.dephased and self.circuit.wires <= FORM_UP_TO
-        method = "real" if free and not METHODS["real"].unfit(self.circuit) else None
+        free = self._engine.method == "auto" and not self.circuit.dephased
+        method = next((name for name in FORMS if free and _tabled(name, self.circuit)), None)
         step = max(1, rows // self._calls)  # where there are no tables, a loop over the steps follows this plan
         plan = self._engine.plan(self.circuit, self._weights_GP, rows=step, calls=self._calls, gradient=gradient, method=method)
         return self._methods[plan.method].form(self.circuit, self._weights_GP)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from torch import Tensor
 
 from qlogad.circuit.circuit import Angle, Circuit
 
-__all__ = ["Cost", "Form", "Method", "Run", "Task"]
+__all__ = ["Cost", "Form", "Later", "Method", "Run", "Task"]
 
 Run = Callable[[Tensor], Tensor]  # inputs (1|G, N, I), checked -> means (G, N, K), differentiable
 
@@ -53,7 +53,8 @@ class Form:
     """A circuit whose inputs enter once, by one angle a wire, as weight-only tables; what a whole-sequence kernel needs.
 
     `trig`: mean_GNK = f_GNF @ table_GFK with f the Kronecker product over the angles of (1, cos a, sin a), F = 3^A.
-    `real`: mean_GNK = (r_GNR @ table_GRD)^2 @ signs_DK with r the Kronecker product of (cos a/2, sin a/2), R = 2^A.
+    `real`: mean_GNK = psi_GND^2 @ signs_DK, psi = r_GNR @ table_GRD with r the Kronecker product of (cos a/2, sin a/2), R = 2^A; or,
+    where inputs are read again, what `later` makes of psi, and r is that of the first angles alone.
     The first angle is the most significant digit; a = scale * x[index] + shift. Tables are differentiable in the weights.
     """
 
@@ -61,6 +62,18 @@ class Form:
     angles: tuple[Angle, ...]
     table: Tensor
     signs_DK: Tensor | None = None
+    later: Later | None = None
+
+
+class Later(NamedTuple):
+    """The uploads after the first one: psi <- unitary_l (exp(i phase_l) psi), phase_l = energy_l a + fixed_l.
+
+    States are real parts, then imaginary ones, of D amplitudes; of M in all measurement bases after the last upload.
+    """
+
+    energy_LDA: Tensor
+    fixed_LD: Tensor
+    unitary_LGMD: Tensor  # (L, G, 2 M, 2 D); only the last one has more rows than 2 D
 
 
 class Method(ABC):
