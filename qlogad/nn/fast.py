@@ -17,9 +17,10 @@ import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from functools import cache
+from importlib import import_module
 from itertools import zip_longest
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -490,8 +491,7 @@ def _every_block(kernel: Any, maps: Sequence[Tables], live: Live, *arguments: An
     def run(block: int) -> None:
         kernel(block, rows, live_T, numbers, *arguments)
 
-    blas = _blas()
-    with nullcontext() if blas is None else blas.limit(limits=1):  # threads share blocks, not products
+    with _SINGLE:
         run(0)
         if (threads := min(torch.get_num_threads(), count - 1)) > 1:
             with ThreadPoolExecutor(threads) as pool:
@@ -523,11 +523,40 @@ def _arrays(tensors: Sequence[Tensor]) -> tuple[Array, ...]:
     return tuple(one.contiguous().numpy() for one in tensors)
 
 
+class _Single:
+    """One thread for every product, as long as somebody is inside: threads share blocks, not products.
+
+    The count is the whole process's: the first one in sets it, the last one out puts it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside = Lock(), 0
+        self._before: list[tuple[Any, int]] = []
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._before = [(one, count) for one in _blas() if (count := one.get_num_threads()) > 1]
+                for one, _ in self._before:
+                    one.set_num_threads(1)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                for one, count in self._before:
+                    one.set_num_threads(count)
+
+
+_SINGLE = _Single()
+
+
 @cache
-def _blas() -> ThreadpoolController | None:
-    """What holds products to one thread; None where they never take more."""
-    found = ThreadpoolController().select(user_api="blas")
-    return found if any(one["num_threads"] > 1 for one in found.info()) else None
+def _blas() -> list[Any]:
+    """The libraries that products may go through."""
+    import_module("scipy.linalg.cython_blas")  # numba's products go through it
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
 
 
 @cache

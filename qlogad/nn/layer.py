@@ -95,14 +95,14 @@ class QuantumLayer(nn.Module):
 
         return run
 
-    def form(self, rows: int, key: Key | None = None) -> Form | None:
-        """The present weights as tables for a whole-sequence kernel that will run so many rows, which are counted.
+    def form(self, rows: int, key: Key | None = None, *, calls: int = CALLS) -> Form | None:
+        """The present weights as tables for a whole-sequence kernel that will run so many rows, which are counted, in `calls` steps.
 
         None where the backend has no tables for this circuit, or the features are not its inputs.
         """
         if not self.backend.abilities.forms or self.encoding is not None:
             return None
-        form = self.backend.bind(self.circuit, self.weights_GP, key=key or self.key).form(rows)
+        form = self.backend.bind(self.circuit, self.weights_GP, key=key or self.key, calls=calls).form(rows)
         self.executions += 0 if form is None else self.gates * rows * self.bases
         return form
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol, cast
 import torch
 from torch import Tensor
 
+from qlogad.backend.backend import CALLS
 from qlogad.backend.exact.compiling import works
 from qlogad.backend.exact.method import Later
 from qlogad.errors import BackendError
@@ -60,14 +61,15 @@ class Weights(NamedTuple):
     expand_bias: Tensor  # (E, 1, H)
 
 
-def tabled(module: Map, rows: int) -> Weights | None:
+def tabled(module: Map, rows: int, steps: int = CALLS) -> Weights | None:
     """The weights of a map, if its circuit is a table; the angles' scales and shifts go into the first linear map.
 
     Args:
         module: the map.
         rows: how many rows the circuit will run in all, since circuits are counted.
+        steps: how many steps they are run in.
     """
-    form = module.form(rows) if isinstance(module, Wrapped) else None
+    form = module.form(rows, steps) if isinstance(module, Wrapped) else None
     if form is None or not isinstance(module, Wrapped):
         return None
     reduce, bias = cast(Tensor, module.reduce.weight_GIO), cast(Tensor, module.reduce.bias_G1O)

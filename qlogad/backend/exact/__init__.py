@@ -7,6 +7,7 @@ fits in memory (planner.py). More rows than fit run in pieces, which a backward 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
@@ -161,6 +162,8 @@ class ExactBound(Bound):
             self._ready[gradient] = plan, self._methods[plan.method].bind(self.circuit, self._weights_GP)
         plan, run = self._ready[gradient]
         mean_GNK = self._pieces(plan, run, inputs_GNI, gradient=gradient)
+        if not (mean_GNK.is_cuda or math.isfinite(mean_GNK.detach().sum().item())):
+            raise BackendError(f"angles lie beyond what {inputs_GNI.dtype} holds; scale the inputs before the circuit")
         if gradient and not mean_GNK.requires_grad:  # readouts that depend on nothing have derivatives too: zeros
             return mean_GNK + 0 * (self._weights_GP.sum() + inputs_GNI.sum())
         return mean_GNK
