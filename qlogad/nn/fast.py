@@ -15,20 +15,21 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from functools import cache
+from importlib import import_module
 from itertools import zip_longest
-from typing import Any, NamedTuple, TypeVar, cast
+from threading import Lock
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
+from qlogad.backend.exact.compiling import compiled
 from qlogad.nn.loops import Kind, Live, Slopes, States, Tables, Trace, new_slopes, new_states, new_trace
 
 __all__ = ["backward", "blocks", "forward"]
@@ -36,19 +37,9 @@ __all__ = ["backward", "blocks", "forward"]
 _log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
-F = TypeVar("F", bound=Callable[..., Any])
-
 BLOCK = 64  # rows of a block, at most
 SLOW = 2.0  # seconds of compiling that are worth a word
 LANES = 16  # rows of a block are a multiple of it: one vector register
-
-
-def _compiled(function: F) -> F:
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
-    try:
-        return cast(F, numba.njit(function, cache=True, **options))
-    except RuntimeError:  # there is nowhere to keep the result
-        return cast(F, numba.njit(function, **options))
 
 
 class Numbers(NamedTuple):
@@ -63,10 +54,11 @@ class Numbers(NamedTuple):
 
 SINE = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(8))
 COSINE = tuple((-1) ** k / math.factorial(2 * k) for k in range(9))
+TWICE = 4 * math.pi  # the period of every gate
 QUARTER, REST = math.pi / 2, 6.123233995736766e-17  # of a turn: pi / 2 in two parts
 
 
-@_compiled
+@compiled
 def _tanh(x: Any, numbers: Numbers) -> Any:
     x = numbers.top if x > numbers.top else x
     x = -numbers.top if x < -numbers.top else x
@@ -78,11 +70,11 @@ def _tanh(x: Any, numbers: Numbers) -> Any:
     return x * over / under
 
 
-@_compiled
+@compiled
 def _turn(cosines: Array, sines: Array, angles: Array, scale: float, rows: int) -> None:
-    """Cosine and sine of scaled angles."""
-    for r in range(angles.shape[0]):
-        for a in range(angles.shape[1]):
+    """Cosine and sine of the first scaled angles, as many as there is room for."""
+    for r in range(cosines.shape[0]):
+        for a in range(cosines.shape[1]):
             for n in range(rows):
                 x = scale * np.float64(angles[r, a, n])
                 turns = math.floor(x * (1 / QUARTER) + 0.5)
@@ -101,7 +93,7 @@ def _turn(cosines: Array, sines: Array, angles: Array, scale: float, rows: int) 
                 sines[r, a, n] = -second if quarter >= 2.0 else second
 
 
-@_compiled
+@compiled
 def _fill(out: Array, rows: int) -> None:
     for o in range(out.shape[0]):
         for i in range(out.shape[1]):
@@ -109,7 +101,7 @@ def _fill(out: Array, rows: int) -> None:
                 out[o, i, n] = 0
 
 
-@_compiled
+@compiled
 def _features(features: Array, cosines: Array, sines: Array, real: bool, rows: int) -> None:
     for r in range(features.shape[0]):
         size = 1
@@ -128,19 +120,87 @@ def _features(features: Array, cosines: Array, sines: Array, real: bool, rows: i
             size *= 2 if real else 3
 
 
-@_compiled
+@compiled
+def _uploads(tables: Any, trace: Any, states: Array, angles: Array, t: int, b: int, rows: int) -> None:
+    """Turn the states (G, 2 D, n) by every later upload; the last ones go into the trace."""
+    energy, fixed, unitary = tables[6], tables[7], tables[8]
+    values, turns, turned = trace[1][t, b], trace[3][t, b], trace[4][t, b]
+    size = fixed.shape[1]
+    phases = np.empty((1, size, angles.shape[2]), angles.dtype)
+    for r in range(len(angles)):
+        for a in range(angles.shape[1]):
+            for n in range(rows):
+                angles[r, a, n] -= TWICE * math.floor(np.float64(angles[r, a, n]) / TWICE)
+        for k in range(len(fixed)):
+            np.dot(energy[k], angles[r], phases[0])
+            for d in range(size):
+                for n in range(rows):
+                    phases[0, d, n] += fixed[k, d]
+            _turn(turns[r, k : k + 1, :size], turns[r, k : k + 1, size:], phases, 1.0, rows)
+    for g in range(len(states)):
+        state = states[g]
+        for k in range(len(fixed)):
+            _rotate(turned[g, k], state, turns[g if len(turns) > 1 else 0, k], 1, rows)
+            if k < len(fixed) - 1:
+                np.dot(unitary[k, g, : 2 * size], turned[g, k], state)
+            else:
+                np.dot(unitary[k, g], turned[g, k], values[g])
+
+
+@compiled
+def _uploads_backward(tables: Any, trace: Any, slopes: Any, dvalues: Array, t: int, b: int, rows: int) -> None:
+    """From the derivatives in the last values those in the first ones, which replace them, and in the angles, which are added."""
+    energy, unitary = tables[6], tables[8]
+    turns, turned = trace[3][t, b], trace[4][t, b]
+    dangles, dfirst, later = slopes[0][t, b], slopes[1][t, b], slopes[3][t, b]
+    size = energy.shape[1]
+    dphases = np.empty((size, dangles.shape[2]), dangles.dtype)
+    for g in range(len(dfirst)):
+        r = g if len(turns) > 1 else 0
+        for k in range(len(energy) - 1, -1, -1):
+            if k == len(energy) - 1:
+                later[g, k] = dvalues[g]
+                dstates = np.dot(unitary[k, g].T, later[g, k])
+            else:
+                dstates = np.dot(unitary[k, g, : 2 * size].T, later[g, k, : 2 * size])
+            for d in range(size):
+                for n in range(rows):
+                    dphases[d, n] = dstates[size + d, n] * turned[g, k, d, n] - dstates[d, n] * turned[g, k, size + d, n]
+                for n in range(rows, dphases.shape[1]):
+                    dphases[d, n] = 0
+            dangles[r] += np.dot(energy[k].T, dphases)
+            _rotate(later[g, k - 1] if k else dfirst[g], dstates, turns[r, k], -1, rows)
+
+
+@compiled
+def _rotate(out: Array, states: Array, turns: Array, sign: int, rows: int) -> None:
+    """exp(i phase) psi, or exp(-i phase) psi."""
+    size = len(turns) // 2
+    for d in range(size):
+        for n in range(rows):
+            cosine, sine, real, imaginary = turns[d, n], sign * turns[size + d, n], states[d, n], states[size + d, n]
+            out[d, n] = real * cosine - imaginary * sine
+            out[size + d, n] = real * sine + imaginary * cosine
+
+
+@compiled
 def _forward(real: bool, tables: Any, trace: Any, state: Array, gates: Array, t: int, b: int, rows: int) -> None:
     """One map's gates, before they are activated, from a state (1, H, n); the trace is filled."""
-    drive, hidden, table, signs, expand, bias = tables
+    drive, hidden, table, signs, expand, bias, _, fixed, _ = tables
     copies = drive.shape[2]
     features, values, means = trace[0][t, b], trace[1][t, b], trace[2][t, b]
-    angles = drive[t, b].copy()
-    cosines, sines = np.empty_like(angles), np.empty_like(angles)
-    angles += np.dot(hidden.T, state[0]).reshape(angles.shape)
+    angles = drive[t, b] + np.dot(hidden.T, state[0]).reshape(drive.shape[2:])
+    first = _first(real, angles, features)
+    cosines = np.empty((copies, first, angles.shape[2]), angles.dtype)
+    sines = np.empty_like(cosines)
     _turn(cosines, sines, angles, 0.5 if real else 1.0, rows)
     _features(features, cosines, sines, real, rows)
+    begun = np.empty((len(table), table.shape[2], angles.shape[2]), angles.dtype) if len(fixed) else values
     for g in range(len(table)):
-        np.dot(table[g].T, features[g if copies > 1 else 0], values[g])  # of a form without signs these are the means
+        np.dot(table[g].T, features[g if copies > 1 else 0], begun[g])  # of a form without signs these are the means
+    if len(fixed):
+        _uploads(tables, trace, begun, angles, t, b, rows)
+    for g in range(len(table)):
         if real:
             np.dot(signs[0].T, values[g] * values[g], means[g])
         e = g if len(expand) > 1 else 0
@@ -150,25 +210,40 @@ def _forward(real: bool, tables: Any, trace: Any, state: Array, gates: Array, t:
                 gates[g, u, n] += bias[e, u]
 
 
-@_compiled
+@compiled
+def _first(real: bool, angles: Array, features: Array) -> int:
+    """How many angles the features are made of."""
+    if not real:
+        return angles.shape[1]
+    count = 0
+    while 1 << count < features.shape[1]:
+        count += 1
+    return count
+
+
+@compiled
 def _backward(real: bool, tables: Any, trace: Any, slopes: Any, dstate: Array, t: int, b: int, rows: int) -> None:
     """From the derivatives in one map's gates those in its values and angles, and in the state (1, H, n), which are added."""
-    drive, hidden, table, signs, expand, _ = tables
+    drive, hidden, table, signs, expand, _, _, fixed, _ = tables
     copies = drive.shape[2]
     features, values = trace[0][t, b], trace[1][t, b]
     dangles, dvalues, dgates = slopes[0][t, b], slopes[1][t, b], slopes[2][t, b]
     dfeatures = np.zeros_like(features)
+    _fill(dangles, rows)
+    dlast = np.empty_like(values) if len(fixed) else dvalues
     for g in range(len(table)):
         dmeans = np.dot(expand[g if len(expand) > 1 else 0], dgates[g])
         if real:
-            np.dot(signs[0], dmeans, dvalues[g])
-            for j in range(dvalues.shape[1]):
+            np.dot(signs[0], dmeans, dlast[g])
+            for j in range(dlast.shape[1]):
                 for n in range(rows):
-                    dvalues[g, j, n] *= values[g, j, n] + values[g, j, n]
+                    dlast[g, j, n] *= values[g, j, n] + values[g, j, n]
         else:
-            dvalues[g] = dmeans
+            dlast[g] = dmeans
+    if len(fixed):
+        _uploads_backward(tables, trace, slopes, dlast, t, b, rows)
+    for g in range(len(table)):
         dfeatures[g if copies > 1 else 0] += np.dot(table[g], dvalues[g])
-    _fill(dangles, rows)
     if real:
         _half_angles(dangles, features, dfeatures, rows)
     else:
@@ -176,23 +251,23 @@ def _backward(real: bool, tables: Any, trace: Any, slopes: Any, dstate: Array, t
     dstate[0] += np.dot(hidden, dangles.reshape(-1, dangles.shape[2]))
 
 
-@_compiled
+@compiled
 def _half_angles(dangles: Array, features: Array, slopes: Array, rows: int) -> None:
-    """From derivatives in products of (cos, sin) of half the angles to those in the angles: cos -> -sin / 2, sin -> cos / 2."""
+    """Add to derivatives in angles, from those in products of (cos, sin) of half the angles: cos -> -sin / 2, sin -> cos / 2."""
+    half = dangles.dtype.type(0.5)
     for r in range(dangles.shape[0]):
-        size = features.shape[1]
-        for a in range(dangles.shape[1]):
-            size //= 2
+        size, a = features.shape[1] // 2, 0
+        while size:
             for high in range(0, features.shape[1], 2 * size):
                 for x in range(high, high + size):
                     y = x + size
                     for n in range(rows):
-                        dangles[r, a, n] += slopes[r, y, n] * features[r, x, n] - slopes[r, x, n] * features[r, y, n]
-            for n in range(rows):
-                dangles[r, a, n] *= 0.5
+                        turned = slopes[r, y, n] * features[r, x, n] - slopes[r, x, n] * features[r, y, n]
+                        dangles[r, a, n] += half * turned
+            size, a = size // 2, a + 1
 
 
-@_compiled
+@compiled
 def _whole_angles(dangles: Array, features: Array, slopes: Array, rows: int) -> None:
     """The same for products of (1, cos, sin), one angle after the other; `slopes` is used up."""
     for r in range(dangles.shape[0]):
@@ -210,7 +285,7 @@ def _whole_angles(dangles: Array, features: Array, slopes: Array, rows: int) -> 
                     slopes[r, x, n] += slopes[r, c, n] * features[r, size, n] + slopes[r, s, n] * features[r, 2 * size, n]
 
 
-@_compiled
+@compiled
 def _sigmoid(gates: Array, g: int, numbers: Numbers, rows: int) -> None:
     half = numbers.half
     for u in range(gates.shape[1]):
@@ -218,14 +293,14 @@ def _sigmoid(gates: Array, g: int, numbers: Numbers, rows: int) -> None:
             gates[g, u, n] = half + half * _tanh(half * gates[g, u, n], numbers)
 
 
-@_compiled
+@compiled
 def _squash(gates: Array, g: int, numbers: Numbers, rows: int) -> None:
     for u in range(gates.shape[1]):
         for n in range(rows):
             gates[g, u, n] = _tanh(gates[g, u, n], numbers)
 
 
-@_compiled
+@compiled
 def _stay(new: Array, old: Array, rows: int) -> None:
     """Rows that have ended keep what they had."""
     for u in range(new.shape[1]):
@@ -233,7 +308,7 @@ def _stay(new: Array, old: Array, rows: int) -> None:
             new[0, u, n] = old[0, u, n]
 
 
-@_compiled
+@compiled
 def _lstm_forward(b: int, n: int, live: Array, numbers: Numbers, real: bool, tables: Any, trace: Any, states: Any) -> None:
     hidden_T, gates_T, cell_T, squashed_T = states
     state = cell = np.zeros_like(hidden_T[0, b])
@@ -256,7 +331,7 @@ def _lstm_forward(b: int, n: int, live: Array, numbers: Numbers, real: bool, tab
         state, cell = new_state, new_cell
 
 
-@_compiled
+@compiled
 def _lstm_backward(
     b: int,
     n: int,
@@ -301,7 +376,7 @@ def _lstm_backward(
         _backward(real, tables, trace, slopes, dstate, t, b, rows)
 
 
-@_compiled
+@compiled
 def _gru_forward(
     b: int,
     n: int,
@@ -335,7 +410,7 @@ def _gru_forward(
         state = new_state
 
 
-@_compiled
+@compiled
 def _gru_backward(
     b: int,
     n: int,
@@ -416,8 +491,7 @@ def _every_block(kernel: Any, maps: Sequence[Tables], live: Live, *arguments: An
     def run(block: int) -> None:
         kernel(block, rows, live_T, numbers, *arguments)
 
-    blas = _blas()
-    with nullcontext() if blas is None else blas.limit(limits=1):  # threads share blocks, not products
+    with _SINGLE:
         run(0)
         if (threads := min(torch.get_num_threads(), count - 1)) > 1:
             with ThreadPoolExecutor(threads) as pool:
@@ -434,7 +508,8 @@ def _parts(maps: Sequence[Tables], traces: Sequence[Trace]) -> list[Any]:
     found: list[Any] = []
     for one, trace in zip(maps, traces, strict=True):
         signs = one.table.new_empty(1, 0, 0) if one.signs is None else one.signs[None]
-        weights = (one.drive, one.hidden.transpose(0, 1).flatten(1), one.table, signs, one.expand, one.bias)
+        hidden = one.hidden.transpose(0, 1).flatten(1)
+        weights = (one.drive, hidden, one.table, signs, one.expand, one.bias, one.energy, one.fixed, one.unitary)
         found += [one.signs is not None, _arrays(weights), _arrays(trace)]
     return found
 
@@ -448,11 +523,40 @@ def _arrays(tensors: Sequence[Tensor]) -> tuple[Array, ...]:
     return tuple(one.contiguous().numpy() for one in tensors)
 
 
+class _Single:
+    """One thread for every product, as long as somebody is inside: threads share blocks, not products.
+
+    The count is the whole process's: the first one in sets it, the last one out puts it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside = Lock(), 0
+        self._before: list[tuple[Any, int]] = []
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._before = [(one, count) for one in _blas() if (count := one.get_num_threads()) > 1]
+                for one, _ in self._before:
+                    one.set_num_threads(1)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                for one, count in self._before:
+                    one.set_num_threads(count)
+
+
+_SINGLE = _Single()
+
+
 @cache
-def _blas() -> ThreadpoolController | None:
-    """What holds products to one thread; None where they never take more."""
-    found = ThreadpoolController().select(user_api="blas")
-    return found if any(one["num_threads"] > 1 for one in found.info()) else None
+def _blas() -> list[Any]:
+    """The libraries that products may go through."""
+    import_module("scipy.linalg.cython_blas")  # numba's products go through it
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
 
 
 @cache

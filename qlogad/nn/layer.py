@@ -97,7 +97,7 @@ class QuantumLayer(nn.Module):
         return run
 
     def form(self, rows: int, key: Key | None = None, *, calls: int = CALLS) -> Form | None:
-        """The present weights as tables for a whole-sequence kernel that will run so many rows, which are counted.
+        """The present weights as tables for a whole-sequence kernel that will run so many rows, which are counted, in `calls` steps.
 
         None where the backend has no tables for this circuit, a loop over `calls` steps or so is quicker, or the features are not its
         inputs.

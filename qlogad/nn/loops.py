@@ -5,15 +5,20 @@ One map of a cell at one step:
     angles = drive + hidden h      features = products of functions of the angles      values = table features
     means = values, or signs values^2 (a form with signs)      gates = expand means + bias
 
+A circuit that reads its inputs again turns its values psi, real and imaginary parts, before they are squared, once for each upload:
+
+    turned = exp(i (energy angles + fixed)) psi      psi <- unitary turned
+
 Backward: reverse differentiation by hand; what belongs to weights alone is left to one product over all steps, after the loop.
 
-Letters: A angles, F features, J values, K means, H units; G gates; R and E the linear maps on both sides, G or 1 of each. Rows are
-innermost, those that run longest first: arrays of all steps begin with (T, B) and end in n, steps, blocks and rows of a block. Here all
-rows are one block.
+Letters: A angles, F features, J values, K means, H units; D amplitudes, L later uploads, M rows of their unitaries; G gates; R and E
+the linear maps on both sides, G or 1 of each. Rows are innermost, those that run longest first: arrays of all steps begin with (T, B)
+and end in n, steps, blocks and rows of a block. Here all rows are one block.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -45,7 +50,10 @@ class Tables(NamedTuple):
     drive: Tensor  # (T, B, R, A, n), radians: what the inputs add to the angles
     hidden: Tensor  # (R, H, A)
     table: Tensor  # (G, F, J)
-    signs: Tensor | None  # (J, K), and F = 2^A; without them J = K and F = 3^A
+    signs: Tensor | None  # (J or M, K), and F = 2^A of the first angles; without them J = K and F = 3^A
+    energy: Tensor  # (L, D, A)
+    fixed: Tensor  # (L, D), radians
+    unitary: Tensor  # (L, G, M, 2 D); only the last one has more rows than 2 D
     expand: Tensor  # (E, K, H)
     bias: Tensor  # (E, H)
 
@@ -54,8 +62,10 @@ class Trace(NamedTuple):
     """What the forward pass of one map leaves for the backward pass."""
 
     features: Tensor  # (T, B, R, F, n)
-    values: Tensor  # (T, B, G, J, n)
+    values: Tensor  # (T, B, G, J or M, n), the last ones
     means: Tensor  # (T, B, G, K, n); without signs the values themselves
+    turns: Tensor  # (T, B, R, L, 2 D, n), cosines and sines
+    turned: Tensor  # (T, B, G, L, 2 D, n)
 
 
 class States(NamedTuple):
@@ -71,8 +81,9 @@ class Slopes(NamedTuple):
     """Derivatives of the loss inside one map; 0 for rows that have ended."""
 
     angles: Tensor  # (T, B, R, A, n)
-    values: Tensor  # (T, B, G, J, n)
+    values: Tensor  # (T, B, G, J, n), the first ones
     gates: Tensor  # (T, B, G, H, n), before they are activated
+    later: Tensor  # (T, B, G, L, M, n), values after later uploads
 
 
 def blocks(rows: int) -> tuple[int, int]:
@@ -90,15 +101,24 @@ def new_states(kind: Kind, tables: Tables, live: Live) -> States:
 def new_trace(tables: Tables, live: Live) -> Trace:
     """Room for the trace of one map."""
     groups, features, values = tables.table.shape
+    uploads, states = tables.fixed.shape
     means = _blank(tables.drive, live, groups, tables.expand.shape[1])
-    kept = means if tables.signs is None else _blank(tables.drive, live, groups, values)
-    return Trace(_blank(tables.drive, live, len(tables.hidden), features), kept, means)
+    last = tables.unitary.shape[2] if uploads else values
+    return Trace(
+        _blank(tables.drive, live, len(tables.hidden), features),
+        means if tables.signs is None else _blank(tables.drive, live, groups, last),
+        means,
+        _blank(tables.drive, live, len(tables.hidden), uploads, 2 * states),
+        _blank(tables.drive, live, groups, uploads, 2 * states),
+    )
 
 
 def new_slopes(tables: Tables, trace: Trace, live: Live) -> Slopes:
     """Room for the derivatives inside one map."""
-    sizes = (tables.drive.shape[2:4], trace.values.shape[2:4], (len(tables.table), tables.hidden.shape[1]))
-    return Slopes(*(_blank(tables.drive, live, *size) for size in sizes))
+    groups, _, values = tables.table.shape
+    sizes = (tables.drive.shape[2:4], (groups, values), (groups, tables.hidden.shape[1]))
+    later = tables.drive.new_zeros(*tables.drive.shape[:2], groups, *tables.unitary.shape[::2], tables.drive.shape[-1])
+    return Slopes(*(_blank(tables.drive, live, *size) for size in sizes), later)
 
 
 def forward(kind: Kind, maps: Sequence[Tables], live: Live) -> tuple[States, list[Trace]]:
@@ -182,8 +202,14 @@ def _forward(tables: Tables, trace: Trace, t: int, h_HN: Tensor) -> Tensor:
     """The gates (G, H, N) before they are activated."""
     rows, real = h_HN.shape[1], tables.signs is not None
     angles = torch.baddbmm(tables.drive[t, 0, ..., :rows], tables.hidden.mT, h_HN.expand(len(tables.hidden), -1, -1))
-    features = _features(angles, real)
+    features = _features(angles[:, : _first(tables)], real)
     means = values = torch.matmul(tables.table.mT, features)
+    for place, (energy, fixed, unitary) in enumerate(zip(tables.energy, tables.fixed, tables.unitary, strict=True)):
+        phases = fixed[:, None] + energy @ torch.remainder(angles, 4 * math.pi)
+        turns = torch.cat([torch.cos(phases), torch.sin(phases)], dim=1)
+        turned = _turned(values[:, : turns.shape[1]], turns)
+        values = unitary @ turned
+        trace.turns[t, 0, :, place, :, :rows], trace.turned[t, 0, :, place, :, :rows] = turns, turned
     if tables.signs is not None:
         means = torch.matmul(tables.signs.T, values * values)
         trace.values[t, 0, ..., :rows] = values
@@ -198,16 +224,39 @@ def _backward(tables: Tables, trace: Trace, slopes: Slopes, t: int, gates: Tenso
     values = torch.matmul(tables.expand, gates)
     if tables.signs is not None:
         values = 2 * trace.values[t, 0, ..., :rows] * torch.matmul(tables.signs, values)
+    angles = torch.zeros_like(tables.drive[t, 0, ..., :rows])
+    for place in reversed(range(len(tables.fixed))):
+        turns, turned = trace.turns[t, 0, :, place, :, :rows], trace.turned[t, 0, :, place, :, :rows]
+        slopes.later[t, 0, :, place, : values.shape[1], :rows] = values
+        values = tables.unitary[place, :, : values.shape[1]].mT @ values
+        (real, imaginary), (dreal, dimaginary) = turned.chunk(2, dim=1), values.chunk(2, dim=1)
+        angles += tables.energy[place].T @ (dimaginary * real - dreal * imaginary).sum_to_size(len(angles), *real.shape[1:])
+        values = _turned(values, turns, back=True)
     features = torch.matmul(tables.table, values)
     if trace.features.shape[2] == 1:
         features = features.sum(0, keepdim=True)
-    angles = _angles(trace.features[t, 0, ..., :rows], features, tables.hidden.shape[2], tables.signs is not None)
+    first = _first(tables)
+    angles[:, :first] += _angles(trace.features[t, 0, ..., :rows], features, first, tables.signs is not None)
     slopes.gates[t, 0, ..., :rows], slopes.values[t, 0, ..., :rows], slopes.angles[t, 0, ..., :rows] = gates, values, angles
     return torch.matmul(tables.hidden, angles).sum(0)
 
 
+def _first(tables: Tables) -> int:
+    """How many angles the features are made of."""
+    return tables.hidden.shape[2] if tables.signs is None else tables.table.shape[1].bit_length() - 1
+
+
+def _turned(values: Tensor, turns: Tensor, *, back: bool = False) -> Tensor:
+    """Real and imaginary parts times exp(i phase), or exp(-i phase)."""
+    (real, imaginary), (cosine, sine) = values.chunk(2, dim=1), turns.chunk(2, dim=1)
+    sine = -sine if back else sine
+    return torch.cat([real * cosine - imaginary * sine, real * sine + imaginary * cosine], dim=1)
+
+
 def _features(angles_RAN: Tensor, real: bool) -> Tensor:
     """Products over the angles of (cos, sin) of half the angle, or of (1, cos, sin): (R, F, N), the first angle varying slowest."""
+    if not angles_RAN.shape[1]:
+        return angles_RAN.new_ones(len(angles_RAN), 1, angles_RAN.shape[2])
     angles_RAN = angles_RAN / 2 if real else angles_RAN
     functions = [torch.cos(angles_RAN), torch.sin(angles_RAN)]
     digits_RADN = torch.stack(functions if real else [torch.ones_like(angles_RAN), *functions], dim=2)
@@ -220,6 +269,8 @@ def _features(angles_RAN: Tensor, real: bool) -> Tensor:
 def _angles(features_RFN: Tensor, slopes_RFN: Tensor, angles: int, real: bool) -> Tensor:
     """The derivative (R, A, N) in the angles, from that in the features: cos turns into -sin, sin into cos."""
     base, found = 2 if real else 3, []
+    if not angles:
+        return features_RFN[:, :0]
     for a in range(angles):
         shape = (len(features_RFN), base**a, base, base ** (angles - 1 - a), features_RFN.shape[2])
         cosine, sine = features_RFN.reshape(shape)[:, :, -2:].unbind(2)

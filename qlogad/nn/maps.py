@@ -13,6 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from qlogad.backend.backend import CALLS
 from qlogad.backend.exact.method import Form
 from qlogad.nn.layer import Prepared, QuantumLayer
 
@@ -23,8 +24,8 @@ class Map(nn.Module, ABC):
     """A module from features to the G gates of a cell, (..., in) -> (gates, ..., out)."""
 
     @abstractmethod
-    def prepare(self) -> Prepared:
-        """Do what depends on weights alone; the function (..., in) -> (gates, ..., out) for all time steps."""
+    def prepare(self, *, calls: int = CALLS) -> Prepared:
+        """Do what depends on weights alone; the function (..., in) -> (gates, ..., out) for all time steps, `calls` or so."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.prepare()(x)
@@ -59,7 +60,7 @@ class Linear(Map):
         super().__init__()
         self.linear = GateLinear(in_features, out_features, gates, generator)
 
-    def prepare(self) -> Prepared:
+    def prepare(self, *, calls: int = CALLS) -> Prepared:
         return lambda x: _batched(self.linear, x)
 
 
@@ -79,7 +80,7 @@ class Diagonal(nn.Module):
         self.scale_GS = nn.Parameter(0.5 + torch.rand(gates, scales, generator=generator))
         self.shift_GS = nn.Parameter(torch.rand(gates, shifts, generator=generator) - 0.5)
 
-    def prepare(self) -> Prepared:
+    def prepare(self, *, calls: int = CALLS) -> Prepared:
         scale_G1K = nn.functional.pad(self.scale_GS, (0, self.readouts - self.scale_GS.shape[1]), value=1.0)[:, None]
         shift_G1K = nn.functional.pad(self.shift_GS, (0, self.readouts - self.shift_GS.shape[1]))[:, None]
         source_K = self.get_buffer("source_K")
@@ -87,7 +88,7 @@ class Diagonal(nn.Module):
             return lambda x_GNI: torch.tanh(torch.addcmul(shift_G1K, scale_G1K, x_GNI[..., : self.readouts]))
         return lambda x_GNI: torch.tanh(torch.addcmul(shift_G1K, scale_G1K, x_GNI[..., source_K]))
 
-    def form(self, rows: int) -> None:
+    def form(self, rows: int, *, calls: int) -> None:
         """It is no circuit, and no table."""
 
     def forward(self, x_GNI: Tensor) -> Tensor:
@@ -123,21 +124,21 @@ class Wrapped(Map):
         self.expand = GateLinear(readouts, out_features, linears, generator)
         self.middle = middle()
 
-    def prepare(self) -> Prepared:
-        inner = self.inner()
+    def prepare(self, *, calls: int = CALLS) -> Prepared:
+        inner = self.inner(calls)
         return lambda x: _batched(lambda x_1NI: self.expand(inner(self.reduce(x_1NI))), x)
 
-    def inner(self) -> Prepared:
+    def inner(self, calls: int = CALLS) -> Prepared:
         """The middle behind what brings reduced features into its limits, (1|G, N, I) -> (G, N, K)."""
-        middle = self.middle.prepare()
+        middle = self.middle.prepare(calls=calls)
         if self.limits is None:
             return middle
         center, reach = (self.limits[1] + self.limits[0]) / 2, 0.999 * (self.limits[1] - self.limits[0]) / 2
         return lambda x_GNI: middle(center + reach * torch.tanh(x_GNI))
 
-    def form(self, rows: int) -> Form | None:
-        """The middle as tables for a whole-sequence kernel that will run so many rows; None where it is none."""
-        return self.middle.form(rows) if self.limits is None else None
+    def form(self, rows: int, calls: int = CALLS) -> Form | None:
+        """The middle as tables for a whole-sequence kernel that will run so many rows in so many calls; None where it is none."""
+        return self.middle.form(rows, calls=calls) if self.limits is None else None
 
 
 class Direct(Map):
@@ -165,8 +166,8 @@ class Direct(Map):
         self.expand = GateLinear(readouts, out_features, 1 if shared else gates, generator)
         self.middle = middle()
 
-    def prepare(self) -> Prepared:
-        middle = self.middle.prepare()
+    def prepare(self, *, calls: int = CALLS) -> Prepared:
+        middle = self.middle.prepare(calls=calls)
         return lambda x: _batched(lambda x_1ND: self.expand(middle(nn.functional.pad(x_1ND, (0, self.inputs - x.shape[-1])))), x)
 
 

@@ -48,19 +48,24 @@ class LSTM(nn.Module):
 
     def __init__(self, width: int, hidden: int, *, make: MapFactory) -> None:
         super().__init__()
-        self.hidden = hidden
+        self.width, self.hidden = width, hidden
         self.map = make(width + hidden, hidden, 4)
 
     def forward(self, x_NTI: Tensor, lengths_N: Tensor | None = None) -> States:
         """All hidden states and the last (h, c); a row keeps its states after its own length, 0 to T steps.
 
         Raises:
-            InputError: the lengths are not those of N rows of at most T steps.
+            InputError: the inputs are not (N, T, width) with a step or more, or not of the weights' precision and device; or the
+                lengths are not those of N rows of at most T steps.
         """
+        _check(self, self.width, x_NTI)
         zero_NH = x_NTI.new_zeros(len(x_NTI), self.hidden)
-        if lengths_N is None:
+        order_N, back_N, live = (None, None, None) if lengths_N is None else _order(x_NTI, lengths_N)
+        if not (len(x_NTI) if live is None else live[0]):
+            h_NTH = _untouched(self, x_NTI, self.hidden)
+            return h_NTH, (h_NTH[:, -1], h_NTH[:, -1])
+        if order_N is None:
             return sequence(self.map, x_NTI, zero_NH)
-        order_N, back_N, live = _order(x_NTI, lengths_N)
         h_NTH, (h_NH, c_NH) = sequence(self.map, x_NTI[order_N], zero_NH, live)
         return h_NTH[back_N], (h_NH[back_N], c_NH[back_N])
 
@@ -76,16 +81,20 @@ class GRU(nn.Module):
 
     def __init__(self, width: int, hidden: int, *, make: MapFactory) -> None:
         super().__init__()
-        self.hidden = hidden
+        self.width, self.hidden = width, hidden
         self.map = make(width + hidden, hidden, 2)
         self.candidate = make(width + hidden, hidden, 1)
 
     def forward(self, x_NTI: Tensor, lengths_N: Tensor | None = None) -> GruStates:
         """All hidden states and the last one; see `LSTM.forward`."""
+        _check(self, self.width, x_NTI)
         zero_NH = x_NTI.new_zeros(len(x_NTI), self.hidden)
-        if lengths_N is None:
+        order_N, back_N, live = (None, None, None) if lengths_N is None else _order(x_NTI, lengths_N)
+        if not (len(x_NTI) if live is None else live[0]):
+            h_NTH = _untouched(self, x_NTI, self.hidden)
+            return h_NTH, (h_NTH[:, -1],)
+        if order_N is None:
             return gru_sequence(self.map, self.candidate, x_NTI, zero_NH)
-        order_N, back_N, live = _order(x_NTI, lengths_N)
         h_NTH, (h_NH,) = gru_sequence(self.map, self.candidate, x_NTI[order_N], zero_NH, live)
         return h_NTH[back_N], (h_NH[back_N],)
 
@@ -98,7 +107,7 @@ def sequence(module: Map, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> 
 
 def step_loop(module: Map, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> States:
     """The definition: the map is called on [x_t, h] step by step, with the rows that still run."""
-    gates = module.prepare()
+    gates = module.prepare(calls=x_NTI.shape[1])
     h_NH, c_NH = zero_NH, zero_NH
     outputs = []
     for x_NI, rows in zip(x_NTI.unbind(1), _rows(x_NTI, live), strict=True):
@@ -121,8 +130,6 @@ def _(module: Linear, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> Stat
         h_NTH, h_1NH, c_1NH = torch.lstm(x_NTI, states, weights, True, 1, 0.0, train, False, True)
         return h_NTH, (h_1NH[0], c_1NH[0])
     steps = [rows for rows in live if rows]
-    if not steps:
-        return zero_NH[:, None].expand(-1, len(live), -1), (zero_NH, zero_NH)
     x_MI = torch.cat([x_NTI[:rows, t] for t, rows in enumerate(steps)])  # packed, M = their sum
     states = (zero_NH[None, : steps[0]], zero_NH[None, : steps[0]])
     h_MH, h_1NH, c_1NH = torch.lstm(x_MI, torch.tensor(steps), states, weights, True, 1, 0.0, train, False)
@@ -133,10 +140,10 @@ def _(module: Linear, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> Stat
 
 @sequence.register
 def _(module: Wrapped, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> States:
-    if (weights := tabled(module, sum(_rows(x_NTI, live)))) is not None:
+    if (weights := tabled(module, sum(_rows(x_NTI, live)), x_NTI.shape[1])) is not None:
         h_NTH, h_NH, c_NH = run("lstm", [weights], x_NTI, live)
         return h_NTH, (h_NH, c_NH)
-    inner, reduce = module.inner(), module.reduce
+    inner, reduce = module.inner(x_NTI.shape[1]), module.reduce
     steps, width = x_NTI.shape[1:]
     weight_x_GIO, weight_h_GIO = reduce.weight_GIO[:, :width], reduce.weight_GIO[:, width:]
     gates = len(weight_h_GIO)
@@ -154,8 +161,8 @@ def _(module: Wrapped, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> Sta
 
 def gru_sequence(module: Map, candidate: Map, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> GruStates:
     """All hidden states and the last one of a GRU with these maps, from the zero state."""
-    count = sum(_rows(x_NTI, live))
-    if (weights := tabled(module, count)) is not None and (other := tabled(candidate, count)) is not None:
+    count, steps = sum(_rows(x_NTI, live)), x_NTI.shape[1]
+    if (weights := tabled(module, count, steps)) is not None and (other := tabled(candidate, count, steps)) is not None:
         h_NTH, h_NH, _ = run("gru", [weights, other], x_NTI, live)
         return h_NTH, (h_NH,)
     return gru_step_loop(module, candidate, x_NTI, zero_NH, live)
@@ -163,7 +170,7 @@ def gru_sequence(module: Map, candidate: Map, x_NTI: Tensor, zero_NH: Tensor, li
 
 def gru_step_loop(module: Map, candidate: Map, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> GruStates:
     """The definition of the GRU, step by step."""
-    gates, new = module.prepare(), candidate.prepare()
+    gates, new = (one.prepare(calls=x_NTI.shape[1]) for one in (module, candidate))
     h_NH = zero_NH
     outputs = []
     for x_NI, rows in zip(x_NTI.unbind(1), _rows(x_NTI, live), strict=True):
@@ -188,6 +195,21 @@ def _rows(x_NTI: Tensor, live: Live) -> Sequence[int]:
 def _carry(new_MH: Tensor, old_NH: Tensor) -> Tensor:
     """The states after a step: rows that have ended keep theirs."""
     return new_MH if len(new_MH) == len(old_NH) else torch.cat([new_MH, old_NH[len(new_MH) :]])
+
+
+def _check(module: nn.Module, width: int, x_NTI: Tensor) -> None:
+    if x_NTI.ndim != 3 or x_NTI.shape[2] != width or not x_NTI.shape[1]:
+        raise InputError(f"a cell takes (N, T, {width}), T of 1 or more, got {tuple(x_NTI.shape)}; rows may have length 0 instead")
+    weight = next(module.parameters())
+    if x_NTI.dtype != weight.dtype or x_NTI.device != weight.device:
+        got, want = f"{x_NTI.dtype} on {x_NTI.device}", f"{weight.dtype} on {weight.device}"
+        raise InputError(f"the inputs are {got} but the cell's weights are {want}; use x.to(weights)")
+
+
+def _untouched(module: nn.Module, x_NTI: Tensor, hidden: int) -> Tensor:
+    """The states where no row takes a step: zeros, whose derivatives are zeros too."""
+    read = torch.cat([tensor.flatten()[:0] for tensor in (x_NTI, *module.parameters())])
+    return x_NTI.new_zeros(*x_NTI.shape[:2], hidden) + read.sum()
 
 
 def _order(x_NTI: Tensor, lengths_N: Tensor) -> tuple[Tensor, Tensor, list[int]]:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor
 
+from qlogad.backend.backend import CALLS
+from qlogad.backend.exact.compiling import works
+from qlogad.backend.exact.method import Later
 from qlogad.errors import BackendError
 from qlogad.nn import loops
 from qlogad.nn.loops import Kind, Live, Slopes, States, Tables, Trace
@@ -51,19 +53,23 @@ class Weights(NamedTuple):
     reduce: Tensor  # (R, I + H, A)
     reduce_bias: Tensor  # (R, 1, A)
     table: Tensor  # (G, F, J)
-    signs: Tensor | None  # (J, K)
+    signs: Tensor | None  # (J or M, K)
+    energy: Tensor  # (L, D, A)
+    fixed: Tensor  # (L, D)
+    unitary: Tensor  # (L, G, M, 2 D)
     expand: Tensor  # (E, K, H)
     expand_bias: Tensor  # (E, 1, H)
 
 
-def tabled(module: Map, rows: int) -> Weights | None:
+def tabled(module: Map, rows: int, steps: int = CALLS) -> Weights | None:
     """The weights of a map, if its circuit is a table; the angles' scales and shifts go into the first linear map.
 
     Args:
         module: the map.
         rows: how many rows the circuit will run in all, since circuits are counted.
+        steps: how many steps they are run in.
     """
-    form = module.form(rows) if isinstance(module, Wrapped) else None
+    form = module.form(rows, steps) if isinstance(module, Wrapped) else None
     if form is None or not isinstance(module, Wrapped):
         return None
     reduce, bias = cast(Tensor, module.reduce.weight_GIO), cast(Tensor, module.reduce.bias_G1O)
@@ -73,7 +79,9 @@ def tabled(module: Map, rows: int) -> Weights | None:
     if any(one != 1 for one in scale) or any(shift):
         scale_A = reduce.new_tensor(scale)
         reduce, bias = reduce * scale_A, bias * scale_A + bias.new_tensor(shift)
-    return Weights(reduce, bias, form.table, form.signs_DK, module.expand.weight_GIO, module.expand.bias_G1O)
+    none = reduce.new_zeros(0, 0)
+    later = form.later or Later(none[..., None], none, none[..., None, None])
+    return Weights(reduce, bias, form.table, form.signs_DK, *later, module.expand.weight_GIO, module.expand.bias_G1O)
 
 
 def run(
@@ -119,7 +127,8 @@ class _Sequence(torch.autograd.Function):
             raise BackendError("a whole-sequence kernel has first derivatives only; take second ones through step_loop")
         x_TBIn, *saved = ctx.saved_tensors
         states, count = States(*saved[:4]), 2 if ctx.kind == "gru" else 1
-        tensors, drives, kept = saved[4 : 4 + 6 * count], saved[4 + 6 * count : 4 + 7 * count], saved[4 + 7 * count :]
+        drive = 4 + len(Weights._fields) * count
+        tensors, drives, kept = saved[4:drive], saved[drive : drive + count], saved[drive + count :]
         maps, traces = _grouped(Weights, tensors), _grouped(Trace, kept)
         blocks, _, size = states.hidden.shape[1:]
         hidden = torch.zeros_like(states.hidden) if every_NTH is None else _rows_last(every_NTH, blocks, size)
@@ -130,22 +139,27 @@ class _Sequence(torch.autograd.Function):
         tables = [_tables(one, drive) for one, drive in zip(maps, drives, strict=True)]
         slopes = ctx.chosen.backward(ctx.kind, tables, traces, states, ctx.live, hidden, cell)
         found: list[Tensor | None] = []
-        dx = torch.zeros_like(x_TBIn)
+        dx = torch.zeros_like(x_TBIn) if ctx.needs_input_grad[3] else None
         for place, (one, trace, slope) in enumerate(zip(maps, traces, slopes, strict=True)):
             late = 1 - place  # an LSTM's map and a GRU's first one see the state after the step before
             found += _weight_slopes(one, trace, slope, x_TBIn, states.cell if place else states.hidden[:-1], late)
-            dx += torch.matmul(one.reduce[:, : dx.shape[2]].transpose(0, 1).flatten(1), slope.angles.flatten(2, 3))
-        return None, None, None, _rows_first(dx, ctx.rows), *found
+            if dx is not None:
+                dx += torch.matmul(one.reduce[:, : dx.shape[2]].transpose(0, 1).flatten(1), slope.angles.flatten(2, 3))
+        return None, None, None, None if dx is None else _rows_first(dx, ctx.rows), *found
 
 
-def _weight_slopes(one: Weights, trace: Trace, slope: Slopes, x_TBIn: Tensor, seen: Tensor, late: int) -> Weights:
+def _weight_slopes(one: Weights, trace: Trace, slope: Slopes, x_TBIn: Tensor, seen: Tensor, late: int) -> Sequence[Tensor | None]:
     """The derivatives in one map's weights, each a product over all steps and rows."""
     reduce = torch.cat([_outer(x_TBIn[:, :, None], slope.angles), _outer(seen[:, :, None], slope.angles[late:])], dim=1)
     reduce_bias_RA, bias_GH = (tensor.sum((0, 1)).sum(-1) for tensor in (slope.angles, slope.gates))
     table_GJF, expand = _outer(slope.values, trace.features), _outer(trace.means, slope.gates)
     if len(one.expand) == 1:
         expand, bias_GH = expand.sum(0, keepdim=True), bias_GH.sum(0, keepdim=True)
-    return Weights(reduce, reduce_bias_RA[:, None], table_GJF.mT, None, expand, bias_GH[:, None])
+    unitary = None
+    if uploads := len(one.fixed):
+        pairs = _outer(slope.later.flatten(2, 3), trace.turned.flatten(2, 3))
+        unitary = pairs.view(-1, uploads, *pairs.shape[1:]).transpose(0, 1)
+    return [reduce, reduce_bias_RA[:, None], table_GJF.mT, None, None, None, unitary, expand, bias_GH[:, None]]
 
 
 def _outer(one: Tensor, other: Tensor) -> Tensor:
@@ -173,7 +187,8 @@ def _drive(one: Weights, x_TBIn: Tensor) -> Tensor:
 
 def _tables(one: Weights, drive: Tensor) -> Tables:
     units = one.expand.shape[2]
-    return Tables(drive, one.reduce[:, -units:], one.table, one.signs, one.expand, one.expand_bias[:, 0])
+    hidden, bias = one.reduce[:, -units:], one.expand_bias[:, 0]
+    return Tables(drive, hidden, one.table, one.signs, one.energy, one.fixed, one.unitary, one.expand, bias)
 
 
 def _rows_last(x_NTI: Tensor, blocks: int, size: int) -> Tensor:
@@ -195,8 +210,8 @@ def _grouped(kind: type[Any], tensors: Sequence[Tensor | None]) -> list[Any]:
 
 
 def quickest(like: Tensor) -> Loops:
-    """Compiled loops on a processor where there is numba, else those in torch."""
-    return _fast() if like.device.type == "cpu" and find_spec("numba") is not None else loops
+    """Compiled loops on a processor where numba works, else those in torch."""
+    return _fast() if like.device.type == "cpu" and works() else loops
 
 
 @cache

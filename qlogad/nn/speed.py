@@ -1,7 +1,8 @@
 """How quick the whole-sequence kernel is on this machine: what the planner weighs a loop over the steps against.
 
 A row's features, F of them, are made and multiplied with a table of J columns, and both ways back: 6 F J operations, and as many
-as 250 F take. The rate is measured once per machine and kept, as those of the planner are.
+as 250 F take; the phases of later uploads count as features, and their unitaries as tables. The rate is measured once per machine
+and kept, as those of the planner are.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class Speed:
 
     def seconds(self, form: Form, rows: int, *, gradient: bool) -> float:
         """What a kernel takes for so many rows of all steps together, besides its cell; forward and backward, or forward alone."""
-        features, columns = form.size
-        both = len(form.table) * rows * features * (6 * columns + FEATURE) / self.operations
+        features = form.table.shape[1] + (0 if form.later is None else form.later.energy_LDA[..., 0].numel())
+        both = len(form.table) * rows * (6 * form.multiplied + FEATURE * features) / self.operations
         return both if gradient else both / 3
 
 
@@ -43,7 +44,7 @@ DEFAULT = Speed(7e10)  # where nothing can be kept between runs
 
 def kernel_memory(form: Form, rows: int) -> float:
     """The bytes that a kernel holds for so many rows: features and columns, and their derivatives."""
-    return 2.0 * rows * len(form.table) * sum(form.size) * form.table.element_size()
+    return 2.0 * rows * len(form.table) * form.made * form.table.element_size()
 
 
 def speed_of(like: Tensor) -> Speed:

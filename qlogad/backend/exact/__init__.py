@@ -185,6 +185,8 @@ class ExactBound(Bound):
         if gradient not in self._planned:
             self._planned[gradient] = self.plan(inputs_GNI.shape[1], gradient=gradient)
         mean_GNK = self._pieces(self._planned[gradient], self._run(gradient), inputs_GNI, gradient=gradient)
+        if not (mean_GNK.is_cuda or math.isfinite(mean_GNK.detach().sum().item())):
+            raise BackendError(f"angles lie beyond what {inputs_GNI.dtype} holds; scale the inputs before the circuit")
         return tied(mean_GNK, self._weights_GP, inputs_GNI)
 
     def _bind(self, weights_GP: Tensor, gradient: bool) -> Run:

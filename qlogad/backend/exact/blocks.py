@@ -25,7 +25,7 @@ from torch import Tensor
 from qlogad.backend.exact.fused import Locals, columns_pair, kron_tree, matrix_pair, pieces, source, through, touched, turn
 from qlogad.backend.exact.layers import Layer, block_sizes, cut, operations
 from qlogad.backend.exact.method import Cost, Method, Run, Task
-from qlogad.backend.exact.real import Product, after_start
+from qlogad.backend.exact.product import Product, after_start
 from qlogad.backend.exact.signs import Measurement, Signs
 from qlogad.backend.exact.start import Start, starts
 from qlogad.circuit.circuit import Circuit, Gate

@@ -62,11 +62,11 @@ class Affine:
         for place, angle in enumerate(angles):
             if angle.source is not None:
                 slope_AI[place, angle.index] = scale * angle.scale
-        self._slope_AI = torch.from_numpy(slope_AI).to(like)
-        self._shift_A1 = torch.tensor([[scale * angle.shift] for angle in angles], dtype=torch.float64).to(like).reshape(-1, 1)
+        self.slope_AI = torch.from_numpy(slope_AI).to(like)
+        self.shift_A1 = torch.tensor([[scale * angle.shift] for angle in angles], dtype=torch.float64).to(like).reshape(-1, 1)
 
     def __call__(self, values_MI: Tensor) -> Tensor:
-        return torch.addmm(self._shift_A1, self._slope_AI, values_MI.mT)
+        return torch.addmm(self.shift_A1, self.slope_AI, values_MI.mT)
 
 
 class Phases:
@@ -82,7 +82,8 @@ class Phases:
         self._which = [chosen.index(layer) for layer in diagonals]
         self._size = 2**wires
         angles = list(dict.fromkeys(angle for layer in chosen for gate in layer.gates for angle in gate.angles))
-        self._angles = Affine(angles, values, like)
+        self.read = tuple(angles)
+        self.angles = Affine(angles, values, like)
         energy_EA, fixed_E = np.zeros((len(chosen) * self._size, len(angles))), np.zeros(len(chosen) * self._size)
         for place, layer in enumerate(chosen):
             states = slice(place * self._size, (place + 1) * self._size)
@@ -96,13 +97,19 @@ class Phases:
 
     def __call__(self, values_GNI: Tensor) -> Tensor:
         groups, rows = values_GNI.shape[:2]
-        angles_AM = torch.remainder(self._angles(values_GNI.flatten(0, 1)), 4 * math.pi)
+        angles_AM = torch.remainder(self.angles(values_GNI.flatten(0, 1)), 4 * math.pi)
         angles_GAN = angles_AM.view(len(angles_AM), groups, rows).transpose(0, 1)
         return torch.baddbmm(self._fixed_1E1, self._energy_1EA.expand(groups, -1, -1), angles_GAN)
 
     def each(self, tensor_GEN: Tensor) -> list[Tensor]:
         """Of every layer its part (1|G, D, N) of a tensor, as a view."""
         return [tensor_GEN.narrow(1, place * self._size, self._size) for place in self._which]
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """Of every layer the phases that angles of one radian give, (L, D, A) with A as in `read`, and the fixed ones (L, D)."""
+        count = len(self._fixed_1E1[0]) // self._size
+        energy_CDA = self._energy_1EA.view(count, self._size, len(self.read))
+        return energy_CDA[self._which], self._fixed_1E1.view(count, self._size)[self._which]
 
 
 def turn(phase: Tensor) -> Tensor:
@@ -133,18 +140,18 @@ class Locals:
         self._rotations = max(map(len, reading))
         still = Angle(None)
         padded = [[gate.angles[0] for gate in gates] + [still] * (self._rotations - len(gates)) for gates in reading]
-        self._angles = Affine([angles[place] for place in range(self._rotations) for angles in padded], values, like, scale=0.5)
+        self.angles = Affine([angles[place] for place in range(self._rotations) for angles in padded], values, like, scale=0.5)
         before = [*columns, *[np.eye(2, dtype=complex)] * (len(flat) - wires)]
         tables = [_chain(chain, first, self._rotations) for chain, first in zip(flat, before, strict=True)]
-        self._table = torch.from_numpy(np.stack(tables)).flatten(2)
-        self._table = torch.view_as_real(self._table).flatten(2).to(like)  # (L W, 2^S, 8)
+        self.table = torch.from_numpy(np.stack(tables)).flatten(2)
+        self.table = torch.view_as_real(self.table).flatten(2).to(like)  # (L W, 2^S, 8)
 
     def __call__(self, weights_GP: Tensor) -> Tensor:
-        groups, chains = len(weights_GP), len(self._table)
-        half_SAG = self._angles(weights_GP).view(self._rotations, chains, groups)
+        groups, chains = len(weights_GP), len(self.table)
+        half_SAG = self.angles(weights_GP).view(self._rotations, chains, groups)
         trig_SAG2 = torch.stack([torch.cos(half_SAG), torch.sin(half_SAG)], dim=-1)
         found_AGF = kron_tree(trig_SAG2, vector_pair) if self._rotations else weights_GP.new_ones(chains, groups, 1)
-        return torch.view_as_complex(torch.bmm(found_AGF, self._table).view(*self._shape, groups, 2, 2, 2))
+        return torch.view_as_complex(torch.bmm(found_AGF, self.table).view(*self._shape, groups, 2, 2, 2))
 
 
 def _chain(gates: Sequence[Gate], before: Complex, rotations: int) -> Complex:

@@ -20,13 +20,15 @@ from torch import Tensor
 
 from qlogad.backend.exact.fused import Fused, Step, kron_tree, turn, vector_pair
 from qlogad.backend.exact.layers import cut, operations
-from qlogad.backend.exact.method import Cost, Method, Run, Task
+from qlogad.backend.exact.method import Cost, Form, Method, Run, Task
+from qlogad.backend.exact.tables import form_of
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.readout import bases
 
 __all__ = ["Phase"]
 
 PASSES = 6  # times that tables and states are read and written, measured over widths and depths
+FORM_UP_TO = 8  # wires: beyond, dense unitaries for whole sequences outgrow the memory that a step needs
 
 
 class Phase(Method):
@@ -59,6 +61,9 @@ class Phase(Method):
 
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
         return _plan(circuit, weights_GP.dtype, weights_GP.device).bind(weights_GP)
+
+    def form(self, circuit: Circuit, weights_GP: Tensor) -> Form | None:
+        return form_of(circuit, weights_GP) if circuit.wires <= FORM_UP_TO else None
 
 
 class _Plan:

@@ -1,0 +1,66 @@
+"""The product state that a circuit begins with, C r with r real: the Kronecker product of its wires' starts (start.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from qlogad.backend.exact.fused import Affine, Weighted, kron_tree, matrix_pair, vector_pair
+from qlogad.backend.exact.runs import split
+from qlogad.backend.exact.start import Start
+from qlogad.circuit.circuit import Angle, Circuit, Gate
+
+__all__ = ["Product", "after_start"]
+
+
+def after_start(circuit: Circuit) -> tuple[Gate, ...]:
+    """The gates that come after those that make every wire's start."""
+    return tuple(gate for run in split(circuit).runs for gate in run.gates)
+
+
+class Product:
+    """The product states of wires that each read one angle at most, C r with r real; without starts, |0...0>.
+
+    `columns` are C of every wire, `angles` those that r depends on.
+    """
+
+    def __init__(self, found: Sequence[Start], inputs: int, like: Tensor) -> None:
+        self.columns = [np.hstack([start.column, np.zeros((2, 2 - start.column.shape[1]))]) for start in found]
+        self.angles = tuple(start.angle for start in found if start.angle is not None)
+        self._half = Affine(self.angles, inputs, like, scale=0.5)
+        self._every = Affine([start.angle or Angle(None) for start in found], inputs, like, scale=0.5)
+        self._reached = [start.column.shape[1] for start in found]  # columns of each wire's C that r reaches
+
+    def reached(self) -> list[NDArray[np.complex128]]:
+        """What each wire's C does to the part of r that it reads, (2, 1 or 2)."""
+        return [column[:, :count] for column, count in zip(self.columns, self._reached, strict=True)]
+
+    def __call__(self, inputs_GNI: Tensor) -> Tensor:
+        """r_GNR, the Kronecker product of all (cos a/2, sin a/2)."""
+        if not self.angles:
+            return inputs_GNI.new_ones(*inputs_GNI.shape[:2], 1)
+        half_AM = self._half(inputs_GNI.flatten(0, 1))
+        r_MR = kron_tree(torch.stack([torch.cos(half_AM), torch.sin(half_AM)], dim=-1), vector_pair)
+        return r_MR.view(*inputs_GNI.shape[:2], r_MR.shape[1])
+
+    def vectors(self, wires_WG22: Tensor, inputs_GNI: Tensor) -> Tensor:
+        """The states of single wires (W, G, 2, N), each of which begins with a matrix of its own."""
+        half_WGN = self._every(inputs_GNI.flatten(0, 1)).view(len(wires_WG22), *inputs_GNI.shape[:2])
+        trig_WG2N = torch.stack([torch.cos(half_WGN), torch.sin(half_WGN)], dim=2)
+        return wires_WG22 @ trig_WG2N.to(wires_WG22.dtype)
+
+    def matrix(self, weighted: Weighted) -> Tensor:
+        """The states before the first upload as a matrix on r: [Re | Im], (G, 2 D, R)."""
+        if set(self._reached) == {2}:
+            states_GDR = reduce(matrix_pair, weighted.blocks)
+        else:
+            columns = zip(weighted.wires_WG22, self._reached, strict=True)
+            states_GDR = reduce(matrix_pair, [wire_G22[..., :reached] for wire_G22, reached in columns])
+        for step in weighted.segments[0]:
+            states_GDR = step(states_GDR)
+        return torch.cat([states_GDR.real, states_GDR.imag], dim=1)

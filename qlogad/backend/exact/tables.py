@@ -1,0 +1,172 @@
+"""The weight-only matrices of a circuit that begins with a product state: what forms are made of.
+
+    psi = matrix_0 r,  r real;   then, for every later upload:   psi <- matrix_l (exp(i phase_l) psi)
+
+Small ones are compiled where numba works, forward and backward (compiled.py); else they are made of torch's operations
+(fused.py), and are the same to rounding.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache, reduce
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qlogad.backend.exact.compiling import works
+from qlogad.backend.exact.fused import Fused, Locals, Phases, source
+from qlogad.backend.exact.layers import Cut, Layer, cut
+from qlogad.backend.exact.method import Form, Later
+from qlogad.backend.exact.product import Product, after_start
+from qlogad.backend.exact.start import Start, starts
+from qlogad.circuit.circuit import Circuit
+
+__all__ = ["form_of"]
+
+COMPILE_UP_TO = 5  # wires: beyond, products of large blocks are quicker than wire by wire
+
+
+def form_of(circuit: Circuit, weights_GP: Tensor) -> Form:
+    """Any circuit as tables; see `Form`."""
+    return _plan(circuit, weights_GP.dtype, weights_GP.device).form(weights_GP)
+
+
+class _Plan:
+    """What depends on the circuit alone, for one precision and device."""
+
+    def __init__(self, circuit: Circuit, like: Tensor) -> None:
+        found = starts(circuit)
+        gates = circuit.gates if found is None else after_start(circuit)
+        self._product = Product(found or [Start(None, np.array([[1], [0]]))] * circuit.wires, circuit.inputs, like)
+        self._fused = Fused(circuit, gates, self._product.columns, like)
+        self._signs_DK = torch.cat([self._fused.signs_DK, self._fused.signs_DK])  # of the real parts, then of the imaginary ones
+        self._eye_1DD = torch.eye(2**circuit.wires, dtype=self._fused.complex, device=like.device)[None]
+        uploads, begun = self._fused.uploads, self._product.angles
+        self._angles = (*begun, *(angle for angle in uploads.read if angle not in begun))
+        energy_LDE, self._fixed_LD = uploads.tables()
+        self._energy_LDA = energy_LDE.new_zeros(*energy_LDE.shape[:2], len(self._angles))
+        self._energy_LDA[..., [self._angles.index(angle) for angle in uploads.read]] = energy_LDE
+        compiles = like.device.type == "cpu" and circuit.wires <= COMPILE_UP_TO and circuit.weights > 0 and works()
+        self._program = _program(circuit, cut(circuit, gates), self._product) if compiles else None
+
+    def form(self, weights_GP: Tensor) -> Form:
+        if self._program is None:
+            first_G2DR, later_LG2MD = self.matrices(weights_GP)
+        else:
+            first_G2DR, later_LG2MD = cast(tuple[Tensor, Tensor], _Compiled.apply(self, weights_GP))  # type: ignore[no-untyped-call]
+        table_GRD = first_G2DR.flatten(1, 2).mT
+        if not len(self._fixed_LD):
+            return Form("real", self._angles, table_GRD, self._signs_DK)
+        unitary_LGMD, states = _joined(later_LG2MD), len(self._eye_1DD[0])
+        if later_LG2MD.shape[3] > states:
+            inner_LGDD = _joined(later_LG2MD[:-1, :, :, :states])
+            padded = torch.nn.functional.pad(inner_LGDD, (0, 0, 0, unitary_LGMD.shape[2] - 2 * states))
+            unitary_LGMD = torch.cat([padded, unitary_LGMD[-1:]])
+        return Form("real", self._angles, table_GRD, self._signs_DK, Later(self._energy_LDA, self._fixed_LD, unitary_LGMD))
+
+    def matrices(self, weights_GP: Tensor) -> tuple[Tensor, Tensor]:
+        """Real and imaginary parts: the first one (G, 2, D, R), the later ones (L, G, 2, M, D).
+
+        M: the basis states of all measurement bases in turn. They end the last matrix, even if it is the first; the others are
+        padded to as many rows with zeros.
+        """
+        weighted = self._fused(weights_GP)
+        first_GDR = self._product.matrix(weighted)
+        first_G2DR = first_GDR.view(len(first_GDR), 2, -1, first_GDR.shape[2])
+        found, size = [], len(self._fused.signs_DK)
+        for steps in weighted.segments[1:]:
+            start_GDD = self._eye_1DD.expand(len(weights_GP), -1, -1)
+            state_GMD = reduce(lambda state, step: step(state), steps, start_GDD)
+            parts_G2MD = torch.stack([state_GMD.real, state_GMD.imag], dim=1)
+            found.append(torch.nn.functional.pad(parts_G2MD, (0, 0, 0, size - parts_G2MD.shape[2])))
+        return first_G2DR, torch.stack(found) if found else first_G2DR.new_zeros(0)
+
+    def blank(self, groups: int) -> tuple[Any, Any]:
+        """Room for the compiled matrices."""
+        states, uploads, seen = len(self._eye_1DD[0]), len(self._fixed_LD), len(self._fused.signs_DK)
+        columns = self._program.start.shape[2] if self._program is not None else 0
+        first = np.zeros((groups, 2, states if uploads else seen, columns))
+        return first, np.zeros((uploads, groups, 2, seen, states))
+
+    @property
+    def program(self) -> Any:
+        """What the compiled functions take."""
+        return self._program
+
+
+class _Compiled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, plan: _Plan, weights_GP: Tensor) -> tuple[Tensor, Tensor]:
+        from qlogad.backend.exact import compiled
+
+        ctx.plan = plan
+        ctx.save_for_backward(weights_GP)
+        first, later = plan.blank(len(weights_GP))
+        compiled.forward(plan.program, _doubles(weights_GP), first, later)
+        return torch.from_numpy(first).to(weights_GP.dtype), torch.from_numpy(later).to(weights_GP.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[None, Tensor]:
+        from qlogad.backend.exact import compiled
+
+        (weights_GP,) = ctx.saved_tensors
+        if not torch.is_grad_enabled():
+            found = compiled.backward(ctx.plan.program, _doubles(weights_GP), *map(_doubles, slopes))
+            return None, torch.from_numpy(found).to(weights_GP.dtype)
+        kept = [(one, slope) for one, slope in zip(ctx.plan.matrices(weights_GP), slopes, strict=True) if one.numel()]
+        one, slope = zip(*kept, strict=True)  # the derivative of this derivative is wanted
+        return None, torch.autograd.grad(one, weights_GP, slope, create_graph=True)[0]
+
+
+def _joined(parts_LG2MD: Tensor) -> Tensor:
+    """Complex matrices as real ones on real and imaginary parts, (L, G, 2 M, 2 D)."""
+    real, imaginary = parts_LG2MD.unbind(2)
+    return torch.cat([torch.cat([real, -imaginary], dim=3), torch.cat([imaginary, real], dim=3)], dim=2)
+
+
+def _doubles(values: Tensor) -> Any:
+    return values.detach().to(torch.float64).contiguous().numpy()
+
+
+def _program(circuit: Circuit, layered: Cut, product: Product) -> Any:
+    """What the compiled functions take."""
+    from qlogad.backend.exact.compiled import DIAGONAL, LOCAL, PERMUTATION, Program
+
+    wires, like = circuit.wires, torch.empty(0, dtype=torch.float64)
+    kinds = {"local": LOCAL, "permutation": PERMUTATION, "diagonal": DIAGONAL}
+    kept: dict[str, list[Layer]] = {kind: [] for kind in kinds}
+    layers, cuts = [], [0]
+    for layer in layered.layers:
+        if layer.kind == "upload":
+            cuts.append(len(layers))
+            continue
+        layers.append((kinds[layer.kind], len(kept[layer.kind])))
+        kept[layer.kind].append(layer)
+    local = [*kept["local"], *layered.ends]
+    chains = Locals(local, wires, circuit.weights, [np.eye(2, dtype=complex)] * wires, like)
+    diagonals = Phases(kept["diagonal"], wires, circuit.weights, like)
+    basis = np.arange(2**wires)
+    begin_DR = reduce(np.kron, product.reached())
+    return Program(
+        wires,
+        np.array(layers, dtype=np.int64).reshape(-1, 2),
+        np.array([*cuts, len(layers)]),
+        np.array([len(kept["local"]) + place for place in range(len(layered.ends))] or [-1]),
+        np.stack([begin_DR.real, begin_DR.imag]),
+        np.array([any(gate.wires == (wire,) for gate in layer.gates) for layer in local for wire in range(wires)]),
+        chains.angles.slope_AI.numpy(),
+        chains.angles.shift_A1.flatten().numpy(),
+        chains.table.contiguous().numpy(),
+        np.array([source(layer.gates, wires, basis) for layer in kept["permutation"]], dtype=np.int64).reshape(-1, 2**wires),
+        diagonals.angles.slope_AI.numpy(),
+        diagonals.angles.shift_A1.flatten().numpy(),
+        *(one.contiguous().numpy() for one in diagonals.tables()),
+    )
+
+
+@lru_cache(maxsize=128)
+@torch.inference_mode(False)  # what is kept serves training too
+def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Plan:
+    return _Plan(circuit, torch.empty(0, dtype=dtype, device=device))
