@@ -179,18 +179,14 @@ class Journal(BaseJournalBackend):
 
 
 def _end_of_records(file: int, size: int) -> int:
-    """How many bytes of a journal are whole records: up to the last line that ends and can be read."""
+    """How many bytes of a journal are whole records: up to the last end of a line."""
     end = size
     while end:
         begin = max(0, end - 4096)
-        block = os.pread(file, end - begin, begin)
-        while begin and b"\n" not in block[:-1]:
-            begin = max(0, begin - (end - begin))
-            block = os.pread(file, end - begin, begin)
-        start = begin + block.rfind(b"\n", 0, len(block) - 1) + 1
-        if _record(block[start - begin :]) is not None and block.endswith(b"\n"):
-            return end
-        end = start
+        found = os.pread(file, end - begin, begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        end = begin
     return 0
 
 
