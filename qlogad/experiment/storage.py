@@ -62,7 +62,7 @@ def open_storage(place: str, timing: Timing | None = None, *, wait: bool = False
         'mine'
     """
     timing = timing or Timing()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # no line for every study and trial
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # what matters is said by us
     scheme, separator, _ = place.partition("://")
     if not separator:
         return _PatientJournal(Journal(Path(place), timing.patience), timing)
@@ -198,12 +198,15 @@ def _record(line: bytes) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and "op_code" in record else None
 
 
-def _passing(error: Exception) -> bool:
+def _passing(error: BaseException) -> bool:
     """Whether waiting may help: the server is away, the disk is full; not where a value or a table is wrong."""
-    from sqlalchemy.exc import InterfaceError, OperationalError
+    from sqlalchemy.exc import DataError, IntegrityError, NotSupportedError, ProgrammingError, SQLAlchemyError
 
-    away = (OSError, OperationalError, InterfaceError)
-    return isinstance(error, away) or (isinstance(error, StorageInternalError) and isinstance(error.__cause__, away))
+    if isinstance(error, StorageInternalError) and error.__cause__ is not None:
+        error = error.__cause__
+    return isinstance(error, (OSError, SQLAlchemyError)) and not isinstance(
+        error, (DataError, IntegrityError, NotSupportedError, ProgrammingError)
+    )
 
 
 def _patiently(call: Callable[[], T], what: str, patience: float) -> T:
@@ -251,7 +254,10 @@ _CALLS = (
     "get_trial",
     "get_all_trials",
 )
-_HEARTBEAT_CALLS = ("_get_trials", "record_heartbeat", "_get_stale_trial_ids")
+_DATABASE_CALLS = (  # those that Optuna's cache over the database makes, past the public ones
+    *("_create_new_trial", "_set_trial_param", "_get_best_trial_id", "_get_trials"),
+    *("record_heartbeat", "_get_stale_trial_ids"),
+)
 
 
 def _patient(names: Sequence[str]) -> Callable[[type[T]], type[T]]:
@@ -279,7 +285,7 @@ class _PatientJournal(JournalStorage):
         super().__init__(journal)
 
 
-@_patient(_CALLS + _HEARTBEAT_CALLS)
+@_patient(_CALLS + _DATABASE_CALLS)
 class _PatientDatabase(RDBStorage):
     def __init__(self, url: str, what: str, timing: Timing) -> None:
         from sqlalchemy.pool import NullPool

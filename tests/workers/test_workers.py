@@ -59,7 +59,15 @@ def test_any_number_of_workers_gives_the_same_values(tmp_path: Path) -> None:
 def driver(place: str, notes: Path, *, trials: int | None, count: int, pause: float) -> "subprocess.Popen[bytes]":
     notes.mkdir(exist_ok=True)
     timing = (SHORT.heartbeat, SHORT.grace, SHORT.patience)
-    orders = {"place": place, "notes": str(notes), "trials": trials, "workers": count, "pause": pause, "timing": timing}
+    orders = {
+        "place": place,
+        "notes": str(notes),
+        "trials": trials,
+        "workers": count,
+        "pause": pause,
+        "timing": timing,
+        "study": "study",
+    }
     return subprocess.Popen([sys.executable, "-W", "ignore", str(Path(__file__).with_name("worker_jobs.py")), json.dumps(orders)])
 
 
@@ -162,6 +170,9 @@ def test_every_way_to_end_is_told(tmp_path: Path) -> None:
     assert str(ends[4][1]).startswith("interrupted: its worker died (signal SIGKILL")
     assert ends[5] == (TrialState.COMPLETE, None)
     assert all(len(found[index]) == 1 for index in (0, 1, 2, 3, 5))
+    for index, chain in found.items():
+        assert {identity(trial) for trial in chain} == {index}
+        assert [over(trial) for trial in chain] == [False] * (len(chain) - 1) + [True]
     assert [trial.number for trial in drive(place, "study", moody, trials=6, timing=SHORT).trials] == [
         t.number for t in study.trials
     ]
@@ -202,13 +213,12 @@ def test_the_value_of_a_worker_taken_for_dead_is_kept(tmp_path: Path) -> None:
     trial = queue.claim(here)
     assert trial is not None
     found = Bowl()(trial)
-    queue.reap({}, ended=True)
-    assert queue.left().free == 1
+    assert queue.left(queue.reap({}, ended=True)).free == 1
     queue.tell(trial, TrialState.COMPLETE, [found], None)
     (chain,) = chains(place).values()
     assert [attempt.state for attempt in chain] == [TrialState.FAIL, TrialState.COMPLETE]
     assert (chain[1].values, chain[1].params, chain[1].user_attrs["seen"]) == ([found], chain[0].params, found)
-    assert queue.left().done
+    assert queue.left(queue.chains()).done
 
 
 def test_twins_and_surplus_do_not_count() -> None:
@@ -229,11 +239,3 @@ def test_twins_and_surplus_do_not_count() -> None:
                 assert [trial.user_attrs.get("follows") for trial in chain] == [None, *(trial.number for trial in chain[:-1])]
             for index, chain in known.items():  # what stood, stands
                 assert [trial.number for trial in found[index]][: len(chain)] == [trial.number for trial in chain]
-
-
-def test_an_index_survives_every_attempt(tmp_path: Path) -> None:
-    place = str(tmp_path / "study.journal")
-    study = drive(place, "study", moody, trials=5, workers=1, sampler=random_sampler, timing=SHORT)
-    for index, chain in attempts(study.trials).items():
-        assert {identity(trial) for trial in chain} == {index}
-        assert [over(trial) for trial in chain] == [False] * (len(chain) - 1) + [True]

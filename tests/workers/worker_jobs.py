@@ -62,7 +62,7 @@ if __name__ == "__main__":
     orders = json.loads(sys.argv[1])
     drive(
         orders["place"],
-        "study",
+        orders["study"],
         Bowl(orders["notes"], orders["pause"]),
         trials=orders["trials"],
         workers=orders["workers"],
