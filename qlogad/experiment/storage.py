@@ -291,10 +291,11 @@ class _PatientDatabase(RDBStorage):
         from sqlalchemy.pool import NullPool
 
         self.what, self.patience = what, timing.patience
-        alive = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+        connect: dict[str, Any] = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+        connect["options"] = f"-c idle_in_transaction_session_timeout={timing.grace}s"  # a host that stops must not keep its locks
         super().__init__(
             url,  # no connection is held while a trial runs: a hundred workers need few
-            engine_kwargs={"poolclass": NullPool, "connect_args": alive},
+            engine_kwargs={"poolclass": NullPool, "connect_args": connect},
             heartbeat_interval=timing.heartbeat,
             grace_period=timing.grace,
         )

@@ -269,6 +269,9 @@ class _Queue:
         self.study = optuna.load_study(study_name=orders.study, storage=storage, pruner=orders.pruner)
         self._id = storage.get_study_id_from_name(orders.study)
         self._seen: dict[object, tuple[float | None, float]] = {}  # whose sign of life -> the sign, and when it was first seen
+        self._looked = self._steady = (
+            time.monotonic()
+        )  # when the study was looked at last; since when that has gone on without a gap
 
     def chains(self) -> dict[int, list[FrozenTrial]]:
         """The attempts of the logical trials that are wanted."""
@@ -338,9 +341,17 @@ class _Queue:
             fallen: how workers of this driver died.
             ended: this driver ends, and with it what its workers run.
         """
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            optuna.storages.fail_stale_trials(self.study)  # by heartbeats, where the storage has them
+        now, grace = time.monotonic(), self.orders.timing.grace
+        if (
+            now - self._looked > grace / 2
+        ):  # the storage was away, or this process stopped: others had no chance to show that they live
+            self._steady = now
+            self._seen.clear()
+        self._looked = now
+        if now - self._steady > grace:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                optuna.storages.fail_stale_trials(self.study)  # by heartbeats, where the storage has them
         trials = self.storage.get_all_trials(self._id, deepcopy=False)
         counting = {trial.number for chain in attempts(trials).values() for trial in chain}
         changed = False

@@ -108,11 +108,13 @@ def server() -> Iterator[Server]:
         shutil.rmtree(folder)
 
 
-def driver(server: Server, study: str, home: Path, notes: Path, *, trials: int, pause: float) -> "subprocess.Popen[bytes]":
+def driver(
+    server: Server, study: str, home: Path, notes: Path, *, trials: int, pause: float, grace: int = 20
+) -> "subprocess.Popen[bytes]":
     """A driver with two workers, in a session and a home of its own."""
     for folder in (home, notes):
         folder.mkdir(exist_ok=True)
-    timing = (SHORT.heartbeat, SHORT.grace, SHORT.patience)
+    timing = (SHORT.heartbeat, grace, SHORT.patience)
     orders = {
         "place": server.place,
         "notes": str(notes),
@@ -187,10 +189,10 @@ def test_a_server_killed_in_mid_study_loses_no_trial(server: Server, tmp_path: P
 
 
 def test_a_node_that_falls_silent_is_replaced_and_may_come_back(server: Server, tmp_path: Path) -> None:
-    silent = driver(server, "silent", tmp_path / "home0", tmp_path / "notes0", trials=6, pause=1.0)
+    silent = driver(server, "silent", tmp_path / "home0", tmp_path / "notes0", trials=6, pause=1.0, grace=3)
     wait_for(tmp_path / "notes0", 2)
     os.killpg(silent.pid, signal.SIGSTOP)
-    other = driver(server, "silent", tmp_path / "home1", tmp_path / "notes1", trials=6, pause=0.1)
+    other = driver(server, "silent", tmp_path / "home1", tmp_path / "notes1", trials=6, pause=0.1, grace=3)
     assert other.wait(60) == 0
     before = {index: [trial.number for trial in chain] for index, chain in finished(server, "silent", 6).items()}
     assert sum(len(numbers) - 1 for numbers in before.values()) in (1, 2)
