@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export OMP_NUM_THREADS := 1
 
-.PHONY: install demo test test-real test-slow test-gpu lint format bench clean
+.PHONY: install demo test test-real test-slow test-gpu test-postgresql lint format bench clean
 
 install: $(STAMP)
 
@@ -30,6 +30,9 @@ test-slow: install  ## exhaustive versions
 
 test-gpu: install  ## the laws that need a CUDA device
 	$(BIN)/pytest -m gpu
+
+test-postgresql: install  ## the laws of studies on a PostgreSQL server, which they start themselves (as another user where this one is root)
+	$(BIN)/pytest -n 2 -m postgresql
 
 lint: install
 	$(BIN)/ruff check .

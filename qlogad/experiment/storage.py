@@ -62,7 +62,7 @@ def open_storage(place: str, timing: Timing | None = None, *, wait: bool = False
         'mine'
     """
     timing = timing or Timing()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # no line for every study and trial
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # what matters is said by us
     scheme, separator, _ = place.partition("://")
     if not separator:
         return _PatientJournal(Journal(Path(place), timing.patience), timing)
@@ -179,18 +179,14 @@ class Journal(BaseJournalBackend):
 
 
 def _end_of_records(file: int, size: int) -> int:
-    """How many bytes of a journal are whole records: up to the last line that ends and can be read."""
+    """How many bytes of a journal are whole records: up to the last end of a line."""
     end = size
     while end:
         begin = max(0, end - 4096)
-        block = os.pread(file, end - begin, begin)
-        while begin and b"\n" not in block[:-1]:
-            begin = max(0, begin - (end - begin))
-            block = os.pread(file, end - begin, begin)
-        start = begin + block.rfind(b"\n", 0, len(block) - 1) + 1
-        if _record(block[start - begin :]) is not None and block.endswith(b"\n"):
-            return end
-        end = start
+        found = os.pread(file, end - begin, begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        end = begin
     return 0
 
 
@@ -202,12 +198,15 @@ def _record(line: bytes) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and "op_code" in record else None
 
 
-def _passing(error: Exception) -> bool:
+def _passing(error: BaseException) -> bool:
     """Whether waiting may help: the server is away, the disk is full; not where a value or a table is wrong."""
-    from sqlalchemy.exc import InterfaceError, OperationalError
+    from sqlalchemy.exc import DataError, IntegrityError, NotSupportedError, ProgrammingError, SQLAlchemyError
 
-    away = (OSError, OperationalError, InterfaceError)
-    return isinstance(error, away) or (isinstance(error, StorageInternalError) and isinstance(error.__cause__, away))
+    if isinstance(error, StorageInternalError) and error.__cause__ is not None:
+        error = error.__cause__
+    return isinstance(error, (OSError, SQLAlchemyError)) and not isinstance(
+        error, (DataError, IntegrityError, NotSupportedError, ProgrammingError)
+    )
 
 
 def _patiently(call: Callable[[], T], what: str, patience: float) -> T:
@@ -255,7 +254,10 @@ _CALLS = (
     "get_trial",
     "get_all_trials",
 )
-_HEARTBEAT_CALLS = ("_get_trials", "record_heartbeat", "_get_stale_trial_ids")
+_DATABASE_CALLS = (  # those that Optuna's cache over the database makes, past the public ones
+    *("_create_new_trial", "_set_trial_param", "_get_best_trial_id", "_get_trials"),
+    *("record_heartbeat", "_get_stale_trial_ids"),
+)
 
 
 def _patient(names: Sequence[str]) -> Callable[[type[T]], type[T]]:
@@ -283,16 +285,17 @@ class _PatientJournal(JournalStorage):
         super().__init__(journal)
 
 
-@_patient(_CALLS + _HEARTBEAT_CALLS)
+@_patient(_CALLS + _DATABASE_CALLS)
 class _PatientDatabase(RDBStorage):
     def __init__(self, url: str, what: str, timing: Timing) -> None:
         from sqlalchemy.pool import NullPool
 
         self.what, self.patience = what, timing.patience
-        alive = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+        connect: dict[str, Any] = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+        connect["options"] = f"-c idle_in_transaction_session_timeout={timing.grace}s"  # a host that stops must not keep its locks
         super().__init__(
             url,  # no connection is held while a trial runs: a hundred workers need few
-            engine_kwargs={"poolclass": NullPool, "connect_args": alive},
+            engine_kwargs={"poolclass": NullPool, "connect_args": connect},
             heartbeat_interval=timing.heartbeat,
             grace_period=timing.grace,
         )

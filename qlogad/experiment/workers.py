@@ -161,8 +161,7 @@ def drive(
     try:
         while True:
             late = deadline is not None and time.monotonic() >= deadline
-            queue.reap(team.fallen)
-            left = queue.left()
+            left = queue.left(queue.reap(team.fallen))
             if watch is not None:
                 watch(made)
             if left.done or (late and not team.members):
@@ -270,16 +269,20 @@ class _Queue:
         self.study = optuna.load_study(study_name=orders.study, storage=storage, pruner=orders.pruner)
         self._id = storage.get_study_id_from_name(orders.study)
         self._seen: dict[object, tuple[float | None, float]] = {}  # whose sign of life -> the sign, and when it was first seen
+        self._looked = self._steady = (
+            time.monotonic()
+        )  # when the study was looked at last; since when that has gone on without a gap
 
     def chains(self) -> dict[int, list[FrozenTrial]]:
         """The attempts of the logical trials that are wanted."""
-        trials = self.orders.trials
-        chains = attempts(self.storage.get_all_trials(self._id, deepcopy=False))
-        return chains if trials is None else {index: chain for index, chain in chains.items() if index < trials}
+        return self._wanted(self.storage.get_all_trials(self._id, deepcopy=False))
 
-    def left(self) -> _Left:
+    def _wanted(self, trials: Sequence[FrozenTrial]) -> dict[int, list[FrozenTrial]]:
+        count = self.orders.trials
+        return {index: chain for index, chain in attempts(trials).items() if count is None or index < count}
+
+    def left(self, chains: Mapping[int, Sequence[FrozenTrial]]) -> _Left:
         """How far the study is."""
-        chains = self.chains()
         lasts = [chain[-1] for chain in chains.values()]
         new = 0 if self.orders.trials is None else self.orders.trials - len(chains)
         mine = sum(t.state is TrialState.RUNNING and _owners(t, "driver") == self.orders.driver for t in lasts)
@@ -288,13 +291,15 @@ class _Queue:
     def claim(self, worker: _Process) -> Trial | None:
         """A trial nobody else has: one that waits, else a new one; None where there is neither."""
         chains = self.chains()
-        for _, chain in sorted(chains.items()):
+        for index, chain in sorted(chains.items()):
             if chain[-1].state is TrialState.WAITING and self._take(chain[-1]._trial_id):
-                return self._begin(chain[-1]._trial_id, worker)
+                return self._begin(chain[-1]._trial_id, index, worker)
         if self.orders.trials is not None and len(chains) < self.orders.trials:
             made = self.storage.create_new_trial(self._id)
-            if any(chain[-1]._trial_id == made for chain in self.chains().values()):
-                return self._begin(made, worker)
+            for index, chain in self.chains().items():
+                if chain[-1]._trial_id == made:
+                    self.storage.set_trial_user_attr(made, "index", index)
+                    return self._begin(made, index, worker)
             self.storage.set_trial_user_attr(made, "surplus", "others began the last trials at the same time")
             self.storage.set_trial_state_values(made, TrialState.FAIL)
         return None
@@ -305,11 +310,9 @@ class _Queue:
         except UpdateFinishedTrialError:
             return False
 
-    def _begin(self, trial_id: int, worker: _Process) -> Trial:
-        index = next(index for index, chain in self.chains().items() if any(trial._trial_id == trial_id for trial in chain))
+    def _begin(self, trial_id: int, index: int, worker: _Process) -> Trial:
         if self.orders.signs is None:
             self.storage.record_heartbeat(trial_id)  # type: ignore[attr-defined]
-        self.storage.set_trial_user_attr(trial_id, "index", index)
         self.storage.set_trial_user_attr(trial_id, "owner", asdict(worker) | {"driver": asdict(self.orders.driver)})
         self.study.sampler = self.orders.sampler(index)
         return Trial(self.study, trial_id)
@@ -331,39 +334,57 @@ class _Queue:
                         self.storage.set_trial_user_attr(last._trial_id, key, value)
                 self.storage.set_trial_state_values(last._trial_id, state, values)
 
-    def reap(self, fallen: Mapping[_Process, str], *, ended: bool = False) -> None:
-        """Mark the attempts whose process is gone, and enqueue the next ones.
+    def reap(self, fallen: Mapping[_Process, str], *, ended: bool = False) -> dict[int, list[FrozenTrial]]:
+        """Mark the attempts whose process is gone, and enqueue the next ones; the attempts as they are then.
 
         Args:
             fallen: how workers of this driver died.
             ended: this driver ends, and with it what its workers run.
         """
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            optuna.storages.fail_stale_trials(self.study)  # by heartbeats, where the storage has them
-        for chain in self.chains().values():
-            if chain[-1].state is TrialState.RUNNING:
-                for key, text in self._death(chain[-1], fallen, ended).items():
-                    self._fail(chain[-1], key, text)
+        now, grace = time.monotonic(), self.orders.timing.grace
+        if (
+            now - self._looked > grace / 2
+        ):  # the storage was away, or this process stopped: others had no chance to show that they live
+            self._steady = now
+            self._seen.clear()
+        self._looked = now
+        if now - self._steady > grace:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                optuna.storages.fail_stale_trials(self.study)  # by heartbeats, where the storage has them
         trials = self.storage.get_all_trials(self._id, deepcopy=False)
         counting = {trial.number for chain in attempts(trials).values() for trial in chain}
+        changed = False
         for trial in trials:
-            if trial.state is TrialState.WAITING and trial.number not in counting:
-                self._fail(trial, "surplus", "enqueued twice")
-        for index, chain in self.chains().items():
+            if trial.state is TrialState.RUNNING:
+                marks = self._death(trial, fallen, ended)
+            elif trial.state is TrialState.WAITING and trial.number not in counting:
+                marks = {"surplus": "enqueued twice"}
+            else:
+                continue
+            for key, text in marks.items():
+                self._fail(trial, key, text)
+                changed = True
+        for index, chain in (self.chains() if changed else self._wanted(trials)).items():
             last = chain[-1]
             if last.state is TrialState.FAIL and not over(last):
-                kept = {key: value for key, value in last.user_attrs.items() if key not in _OURS}
-                retries = last.user_attrs.get("retries", 0) + ("ended" not in last.user_attrs)
-                self.study.add_trial(
-                    create_trial(
-                        state=TrialState.WAITING,
-                        params=last.params,
-                        distributions=last.distributions,
-                        user_attrs=kept | {"index": index, "follows": last.number, "retries": retries},
-                        system_attrs={"fixed_params": last.system_attrs.get("fixed_params", {})},
-                    )
-                )
+                self._again(last, index)
+                changed = True
+        return self.chains() if changed else self._wanted(trials)
+
+    def _again(self, last: FrozenTrial, index: int) -> None:
+        """Enqueue the attempt that follows an interrupted one: its index, its parameters, and what was said about it."""
+        kept = {key: value for key, value in last.user_attrs.items() if key not in _OURS}
+        retries = last.user_attrs.get("retries", 0) + ("ended" not in last.user_attrs)
+        self.study.add_trial(
+            create_trial(
+                state=TrialState.WAITING,
+                params=last.params,
+                distributions=last.distributions,
+                user_attrs=kept | {"index": index, "follows": last.number, "retries": retries},
+                system_attrs={"fixed_params": last.system_attrs.get("fixed_params", {})},
+            )
+        )
 
     def _fail(self, trial: FrozenTrial, key: str, text: str) -> None:
         with suppress(UpdateFinishedTrialError):  # it lived, or another host was faster
@@ -483,7 +504,8 @@ def _work(orders: _Orders, pipe: connection.Connection) -> None:
     except QlogadError as error:
         pipe.send(one_line(error))
     except Exception as error:
-        pipe.send(one_line(f"a worker failed: {type(error).__name__}: {error}"))
+        origin = error.__cause__ or error
+        pipe.send(one_line(f"a worker failed: {type(origin).__name__}: {origin}"))
 
 
 def _follow(parent: Any) -> None:
