@@ -1,11 +1,11 @@
 """Closed forms by light cones: against formulas, state vectors and PennyLane, and at widths that only a closed form reaches."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from agreement import assert_close, assert_same, means_and_slopes, values
 
 from qlogad import names
 from qlogad.backend.backend import open_backend
@@ -16,28 +16,7 @@ from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.circuit.design import assemble
 from qlogad.circuit.gates import GATES
 from qlogad.errors import DesignError
-from qlogad.seeds import torch_generator
 from qlogad.testing import random_circuit
-
-
-def values(circuit, *, groups=2, rows=3, shared=False, seed=0, dtype=torch.float64):
-    generator = torch_generator(seed, "closed")
-    weights_GP = math.pi * torch.randn(groups, circuit.weights, generator=generator, dtype=torch.float64)
-    inputs_GNI = 2 * torch.randn(1 if shared else groups, rows, circuit.inputs, generator=generator, dtype=torch.float64)
-    return weights_GP.to(dtype).requires_grad_(), inputs_GNI.to(dtype).requires_grad_()
-
-
-def means_and_gradients(method, circuit, weights_GP, inputs_GNI):
-    mean_GNK = method.bind(circuit, weights_GP)(inputs_GNI)
-    cost = torch.linspace(-1, 2, mean_GNK.numel(), dtype=mean_GNK.dtype).reshape(mean_GNK.shape)
-    nothing = 0 * weights_GP.sum() + 0 * inputs_GNI.sum()  # for circuits that depend on neither
-    slopes = torch.autograd.grad((cost * mean_GNK).sum() + nothing, (weights_GP, inputs_GNI), materialize_grads=True)
-    return [mean_GNK.detach(), *slopes]
-
-
-def assert_same(found, expected, tolerance=1e-10):
-    for one, two in zip(found, expected, strict=True):
-        torch.testing.assert_close(one.to(two.dtype), two, rtol=tolerance, atol=tolerance)
 
 
 def random(seed, *, wires, singles, pairs):
@@ -69,16 +48,14 @@ def test_rotations_then_clifford_gates_are_pennylane(seed):
     circuit = random(seed, wires=1 + seed % 6, singles=4 * (1 + seed % 6), pairs=12)
     assert not Closed().unfit(circuit)
     arguments = values(circuit, groups=1, rows=2, seed=seed)
-    assert_same(
-        means_and_gradients(Closed(), circuit, *arguments), means_and_gradients(open_backend("pennylane"), circuit, *arguments)
-    )
+    assert_same(Closed().bind, open_backend("pennylane").bind, circuit, arguments)
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_rotations_then_clifford_gates_are_gate_by_gate(seed):
     circuit = random(seed, wires=1 + seed % 7, singles=3 * seed, pairs=2 * seed)
-    arguments = values(circuit, groups=1 + seed % 4, rows=seed % 3, shared=seed % 2 == 0, seed=seed)
-    assert_same(means_and_gradients(Closed(), circuit, *arguments), means_and_gradients(Gates(), circuit, *arguments))
+    arguments = values(circuit, groups=1 + seed % 4, rows=seed % 3, copies=None if seed % 2 else 1, seed=seed)
+    assert_same(Closed().bind, Gates().bind, circuit, arguments)
 
 
 def test_whatever_random_circuit_fits_is_gate_by_gate():
@@ -88,7 +65,7 @@ def test_whatever_random_circuit_fits_is_gate_by_gate():
         if not Closed().unfit(circuit):
             fitting += 1
             arguments = values(circuit, seed=seed)
-            assert_same(means_and_gradients(Closed(), circuit, *arguments), means_and_gradients(Gates(), circuit, *arguments))
+            assert_same(Closed().bind, Gates().bind, circuit, arguments)
     assert fitting > 15
 
 
@@ -103,7 +80,7 @@ def test_every_ansatz_that_fits(ansatz, reupload):
         if reupload and Closed().unfit(circuit):
             continue  # what comes before the first upload entangles
         arguments = values(circuit)
-        assert_same(means_and_gradients(Closed(), circuit, *arguments), means_and_gradients(Gates(), circuit, *arguments))
+        assert_same(Closed().bind, Gates().bind, circuit, arguments)
 
 
 @pytest.mark.parametrize("wires", [2, 3, 5, 26])
@@ -134,7 +111,7 @@ def test_separable_wires_are_each_alone_at_any_depth(encoding, wires):
 def test_projectors(ansatz, readout):
     circuit = assemble("angle-y", ansatz, 4, 1, readout=readout)
     arguments = values(circuit)
-    assert_same(means_and_gradients(Closed(), circuit, *arguments), means_and_gradients(Gates(), circuit, *arguments))
+    assert_same(Closed().bind, Gates().bind, circuit, arguments)
 
 
 def test_a_shallow_circuit_of_any_width_sees_its_light_cones():
@@ -165,7 +142,7 @@ def test_what_does_not_fit_says_why():
 @pytest.mark.parametrize("reupload", [False, True])
 def test_rows_are_independent_and_repeat_bit_by_bit(rows, reupload):
     circuit = assemble("angle-y", "separable" if reupload else "strongly-entangling", 5, 1 + reupload, reupload=reupload)
-    weights_GP, inputs_GNI = values(circuit, groups=3, rows=rows, shared=True)
+    weights_GP, inputs_GNI = values(circuit, groups=3, rows=rows, copies=1)
     run = Closed().bind(circuit, weights_GP)
     mean_GNK = run(inputs_GNI)
     assert mean_GNK.shape == (3, rows, 5)
@@ -178,9 +155,9 @@ def test_rows_are_independent_and_repeat_bit_by_bit(rows, reupload):
 @pytest.mark.parametrize("seed", range(6))
 def test_single_precision_lies_near_double(seed):
     circuit = random(seed, wires=1 + seed % 5, singles=10, pairs=10)
-    single = means_and_gradients(Closed(), circuit, *values(circuit, seed=seed, dtype=torch.float32))
+    single = means_and_slopes(Closed().bind, circuit, *values(circuit, seed=seed, dtype=torch.float32))
     assert {one.dtype for one in single} == {torch.float32}
-    assert_same(single, means_and_gradients(Closed(), circuit, *values(circuit, seed=seed)), tolerance=2e-4)
+    assert_close(single, means_and_slopes(Closed().bind, circuit, *values(circuit, seed=seed)), tolerance=2e-4)
 
 
 def test_gradients_of_gradients():

@@ -103,8 +103,8 @@ def test_again_is_the_same_to_the_last_bit(name):
             assert torch.equal(one, two)
 
 
-@methods
-def test_second_derivatives_are_right_or_refused(name):
+@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].second and name != "gates"])
+def test_second_derivatives_are_gate_by_gate(name):
     for circuit in [one for one in fitting(METHODS[name]).values() if one.weights and one.inputs and one.wires <= 4][::3]:
         weights_GP, inputs_GNI = values(circuit, rows=2)
 
@@ -115,11 +115,7 @@ def test_second_derivatives_are_right_or_refused(name):
             total = sum((slope * torch.cos(slope)).sum() for slope in slopes)
             return torch.autograd.grad(total, given, materialize_grads=True)
 
-        try:
-            own = curvature(METHODS[name])
-        except BackendError:
-            continue
-        for one, two in zip(own, curvature(METHODS["gates"]), strict=True):
+        for one, two in zip(curvature(METHODS[name]), curvature(METHODS["gates"]), strict=True):
             torch.testing.assert_close(one, two, rtol=0, atol=1e-8)
 
 

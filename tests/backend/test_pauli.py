@@ -7,6 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from agreement import assert_close, assert_same, means_and_slopes, values
 
 from qlogad import names
 from qlogad.backend.backend import open_backend
@@ -19,28 +20,7 @@ from qlogad.circuit.design import assemble
 from qlogad.circuit.gates import GATES, matrix, pauli
 from qlogad.circuit.readout import readout
 from qlogad.errors import DesignError
-from qlogad.seeds import torch_generator
 from qlogad.testing import random_circuit, reference_means
-
-
-def values(circuit, *, groups=2, rows=3, shared=False, seed=0, dtype=torch.float64):
-    generator = torch_generator(seed, "pauli")
-    weights_GP = math.pi * torch.randn(groups, circuit.weights, generator=generator, dtype=torch.float64)
-    inputs_GNI = 2 * torch.randn(1 if shared else groups, rows, circuit.inputs, generator=generator, dtype=torch.float64)
-    return weights_GP.to(dtype).requires_grad_(), inputs_GNI.to(dtype).requires_grad_()
-
-
-def means_and_gradients(method, circuit, weights_GP, inputs_GNI):
-    mean_GNK = method.bind(circuit, weights_GP)(inputs_GNI)
-    cost = torch.linspace(-1, 2, mean_GNK.numel(), dtype=mean_GNK.dtype).reshape(mean_GNK.shape)
-    nothing = 0 * weights_GP.sum() + 0 * inputs_GNI.sum()  # for circuits that depend on neither
-    slopes = torch.autograd.grad((cost * mean_GNK).sum() + nothing, (weights_GP, inputs_GNI), materialize_grads=True)
-    return [mean_GNK.detach(), *slopes]
-
-
-def assert_same(found, expected, tolerance=1e-10):
-    for one, two in zip(found, expected, strict=True):
-        torch.testing.assert_close(one.to(two.dtype), two, rtol=tolerance, atol=tolerance)
 
 
 def random(seed, *, wires, gates=25):
@@ -76,23 +56,21 @@ def starts_with_inputs(circuit):
 def test_pauli_is_pennylane(seed):
     circuit = random(seed, wires=1 + seed % 6)
     arguments = values(circuit, groups=1, rows=2, seed=seed)
-    assert_same(
-        means_and_gradients(Pauli(), circuit, *arguments), means_and_gradients(open_backend("pennylane"), circuit, *arguments)
-    )
+    assert_same(Pauli().bind, open_backend("pennylane").bind, circuit, arguments)
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_pauli_is_gate_by_gate(seed):
     circuit = random(seed, wires=1 + seed % 5, gates=10 + seed)
-    arguments = values(circuit, groups=1 + seed % 4, rows=seed % 3, shared=seed % 2 == 0, seed=seed)
-    assert_same(means_and_gradients(Pauli(), circuit, *arguments), means_and_gradients(Gates(), circuit, *arguments))
+    arguments = values(circuit, groups=1 + seed % 4, rows=seed % 3, copies=None if seed % 2 else 1, seed=seed)
+    assert_same(Pauli().bind, Gates().bind, circuit, arguments)
 
 
 @pytest.mark.parametrize("wires", range(7, MOST_WIRES + 1))
 def test_wide_circuits(wires):
     circuit = assemble("angle-y", "strongly-entangling", wires, 2, readout="z:0,3+parity")
     arguments = values(circuit, groups=1, rows=2)
-    assert_same(means_and_gradients(Pauli(), circuit, *arguments), means_and_gradients(Gates(), circuit, *arguments))
+    assert_same(Pauli().bind, Gates().bind, circuit, arguments)
 
 
 @pytest.mark.parametrize("encoding", names.designs("encoding"))
@@ -108,7 +86,7 @@ def test_every_encoding_and_ansatz(encoding):
         if enters_once:
             fitting += 1
             arguments = values(circuit)
-            assert_same(means_and_gradients(Pauli(), circuit, *arguments), means_and_gradients(Gates(), circuit, *arguments))
+            assert_same(Pauli().bind, Gates().bind, circuit, arguments)
     assert fitting > 30 or encoding in ("amplitude", "iqp", "trotter", "zz")
 
 
@@ -119,7 +97,7 @@ def test_every_encoding_and_ansatz(encoding):
 def test_every_readout(spec, ansatz):
     circuit = assemble("chen", ansatz, 4, 1, readout=readout(spec, 4))
     arguments = values(circuit)
-    assert_same(means_and_gradients(Pauli(), circuit, *arguments), means_and_gradients(Gates(), circuit, *arguments))
+    assert_same(Pauli().bind, Gates().bind, circuit, arguments)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 5])
@@ -127,7 +105,7 @@ def test_every_readout(spec, ansatz):
 @pytest.mark.parametrize("encoding", ["angle-y", "chen", "basis"])
 def test_rows_are_independent_and_repeat_bit_by_bit(rows, groups, encoding):
     circuit = assemble(encoding, "strongly-entangling", 5, 2)
-    weights_GP, inputs_GNI = values(circuit, groups=groups, rows=rows, shared=True)
+    weights_GP, inputs_GNI = values(circuit, groups=groups, rows=rows, copies=1)
     run = Pauli().bind(circuit, weights_GP)
     mean_GNK = run(inputs_GNI)
     assert mean_GNK.shape == (groups, rows, 5)
@@ -141,9 +119,9 @@ def test_rows_are_independent_and_repeat_bit_by_bit(rows, groups, encoding):
 @pytest.mark.parametrize("seed", range(8))
 def test_single_precision_lies_near_double(seed):
     circuit = random(seed, wires=1 + seed % 5)
-    single = means_and_gradients(Pauli(), circuit, *values(circuit, seed=seed, dtype=torch.float32))
+    single = means_and_slopes(Pauli().bind, circuit, *values(circuit, seed=seed, dtype=torch.float32))
     assert {one.dtype for one in single} == {torch.float32}
-    assert_same(single, means_and_gradients(Pauli(), circuit, *values(circuit, seed=seed)), tolerance=2e-4)
+    assert_close(single, means_and_slopes(Pauli().bind, circuit, *values(circuit, seed=seed)), tolerance=2e-4)
 
 
 @pytest.mark.parametrize(("encoding", "ansatz"), [("angle-y", "strongly-entangling"), ("chen", "sim13")])

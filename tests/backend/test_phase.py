@@ -1,12 +1,12 @@
 """Method `phase`, phases between unitaries, against gate by gate and PennyLane."""
 
-import math
 from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from agreement import assert_same, means_and_slopes, values
 
 from qlogad import names
 from qlogad.backend.exact.method import Task
@@ -17,7 +17,6 @@ from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.design import assemble
 from qlogad.circuit.readout import readout
 from qlogad.errors import DesignError
-from qlogad.seeds import torch_generator
 from qlogad.testing import random_circuit
 
 READOUTS = ["z", "x", "y:0", "x+z", "xyz", "zz+x", "parity", "probabilities", "zeros", "z+zeros"]
@@ -30,26 +29,6 @@ def circuits(wires, **settings):
         for ansatz in names.designs("ansatz") if encoding == "angle-y" else ["strongly-entangling", "sim14", "sim7"]:
             with suppress(DesignError):
                 yield assemble(encoding, ansatz, wires, 2, **settings)
-
-
-def values(circuit, groups=2, copies=2, rows=3, dtype=torch.float64):
-    generator = torch_generator(0, "phase", circuit.digest(), rows)
-    weights_GP = math.pi * torch.randn(groups, circuit.weights, generator=generator, dtype=torch.float64)
-    inputs_GNI = 2 * torch.randn(copies, rows, circuit.inputs, generator=generator, dtype=torch.float64)
-    return weights_GP.to(dtype).requires_grad_(), inputs_GNI.to(dtype).requires_grad_()
-
-
-def means_and_slopes(bind, circuit, weights_GP, inputs_GNI):
-    mean_GNK = bind(circuit, weights_GP)(inputs_GNI)
-    costs = torch.linspace(-1, 2, mean_GNK.numel(), dtype=mean_GNK.dtype).reshape(mean_GNK.shape)
-    slopes = torch.autograd.grad((costs * mean_GNK).sum(), (weights_GP, inputs_GNI), materialize_grads=True)
-    return [mean_GNK.detach(), *slopes]
-
-
-def assert_same(one, two, circuit, given, tolerance=1e-10):
-    for found, expected in zip(*(means_and_slopes(bind, circuit, *given) for bind in (one, two)), strict=True):
-        assert found.dtype == given[0].dtype
-        torch.testing.assert_close(found.double(), expected.double(), rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("reupload", [False, True])

@@ -12,7 +12,7 @@ from qlogad import documents, names
 from qlogad.backend.backend import open_backend
 from qlogad.backend.exact import METHODS, Exact
 from qlogad.backend.exact.method import Task
-from qlogad.backend.exact.planner import DEFAULTS, Rates, choose, options, rates_of
+from qlogad.backend.exact.planner import DEFAULTS, STEP, Rates, choose, choose_tables, options, rates_of
 from qlogad.circuit.design import assemble
 from qlogad.detect.deeplog import DeepLog
 from qlogad.detect.detector import Detector
@@ -171,16 +171,54 @@ def test_a_forced_method_ignores_a_plan_of_another():
     assert engine.plan(circuit, weights_GP, rows=5, gradient=True).method == "gates"
 
 
-def test_what_is_made_without_gradients_does_not_serve_with_them():
-    circuit = assemble("angle-y", "strongly-entangling", 3, 1)
+@pytest.mark.parametrize("wires", [2, 5, 8])
+@pytest.mark.parametrize("factor", [0.0, 1.0, 1e3])
+def test_tables_are_taken_where_they_are_predicted_to_be_quicker(wires, factor):
+    """The least of all predictions counts; an endless kernel never wins, nor one that outgrows the memory."""
+    wanted = task(wires=wires, rows=16, calls=10, groups=4)
+    weights_GP = torch.zeros(4, wanted.circuit.weights)
+
+    def form(method):
+        return method.form(wanted.circuit, weights_GP)
+
+    def kernel(tables):
+        return factor * 1e-5 * tables.size[0], 1e6
+
+    fitting = {name: method for name, method in METHODS.items() if not method.unfit(wanted.circuit)}
+    found = choose_tables(wanted, METHODS, RATES, LIMIT, kernel, form)
+    loop = choose(wanted, METHODS, RATES, LIMIT).seconds + STEP * wanted.calls * 3 * RATES.tracked
+    assert found is None or (form(METHODS[found.method]) is not None and found.seconds < loop)
+    totals = [
+        2 * RATES.seconds(method.cost(replace(wanted, rows=1, calls=1)), wanted)
+        - RATES.seconds(method.cost(replace(wanted, rows=1, calls=2)), wanted)
+        + kernel(tables)[0]
+        for method in fitting.values()
+        if (tables := form(method)) is not None
+    ]
+    assert (found.seconds if found else loop) == pytest.approx(min(loop, *totals))
+    assert choose_tables(wanted, METHODS, RATES, LIMIT, lambda tables: (np.inf, 0.0), form) is None
+    assert choose_tables(wanted, METHODS, RATES, LIMIT, lambda tables: (0.0, 2 * LIMIT), form) is None
+
+
+def test_a_sequence_s_plan_is_made_once_adopted_and_never_overrules_a_forced_method():
+    circuit = assemble("angle-y", "strongly-entangling", 3, 2)
     weights_GP, inputs_GNI = values(circuit)
-    bound = Exact().bind(circuit, weights_GP)
-    with torch.no_grad():
-        bound(inputs_GNI)
-    slopes = torch.autograd.grad(bound(inputs_GNI).square().sum(), (weights_GP, inputs_GNI))
-    fresh = torch.autograd.grad(Exact().bind(circuit, weights_GP)(inputs_GNI).square().sum(), (weights_GP, inputs_GNI))
-    for one, two in zip(slopes, fresh, strict=True):
-        assert torch.equal(one, two)
+    engine = Exact()
+    assert engine.bind(circuit, weights_GP).form(70, lambda tables: (0.0, 0.0)) is not None
+    assert engine.bind(circuit, weights_GP).form(70, lambda tables: (np.inf, 0.0)) is not None, "the first one decides"
+    again = Exact()
+    again.adopt(json.loads(json.dumps(engine.plans())))
+    assert again.bind(circuit, weights_GP).form(70, lambda tables: (np.inf, 0.0)) is not None
+    assert Exact().bind(circuit, weights_GP).form(70, lambda tables: (np.inf, 0.0)) is None
+    for name in METHODS:
+        if not METHODS[name].unfit(circuit):
+            form = Exact(name).bind(circuit, weights_GP).form(70, lambda tables: (np.inf, 0.0))
+            assert (form is None) == (METHODS[name].form(circuit, weights_GP) is None)
+    before = [
+        {**plan, "purpose": {key: value for key, value in plan["purpose"].items() if key != "sequence"}} for plan in engine.plans()
+    ]
+    engine.adopt(before)
+    assert engine.bind(circuit, weights_GP)(inputs_GNI).shape == (2, 7, 3), "plans of before there were sequences are read"
 
 
 def test_a_saved_detector_keeps_its_plans(tmp_path):
@@ -220,17 +258,3 @@ def test_every_ansatz_has_a_plan():
             except ValueError:  # the design does not exist at this width
                 continue
             assert choose(wanted, METHODS, RATES, LIMIT).method in METHODS
-
-
-@pytest.mark.parametrize("wrong", [torch.nan, torch.inf, -torch.inf])
-def test_angles_that_are_not_finite_are_refused(wrong):
-    circuit = assemble("angle-y", "strongly-entangling", 3, 1)
-    weights_GP, inputs_GNI = (tensor.detach() for tensor in values(circuit))
-    bad_GNI, bad_GP = inputs_GNI.clone(), weights_GP.clone()
-    bad_GNI[1, 2, 0] = bad_GP[1, 3] = wrong
-    with pytest.raises(BackendError, match="inputs are not all finite"):
-        Exact().bind(circuit, weights_GP)(bad_GNI)
-    with pytest.raises(BackendError, match="weights are not all finite"):
-        Exact().bind(circuit, bad_GP)
-    large = torch.full_like(inputs_GNI.float(), 1e37)  # finite, and their sum is not
-    assert Exact().bind(circuit, weights_GP.float())(large).isfinite().all()

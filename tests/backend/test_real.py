@@ -1,10 +1,10 @@
 """Method `real`, one real matrix product, against gate by gate and PennyLane."""
 
-import math
 from dataclasses import replace
 
 import pytest
 import torch
+from agreement import assert_same, means_and_slopes, values
 
 from qlogad import names
 from qlogad.backend.exact.method import Task
@@ -15,7 +15,6 @@ from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.design import assemble
 from qlogad.circuit.readout import readout
 from qlogad.errors import DesignError
-from qlogad.seeds import torch_generator
 
 READOUTS = ["z", "x", "y:0", "x+z", "xyz", "zz+x", "parity", "probabilities", "zeros", "z+zeros"]
 CASES = [(groups, copies, rows) for groups, copies in ((1, 1), (4, 4), (3, 1)) for rows in (0, 1, 5)]
@@ -33,26 +32,6 @@ def fitting(wires, **settings):
             if not Real().unfit(circuit):
                 found.append(circuit)
     return found
-
-
-def values(circuit, groups=2, copies=2, rows=3, dtype=torch.float64):
-    generator = torch_generator(0, "real", circuit.digest(), rows)
-    weights_GP = math.pi * torch.randn(groups, circuit.weights, generator=generator, dtype=torch.float64)
-    inputs_GNI = 2 * torch.randn(copies, rows, circuit.inputs, generator=generator, dtype=torch.float64)
-    return weights_GP.to(dtype).requires_grad_(), inputs_GNI.to(dtype).requires_grad_()
-
-
-def means_and_slopes(bind, circuit, weights_GP, inputs_GNI):
-    mean_GNK = bind(circuit, weights_GP)(inputs_GNI)
-    costs = torch.linspace(-1, 2, mean_GNK.numel(), dtype=mean_GNK.dtype).reshape(mean_GNK.shape)
-    slopes = torch.autograd.grad((costs * mean_GNK).sum(), (weights_GP, inputs_GNI), materialize_grads=True)
-    return [mean_GNK.detach(), *slopes]
-
-
-def assert_same(one, two, circuit, given, tolerance=1e-10):
-    for found, expected in zip(*(means_and_slopes(bind, circuit, *given) for bind in (one, two)), strict=True):
-        assert found.dtype == given[0].dtype
-        torch.testing.assert_close(found.double(), expected.double(), rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("wires", range(1, 6))
