@@ -22,8 +22,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlogad.backend.exact.fused import Locals, columns_pair, kron_tree, matrix_pair, pieces, source, through, touched, turn
-from qlogad.backend.exact.layers import Layer, block_sizes, cut, operations
+from qlogad.backend.exact.fused import (
+    NARROW,
+    Locals,
+    chain,
+    columns_pair,
+    kron_tree,
+    matrix_pair,
+    pieces,
+    source,
+    stretches,
+    through,
+    touched,
+    turn,
+)
+from qlogad.backend.exact.layers import Kind, Layer, block_sizes, cut, operations
 from qlogad.backend.exact.method import Cost, Method, Run, Task
 from qlogad.backend.exact.product import Product, after_start
 from qlogad.backend.exact.signs import Measurement, Signs
@@ -36,6 +49,7 @@ from qlogad.errors import BackendError
 __all__ = ["Blocks", "cost", "plan_of"]
 
 INDEXED = 14  # wires: up to so many a permutation keeps its indices, beyond it makes them anew
+PART = 64  # upper basis states: indices are made and used while they are in cache
 
 
 class Blocks(Method):
@@ -57,9 +71,8 @@ class Blocks(Method):
 def cost(task: Task, *, keep: bool) -> Cost:
     """Keeping the states before each layer takes memory; undoing the layers takes one pass more."""
     circuit = task.circuit
-    kinds = [kind for segment in cut(circuit, _gates(circuit)).kinds() for kind in segment]
-    kinds += ["upload"] * (len(cut(circuit, _gates(circuit)).kinds()) - 1)
-    size, turns = 2**circuit.wires, len(bases(circuit.readout))
+    kinds, turns = _outline(circuit)
+    size = 2**circuit.wires
     amplitudes = task.calls * task.groups * task.rows * size
     passes = (3 if keep else 4) if task.gradient else 1
     blocks = len(block_sizes(circuit.wires))
@@ -73,6 +86,14 @@ def cost(task: Task, *, keep: bool) -> Cost:
         dispatches=min(3, passes) * (30 + task.calls * (16 + 6 * len(kinds) + 8 * turns)),
         memory=2 * task.itemsize * (held * amplitudes / task.calls + built),
     )
+
+
+@lru_cache(maxsize=256)
+def _outline(circuit: Circuit) -> tuple[tuple[Kind, ...], int]:
+    """The kinds of the layers after the first, and the number of measurement bases."""
+    segments = cut(circuit, _gates(circuit)).kinds()
+    kinds = [kind for segment in segments for kind in segment]
+    return (*kinds, *["upload" for _ in segments[1:]]), len(bases(circuit.readout))
 
 
 @lru_cache(maxsize=128)
@@ -160,11 +181,12 @@ class _Pass(torch.autograd.Function):
     def forward(ctx: Any, plan: Plan, keep: bool, *given: Tensor) -> Tensor:
         left_GAN, right_GBN, *tensors = given
         states = columns_pair(left_GAN, right_GBN)
-        before = []
+        before: list[Tensor] = []
+        room: list[Tensor] | None = None if keep else []
         for step in plan.steps:
             if keep:
                 before.append(states)
-            states = step(states, tensors, own=not keep)
+            states = step(states, tensors, room)
         ctx.plan, ctx.keep, ctx.count = plan, keep, len(given)
         ctx.save_for_backward(*given, *before, states)
         return plan.measurement.means(states)
@@ -183,10 +205,11 @@ class _Pass(torch.autograd.Function):
         found: list[Tensor | None] = [None] * len(tensors)
         lam = plan.measurement.slope(states, slopes[0])
         states = states if ctx.keep else states.clone()
+        room: list[Tensor] = []
         for step in reversed(plan.steps):
-            lam = step.undo(lam, tensors)
-            states = before.pop() if ctx.keep else step.undo(states, tensors)
-            for place, slope in step.slopes(states, lam, tensors, wanted[2:]):
+            known_states = before.pop() if ctx.keep else states
+            lam, states, slopes_of = step.back(lam, known_states, tensors, wanted[2:], room, undo=not ctx.keep)
+            for place, slope in slopes_of:
                 known = found[place]
                 found[place] = slope if known is None else known + slope
         shape = (len(lam), left_GAN.shape[1], right_GBN.shape[1], lam.shape[-1])
@@ -203,20 +226,33 @@ def _by_autograd(plan: Plan, given: Sequence[Tensor], slope_GNK: Tensor) -> list
     return [next(found) if one.requires_grad else None for one in given]
 
 
+Slopes = Sequence[tuple[int, Tensor]]  # the places of a step's tensors, with their slopes
+
+
 class _Step(ABC):
-    """A unitary on states (G, D, N); it finds its tensors among those of a call. States that are its own may be overwritten."""
+    """A unitary on states (G, D, N); it finds its tensors among those of a call.
+
+    Where there is room, a list of tensors of states that nothing needs, states are overwritten, or left there for the next step:
+    new memory costs more than what is done in it.
+    """
 
     @abstractmethod
-    def __call__(self, states: Tensor, tensors: Sequence[Tensor], *, own: bool = False) -> Tensor: ...
+    def __call__(self, states: Tensor, tensors: Sequence[Tensor], room: list[Tensor] | None = None) -> Tensor: ...
 
     @abstractmethod
-    def undo(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor: ...
+    def back(
+        self, lam: Tensor, states: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool], room: list[Tensor], *, undo: bool
+    ) -> tuple[Tensor, Tensor, Slopes]:
+        """The slopes of the states before it, those states, and the slopes of its tensors.
 
-    def slopes(
-        self, states: Tensor, lam: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool]
-    ) -> Iterator[tuple[int, Tensor]]:
-        """The places and slopes of its tensors, from the states and their slopes before it."""
-        yield from ()
+        Args:
+            lam: the slopes of the states after it, to be overwritten.
+            states: those before it; with `undo` those after it, to be overwritten.
+            tensors: of the call.
+            wanted: whose slopes are.
+            room: as of a call.
+            undo: find the states before it.
+        """
 
 
 @dataclass(frozen=True)
@@ -226,29 +262,44 @@ class _Local(_Step):
     places: tuple[int | None, ...]
     sizes: Sequence[int]
 
-    def __call__(self, states: Tensor, tensors: Sequence[Tensor], *, own: bool = False) -> Tensor:
-        return through([None if place is None else tensors[place] for place in self.places], self.sizes, states, own=own)
+    def __call__(self, states: Tensor, tensors: Sequence[Tensor], room: list[Tensor] | None = None) -> Tensor:
+        blocks = [None if place is None else tensors[place] for place in self.places]
+        return through(blocks, self.sizes, states, own=room is not None)
 
-    def undo(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor:
+    def back(
+        self, lam: Tensor, states: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool], room: list[Tensor], *, undo: bool
+    ) -> tuple[Tensor, Tensor, Slopes]:
         inverse = [None if place is None else tensors[place].mH.resolve_conj() for place in self.places]
-        return through(inverse, self.sizes, states, own=True)
+        if not undo:
+            lam = through(inverse, self.sizes, lam, own=True)
+        traces: dict[int, Tensor] = {}
+        for left, part in stretches(self.sizes, lam.shape[2]):
+            wires = sum(self.sizes[part])
+            for pair in zip(pieces(lam, left, wires), pieces(states, left, wires), strict=True):
+                if undo:
+                    for piece in pair:
+                        piece.copy_(chain(inverse[part], self.sizes[part], piece))
+                self._trace(part, *pair, wanted, traces)
+        return lam, states, [(place, tensors[place] @ trace) for place, trace in traces.items()]
 
-    def slopes(
-        self, states: Tensor, lam: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool]
-    ) -> Iterator[tuple[int, Tensor]]:
-        left = 1
-        for place, wires in zip(self.places, self.sizes, strict=True):
+    def _trace(self, part: slice, lam: Tensor, states: Tensor, wanted: Sequence[bool], traces: dict[int, Tensor]) -> None:
+        """Add the traces of a piece; other blocks of the layer, undone or not, do not change them."""
+        if not any(place is not None and wanted[place] for place in self.places[part]):
+            return
+        groups, left, *_ = lam.shape
+        conjugate = states.conj().resolve_conj()
+        for place, wires in zip(self.places[part], self.sizes[part], strict=True):
             if place is not None and wanted[place]:
-                pairs = zip(pieces(lam, left, wires), pieces(states, left, wires), strict=True)
-                yield place, tensors[place] @ reduce(torch.add, (_overlaps(*pair) for pair in pairs))
+                shape = groups, left, 2**wires, -1
+                trace = _overlaps(lam.reshape(shape), conjugate.reshape(shape))
+                traces[place] = traces[place] + trace if place in traces else trace
             left *= 2**wires
 
 
-def _overlaps(lam_GLdR: Tensor, states_GLdR: Tensor) -> Tensor:
+def _overlaps(lam_GLdR: Tensor, conjugate_GLdR: Tensor) -> Tensor:
     """The trace of lam psi^+ over all wires but those of d, (G, d, d)."""
     groups, left, side, right = lam_GLdR.shape
-    conjugate_GLdR = states_GLdR.conj().resolve_conj()
-    if right > left:
+    if right >= NARROW:
         return (lam_GLdR @ conjugate_GLdR.mT).sum(1)
     rows = groups, left * right, side  # one long product instead of many short ones
     return lam_GLdR.mT.reshape(rows).mT @ conjugate_GLdR.mT.reshape(rows)
@@ -267,17 +318,29 @@ class _Permutation(_Step):
             self._sides.append((torch.from_numpy(upper ^ lower[0]).to(device, kind), torch.from_numpy(lower).to(device, kind)))
         self._known = [_index(*side) for side in self._sides] if wires <= INDEXED else None
 
-    def __call__(self, states: Tensor, tensors: Sequence[Tensor], *, own: bool = False) -> Tensor:
-        return self._gather(0, states)
+    def __call__(self, states: Tensor, tensors: Sequence[Tensor], room: list[Tensor] | None = None) -> Tensor:
+        return self._gather(0, states, room)
 
-    def undo(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor:
-        return self._gather(1, states)
+    def back(
+        self, lam: Tensor, states: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool], room: list[Tensor], *, undo: bool
+    ) -> tuple[Tensor, Tensor, Slopes]:
+        return self._gather(1, lam, room), self._gather(1, states, room) if undo else states, ()
 
-    def _gather(self, side: int, states: Tensor) -> Tensor:
-        index = _index(*self._sides[side]) if self._known is None else self._known[side]
-        if len(states) * states.shape[2] == 1:  # a vector: torch is several times quicker
-            return states.flatten().index_select(0, index).view_as(states)
-        return states.index_select(1, index)
+    def _gather(self, side: int, states: Tensor, room: list[Tensor] | None) -> Tensor:
+        if self._known is not None:
+            return states.index_select(1, self._known[side])
+        found = room.pop() if room else torch.empty_like(states)
+        upper, lower = self._sides[side]
+        flat = len(states) * states.shape[2] == 1  # a vector: torch is several times quicker
+        for part, target in zip(upper.split(PART), found.split(PART * len(lower), dim=1), strict=True):
+            index = _index(part, lower)
+            if flat:
+                torch.index_select(states.view(-1), 0, index, out=target.view(-1))
+            else:
+                torch.index_select(states, 1, index, out=target)
+        if room is not None:
+            room.append(states)
+        return found
 
 
 def _index(upper: Tensor, lower: Tensor) -> Tensor:
@@ -291,21 +354,24 @@ class _Diagonal(_Step):
     place: int
     signs: Signs
 
-    def __call__(self, states: Tensor, tensors: Sequence[Tensor], *, own: bool = False) -> Tensor:
+    def __call__(self, states: Tensor, tensors: Sequence[Tensor], room: list[Tensor] | None = None) -> Tensor:
         factor = self._factor(tensors)
-        return states.mul_(factor) if own else states * factor
+        return states * factor if room is None else states.mul_(factor)
 
-    def undo(self, states: Tensor, tensors: Sequence[Tensor]) -> Tensor:
-        return states.mul_(self._factor(tensors).conj())
+    def back(
+        self, lam: Tensor, states: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool], room: list[Tensor], *, undo: bool
+    ) -> tuple[Tensor, Tensor, Slopes]:
+        inverse = self._factor(tensors).conj()
+        lam.mul_(inverse)
+        if undo:
+            states.mul_(inverse)
+        if not wanted[self.place]:
+            return lam, states, ()
+        phases = self.signs.sums((lam * states.conj()).imag)
+        return lam, states, [(self.place, phases.sum_to_size(tensors[self.place].shape))]
 
     def _factor(self, tensors: Sequence[Tensor]) -> Tensor:
         return turn(self.signs.spread(tensors[self.place]))
-
-    def slopes(
-        self, states: Tensor, lam: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool]
-    ) -> Iterator[tuple[int, Tensor]]:
-        if wanted[self.place]:
-            yield self.place, self.signs.sums((lam * states.conj()).imag).sum_to_size(tensors[self.place].shape)
 
 
 class _Coefficients:

@@ -34,12 +34,14 @@ __all__ = [
     "Step",
     "Weighted",
     "block_sizes",
+    "chain",
     "columns_pair",
     "kron_tree",
     "matrix_pair",
     "pieces",
     "serving",
     "source",
+    "stretches",
     "through",
     "touched",
     "turn",
@@ -47,7 +49,8 @@ __all__ = [
 ]
 
 NARROW = 8  # columns: a product with fewer is made of transposed states
-PIECE = 2**17  # amplitudes that fit in a cache with what is made of them
+PIECE = 2**16  # amplitudes that fit in a cache with what is made of them
+LINE = 16  # columns of a piece at least: neighbours in memory
 
 Step = Callable[[Tensor], Tensor]  # states (G, D, R) -> states
 Complex = NDArray[np.complex128]
@@ -228,32 +231,55 @@ def through(blocks: Sequence[Tensor | None], sizes: Sequence[int], states_GDR: T
     Args:
         blocks: one for every size.
         sizes: wires of each block.
-        states_GDR: contiguous where they are to be overwritten.
-        own: they may be overwritten, and are where they are large: no new memory, and pieces stay in cache.
+        states_GDR: contiguous.
+        own: they may be overwritten, and are where they are large: no new memory.
     """
-    shape = states_GDR.shape
-    own = own and states_GDR.numel() > PIECE
-    assert states_GDR.is_contiguous() or not own, "pieces are views"
-    left = 1
+    if states_GDR.numel() <= PIECE or torch.is_grad_enabled():
+        return chain(blocks, sizes, states_GDR[:, None]).reshape(states_GDR.shape)
+    found_GDR = states_GDR if own else torch.empty_like(states_GDR)
+    for left, part in stretches(sizes, states_GDR.shape[2]):
+        wires = sum(sizes[part])
+        for piece, target in zip(pieces(states_GDR, left, wires), pieces(found_GDR, left, wires), strict=True):
+            target.copy_(chain(blocks[part], sizes[part], piece))
+        states_GDR = found_GDR
+    return found_GDR
+
+
+def chain(blocks: Sequence[Tensor | None], sizes: Sequence[int], piece_GLDR: Tensor) -> Tensor:
+    """The same on the wires of D alone, between others."""
+    groups, left, size, columns = shape = piece_GLDR.shape
     for block, wires in zip(blocks, sizes, strict=True):
-        if block is not None and own:
-            for piece in pieces(states_GDR, left, wires):
-                piece.copy_(_product(block, piece))
-        elif block is not None:
-            states_GDR = _product(block, _by_wires(states_GDR, left, wires)).reshape(shape)
+        if block is not None:
+            piece_GLDR = _product(block, piece_GLDR.reshape(groups, left, 2**wires, -1))
         left *= 2**wires
-    return states_GDR
+    return piece_GLDR.reshape(shape)
 
 
-def _by_wires(states_GDR: Tensor, left: int, wires: int) -> Tensor:
+def stretches(sizes: Sequence[int], columns: int) -> list[tuple[int, slice]]:
+    """Neighbouring blocks that act on a piece of states while it is in cache, the last ones first.
+
+    Each with the number of basis states of the wires before them.
+    """
+    found = []
+    end = len(sizes)
+    while end:
+        begin = end - 1
+        while begin and columns * 2 ** sum(sizes[begin - 1 : end]) <= PIECE:
+            begin -= 1
+        found.append((2 ** sum(sizes[:begin]), slice(begin, end)))
+        end, columns = begin, LINE
+    return found
+
+
+def by_wires(states_GDR: Tensor, left: int, wires: int) -> Tensor:
     """States by what stands before some wires, the wires, and what comes after them: (G, left, d, right)."""
     groups, size, columns = states_GDR.shape
-    return states_GDR.reshape(groups, left, 2**wires, size // left // 2**wires * columns)
+    return states_GDR.view(groups, left, 2**wires, size // left // 2**wires * columns)
 
 
 def pieces(states_GDR: Tensor, left: int, wires: int) -> Sequence[Tensor]:
     """The same in pieces that fit in a cache, cut where that leaves the wires whole."""
-    whole = _by_wires(states_GDR, left, wires)
+    whole = by_wires(states_GDR, left, wires)
     count = max(1, -(-whole.numel() // PIECE))
     return whole.chunk(count, dim=1 if left >= count else 3)
 

@@ -25,7 +25,8 @@ Kind = Literal["local", "permutation", "diagonal", "upload"]
 
 ROTATIONS = 3  # that a local layer holds on a wire: any single-wire unitary
 
-BLOCK = 5  # wires of a Kronecker block at most
+NARROW = 10  # wires: up to so many few operations count more than few multiplications
+BLOCK, WIDE_BLOCK = 5, 4  # wires of a Kronecker block at most, up to that width and beyond
 
 _TO_Z = {"X": ("h",), "Y": ("sdg", "h"), "Z": ()}  # what turns an axis into Z, in order
 _PERMUTATIONS = ("x", "cx", "swap")
@@ -85,8 +86,8 @@ def cut(circuit: Circuit, gates: tuple[Gate, ...]) -> Cut:
 
 
 def block_sizes(wires: int) -> list[int]:
-    """Wires in blocks of nearly one size, none larger than BLOCK."""
-    count = -(-wires // BLOCK)
+    """Wires in blocks of nearly one size."""
+    count = -(-wires // (BLOCK if wires <= NARROW else WIDE_BLOCK))
     return [(wires + place) // count for place in range(count)]
 
 
