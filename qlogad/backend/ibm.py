@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -36,7 +35,7 @@ from qiskit.transpiler import generate_preset_pass_manager
 from qlogad.backend.backend import Abilities, Backend
 from qlogad.backend.qiskit import placed, to_qiskit
 from qlogad.backend.sampled import Answer, Cost, Floats, Lifted, SampledBackend, Target, draw, number, options, read_counts
-from qlogad.backend.service import State, Status, Unavailable, Work, censored
+from qlogad.backend.service import State, Status, Unavailable, Work, hidden
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
@@ -336,7 +335,7 @@ class IBMService:
         found = _ask(lambda: self._runtime.job(job))
         state = _STATES.get(str(_ask(found.status)), "waiting")
         detail = str(_ask(found.error_message) or "") if state == "failed" else ""
-        return Status(state, " ".join(found.tags), _hidden(detail))
+        return Status(state, " ".join(found.tags), hidden(detail))
 
     def result(self, job: str, work: Work) -> Answer:
         """The answer of a job."""
@@ -611,7 +610,7 @@ def _ask(request: Any) -> Any:
     try:
         return request()
     except Exception as error:  # the runtime, its HTTP client and its cloud kit raise many kinds
-        cause = _hidden((str(error).strip().splitlines() or [""])[0])
+        cause = hidden(str(error))
         kind, refusal = type(error).__name__, Unavailable if _passing(error) else BackendError
     fix = "run again later, or use a stand-in such as 'ibm:fake_torino'"
     if kind in ("AccountNotFoundError", "InvalidAccountError", "IBMNotAuthorizedError"):
@@ -629,8 +628,3 @@ def _passing(error: BaseException | None) -> bool:
     if isinstance(code, int):
         return code in (-1, 429) or code >= 500  # -1: no answer, in the words of the runtime's client
     return isinstance(error, ConnectionError | TimeoutError | RequestException) or _passing(error.__cause__)
-
-
-def _hidden(text: str) -> str:
-    """A message without credentials."""
-    return re.sub(r"[A-Za-z0-9_\-]{32,}", "...", censored(text, 8))[:200].rstrip(".;")
