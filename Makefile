@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export OMP_NUM_THREADS := 1
 
-.PHONY: install demo test test-real test-slow test-gpu test-postgresql lint format bench clean
+.PHONY: install demo test test-real test-slow test-gpu test-postgresql test-braket lint format bench clean
 
 install: $(STAMP)
 
@@ -34,6 +34,16 @@ test-gpu: install  ## the laws that need a CUDA device
 test-postgresql: install  ## the laws of studies on a PostgreSQL server, which they start themselves (as another user where this one is root)
 	$(BIN)/pytest -n 2 -m postgresql
 
+test-braket: .venv-braket/.installed  ## the laws of Amazon Braket, whose SDK asks for an older cloudpickle than joblib
+	.venv-braket/bin/python -m pytest -n auto -m braket
+
+.venv-braket/.installed: $(STAMP) .ci/pins-braket.txt  # these packages before those of .venv
+	rm -rf .venv-braket
+	$(PYTHON) -m venv .venv-braket
+	.venv-braket/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r .ci/pins-braket.txt
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(.venv-braket/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/beneath.pth
+	touch $@
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -47,4 +57,4 @@ bench: install  ## ratios and rates of this machine, to results/bench
 	$(BIN)/qlogad bench
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-braket .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -21,6 +21,7 @@ from qlogad.errors import BackendError
 
 if TYPE_CHECKING:
     from qlogad.backend.exact.method import Form, Kernel
+    from qlogad.backend.sampled import Target
 
 __all__ = [
     "CALLS",
@@ -130,6 +131,10 @@ class Backend(Protocol):
         Raises:
             BackendError: the weights do not fit the circuit, or the backend cannot run it.
         """
+
+    def jobs(self) -> Target | None:
+        """What takes its rows as jobs that can be planned and recorded; None where it runs none, as by default."""
+        return None
 
     def plans(self) -> list[dict[str, Any]]:
         """What it has decided for itself and numbers may depend on, by a rounding, as JSON; nothing where it decides nothing."""

@@ -1,29 +1,29 @@
 """IBM's quantum computers through their client primitives, and snapshots of them as stand-ins. pip install qlogad[ibm].
 
     "ibm:fake_manila"  "ibm:fake_torino,shots=4096,level=1"  here, without network: the device's noise as it was calibrated one day
-    "ibm:torino,shots=1024,max_seconds=60"                   the service: the account is the saved one, or that of the environment
+    "ibm:torino,shots=1024,max_seconds=60,mode=session"      the service: the account is the saved one, or that of the environment
 
 A circuit is translated once (optimization level 3, fixed seed) and kept; all rows of a call are bindings of its angles, in as few jobs
 as the service's limits allow. Both roads run the same primitives on the same translated circuits; a stand-in is cut down to the qubits
 in use, so it knows no crosstalk with the others. Without mitigation outcomes are counted (Sampler), and a stand-in draws them row by row;
 with it means come from the Estimator, and the draws of a stand-in depend on all rows of a job, though not on their order.
 
-Limits and usage: IBM Quantum documentation, guides "job-limits" and "estimate-job-run-time" (November 2026). Readout mitigation: van den
-Berg, Minev, Temme (2022), arXiv:2012.09738; zero-noise extrapolation: Temme, Bravyi, Gambetta (2017), arXiv:1612.02058.
+Limits and usage: IBM Quantum documentation, guides "job-limits", "estimate-job-run-time" and "execution-modes" (November 2026). Readout
+mitigation: van den Berg, Minev, Temme (2022), arXiv:2012.09738; zero-noise extrapolation: Temme, Bravyi, Gambetta (2017), arXiv:1612.02058.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-import re
 import warnings
+import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from qiskit import ClassicalRegister, QuantumCircuit
@@ -36,14 +36,14 @@ from qiskit.transpiler import generate_preset_pass_manager
 from qlogad.backend.backend import Abilities, Backend
 from qlogad.backend.qiskit import placed, to_qiskit
 from qlogad.backend.sampled import Answer, Cost, Floats, Lifted, SampledBackend, Target, draw, number, options, read_counts
-from qlogad.backend.service import State, Status, Unavailable, Work, censored
+from qlogad.backend.service import State, Status, Unavailable, Work, hidden
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
 from qlogad.errors import BackendError, MissingExtra, QlogadWarning, did_you_mean
 
 try:
-    from qiskit_ibm_runtime import Batch, QiskitRuntimeService, fake_provider
+    from qiskit_ibm_runtime import Batch, QiskitRuntimeService, Session, fake_provider
     from qiskit_ibm_runtime import __version__ as version
     from qiskit_ibm_runtime.executor_estimator import Estimator
     from qiskit_ibm_runtime.executor_sampler import Sampler
@@ -56,6 +56,8 @@ except ImportError as error:
     raise MissingExtra("qiskit-aer", "ibm") from error
 
 __all__ = ["IBM", "IBMService", "IBMTarget", "Reduced", "snapshot"]
+
+Mode = Literal["batch", "session", "job"]
 
 SHOTS = 1024
 SEED = 7  # of the translation
@@ -81,7 +83,9 @@ class IBM(SampledBackend, Backend):
     Args:
         target: a device (torino) or a snapshot (fake_manila, fake_torino, ...), then options: `shots` of each row and basis; `level` of
             mitigation (0 none; 1 reading errors; 2 also noise extrapolated to zero, and twirling), or each by itself, `measure`, `zne`,
-            `twirling`, `dd` (dynamical decoupling), on or off; `max_seconds` of device time for each job; `gradient` (shift or spsa).
+            `twirling`, `dd` (dynamical decoupling), on or off; `max_seconds` of device time for each job; `gradient` (shift or spsa);
+            `mode`: batch (the jobs of a round queue once), session (the device waits for the next round, and is charged from the first
+            job to the end: for closed loops of many rounds with --wait; not on the Open Plan) or job (each queues by itself).
 
     Raises:
         BackendError: there is no such device, no account, or no such option.
@@ -91,12 +95,16 @@ class IBM(SampledBackend, Backend):
     name = "ibm"
 
     def __init__(self, target: str = "fake_manila") -> None:
-        bare, found = options(target, ("shots", *_SWITCHES, "level", "max_seconds", "gradient"))
+        bare, found = options(target, ("shots", *_SWITCHES, "level", "max_seconds", "gradient", "mode"))
+        mode = found.get("mode")
+        if mode not in (None, *get_args(Mode)):
+            raise BackendError(f"mode is {', '.join(get_args(Mode))}, got '{mode:.40}'; write mode=session, say")
         device = _open(bare or "fake_manila")
         mitigation = Mitigation.of(number("level", found.get("level"), least=0) or 0, found)
         shots = number("shots", found.get("shots"), least=1) or SHOTS
         seconds = number("max_seconds", found.get("max_seconds"), least=1)
-        super().__init__(IBMTarget(device, mitigation, shots=shots, max_seconds=seconds), gradient=found.get("gradient", "shift"))
+        runner = IBMTarget(device, mitigation, shots=shots, max_seconds=seconds, mode=cast(Mode | None, mode))
+        super().__init__(runner, gradient=found.get("gradient", "shift"))
 
 
 _NOTHING = Parameter("nothing")  # bound to 0 where a circuit reads no angle, so that its rows are bindings all the same
@@ -155,13 +163,23 @@ class IBMTarget(Target):
         mitigation: what is done against errors.
         shots: of each row and basis.
         max_seconds: device time after which the service ends a job.
+        mode: how jobs go together; None: batch.
     """
 
     noise = True
     shots: int
 
-    def __init__(self, device: BackendV2, mitigation: Mitigation, *, shots: int = SHOTS, max_seconds: int | None = None) -> None:
-        self.device, self.mitigation, self.shots, self.max_seconds = device, mitigation, shots, max_seconds
+    def __init__(
+        self,
+        device: BackendV2,
+        mitigation: Mitigation,
+        *,
+        shots: int = SHOTS,
+        max_seconds: int | None = None,
+        mode: Mode | None = None,
+    ) -> None:
+        self.device, self.mitigation, self.shots, self.max_seconds, self.mode = device, mitigation, shots, max_seconds, mode
+        self._opened: Session | None = None
         self.name = f"ibm:{device.name}"
         self.local = isinstance(device, fake_provider.fake_backend.FakeBackendV2)
         wires = min(device.num_qubits, STAND_IN_WIRES) if self.local else device.num_qubits
@@ -182,6 +200,7 @@ class IBMTarget(Target):
         told = {
             "dd adds its pulses' errors and has nothing to cancel": self.mitigation.dd,
             "max_seconds has no effect": self.max_seconds is not None,
+            "mode has no effect": self.mode is not None,
         }
         return "; ".join(text for text, so in told.items() if so)
 
@@ -189,14 +208,11 @@ class IBMTarget(Target):
         prepared = self._prepare(lifted.circuit)
         order_M = sorted(range(len(rows)), key=lambda row: rows[row])  # a stand-in's draws then do not depend on the order of rows
         parts = list(prepared.parts(self, len(rows)))
-        found = []
         jobs = []
-        with self._together(prepared, len(parts)) as mode:
-            for part in parts:
-                places = order_M[part]
-                jobs.append(self._submit(mode, prepared, angles_MA[places], [rows[place] for place in places]))
-            for job, part in zip(jobs, parts, strict=True):
-                found.append(self._read(job, prepared, part.stop - part.start))
+        for part in parts:
+            places = order_M[part]
+            jobs.append(self._submit(prepared, angles_MA[places], [rows[place] for place in places]))
+        found = [self._read(job, prepared, part.stop - part.start) for job, part in zip(jobs, parts, strict=True)]
         mean_MK, error_MK = np.empty((2, len(rows), len(lifted.circuit.readout)))
         mean_MK[order_M], error_MK[order_M] = (np.concatenate(each) for each in zip(*found, strict=True))
         cost = self.cost(lifted, len(rows))
@@ -208,11 +224,17 @@ class IBMTarget(Target):
 
     # ------------------------------------------------------------ jobs
 
-    def _together(self, prepared: _Prepared, jobs: int) -> Any:
-        """Where jobs go: the device, or a batch on it, so that they queue once."""
-        return Batch(backend=prepared.device) if jobs > 1 and not self.local else nullcontext(prepared.device)
+    def _where(self, prepared: _Prepared) -> Any:
+        """Where jobs go: the device, or a batch or session on it, opened with the first job and anew once the service has closed it."""
+        if self.local or self.mode == "job":
+            return prepared.device
+        if self._opened is None or not (_ask(self._opened.details) or {}).get("accepting_jobs"):
+            together = Session if self.mode == "session" else Batch
+            self._opened = _ask(lambda: together(backend=prepared.device), _OPEN_PLAN if self.mode == "session" else _LATER)
+            weakref.finalize(self, _close, self._opened)  # at exit too
+        return self._opened
 
-    def _submit(self, mode: Any, prepared: _Prepared, angles_MA: Floats, rows: Sequence[str], tags: Sequence[str] = ()) -> Any:
+    def _submit(self, prepared: _Prepared, angles_MA: Floats, rows: Sequence[str], tags: Sequence[str] = ()) -> Any:
         """One job with all these rows, and tags to find it by."""
         seed = int.from_bytes(hashlib.sha256("\n".join(rows).encode()).digest()[:4])
         asked: dict[str, Any] = {
@@ -228,13 +250,14 @@ class IBMTarget(Target):
         if self.max_seconds is not None and not self.local:
             asked["max_execution_time"] = self.max_seconds
         if not self.mitigation.estimates:
-            where = prepared.drawn(rows) if self._by_row else mode
+            where = prepared.drawn(rows) if self._by_row else self._where(prepared)
             return _ask(lambda: Sampler(where, asked).run(prepared.bound(angles_MA)))
         asked["resilience_level"] = 0
         asked["resilience"] = {"measure_mitigation": self.mitigation.measure, "zne_mitigation": self.mitigation.zne}
         if self.mitigation.zne:
             asked["resilience"]["zne"] = {"noise_factors": FACTORS}
-        return _ask(lambda: Estimator(mode, asked).run(prepared.bound(angles_MA)))
+        where = self._where(prepared)
+        return _ask(lambda: Estimator(where, asked).run(prepared.bound(angles_MA)))
 
     def _read(self, job: Any, prepared: _Prepared, rows: int) -> tuple[Floats, Floats]:
         """The readouts of a job and their standard errors, (rows, K) each."""
@@ -263,6 +286,7 @@ class IBMTarget(Target):
                 "drawn row by row from the simulated outcome probabilities" if self._by_row else "seeded by all rows of a job"
             )
         else:
+            told["mode"] = self.mode or "batch"
             told["job ids"] = " ".join(job.job_id() for job in jobs)
         return told
 
@@ -323,7 +347,7 @@ class IBMService:
     def submit(self, work: Work, tag: str) -> str:
         """One job."""
         prepared = self._target._prepare(work.lifted.circuit)
-        job = self._target._submit(prepared.device, prepared, work.angles_MA, work.rows, [tag])
+        job = self._target._submit(prepared, work.angles_MA, work.rows, [tag])
         return str(_ask(job.job_id))
 
     def find(self, tag: str) -> str | None:
@@ -336,7 +360,7 @@ class IBMService:
         found = _ask(lambda: self._runtime.job(job))
         state = _STATES.get(str(_ask(found.status)), "waiting")
         detail = str(_ask(found.error_message) or "") if state == "failed" else ""
-        return Status(state, " ".join(found.tags), _hidden(detail))
+        return Status(state, " ".join(found.tags), hidden(detail))
 
     def result(self, job: str, work: Work) -> Answer:
         """The answer of a job."""
@@ -445,6 +469,7 @@ class _Prepared:
             formula=(
                 f"{JOB_OVERHEAD:g} s x jobs + ({_delay(target.device) * 1e6:g} us between shots + {self.seconds * 1e6:.3g} us) x shots; "
                 f"{DOLLARS:.2f} USD a second (Pay-As-You-Go); a factor of {SPREAD:g} either way"
+                + ("; a session is charged for its waits too" if target.mode == "session" else "")
             ),
         )
 
@@ -606,14 +631,23 @@ def _hired(name: str) -> BackendV2:
     return _ask(lambda: service.backend(name if name.startswith("ibm_") else f"ibm_{name}"))
 
 
-def _ask(request: Any) -> Any:
-    """What the service answers; its errors become one line, without anything that could be a credential."""
+def _close(opened: Session) -> None:
+    """No more jobs are taken, and those that wait are run; where the service cannot be told, it closes by itself when it is idle."""
+    with suppress(BackendError):
+        _ask(opened.close)
+
+
+_LATER = "run again later, or use a stand-in such as 'ibm:fake_torino'"
+_OPEN_PLAN = "the Open Plan has no sessions: use mode=batch there"
+
+
+def _ask(request: Any, fix: str = _LATER) -> Any:
+    """What the service answers; its errors become one line, with a next step, and without anything that could be a credential."""
     try:
         return request()
     except Exception as error:  # the runtime, its HTTP client and its cloud kit raise many kinds
-        cause = _hidden((str(error).strip().splitlines() or [""])[0])
+        cause = hidden(str(error))
         kind, refusal = type(error).__name__, Unavailable if _passing(error) else BackendError
-    fix = "run again later, or use a stand-in such as 'ibm:fake_torino'"
     if kind in ("AccountNotFoundError", "InvalidAccountError", "IBMNotAuthorizedError"):
         fix = (
             "save your account once with QiskitRuntimeService.save_account(), or set QISKIT_IBM_TOKEN; 'ibm:fake_torino' needs none"
@@ -629,8 +663,3 @@ def _passing(error: BaseException | None) -> bool:
     if isinstance(code, int):
         return code in (-1, 429) or code >= 500  # -1: no answer, in the words of the runtime's client
     return isinstance(error, ConnectionError | TimeoutError | RequestException) or _passing(error.__cause__)
-
-
-def _hidden(text: str) -> str:
-    """A message without credentials."""
-    return re.sub(r"[A-Za-z0-9_\-]{32,}", "...", censored(text, 8))[:200].rstrip(".;")

@@ -108,6 +108,10 @@ class PennyLane(Backend):
         backprop = self.device == "default.qubit"
         return PennyLaneBound(_open(self.device, circuit.wires), "backprop" if backprop else "best", circuit, weights_GP)
 
+    def jobs(self) -> Target | None:
+        """With shots, and for default.mixed: what takes its rows."""
+        return None if self.sampled is None else self.sampled.target
+
 
 def _open(name: str, wires: int) -> Any:
     try:

@@ -240,6 +240,10 @@ class SampledBackend:
             raise BackendError(f"{self.target.name} runs up to {self.abilities.max_wires} wires, got {circuit.wires}; use fewer")
         return SampledBound(self, circuit, weights_GP, key)
 
+    def jobs(self) -> Target:
+        """Its target."""
+        return self.target
+
     def told_apart(self, angles_MA: Floats) -> Floats:
         """The angles as the target gets them: rounded where it samples."""
         return angles_MA if self.target.shots is None else np.round(angles_MA, DECIMALS) + 0.0  # no -0

@@ -18,7 +18,7 @@ from qlogad import documents
 from qlogad.backend.sampled import Answer, Floats, Lifted, Target
 from qlogad.errors import BackendError
 
-__all__ = ["Immediate", "Service", "State", "Status", "Unavailable", "Work", "censored", "credentials", "hire"]
+__all__ = ["Immediate", "Service", "State", "Status", "Unavailable", "Work", "censored", "credentials", "hidden", "hire"]
 
 State = Literal["waiting", "done", "failed", "cancelled"]
 
@@ -153,3 +153,9 @@ def censored(text: str, least: int = 12) -> str:
     for _, secret in credentials(least):
         text = text.replace(secret, "...")
     return text
+
+
+def hidden(text: str) -> str:
+    """The first line of what a service said, without credentials, nor anything that looks like one."""
+    line = (text.strip().splitlines() or [""])[0]
+    return re.sub(r"[A-Za-z0-9_\-/+=]{32,}|\bA[A-Z]{3}[A-Z0-9]{16}\b", "...", censored(line, 8))[:200].rstrip(".;")

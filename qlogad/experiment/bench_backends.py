@@ -32,6 +32,7 @@ SPECS = (
     "pennylane",
     "pennylane:default.qubit,shots=1024",
     "pennylane:lightning.qubit",
+    "pennylane:lightning.qubit,shots=1024",
     "pennylane:default.mixed",
     "qiskit",
     "aer",
@@ -42,6 +43,8 @@ SPECS = (
     "aer:fake_manila,shots=1024",
     "ibm:fake_manila,shots=1024",
     "braket",
+    "braket:shots=1024",
+    "braket:depolarizing=0.01,readout=0.02",
 )
 
 

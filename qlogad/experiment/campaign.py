@@ -21,13 +21,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from qlogad.backend.backend import Backend, open_backend
+from qlogad.backend.backend import Backend
 from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
 from qlogad.backend.sampled import Floats, Lifted, SampledBackend, Target
 from qlogad.backend.service import hire
 from qlogad.detect.detector import Detector
 from qlogad.errors import BackendError, InputError, Pending, QlogadError, ResultError, counted
-from qlogad.experiment.hardware import Mode, Plan, Trained, check_limits, choose, exact_means, plan, rehearse, trained
+from qlogad.experiment.hardware import Mode, Plan, Trained, check_limits, choose, exact_means, plan, rehearse, target_of, trained
 from qlogad.features.features import Features
 
 __all__ = ["Asked", "Collected", "Comparison", "collect", "ledger_of", "submit"]
@@ -283,10 +283,7 @@ class _Campaign:
     @cached_property
     def target(self) -> Target:
         """Where live runs go; it is opened when the first of them needs it."""
-        backend = open_backend(self.asked.to)
-        if not isinstance(backend, SampledBackend):
-            raise BackendError(f"'{self.asked.to:.60}' runs no jobs; use 'ibm:fake_torino' or 'aer:shots=1024', say")
-        return backend.target
+        return target_of(self.asked.to)
 
     @property
     def stand_in(self) -> Target:

@@ -41,6 +41,7 @@ __all__ = [
     "mode_of",
     "plan",
     "rehearse",
+    "target_of",
     "trained",
     "with_shots",
 ]
@@ -81,7 +82,6 @@ class Plan:
     def text(self) -> str:
         """The plan as a table."""
         cost, (low, high) = self.cost, self.range
-        price = cost.dollars / cost.seconds if cost.seconds else 0.0
         rows = [
             ("backend", self.backend),
             ("mode", f"{self.mode} loop"),
@@ -96,7 +96,7 @@ class Plan:
             ("executions (circuits)", f"{cost.executions:,}"),
             ("shots in all", f"{cost.shots:,}"),
             ("device seconds", f"{cost.seconds:,.0f} ({low:,.0f} to {high:,.0f})"),
-            ("price, USD", f"{cost.dollars:,.2f} ({low * price:,.2f} to {high * price:,.2f})"),
+            ("price, USD", f"{cost.dollars:,.2f} ({cost.dollars / cost.spread:,.2f} to {cost.dollars * cost.spread:,.2f})"),
             ("memory of the largest answer, MB", f"{cost.bytes / 1e6:,.1f}"),
         ]
         return f"{tabulate(rows, tablefmt='simple', disable_numparse=True)}\nseconds and price: {cost.formula}"
@@ -120,12 +120,8 @@ def plan(detector: Detector, features: Features, backend: str, *, mode: Mode = "
         raise InputError(
             f"{type(detector).__name__} here runs no circuits, so there is nothing to run on hardware; choose a quantum core"
         )
-    opened = open_backend(backend)
-    if not isinstance(opened, SampledBackend):
-        raise BackendError(
-            f"'{backend:.60}' runs no jobs, so there is nothing to plan; use 'ibm:fake_torino' or 'aer:shots=1024', say"
-        )
-    rehearsals = rehearse(detector, features, opened.target)
+    target = target_of(backend)
+    rehearsals = rehearse(detector, features, target)
     calls = [call for rehearsal in rehearsals for call in (rehearsal.calls if mode == "closed" else rehearsal.together())]
     passes = int((features.weight_N * detector.passes(features)).sum())
     return Plan(
@@ -135,8 +131,21 @@ def plan(detector: Detector, features: Features, backend: str, *, mode: Mode = "
         circuits=sum(layer.gates for layer in layers),
         rows_before=passes * sum(layer.gates * len(rehearsal.calls) for layer, rehearsal in zip(layers, rehearsals, strict=True)),
         rounds=len(calls) if mode == "closed" else min(len(calls), 1),
-        cost=_total([opened.target.cost(lifted, len(angles_MA)) for lifted, angles_MA in calls]),
+        cost=_total([target.cost(lifted, len(angles_MA)) for lifted, angles_MA in calls]),
     )
+
+
+def target_of(backend: str) -> Target:
+    """What takes the jobs of a backend.
+
+    Raises:
+        UnknownName: there is no such backend.
+        BackendError: it runs no jobs.
+    """
+    target = open_backend(backend).jobs()
+    if target is None:
+        raise BackendError(f"'{backend:.60}' runs no jobs to plan or record; use 'ibm:fake_torino' or 'aer:shots=1024', say")
+    return target
 
 
 def rehearse(detector: Detector, features: Features, target: Target) -> list[Rehearsal]:

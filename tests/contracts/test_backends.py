@@ -14,15 +14,22 @@ from qlogad.errors import BackendError, UnknownName
 from qlogad.testing import check_backend
 
 RATES = "depolarizing=0.01,depolarizing2=0.05,amplitude_damping=0.02,phase_damping=0.02,bit_flip=0.01,readout=0.02"
-EXACT = [
+APART = {"braket": [pytest.mark.braket]}  # backends that live in an environment of their own
+
+
+def apart(*specs):
+    return [pytest.param(spec, marks=APART.get(spec.partition(":")[0], [])) for spec in specs]
+
+
+EXACT = apart(
     *(name for name in names.known("backend") if name not in {"ibm", "ledger"}),
     "exact:gates",
     "exact:phase",
     "aer:mps",
     "aer:density_matrix",
     "pennylane:default.mixed",
-]
-OTHERS = [
+)
+OTHERS = apart(
     f"exact:{RATES}",
     f"aer:{RATES}",
     f"aer:{RATES},shots=500",
@@ -30,7 +37,8 @@ OTHERS = [
     "aer:mps,shots=200",
     "pennylane:default.qubit,shots=300",
     "pennylane:lightning.qubit,shots=300",
-]
+    "braket:shots=200",
+)
 
 
 @pytest.mark.parametrize("spec", EXACT)
@@ -51,6 +59,13 @@ def test_snapshots_of_devices(spec):
 @pytest.mark.parametrize("spec", ["ibm:fake_manila", "ibm:fake_torino,shots=500"])
 def test_devices_through_the_runtime(spec):
     check_backend(spec, circuits=3)
+
+
+@pytest.mark.braket
+@pytest.mark.braket
+@pytest.mark.parametrize("spec", ["braket:depolarizing2=0.1,readout=0.02", f"braket:{RATES},shots=500"])
+def test_density_matrices_of_braket(spec):
+    check_backend(spec, tolerance=1e-9, circuits=2)  # 10 ms a row
 
 
 def test_lightning_differentiates_in_its_own_way():
@@ -99,7 +114,7 @@ def test_a_backend_that_lies_is_found_out(settings, law):
         check_backend(Silent(**settings))
 
 
-@pytest.mark.parametrize("name", names.known("backend"))
+@pytest.mark.parametrize("name", apart(*names.known("backend")))
 def test_backend_is_found_by_its_file(name, tmp_path):
     spec = name
     if name == "ledger":
