@@ -214,7 +214,7 @@ def _forward(real: bool, tables: Any, trace: Any, state: Array, gates: Array, t:
 def _first(real: bool, angles: Array, features: Array) -> int:
     """How many angles the features are made of."""
     if not real:
-        return angles.shape[1]
+        return len(angles[0])
     count = 0
     while 1 << count < features.shape[1]:
         count += 1

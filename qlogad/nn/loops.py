@@ -118,7 +118,8 @@ def new_slopes(tables: Tables, trace: Trace, live: Live) -> Slopes:
     groups, _, values = tables.table.shape
     sizes = (tables.drive.shape[2:4], (groups, values), (groups, tables.hidden.shape[1]))
     later = tables.drive.new_zeros(*tables.drive.shape[:2], groups, *tables.unitary.shape[::2], tables.drive.shape[-1])
-    return Slopes(*(_blank(tables.drive, live, *size) for size in sizes), later)
+    angles, first, gates = (_blank(tables.drive, live, *size) for size in sizes)
+    return Slopes(angles, first, gates, later)
 
 
 def forward(kind: Kind, maps: Sequence[Tables], live: Live) -> tuple[States, list[Trace]]:

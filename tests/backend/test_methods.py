@@ -141,18 +141,22 @@ def test_a_cost_is_of_the_circuit_and_needs_no_tensor(name):
 
 @methods
 def test_a_form_is_the_circuit_as_tables(name):
-    """mean = f @ table with f the Kronecker product over the angles, or (r @ table)^2 @ signs: the definition, in three lines."""
+    """mean = f @ table with f the Kronecker product over the angles, or (r @ table)^2 @ signs, after later uploads: the definition."""
     for what, circuit in fitting(METHODS[name]).items():
         weights_GP, inputs_GNI = (tensor.detach() for tensor in values(circuit, rows=4))
         form = METHODS[name].form(circuit, weights_GP)
         if form is None:
             continue
         features = inputs_GNI.new_ones(2, 4, 1)
-        for angle in form.angles:
-            a = angle.scale * inputs_GNI[..., angle.index] + angle.shift
+        angles = [angle.scale * inputs_GNI[..., angle.index] + angle.shift for angle in form.angles]
+        for a in angles if form.kind == "trig" else angles[: form.table.shape[1].bit_length() - 1]:
             each = [torch.ones_like(a), a.cos(), a.sin()] if form.kind == "trig" else [(a / 2).cos(), (a / 2).sin()]
             features = (features[..., None] * torch.stack(each, dim=-1)[..., None, :]).flatten(-2)
         mean_GNK = features @ form.table
+        for energy_DA, fixed_D, unitary_GMD in zip(*form.later, strict=True) if form.later else ():
+            phase_GND = sum((a[..., None] * energy_D for a, energy_D in zip(angles, energy_DA.T, strict=True)), fixed_D)
+            psi_GND = torch.complex(*mean_GNK[..., : 2 * len(fixed_D)].chunk(2, dim=-1)) * torch.exp(1j * phase_GND)
+            mean_GNK = torch.cat([psi_GND.real, psi_GND.imag], dim=-1) @ unitary_GMD.mT
         if form.kind == "real":
             assert form.signs_DK is not None
             mean_GNK = mean_GNK.square() @ form.signs_DK

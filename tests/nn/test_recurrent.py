@@ -1,13 +1,14 @@
 """Laws of the recurrent cell: with the linear map it is torch's, and every way to run a sequence gives the same."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import pytest
 import torch
 
 from qlogad import seeds
-from qlogad.errors import InputError
+from qlogad.errors import BackendError, InputError
 from qlogad.nn.core import Cell, Classical, Quantum, SameWrapper
 from qlogad.nn.recurrent import GRU, LSTM, gru_step_loop, step_loop
 
@@ -177,3 +178,51 @@ def test_a_gru_is_between_its_candidate_and_its_state(core: Cell) -> None:
         low_NH, high_NH = torch.minimum(n_NH, h_NH), torch.maximum(n_NH, h_NH)
         assert ((after_NH >= low_NH - 1e-12) & (after_NH <= high_NH + 1e-12)).all()
         h_NH = after_NH
+
+
+NOISY = Quantum(wires=2, backend="exact:depolarizing=0.01")
+
+
+@pytest.mark.parametrize("core", [*CORES, NOISY])
+@pytest.mark.parametrize("make", [cell, gru])
+@pytest.mark.parametrize("lengths", [None, [], [0, 0, 0]])
+def test_where_no_row_takes_a_step_states_and_gradients_are_zero(
+    make: Callable[[Cell], LSTM | GRU], core: Cell, lengths: list[int] | None
+) -> None:
+    module, rows = make(core), len(lengths or [])
+    x_NTI = torch.full((rows, 4, 3), torch.nan, requires_grad=True)  # padding is not read
+    every, last = module(x_NTI, None if lengths is None else torch.tensor(lengths, dtype=torch.long))
+    assert every.shape == (rows, 4, 5)
+    assert all(one.shape == (rows, 5) for one in last)
+    (every.sum() + sum(one.sum() for one in last)).backward()
+    for one in (every, *last, x_NTI.grad, *(parameter.grad for parameter in module.parameters())):
+        assert one is not None
+        assert not one.any()
+
+
+@pytest.mark.parametrize("core", [*CORES, NOISY])
+@pytest.mark.parametrize("make", [cell, gru])
+def test_inputs_that_do_not_fit_are_refused_in_one_line(make: Callable[[Cell], LSTM | GRU], core: Cell) -> None:
+    module = make(core)
+    for shape in ((2, 4, 2), (2, 4, 4), (2, 0, 3), (4, 3), (3,), (1, 2, 4, 3)):
+        with pytest.raises(InputError, match=r"^a cell takes \(N, T, 3\), T of 1 or more, got \([^\n]*$"):
+            module(torch.zeros(shape))
+    for wrong in (
+        torch.zeros(2, 4, 3, dtype=torch.float64),
+        torch.zeros(2, 4, 3, dtype=torch.long),
+        torch.zeros(2, 4, 3).to("meta"),
+    ):
+        with pytest.raises(
+            InputError, match=r"^the inputs are torch[^\n]* but the cell's weights are torch.float32 on cpu; use x.to"
+        ):
+            module(wrong)
+
+
+@pytest.mark.parametrize("core", [*CORES[1:], NOISY])
+@pytest.mark.parametrize("make", [cell, gru])
+@pytest.mark.parametrize("size", [1e10, 1e30, 3e38])
+def test_inputs_beyond_measure_give_finite_states_or_an_error(make: Callable[[Cell], LSTM | GRU], core: Cell, size: float) -> None:
+    module = make(core)
+    x_NTI = size * torch.sign(torch.randn(4, 3, 3, generator=seeds.torch_generator(9)))
+    with suppress(BackendError):  # it says so where angles overflow
+        assert torch.isfinite(module(x_NTI)[0]).all()

@@ -1,20 +1,27 @@
 """Laws of the whole-sequence kernels: whichever way a cell is run, it gives what the step loop gives."""
 
 import math
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import product
+from pathlib import Path
+from textwrap import dedent
 
 import pytest
 import torch
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from qlogad import seeds
 from qlogad.backend.exact import Exact
 from qlogad.backend.exact.method import Form, Method
-from qlogad.backend.exact.real import Real
 from qlogad.backend.exact.start import starts
 from qlogad.backend.exact.state import Gates
+from qlogad.backend.exact.tables import form_of
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.errors import BackendError
 from qlogad.nn import fast, graphs, loops
@@ -28,6 +35,8 @@ TURN = 2 * math.pi / 3
 
 class Grid(Gates):
     """Gate by gate; its tables are solved for, from the readouts on a grid of angles."""
+
+    name = "grid"
 
     def form(self, circuit: Circuit, weights_GP: Tensor) -> Form | None:
         found = starts(circuit)
@@ -49,10 +58,12 @@ class Grid(Gates):
 
 
 class Split(Gates):
-    """Gate by gate; its tables are those of the method `real`."""
+    """Gate by gate; its tables are those of the methods `real` and `phase`."""
+
+    name = "split"
 
     def form(self, circuit: Circuit, weights_GP: Tensor) -> Form | None:
-        return Real().form(circuit, weights_GP)
+        return form_of(circuit, weights_GP)
 
 
 CORES = [
@@ -62,7 +73,14 @@ CORES = [
     Quantum(wires=3, ansatz="sim14", readout="xyz", shared=True),
     Quantum(wires=2, encoding="exponential", readout="probabilities"),
 ]
-cores = pytest.mark.parametrize("core", CORES, ids=str)
+AGAIN = [  # inputs are read again
+    Quantum(wires=3, depth=2, reupload=True),
+    Quantum(wires=3, depth=3, ansatz="sim14", encoding="angle-x", reupload=True, readout="xyz", shared=True),
+    Quantum(wires=2, depth=2, encoding="su2", reupload=True, readout="probabilities"),
+    Quantum(wires=4, depth=1, encoding="trotter"),
+]
+WAYS = [(core, Grid()) for core in CORES] + [(core, Split()) for core in CORES + AGAIN]
+ways = pytest.mark.parametrize(("core", "method"), WAYS, ids=lambda one: one.name if isinstance(one, Method) else str(one))
 methods = pytest.mark.parametrize("method", [Grid(), Split()], ids=["trig", "real"])
 engines = pytest.mark.parametrize("engine", [loops, fast], ids=["torch", "compiled"])
 kinds = pytest.mark.parametrize("kind", ["lstm", "gru"])
@@ -106,8 +124,7 @@ def slopes(module: LSTM | GRU, x_NTI: Tensor, found: list[Tensor], keep: list[bo
     ]
 
 
-@cores
-@methods
+@ways
 @engines
 @kinds
 @pytest.mark.parametrize("ragged", [False, True])
@@ -137,8 +154,7 @@ def test_the_kernel_is_the_step_loop_in_values_and_derivatives(
 
 
 @pytest.mark.gpu
-@cores
-@methods
+@ways
 @kinds
 def test_a_recording_is_the_step_loop(kind: Kind, core: Quantum, method: Method) -> None:
     module = cell(kind, core, method, 5).to("cuda")
@@ -150,8 +166,7 @@ def test_a_recording_is_the_step_loop(kind: Kind, core: Quantum, method: Method)
             torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
 
 
-@cores
-@methods
+@ways
 @engines
 @kinds
 def test_single_precision_is_the_same_to_its_rounding_and_repeats_bit_by_bit(
@@ -218,3 +233,48 @@ def test_what_a_kernel_cannot_do_it_says(kind: Kind, method: Method, engine: Loo
             x_NTI[2, 1, 0] = wrong
         with pytest.raises(BackendError, match="inputs are not all finite"):
             kernel(module, x_NTI, None, engine)
+
+
+@kinds
+@pytest.mark.parametrize("core", [CORES[1], AGAIN[0]], ids=str)
+def test_threads_that_score_together_leave_products_their_threads(kind: Kind, core: Quantum) -> None:
+    module = cell(kind, core, Split(), 6)
+    x_NTI = torch.randn(100, 5, WIDTH, dtype=torch.float64, generator=seeds.torch_generator(4))
+    libraries = ThreadpoolController().select(user_api="blas")
+    with torch.no_grad(), libraries.limit(limits=3):
+        before = [one["num_threads"] for one in libraries.info()]
+        alone = kernel(module, x_NTI, None, fast)
+        with ThreadPoolExecutor(4) as pool:
+            together = list(pool.map(lambda _: kernel(module, x_NTI, None, fast), range(24)))
+        assert [one["num_threads"] for one in libraries.info()] == before
+    for found in together:
+        assert all(torch.equal(one, other) for one, other in zip(found, alone, strict=True))
+
+
+@pytest.mark.parametrize("broken", ["raise ImportError('made for another numpy')", "import nothing_of_this_name", "njit = None"])
+def test_without_a_numba_that_works_everything_runs_in_torch_after_one_warning(broken: str, tmp_path: Path) -> None:
+    (tmp_path / "numba.py").write_text(broken + "\n")
+    program = """
+        import sys, warnings, torch
+        from functools import partial
+        from qlogad import seeds
+        from qlogad.errors import QlogadWarning
+        from qlogad.nn import loops
+        from qlogad.nn.core import Quantum
+        from qlogad.nn.recurrent import LSTM
+        from qlogad.nn.sequence import quickest
+        module = LSTM(3, 4, make=partial(Quantum(wires=2).map, generator=seeds.torch_generator(0)))
+        with warnings.catch_warnings(record=True) as met:
+            warnings.simplefilter("always")
+            for _ in range(3):
+                module(torch.ones(2, 3, 3))[0].sum().backward()
+        (warning,) = met
+        assert issubclass(warning.category, QlogadWarning) and quickest(torch.ones(1)) is loops
+        print(warning.message)
+    """
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    given = [sys.executable, "-c", dedent(program)]
+    done = subprocess.run(given, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("numba does not compile here (")
+    assert "pip install 'qlogad[fast]'" in done.stdout

@@ -24,7 +24,9 @@ __all__ = ["DIAGONAL", "LOCAL", "PERMUTATION", "Program", "backward", "forward"]
 
 Array = NDArray[Any]
 
-LOCAL, PERMUTATION, DIAGONAL = 0, 1, 2
+LOCAL = 0
+PERMUTATION = 1
+DIAGONAL = 2
 
 
 class Program(NamedTuple):
@@ -72,7 +74,7 @@ def _chains(program: Any, weights: Array) -> tuple[Array, Array]:
 @compiled
 def _phases(program: Any, weights: Array) -> Array:
     """(diagonals, D)"""
-    phases = program.fixed.copy()
+    phases: Array = program.fixed.copy()
     if program.energy.size > 0:
         angles = np.dot(program.angle_slope, weights) + program.angle_shift
         angles -= 4 * math.pi * np.floor(angles / (4 * math.pi))
@@ -197,9 +199,10 @@ def _back(
 
 @compiled
 def _begin(program: Any, segment: int) -> Array:
+    start: Array = program.start
     if segment == 0:
-        return program.start.copy()
-    state = np.zeros((2, program.start.shape[1], program.start.shape[1]))
+        return start.copy()
+    state = np.zeros((2, start.shape[1], start.shape[1]))
     for b in range(state.shape[1]):
         state[0, b, b] = 1
     return state

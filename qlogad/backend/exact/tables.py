@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from qlogad.backend.exact.compiling import works
@@ -81,7 +82,8 @@ class _Plan:
             state_GMD = reduce(lambda state, step: step(state), steps, start_GDD)
             parts_G2MD = torch.stack([state_GMD.real, state_GMD.imag], dim=1)
             found.append(torch.nn.functional.pad(parts_G2MD, (0, 0, 0, size - parts_G2MD.shape[2])))
-        return first_G2DR, torch.stack(found) if found else first_G2DR.new_zeros(0)
+        none = first_G2DR.new_zeros(0, len(weights_GP), 2, size, len(self._eye_1DD[0]))
+        return first_G2DR, torch.stack(found) if found else none
 
     def blank(self, groups: int) -> tuple[Any, Any]:
         """Room for the compiled matrices."""
@@ -137,7 +139,8 @@ def _program(circuit: Circuit, layered: Cut, product: Product) -> Any:
     wires, like = circuit.wires, torch.empty(0, dtype=torch.float64)
     kinds = {"local": LOCAL, "permutation": PERMUTATION, "diagonal": DIAGONAL}
     kept: dict[str, list[Layer]] = {kind: [] for kind in kinds}
-    layers, cuts = [], [0]
+    layers: list[tuple[int, int]] = []
+    cuts = [0]
     for layer in layered.layers:
         if layer.kind == "upload":
             cuts.append(len(layers))
@@ -148,7 +151,9 @@ def _program(circuit: Circuit, layered: Cut, product: Product) -> Any:
     chains = Locals(local, wires, circuit.weights, [np.eye(2, dtype=complex)] * wires, like)
     diagonals = Phases(kept["diagonal"], wires, circuit.weights, like)
     basis = np.arange(2**wires)
-    begin_DR = reduce(np.kron, product.reached())
+    begin_DR: NDArray[Any] = np.ones((1, 1))
+    for column in product.reached():
+        begin_DR = np.kron(begin_DR, column)
     return Program(
         wires,
         np.array(layers, dtype=np.int64).reshape(-1, 2),
