@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from itertools import compress
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -78,7 +78,8 @@ def cost(task: Task, *, keep: bool) -> Cost:
     passes = (3 if keep else 4) if task.gradient else 1
     blocks = len(block_sizes(circuit.wires))
     moved = sum(blocks if kind == "local" else 3 for kind in kinds) + 4 + 4 * turns  # states that are read and written
-    held = 3 + (task.calls * (1 + len(kinds) if keep else 1) if task.gradient else 0)
+    kept = 1 + (len(kinds) - kinds.count("permutation") if keep else 0)
+    held = 3 + (task.calls * kept if task.gradient else 0)
     built = 16 * task.groups * sum(4**wires for wires in block_sizes(circuit.wires)) * (1 + kinds.count("local"))
     return Cost(
         operations=2 * passes * (amplitudes / size * operations(kinds, circuit.wires) + amplitudes * 2 * len(circuit.readout))
@@ -201,7 +202,7 @@ class _Pass(torch.autograd.Function):
         before: list[Tensor] = []
         room: list[Tensor] | None = None if keep else []
         for step in plan.steps:
-            if keep:
+            if keep and step.reads_states:
                 before.append(states)
             states = step(states, tensors, room)
         ctx.plan, ctx.keep, ctx.count = plan, keep, len(given)
@@ -224,8 +225,9 @@ class _Pass(torch.autograd.Function):
         states = states if ctx.keep else states.clone()
         room: list[Tensor] = []
         for step in reversed(plan.steps):
-            known_states = before.pop() if ctx.keep else states
-            lam, states, slopes_of = step.back(lam, known_states, tensors, wanted[2:], room, undo=not ctx.keep)
+            if ctx.keep and step.reads_states:
+                states = before.pop()
+            lam, states, slopes_of = step.back(lam, states, tensors, wanted[2:], room, undo=not ctx.keep)
             for place, slope in slopes_of:
                 known = found[place]
                 found[place] = slope if known is None else known + slope
@@ -253,6 +255,8 @@ class _Step(ABC):
     new memory costs more than what is done in it.
     """
 
+    reads_states: ClassVar[bool] = True  # its tensors' slopes need the states before it
+
     @abstractmethod
     def __call__(self, states: Tensor, tensors: Sequence[Tensor], room: list[Tensor] | None = None) -> Tensor: ...
 
@@ -264,7 +268,7 @@ class _Step(ABC):
 
         Args:
             lam: the slopes of the states after it, to be overwritten.
-            states: those before it; with `undo` those after it, to be overwritten.
+            states: those before it, where it reads them; with `undo` those after it, to be overwritten.
             tensors: of the call.
             wanted: whose slopes are.
             room: as of a call.
@@ -324,6 +328,8 @@ def _overlaps(lam_GLdR: Tensor, conjugate_GLdR: Tensor) -> Tensor:
 
 class _Permutation(_Step):
     """x, cx and swap, affine in the bits of a basis state, so that indices are the sums of those of the upper and lower wires."""
+
+    reads_states = False
 
     def __init__(self, gates: Sequence[Gate], wires: int, device: torch.device) -> None:
         low = wires // 2

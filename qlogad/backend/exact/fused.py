@@ -194,7 +194,7 @@ def columns_slopes(parts: Tensor, slope: Tensor) -> Tensor:
         of_rest, of_last = _pair_slopes(kron_tree(rest, columns_pair), last[0], slope)
         return torch.cat([columns_slopes(rest, of_rest), of_last[None]])
     one, two = parts.view(count // 2, 2, *parts.shape[1:]).unbind(1)
-    of_pairs = columns_slopes(columns_pair(one, two), slope)
+    of_pairs = slope[None] if count == 2 else columns_slopes(columns_pair(one, two), slope)
     return torch.stack(_pair_slopes(one, two, of_pairs), dim=1).flatten(0, 1)
 
 
