@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from itertools import compress
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from qlogad.backend.exact.fused import (
     Locals,
     chain,
     columns_pair,
+    columns_slopes,
     kron_tree,
     matrix_pair,
     pieces,
@@ -77,7 +78,8 @@ def cost(task: Task, *, keep: bool) -> Cost:
     passes = (3 if keep else 4) if task.gradient else 1
     blocks = len(block_sizes(circuit.wires))
     moved = sum(blocks if kind == "local" else 3 for kind in kinds) + 4 + 4 * turns  # states that are read and written
-    held = 3 + (task.calls * (1 + len(kinds) if keep else 1) if task.gradient else 0)
+    kept = 1 + (len(kinds) - kinds.count("permutation") if keep else 0)
+    held = 3 + (task.calls * kept if task.gradient else 0)
     built = 16 * task.groups * sum(4**wires for wires in block_sizes(circuit.wires)) * (1 + kinds.count("local"))
     return Cost(
         operations=2 * passes * (amplitudes / size * operations(kinds, circuit.wires) + amplitudes * 2 * len(circuit.readout))
@@ -120,7 +122,7 @@ class Plan:
         parts = cut(circuit, _gates(circuit))
         found = starts(circuit) or [Start(None, np.array([[1.0 + 0j], [0]]))] * wires
         self.product = Product(found, circuit.inputs, like)
-        self._sizes, self._half = sizes, (wires + 1) // 2
+        self._sizes = sizes
         self._locals = Locals(
             [one for one in parts.layers if one.kind == "local"], wires, circuit.weights, self.product.columns, like
         )
@@ -158,20 +160,36 @@ class Plan:
         tensors = [*blocks, *self._of_weights(weights_GP[:, None])]
 
         def run(inputs_GNI: Tensor) -> Tensor:
-            vectors_WG2N = self.product.vectors(matrices_LWG22[0], inputs_GNI)
-            upper, lower = vectors_WG2N.tensor_split([self._half])
-            left_GAN = kron_tree(upper, columns_pair)
-            right_GBN = kron_tree(lower, columns_pair) if len(lower) else torch.ones_like(left_GAN[:, :1])
-            given = (left_GAN, right_GBN, *tensors, *self._of_inputs(inputs_GNI))
+            given = (self.product.halves(inputs_GNI), matrices_LWG22[0], *tensors, *self._of_inputs(inputs_GNI))
             if not torch.is_grad_enabled():
                 return self.measurement.means(self.through(*given))
             return cast(Tensor, _Pass.apply(self, keep, *given))  # type: ignore[no-untyped-call]
 
         return run
 
-    def through(self, left_GAN: Tensor, right_GBN: Tensor, *tensors: Tensor) -> Tensor:
+    def through(self, halves_WGN: Tensor, wires_WG22: Tensor, *tensors: Tensor) -> Tensor:
         """The states (G, D, N) after all steps."""
-        return reduce(lambda states, step: step(states, tensors), self.steps, columns_pair(left_GAN, right_GBN))
+        start = kron_tree(_vectors(halves_WGN, wires_WG22), columns_pair)
+        return reduce(lambda states, step: step(states, tensors), self.steps, start)
+
+
+def _vectors(halves_WGN: Tensor, wires_WG22: Tensor) -> Tensor:
+    """The states of single wires, (W, G, 2, N)."""
+    trig_WG2N = torch.stack([torch.cos(halves_WGN), torch.sin(halves_WGN)], dim=2)
+    return wires_WG22 @ trig_WG2N.to(wires_WG22.dtype)
+
+
+def _vectors_slopes(
+    halves_WGN: Tensor, wires_WG22: Tensor, slope_WG2N: Tensor, wanted: Sequence[bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    cosine, sine = torch.cos(halves_WGN), torch.sin(halves_WGN)
+    wires = None
+    if wanted[1]:
+        wires = slope_WG2N @ torch.stack([cosine, sine], dim=-1).to(slope_WG2N.dtype)
+    if not wanted[0]:
+        return None, wires
+    of_cosine, of_sine = (wires_WG22.mH @ slope_WG2N).real.unbind(2)
+    return (of_sine * cosine - of_cosine * sine).sum_to_size(halves_WGN.shape), wires
 
 
 class _Pass(torch.autograd.Function):
@@ -179,12 +197,12 @@ class _Pass(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, plan: Plan, keep: bool, *given: Tensor) -> Tensor:
-        left_GAN, right_GBN, *tensors = given
-        states = columns_pair(left_GAN, right_GBN)
+        halves_WGN, wires_WG22, *tensors = given
+        states = kron_tree(_vectors(halves_WGN, wires_WG22), columns_pair)
         before: list[Tensor] = []
         room: list[Tensor] | None = None if keep else []
         for step in plan.steps:
-            if keep:
+            if keep and step.reads_states:
                 before.append(states)
             states = step(states, tensors, room)
         ctx.plan, ctx.keep, ctx.count = plan, keep, len(given)
@@ -200,22 +218,23 @@ class _Pass(torch.autograd.Function):
             if not ctx.keep:
                 raise BackendError("method 'adjoint' has first derivatives only; use method 'blocks', or Exact(second=True)")
             return None, None, *_by_autograd(plan, given, slopes[0])
-        left_GAN, right_GBN, *tensors = given
+        halves_WGN, wires_WG22, *tensors = given
         wanted = ctx.needs_input_grad[2:]
         found: list[Tensor | None] = [None] * len(tensors)
         lam = plan.measurement.slope(states, slopes[0])
         states = states if ctx.keep else states.clone()
         room: list[Tensor] = []
         for step in reversed(plan.steps):
-            known_states = before.pop() if ctx.keep else states
-            lam, states, slopes_of = step.back(lam, known_states, tensors, wanted[2:], room, undo=not ctx.keep)
+            if ctx.keep and step.reads_states:
+                states = before.pop()
+            lam, states, slopes_of = step.back(lam, states, tensors, wanted[2:], room, undo=not ctx.keep)
             for place, slope in slopes_of:
                 known = found[place]
                 found[place] = slope if known is None else known + slope
-        shape = (len(lam), left_GAN.shape[1], right_GBN.shape[1], lam.shape[-1])
-        left = torch.einsum("gabn,gbn->gan", lam.view(shape), right_GBN.conj()) if wanted[0] else None
-        right = torch.einsum("gabn,gan->gbn", lam.view(shape), left_GAN.conj()) if wanted[1] else None
-        return None, None, left, right, *found
+        if not any(wanted[:2]):
+            return None, None, None, None, *found
+        slope_WG2N = columns_slopes(_vectors(halves_WGN, wires_WG22), lam)
+        return None, None, *_vectors_slopes(halves_WGN, wires_WG22, slope_WG2N, wanted), *found
 
 
 def _by_autograd(plan: Plan, given: Sequence[Tensor], slope_GNK: Tensor) -> list[Tensor | None]:
@@ -236,6 +255,8 @@ class _Step(ABC):
     new memory costs more than what is done in it.
     """
 
+    reads_states: ClassVar[bool] = True  # its tensors' slopes need the states before it
+
     @abstractmethod
     def __call__(self, states: Tensor, tensors: Sequence[Tensor], room: list[Tensor] | None = None) -> Tensor: ...
 
@@ -247,7 +268,7 @@ class _Step(ABC):
 
         Args:
             lam: the slopes of the states after it, to be overwritten.
-            states: those before it; with `undo` those after it, to be overwritten.
+            states: those before it, where it reads them; with `undo` those after it, to be overwritten.
             tensors: of the call.
             wanted: whose slopes are.
             room: as of a call.
@@ -307,6 +328,8 @@ def _overlaps(lam_GLdR: Tensor, conjugate_GLdR: Tensor) -> Tensor:
 
 class _Permutation(_Step):
     """x, cx and swap, affine in the bits of a basis state, so that indices are the sums of those of the upper and lower wires."""
+
+    reads_states = False
 
     def __init__(self, gates: Sequence[Gate], wires: int, device: torch.device) -> None:
         low = wires // 2

@@ -36,6 +36,7 @@ __all__ = [
     "block_sizes",
     "chain",
     "columns_pair",
+    "columns_slopes",
     "kron_tree",
     "matrix_pair",
     "pieces",
@@ -188,6 +189,26 @@ def vector_pair(one: Tensor, two: Tensor) -> Tensor:
 def columns_pair(one: Tensor, two: Tensor) -> Tensor:
     """The Kronecker product of (..., a, N) and (..., b, N), column by column."""
     return (one[..., :, None, :] * two[..., None, :, :]).flatten(-3, -2)
+
+
+def columns_slopes(parts: Tensor, slope: Tensor) -> Tensor:
+    """The slopes of parts (W, ..., d, N), from that of their product column by column, (..., d^W, N)."""
+    count = len(parts)
+    if count == 1:
+        return slope[None]
+    if count % 2:
+        rest, last = torch.split(parts, [count - 1, 1])
+        of_rest, of_last = _pair_slopes(kron_tree(rest, columns_pair), last[0], slope)
+        return torch.cat([columns_slopes(rest, of_rest), of_last[None]])
+    one, two = parts.view(count // 2, 2, *parts.shape[1:]).unbind(1)
+    of_pairs = slope[None] if count == 2 else columns_slopes(columns_pair(one, two), slope)
+    return torch.stack(_pair_slopes(one, two, of_pairs), dim=1).flatten(0, 1)
+
+
+def _pair_slopes(one: Tensor, two: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    apart = slope.view(*one.shape[:-1], *two.shape[-2:])
+    of_one = (apart * two.conj()[..., None, :, :]).sum(-2)
+    return of_one, (apart * one.conj()[..., :, None, :]).sum(-3)
 
 
 def matrix_pair(one: Tensor, two: Tensor) -> Tensor:

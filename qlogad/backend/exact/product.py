@@ -48,11 +48,9 @@ class Product:
         r_MR = kron_tree(torch.stack([torch.cos(half_AM), torch.sin(half_AM)], dim=-1), vector_pair)
         return r_MR.view(*inputs_GNI.shape[:2], r_MR.shape[1])
 
-    def vectors(self, wires_WG22: Tensor, inputs_GNI: Tensor) -> Tensor:
-        """The states of single wires (W, G, 2, N), each of which begins with a matrix of its own."""
-        half_WGN = self._every(inputs_GNI.flatten(0, 1)).view(len(wires_WG22), *inputs_GNI.shape[:2])
-        trig_WG2N = torch.stack([torch.cos(half_WGN), torch.sin(half_WGN)], dim=2)
-        return wires_WG22 @ trig_WG2N.to(wires_WG22.dtype)
+    def halves(self, inputs_GNI: Tensor) -> Tensor:
+        """Half the angle of every wire, (W, G, N); zero where it has none."""
+        return self._every(inputs_GNI.flatten(0, 1)).view(-1, *inputs_GNI.shape[:2])
 
     def matrix(self, weighted: Weighted) -> Tensor:
         """The states before the first upload as a matrix on r: [Re | Im], (G, 2 D, R)."""
