@@ -15,6 +15,7 @@ from qlogad.circuit.design import assemble
 from qlogad.errors import BackendError, Pending
 
 SHOTS, ROWS = 200, 6
+SECONDS = 1.5  # of a job
 
 
 class Job:
@@ -29,6 +30,9 @@ class Job:
 
     def error_message(self):
         return "calibrating"
+
+    def usage(self):
+        return SECONDS
 
 
 class Runtime(IBMTarget):
