@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -217,79 +217,107 @@ def describe(
     print(json.dumps(facts, indent=1) if as_json else listing.facts_text(facts))
 
 
+_Result = Annotated[Path, typer.Argument(help="The results folder of a finished run.")]
+_Contender = Annotated[str, typer.Option(help="Whose detector: a name of the table.")]
+_Windows = Annotated[
+    int, typer.Option(min=1, help="Test windows, half of them anomalies where there are enough, half near the threshold.")
+]
+_Choice = Annotated[int, typer.Option(help="The seed that windows are chosen with.")]
+_Shots = Annotated[int | None, typer.Option(min=1, help="Of each row and measurement basis; else the backend's own.")]
+_Mode = Annotated[str, typer.Option(help="closed: each round feeds the next; open: all rows at once.")]
+_References = Annotated[int, typer.Option(min=0, help="Rows of known answer that go with every round.")]
+_Seed = Annotated[int | None, typer.Option(help="Of the training; else the first.")]
+_Cut = Annotated[str | None, typer.Option(help="Of the run; else the first.")]
+_MaxSeconds = Annotated[float | None, typer.Option(help="Refuse more device time.")]
+_MaxCost = Annotated[float | None, typer.Option(help="Refuse a higher price, in USD.")]
+
+
 @hardware_app.command(
     epilog="Example: qlogad hardware plan results/quickstart --contender quantum --to ibm:fake_torino --shots 1024"
 )
 def plan(
-    result: Annotated[Path, typer.Argument(help="The results folder of a finished run.")],
-    contender: Annotated[str, typer.Option(help="Whose detector: a name of the table.")],
+    result: _Result,
+    contender: _Contender,
     to: Annotated[str, typer.Option(help="A backend, such as ibm:fake_torino, ibm:torino or aer.")],
-    windows: Annotated[int, typer.Option(min=1, help="Test windows, half of them anomalies where there are enough.")] = 200,
-    shots: Annotated[int | None, typer.Option(min=1, help="Of each row and measurement basis; else the backend's own.")] = None,
-    mode: Annotated[str, typer.Option(help="closed: each round feeds the next; open: all rows at once.")] = "closed",
-    seed: Annotated[int | None, typer.Option(help="Of the training; else the first.")] = None,
-    cut: Annotated[str | None, typer.Option(help="Of the run; else the first.")] = None,
-    max_seconds: Annotated[float | None, typer.Option(help="Refuse more device time.")] = None,
-    max_cost: Annotated[float | None, typer.Option(help="Refuse a higher price, in USD.")] = None,
+    windows: _Windows = 200,
+    choice: _Choice = 0,
+    shots: _Shots = None,
+    mode: _Mode = "closed",
+    references: _References = 3,
+    seed: _Seed = None,
+    cut: _Cut = None,
+    max_seconds: _MaxSeconds = None,
+    max_cost: _MaxCost = None,
     as_json: Json = False,
 ) -> None:
-    """What a run on a device takes, before anything is submitted: jobs, rounds, depth, device time, price."""
-    from qlogad.detect.detector import Detector
+    """What one pass on a device takes, before anything is submitted: jobs, rounds, depth, device time, price."""
     from qlogad.experiment import hardware
 
     found = hardware.trained(result, contender, seed=seed, cut=cut)
-    features, _ = hardware.choose(found.test, windows)
-    planned = hardware.plan(Detector.load(found.folder), features, hardware.with_shots(to, shots), mode=hardware.mode_of(mode))
+    detector, _, features = hardware.chosen(found, windows, choice=choice)
+    backend = hardware.with_shots(to, shots)
+    planned = hardware.plan(detector, features, backend, mode=hardware.mode_of(mode), references=references)
     hardware.check_limits(planned, max_seconds=max_seconds, max_cost=max_cost)
-    origin = {"contender": found.contender, "seed": found.seed, "cut": found.cut}
+    origin = {"contender": found.contender, "seed": found.seed, "cut": found.cut, "choice": choice}
     print(json.dumps(origin | planned.facts(), indent=1) if as_json else planned.text)
     print(f"detector of {found.contender}, seed {found.seed}, cut {found.cut}; nothing was submitted", file=sys.stderr)
 
 
 @hardware_app.command(
-    epilog="Example: qlogad hardware submit results/quickstart --contender quantum --to ibm:fake_manila --windows 50 --shots 1024"
+    epilog="Example: qlogad hardware submit results/quickstart --contender quantum --to aer:shots=1024 --to ibm:fake_manila --windows 20"
 )
 def submit(
-    result: Annotated[Path, typer.Argument(help="The results folder of a finished run.")],
-    contender: Annotated[str, typer.Option(help="Whose detector: a name of the table.")],
-    to: Annotated[str, typer.Option(help="A backend, such as ibm:fake_torino, ibm:torino or aer.")],
-    windows: Annotated[int, typer.Option(min=1, help="Test windows, half of them anomalies where there are enough.")] = 200,
-    shots: Annotated[int | None, typer.Option(min=1, help="Of each row and measurement basis; else the backend's own.")] = None,
-    mode: Annotated[str, typer.Option(help="closed: each round feeds the next; open: all rows at once.")] = "closed",
-    repeats: Annotated[int | None, typer.Option(min=1, help="Runs of the whole pass; else 5 closed, 1 open.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the training; else the first.")] = None,
-    cut: Annotated[str | None, typer.Option(help="Of the run; else the first.")] = None,
+    result: _Result,
+    contender: _Contender,
+    to: Annotated[
+        list[str], typer.Option(help="A backend, such as ibm:fake_torino, ibm:torino or aer; or more of them, a rung each.")
+    ],
+    windows: _Windows = 200,
+    choice: _Choice = 0,
+    shots: _Shots = None,
+    mode: _Mode = "closed",
+    references: _References = 3,
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="Runs of the whole pass; else 5 in a closed loop that samples, 1 otherwise.")
+    ] = None,
+    seed: _Seed = None,
+    cut: _Cut = None,
     label: Annotated[str, typer.Option(help="Tells apart what is asked twice, on two days say.")] = "",
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for each round's jobs.")] = 0.0,
-    max_seconds: Annotated[float | None, typer.Option(help="Refuse more device time.")] = None,
-    max_cost: Annotated[float | None, typer.Option(help="Refuse a higher price, in USD.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Refuse more device time on any one backend.")] = None,
+    max_cost: Annotated[float | None, typer.Option(help="Refuse a higher price on any one backend, in USD.")] = None,
     as_json: Json = False,
 ) -> None:
     """Score windows on a device, as far as that goes without waiting; `collect` goes on from there."""
     from qlogad.backend.ledger import Clock
     from qlogad.experiment import campaign, hardware
 
-    collected = campaign.submit(
-        result,
-        contender,
-        hardware.with_shots(to, shots),
-        windows=windows,
-        mode=hardware.mode_of(mode),
-        repeats=repeats,
-        seed=seed,
-        cut=cut,
-        label=label,
-        max_seconds=max_seconds,
-        max_cost=max_cost,
-        clock=Clock(patience=wait),
-    )
-    print(collected.plan.text if collected.plan else "", file=sys.stderr)
-    _print_campaigns([collected], result, as_json)
+    found = []
+    for each in to:
+        collected = campaign.submit(
+            result,
+            contender,
+            hardware.with_shots(each, shots),
+            windows=windows,
+            choice=choice,
+            mode=hardware.mode_of(mode),
+            references=references,
+            repeats=repeats,
+            seed=seed,
+            cut=cut,
+            label=label,
+            max_seconds=max_seconds,
+            max_cost=max_cost,
+            clock=Clock(patience=wait),
+        )
+        print(collected.plan.text, file=sys.stderr)
+        found.append(collected)
+    _print_campaigns(found, {}, result, as_json)
 
 
 @hardware_app.command(epilog="Example: qlogad hardware collect results/quickstart --wait 600")
 def collect(
-    result: Annotated[Path, typer.Argument(help="The results folder of a finished run.")],
+    result: _Result,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for each round's jobs.")] = 0.0,
     again: Annotated[bool, typer.Option("--again", help="Submit lost jobs anew, which may cost again.")] = False,
     as_json: Json = False,
@@ -298,17 +326,37 @@ def collect(
     from qlogad.backend.ledger import Clock
     from qlogad.experiment import campaign
 
-    _print_campaigns(list(campaign.collect(result, clock=Clock(patience=wait), again=again)), result, as_json)
+    _print_campaigns(*campaign.collect(result, clock=Clock(patience=wait), again=again), result, as_json)
 
 
-def _print_campaigns(found: Sequence[Collected], result: Path, as_json: bool) -> None:
-    """What campaigns gave; those that stopped are a failure, those that wait are not."""
+@hardware_app.command("report", epilog="Example: qlogad hardware report results/quickstart")
+def ladder(result: _Result, as_json: Json = False) -> None:
+    """The ladder from exact numbers to the device, from what was collected: ladder.md, ladder.csv and ladder.png. Asks no device."""
+    from qlogad.experiment import ladder
+
+    models, skipped = ladder.ladders(result)
+    path = ladder.write(models, result)
+    print(json.dumps([model.facts() for model in models], indent=1) if as_json else path.read_text(encoding="utf-8"))
+    print(f"report: {path}", file=sys.stderr)
+    _tell_skipped(skipped)
+
+
+def _print_campaigns(found: Sequence[Collected], skipped: Mapping[str, str], result: Path, as_json: bool) -> None:
+    """What campaigns gave; those that stopped or were skipped are a failure, those that wait are not."""
     _print_rows([one.facts() for one in found], as_json)
     for one in found:
-        for cause in one.stopped:
+        for cause in dict.fromkeys(one.stopped):
             print(f"{one.state}: {cause}", file=sys.stderr)
+    _tell_skipped(skipped)
     if any(one.state == "stopped" for one in found):
         raise QlogadError(f"not every run has finished; go on from there with: qlogad hardware collect {result}")
+
+
+def _tell_skipped(skipped: Mapping[str, str]) -> None:
+    for name, cause in skipped.items():
+        print(f"skipped: {name}: {cause}", file=sys.stderr)
+    if skipped:
+        raise QlogadError(f"{counted(len(skipped), 'campaign')} could not be read; the others are above")
 
 
 def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:

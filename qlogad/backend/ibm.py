@@ -367,7 +367,8 @@ class IBMService:
         target, prepared = self._target, self._target._prepare(work.lifted.circuit)
         found = _ask(lambda: self._runtime.job(job))
         mean_MK, error_MK = target._read(found, prepared, len(work.rows))
-        return Answer(mean_MK, error_MK, prepared.cost(target, len(work.rows)).executions, 1, target._provenance(prepared, [found]))
+        told = target._provenance(prepared, [found]) | {"device seconds": float(_ask(found.usage))}
+        return Answer(mean_MK, error_MK, prepared.cost(target, len(work.rows)).executions, 1, told)
 
 
 _STATES: dict[str, State] = {"DONE": "done", "ERROR": "failed", "CANCELLED": "cancelled"}

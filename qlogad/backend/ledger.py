@@ -41,7 +41,7 @@ _FIELDS = {
     "job": ("tag", "id", "time"),
     "answer": ("tag", "mean", "error", "executions", "jobs", "provenance", "time"),
     "trouble": ("tag", "state", "cause", "time"),
-    "campaign": ("name", "asked", "time"),
+    "campaign": ("name", "asked", "places", "plan", "time"),
 }
 _FINAL = ("failed", "cancelled")  # states of a job that will never answer
 
@@ -89,7 +89,10 @@ class Journal:
         if write:
             self._open()
         elif not self.path.is_file():
-            raise ResultError(f"there is no ledger {self.path}; write one with: qlogad hardware submit")
+            raise ResultError(
+                f"there is no ledger {self.path}; begin one with: "
+                f"qlogad hardware submit {self.path.parent} --contender quantum --to aer:shots=1024"
+            )
         content = self.path.read_bytes()
         self._size = content.rfind(b"\n") + 1
         if write and self._size < len(content):
@@ -102,6 +105,11 @@ class Journal:
                 raise ResultError(
                     f"{self.path}, line {number} is damaged: {shown(line.decode(errors='replace'))}; restore it"
                 ) from error
+
+    @property
+    def collect(self) -> str:
+        """The command that goes on from where it stands."""
+        return f"qlogad hardware collect {self.path.parent}"
 
     def append(self, kind: str, **content: Any) -> None:
         """Write one record to disk, and learn it."""
@@ -170,6 +178,11 @@ class Journal:
             case _:
                 {"intent": self.intents, "job": self.jobs, "answer": self.answers}[kind][record["tag"]] = record
 
+    def answered(self, scope: str) -> list[Record]:
+        """The answers of a scope's jobs, in the order in which they were handed in."""
+        tags = [tag for tag, intent in self.intents.items() if intent["scope"] == scope]
+        return [self.answers[tag] for tag in tags if tag in self.answers]
+
     def lost(self, tag: str) -> Record | None:
         """The record that says that a job will never answer."""
         return next((trouble for trouble in self.troubles.get(tag, ()) if trouble["state"] in _FINAL), None)
@@ -202,9 +215,7 @@ class Recorded(Target):
         tags = [_current(self.journal, tag) for tag in found["tags"]]
         waiting = [tag for tag in tags if tag not in self.journal.answers]
         if waiting:
-            raise Pending(
-                f"{counted(len(waiting), 'job')} of {self.scope} had not answered; continue with: qlogad hardware collect"
-            )
+            raise Pending(f"{counted(len(waiting), 'job')} of {self.scope} had not answered; continue with: {self.journal.collect}")
         return _joined([_answer(self.journal.answers[tag]) for tag in tags])
 
 
@@ -271,7 +282,7 @@ class Ledger(Target):
             if not self.again:
                 raise BackendError(
                     f"job {self.journal.jobs[tag]['id']} was lost ({lost['state']}: {lost['cause']}); "
-                    "submit it anew, which may cost again, with: qlogad hardware collect --again"
+                    f"submit it anew, which may cost again, with: {self.journal.collect} --again"
                 )
             tag = _next(tag)
         if tag in self.journal.jobs:
@@ -315,7 +326,7 @@ class Ledger(Target):
             self._trouble(tag, status.state, status.detail)
             raise BackendError(
                 f"job {job} of {self.name}: {status.state} ({one_line(status.detail, 200) or 'no cause was given'}); "
-                "submit it anew, which may cost again, with: qlogad hardware collect --again"
+                f"submit it anew, which may cost again, with: {self.journal.collect} --again"
             )
         if status.state == "waiting":
             return False

@@ -2,45 +2,65 @@
 
     submit ──► campaign (what was asked) ──► round 1 ──► Pending          results/<name>/hardware.jsonl
     collect ─────────────────────────────► round 1, replayed ──► round 2 ──► ... ──► scores
+    replay ──────────────────────────────► what is there, without a device and without asking one
 
 Closed loop: each round's readouts feed the next; the whole pass is repeated, as noise feeds back, and the repetitions wait side by side.
-Open loop: the angles of the exact pass go at once, in one round, and expectation values are compared. A finished campaign needs
-neither network nor account: collecting it replays the ledger.
+Open loop: the angles of the exact pass go at once, in one round, and expectation values are compared. Either way reference rows,
+the same ones in every round, stand among the others. A finished campaign needs neither network nor account.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qlogad.backend.backend import Backend
 from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
-from qlogad.backend.sampled import Floats, Lifted, SampledBackend, Target
+from qlogad.backend.sampled import Answer, Cost, Floats, Kind, Lifted, SampledBackend, Target
 from qlogad.backend.service import hire
 from qlogad.detect.detector import Detector
-from qlogad.errors import BackendError, InputError, Pending, QlogadError, ResultError, counted
-from qlogad.experiment.hardware import Mode, Plan, Trained, check_limits, choose, exact_means, plan, rehearse, target_of, trained
+from qlogad.errors import BackendError, InputError, Pending, QlogadError, counted
+from qlogad.experiment.hardware import (
+    REFERENCES,
+    WINDOWS,
+    Call,
+    Ints,
+    Mode,
+    Plan,
+    Trained,
+    check_limits,
+    chosen,
+    exact_detector,
+    exact_means,
+    kept,
+    margins,
+    plan,
+    reference_angles,
+    rehearse,
+    taken,
+    target_of,
+    trained,
+)
 from qlogad.features.features import Features
 
-__all__ = ["Asked", "Collected", "Comparison", "collect", "ledger_of", "submit"]
+__all__ = ["Asked", "Collected", "Heard", "Run", "Spent", "collect", "ledger_of", "replay", "submit"]
 
-T = TypeVar("T")
-
-REPEATS = {"closed": 5, "open": 1}
+REPEATS = 5  # of a closed loop that samples
 MAX_REPEATS = 100
+SECONDS = "device seconds"  # what an answer's provenance calls the device time that its service counted
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a campaign asks; equal questions are one campaign.
+    """What a campaign asks; equal questions are one campaign, which may be repeated more often later.
 
     Args:
         contender: whose detector.
@@ -48,8 +68,10 @@ class Asked:
         cut: of the run.
         cell: the identity of the detector's cell.
         to: the backend, with its options.
-        windows: how many.
+        windows: how many there are.
+        choice: the seed they were chosen with.
         mode: open or closed loop.
+        references: reference rows in each round.
         repeats: how often the whole pass is run.
         label: tells apart campaigns that ask the same, on two days say.
     """
@@ -60,7 +82,9 @@ class Asked:
     cell: str
     to: str
     windows: int
+    choice: int
     mode: Mode
+    references: int
     repeats: int
     label: str = ""
 
@@ -70,23 +94,62 @@ class Asked:
 
     def __str__(self) -> str:
         """Its name, which its calls go by in the ledger."""
-        size = f"{counted(self.windows, 'window')}, {self.mode}{f', {self.label}' if self.label else ''}"
-        return f"{self.contender}, seed {self.seed}, cut {self.cut}, {self.cell} on {self.to}: {size}"
+        size = f"{counted(self.windows, 'window')} of choice {self.choice}, {counted(self.references, 'reference')}, {self.mode}"
+        label = f", {self.label}" if self.label else ""
+        return f"{self.contender}, seed {self.seed}, cut {self.cut}, {self.cell} on {self.to}: {size}{label}"
 
-    def scope(self, repeat: int) -> str:
+    def scope(self, run: int) -> str:
         """What the calls of one repetition go by."""
-        return f"{self}, run {repeat}"
+        return f"{self}, run {run}"
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
-    """Readouts of a device against exact ones at the same angles."""
+class Heard:
+    """What a target gave for rows of angles, M of them.
+
+    Args:
+        step_M: the round of a closed loop that asks each row, from 0; in open loop, the first that would.
+        error_MK: standard errors of the mean; None: nothing was sampled.
+    """
 
     lifted: Lifted
     angles_MA: Floats
-    exact_MK: Floats
+    step_M: Ints
     mean_MK: Floats
-    error_MK: Floats | None  # standard errors of the mean
+    error_MK: Floats | None
+
+    @cached_property
+    def exact_MK(self) -> Floats:
+        """The readouts without noise and shots, at the same angles."""
+        return exact_means(self.lifted, self.angles_MA)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One finished repetition of a campaign, or of one layer of circuits in open loop.
+
+    Args:
+        number: of the repetition, from 0.
+        scores_N: of each row of windows; None in open loop.
+        heard: what was answered, call by call.
+        references: the same for the reference rows.
+    """
+
+    number: int
+    scores_N: Floats | None
+    heard: tuple[Heard, ...]
+    references: tuple[Heard, ...]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What the answers so far took, as the services told it."""
+
+    jobs: int
+    executions: int
+    shots: int
+    seconds: float | None  # of the device; None: nobody told
+    told: Mapping[str, str]  # what else the answers say: calibration, depth, mitigation, ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,43 +158,60 @@ class Collected:
 
     Args:
         asked: the question.
-        plan: what it was to take; None: it is known only at submission.
+        plan: what it was to take, all runs together.
+        kind: what its numbers are.
+        device: whether hardware answered.
         stopped: why runs have not finished, a line for each.
         waits: whether some of them wait for jobs, and nothing else is wrong.
-        label_N: of each row of windows.
-        weight_N: how many windows it stands for.
+        features: of the windows, N rows.
+        label_N: of each row.
         exact_N: scores without noise and shots.
+        margin_N: how far these lie above the threshold.
         threshold: a score above it is an alarm.
-        scores_RN: scores of the finished runs of a closed loop, by repetition; none in open loop.
-        comparisons: of the finished runs of an open loop.
+        runs: those that finished.
+        spent: what has been answered.
     """
 
     asked: Asked
-    plan: Plan | None
+    plan: Plan
+    kind: Kind
+    device: bool
     stopped: tuple[str, ...]
     waits: bool
-    label_N: NDArray[np.int64]
-    weight_N: Floats
+    features: Features
+    label_N: Ints
     exact_N: Floats
+    margin_N: Floats
     threshold: float
-    scores_RN: Floats
-    comparisons: tuple[Comparison, ...]
+    runs: tuple[Run, ...]
+    spent: Spent
 
     @property
     def state(self) -> str:
         """done, waiting, or stopped."""
         return "done" if not self.stopped else "waiting" if self.waits else "stopped"
 
+    @cached_property
+    def scores_RN(self) -> Floats:
+        """Scores of the finished runs of a closed loop; no rows in open loop."""
+        found = [run.scores_N for run in self.runs if run.scores_N is not None]
+        return np.array(found).reshape(len(found), len(self.features))
+
+    @cached_property
+    def flips_RN(self) -> NDArray[np.bool_]:
+        """Where the decision is not that of the exact scores."""
+        return np.asarray((self.scores_RN > self.threshold) != (self.exact_N > self.threshold))
+
     def facts(self) -> dict[str, Any]:
         """The campaign in a row of plain data."""
         done = len(self.scores_RN) if self.asked.mode == "closed" else self.asked.repeats * (not self.stopped)
         row: dict[str, Any] = {**asdict(self.asked), "state": self.state, "runs": f"{done}/{self.asked.repeats}"}
         if len(self.scores_RN):
-            flips_RN = (self.scores_RN > self.threshold) != (self.exact_N > self.threshold)
-            row["agreement"] = round(1 - float(np.average(flips_RN.mean(axis=0), weights=self.weight_N)), 4)
-            row["rows that ever flip"] = int(flips_RN.any(axis=0).sum())
-        if self.comparisons:
-            off = np.concatenate([np.abs(one.mean_MK - one.exact_MK).ravel() for one in self.comparisons])
+            row["agreement"] = round(1 - float(np.average(self.flips_RN.mean(axis=0), weights=self.features.weight_N)), 4)
+            row["rows that ever flip"] = int(self.flips_RN.any(axis=0).sum())
+        heard = [one for run in self.runs for one in run.heard]
+        if heard:
+            off = np.concatenate([np.abs(one.mean_MK - one.exact_MK).ravel() for one in heard])
             row["mean error of an expectation"] = round(float(off.mean()), 5)
             row["largest"] = round(float(off.max()), 5)
         return row
@@ -147,8 +227,10 @@ def submit(
     contender: str,
     to: str,
     *,
-    windows: int = 200,
+    windows: int = WINDOWS,
+    choice: int = 0,
     mode: Mode = "closed",
+    references: int = REFERENCES,
     repeats: int | None = None,
     seed: int | None = None,
     cut: str | None = None,
@@ -163,9 +245,11 @@ def submit(
         result: the folder of a finished run.
         contender: whose detector.
         to: a backend, "ibm:fake_torino,shots=1024" say.
-        windows: how many test windows, half of them anomalies where there are enough; chosen by a fixed seed, equal ones run once.
+        windows: how many test windows, see `choose`; equal ones run once.
+        choice: the seed they are chosen with.
         mode: open or closed loop.
-        repeats: how often the whole pass is run; None: 5 times in closed loop, once in open loop.
+        references: reference rows in each round.
+        repeats: how often the whole pass is run; None: 5 times in a closed loop that samples, else once.
         seed: of the training; None: the first.
         cut: of the run; None: the first.
         label: tells apart campaigns that ask the same.
@@ -180,19 +264,24 @@ def submit(
         BackendError: there is no such backend, or it cannot run the circuits.
     """
     found = trained(result, contender, seed=seed, cut=cut)
+    detector, places_C, features = chosen(found, windows, choice=choice)
+    planned = plan(detector, features, to, mode=mode, references=references)
+    if repeats is None:
+        repeats = REPEATS if mode == "closed" and planned.cost.shots else 1
     cell = found.folder.parent.name
-    asked = Asked(contender, found.seed, found.cut, cell, to, windows, mode, REPEATS[mode] if repeats is None else repeats, label)
-    features, _ = choose(found.test, windows)
-    planned = plan(Detector.load(found.folder), features, to, mode=mode).times(asked.repeats)
-    check_limits(planned, max_seconds=max_seconds, max_cost=max_cost)
+    asked = Asked(contender, found.seed, found.cut, cell, to, len(places_C), choice, mode, references, repeats, label)
+    check_limits(planned.times(repeats), max_seconds=max_seconds, max_cost=max_cost)
     with Journal(ledger_of(result)) as journal:
-        if str(asked) not in journal.campaigns:
-            journal.append("campaign", name=str(asked), asked=asdict(asked), time=(clock or Clock()).now())
-        return _advance(journal, asked, found, planned, clock, again=False)
+        known = journal.campaigns.get(str(asked))
+        if known is None or known["asked"]["repeats"] < repeats:
+            places = known["places"] if known else places_C.tolist()
+            time = (clock or Clock()).now()
+            journal.append("campaign", name=str(asked), asked=asdict(asked), places=places, plan=asdict(planned), time=time)
+        return _Campaign(journal, asked, found, live=True, clock=clock, again=False).collected()
 
 
-def collect(result: Path, *, clock: Clock | None = None, again: bool = False) -> Iterator[Collected]:
-    """Every campaign of a run's ledger, run on as far as it goes without waiting.
+def collect(result: Path, *, clock: Clock | None = None, again: bool = False) -> tuple[list[Collected], dict[str, str]]:
+    """Every campaign of a run's ledger, run on as far as it goes without waiting; and why others could not be, by their names.
 
     Args:
         result: the folder of the run.
@@ -200,83 +289,112 @@ def collect(result: Path, *, clock: Clock | None = None, again: bool = False) ->
         again: submit anew the jobs that were cancelled or have failed, which may cost again.
 
     Raises:
-        ResultError: nothing was submitted; the detector is not here, or was trained anew; another process writes to the ledger.
+        ResultError: nothing was submitted, or another process writes to the ledger.
     """
-    Journal(ledger_of(result), write=False)
+    Journal(ledger_of(result), write=False)  # no empty ledger where there was none
     with Journal(ledger_of(result)) as journal:
-        for record in list(journal.campaigns.values()):
-            asked = Asked(**record["asked"])
-            found = trained(result, asked.contender, seed=asked.seed, cut=asked.cut)
-            if found.folder.parent.name != asked.cell:
-                raise ResultError(f"'{asked.contender}' was trained anew since it went to {asked.to}; submit it anew")
-            yield _advance(journal, asked, found, None, clock, again=again)
+        return _all(result, journal, live=True, clock=clock, again=again)
 
 
-def _advance(
-    journal: Journal, asked: Asked, found: Trained, planned: Plan | None, clock: Clock | None, *, again: bool
-) -> Collected:
-    """Every run of a campaign as far as it goes: a run that waits or fails does not keep the others from going on."""
-    features, label_N = choose(found.test, asked.windows)
-    detector = Detector.load(found.folder)
-    assert detector.threshold_ is not None
-    campaign = _Campaign(journal, asked, clock, again)
-    if asked.mode == "closed":
-        (scores, stopped), comparisons = campaign.run([_Scores(found.folder, features)]), list[Comparison]()
-    else:
-        calls = [call for rehearsal in rehearse(detector, features, campaign.stand_in) for call in rehearsal.together()]
-        (comparisons, stopped), scores = campaign.run([_Expectations(asked.seed, *call) for call in calls]), list[Floats]()
-    return Collected(
-        asked,
-        planned,
-        tuple(map(str, stopped)),
-        all(isinstance(one, Pending) for one in stopped),
-        label_N,
-        features.weight_N,
-        detector.anomaly_score(features),
-        detector.threshold_.value,
-        np.array(scores).reshape(len(scores), len(features)),
-        tuple(comparisons),
-    )
+def replay(result: Path) -> tuple[list[Collected], dict[str, str]]:
+    """What is there of every campaign of a run's ledger, without asking a device; and why others cannot be replayed, by their names.
+
+    Raises:
+        ResultError: nothing was submitted.
+    """
+    return _all(result, Journal(ledger_of(result), write=False), live=False, clock=None, again=False)
+
+
+def _all(result: Path, journal: Journal, *, live: bool, clock: Clock | None, again: bool) -> tuple[list[Collected], dict[str, str]]:
+    found: list[Collected] = []
+    skipped: dict[str, str] = {}
+    for name, record in list(journal.campaigns.items()):
+        asked = Asked(**record["asked"])
+        try:
+            detector = kept(result, asked.contender, asked.seed, asked.cut, asked.cell)
+            found.append(_Campaign(journal, asked, detector, live=live, clock=clock, again=again).collected())
+        except QlogadError as error:
+            skipped[name] = str(error)
+    return found, skipped
+
+
+# ---------------------------------------------------------------- one campaign
 
 
 class _Recording(SampledBackend, Backend):
     name = "recording"
 
 
+class Interleaved(Target):
+    """A target that is given reference rows among the rows of every call, and whose answers are kept.
+
+    Args:
+        target: where rows go.
+        count: of reference rows.
+        name: what their samples go by, before the call and their number.
+    """
+
+    def __init__(self, target: Target, count: int, name: str) -> None:
+        self.name, self.abilities, self.shots, self.noise = target.name, target.abilities, target.shots, target.noise
+        self._target, self._count, self._named = target, count, name
+        self.heard: list[Heard] = []
+        self.references: list[Heard] = []
+
+    def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:
+        step, total = len(self.heard), len(rows) + self._count
+        apart_R = (2 * np.arange(self._count) + 1) * total // max(2 * self._count, 1)  # in every job, where a call is more than one
+        own = np.ones(total, dtype=np.bool_)
+        own[apart_R] = False
+        all_TA, names = np.empty((total, angles_MA.shape[1])), np.empty(total, dtype=object)
+        all_TA[own], all_TA[~own] = angles_MA, reference_angles(lifted, self._count)
+        names[own], names[~own] = rows, [f"{self._named}/call {step}/reference {number}" for number in range(self._count)]
+        answer = self._target.evaluate(lifted, all_TA, rows=names.tolist())
+        for place, kept_T in ((self.heard, own), (self.references, ~own)):
+            error_MK = None if answer.error_MK is None else answer.error_MK[kept_T]
+            place.append(Heard(lifted, all_TA[kept_T], np.full(int(kept_T.sum()), step), answer.mean_MK[kept_T], error_MK))
+        return replace(answer, mean_MK=answer.mean_MK[own], error_MK=self.heard[-1].error_MK)
+
+
 @dataclass(frozen=True, eq=False)
 class _Scores:
-    """A pass through the detector: scores (N,)."""
+    """A pass through the detector."""
 
+    asked: Asked
     folder: Path
     features: Features
 
-    def __call__(self, target: Target, run: int) -> Floats:
+    def __call__(self, target: Target, run: int) -> Run:
         detector = Detector.load(self.folder)
+        heard = Interleaved(target, self.asked.references, f"{self.asked.seed}/run {run}")
         for layer in detector.circuits():
-            layer.backend, layer.key = _Recording(target), layer.key.at("run", run)  # other samples for every run
-        return detector.anomaly_score(self.features)
+            layer.backend, layer.key = _Recording(heard), layer.key.at("run", run)  # other samples for every run
+        scores_N = detector.anomaly_score(self.features)
+        return Run(run, scores_N, tuple(heard.heard), tuple(heard.references))
 
 
 @dataclass(frozen=True, eq=False)
 class _Expectations:
     """All angles of an exact pass in one call."""
 
-    seed: int
-    lifted: Lifted
-    angles_MA: Floats
+    asked: Asked
+    call: Call
 
-    def __call__(self, target: Target, run: int) -> Comparison:
-        rows = [f"{self.seed}/run {run}/{hashlib.sha256(angles_A.tobytes()).hexdigest()[:16]}" for angles_A in self.angles_MA]
-        answer = target.evaluate(self.lifted, self.angles_MA, rows=rows)
-        return Comparison(self.lifted, self.angles_MA, exact_means(self.lifted, self.angles_MA), answer.mean_MK, answer.error_MK)
+    def __call__(self, target: Target, run: int) -> Run:
+        seed, angles_MA = self.asked.seed, self.call.angles_MA
+        rows = [f"{seed}/run {run}/{hashlib.sha256(angles_A.tobytes()).hexdigest()[:16]}" for angles_A in angles_MA]
+        heard = Interleaved(target, self.asked.references, f"{seed}/run {run}")
+        heard.evaluate(self.call.lifted, angles_MA, rows=rows)
+        return Run(run, None, (replace(heard.heard[0], step_M=self.call.step_M),), tuple(heard.references))
 
 
 @dataclass(frozen=True, eq=False)
 class _Campaign:
-    """What all runs of a campaign share."""
+    """A campaign of a journal, with the detector it asks about."""
 
     journal: Journal
     asked: Asked
+    found: Trained
+    live: bool  # whether what is not recorded is asked for
     clock: Clock | None
     again: bool
 
@@ -285,29 +403,73 @@ class _Campaign:
         """Where live runs go; it is opened when the first of them needs it."""
         return target_of(self.asked.to)
 
-    @property
-    def stand_in(self) -> Target:
+    @cached_property
+    def like(self) -> Target:
         """What the campaign's target is like, without opening it where it has been used."""
         scope = self.asked.scope(0)
-        return Recorded(self.journal, scope) if scope in self.journal.targets else self.target
+        return self.target if self.live and scope not in self.journal.targets else Recorded(self.journal, scope)
 
-    def run(self, works: Sequence[Callable[[Target, int], T]]) -> tuple[list[T], list[QlogadError]]:
+    def collected(self) -> Collected:
+        """Every run as far as it goes: one that waits or fails does not keep the others from going on."""
+        record = self.journal.campaigns[str(self.asked)]
+        features, label_N = taken(self.found.test, np.array(record["places"]))
+        detector = exact_detector(self.found.folder)
+        if self.asked.mode == "closed":
+            runs, stopped = self._run([_Scores(self.asked, self.found.folder, features)])
+        else:
+            calls = [call for rehearsal in rehearse(detector, features, self.like) for call in rehearsal.together()]
+            runs, stopped = self._run([_Expectations(self.asked, call) for call in calls])
+        assert detector.threshold_ is not None
+        planned = Plan(**{**record["plan"], "cost": Cost(**record["plan"]["cost"])})
+        return Collected(
+            self.asked,
+            planned.times(self.asked.repeats),
+            self.like.kind,
+            self.like.abilities.device,
+            tuple(map(str, stopped)),
+            all(isinstance(one, Pending) for one in stopped),
+            features,
+            label_N,
+            detector.anomaly_score(features),
+            margins(detector, features),
+            detector.threshold_.value,
+            tuple(runs),
+            self._spent(),
+        )
+
+    def _run(self, works: Sequence[Callable[[Target, int], Run]]) -> tuple[list[Run], list[QlogadError]]:
         """What the works of all runs gave, and why the others gave nothing; none keeps another from going on."""
-        given: list[T] = []
+        given: list[Run] = []
         stopped: list[QlogadError] = []
         for run in range(self.asked.repeats):
             for work in works:
                 try:
                     given.append(self._one(work, run))
-                except (Pending, BackendError) as error:
+                except QlogadError as error:
                     stopped.append(error)
         return given, stopped
 
-    def _one(self, work: Callable[[Target, int], T], run: int) -> T:
+    def _one(self, work: Callable[[Target, int], Run], run: int) -> Run:
         """Replayed as far as that goes, then live."""
         scope = self.asked.scope(run)
+        if not self.live:
+            return work(Recorded(self.journal, scope), run)
         if scope in self.journal.targets:
             with suppress(Pending, BackendError):
                 return work(Recorded(self.journal, scope), run)
         service = hire(self.target)
         return work(Ledger(self.journal, scope, self.target, service, clock=self.clock, again=self.again), run)
+
+    def _spent(self) -> Spent:
+        answers = [answer for run in range(self.asked.repeats) for answer in self.journal.answered(self.asked.scope(run))]
+        said = [answer["provenance"] for answer in answers]
+        seconds = [one[SECONDS] for one in said if SECONDS in one]
+        executions = sum(answer["executions"] for answer in answers)
+        names = dict.fromkeys(name for one in said for name in one if name != SECONDS)
+        return Spent(
+            sum(answer["jobs"] for answer in answers),
+            executions,
+            executions * (self.like.shots or 0),
+            sum(seconds) if seconds else None,
+            {name: "; ".join(dict.fromkeys(str(one[name]) for one in said if name in one)) for name in names},
+        )

@@ -1,4 +1,4 @@
-"""The figures of a report: precision-recall curves, and the scores along time with the labelled anomalies marked."""
+"""The figures of a report: precision-recall curves, scores along time with the labelled anomalies marked, and ladders of hardware."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Line", "pr_curves", "timeline"]
+__all__ = ["Climb", "Line", "ladder", "pr_curves", "timeline"]
 
 INK, ALARM = "#30363d", "#c2410c"
 STYLES = ("-", "--", "-.", ":")
@@ -25,6 +25,25 @@ class Line:
     label_W: NDArray[np.int64]
     start_W: NDArray[np.float64]  # seconds since the epoch; NaN where unknown
     threshold: float
+
+
+@dataclass(frozen=True, eq=False)
+class Climb:
+    """One model's ladder, by rung.
+
+    Args:
+        name: of the model.
+        decisions: measure -> rung -> (mean, low, high).
+        steps: rung -> step -> error of expectation values.
+        margin_N: how far each row lies above the threshold.
+        flips: rung -> share of runs that flip each row.
+    """
+
+    name: str
+    decisions: Mapping[str, Mapping[str, tuple[float, float, float]]]
+    steps: Mapping[str, Mapping[str, float]]
+    margin_N: NDArray[np.float64]
+    flips: Mapping[str, NDArray[np.float64]]
 
 
 def pr_curves(cuts: Mapping[str, Sequence[Line]], path: Path) -> None:
@@ -78,6 +97,35 @@ def timeline(lines: Sequence[Line], path: Path, *, cut: str) -> None:
             axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes[-1].set_xlabel(f"start of the window (test part of cut {cut})" if timed else f"window (test part of cut {cut})")
     axes[0].legend(loc="upper right", fontsize=7, framealpha=0.9)
+    figure.savefig(path, dpi=110, metadata={"Software": ""})
+
+
+def ladder(models: Sequence[Climb], path: Path) -> None:
+    """A line of panels a model: decisions by rung, errors of expectation values by step, flips against the distance to the threshold."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(17, 5.2 * len(models)), layout="constrained")
+    panels = figure.subplots(len(models), 3, squeeze=False)
+    for (decided, erred, flipped), model in zip(panels, models, strict=True):
+        for number, (measure, values) in enumerate(model.decisions.items()):
+            mean_G, low_G, high_G = np.array(list(values.values())).reshape(-1, 3).T
+            place_G = np.arange(len(mean_G)) + 0.12 * (number - 1)
+            around_2G = np.clip([mean_G - low_G, high_G - mean_G], 0, None)
+            decided.errorbar(place_G, mean_G, yerr=around_2G, fmt="os^"[number % 3], ms=4, lw=1, capsize=2, label=measure)
+            decided.set_xticks(range(len(values)), list(values), rotation=40, ha="right", fontsize=7)
+        decided.set(title=model.name, ylim=(-0.03, 1.05))
+        decided.title.set_fontsize(8)
+        for number, (name, by_step) in enumerate(model.steps.items()):
+            look = {"ls": "--" if name.endswith("open") else "-", "color": f"C{number % 10}", "marker": "."}
+            erred.plot([int(step) for step in by_step], list(by_step.values()), label=name, lw=1.2, **look)
+        erred.set(xlabel="step", ylabel="error of an expectation value, rms", ylim=(0, None))
+        for number, (name, share_N) in enumerate(model.flips.items()):
+            flipped.plot(model.margin_N, share_N, "os^vDPX*"[number % 8], ms=5, alpha=0.6, label=name)
+        flipped.axvline(0, color=INK, lw=0.8)
+        flipped.set(xlabel="exact score above the threshold", ylabel="share of runs that flip the decision", ylim=(-0.03, 1.05))
+        for axis in (decided, erred, flipped):
+            if axis.get_legend_handles_labels()[0]:
+                axis.legend(fontsize=6, framealpha=0.8)
     figure.savefig(path, dpi=110, metadata={"Software": ""})
 
 

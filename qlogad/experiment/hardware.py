@@ -5,12 +5,14 @@ A plan rehearses the whole forward pass on the exact engine, counts the rows eac
     closed loop   every round's readouts feed the next one: the detector as it is, one round per step of a recurrence
     open loop     the exact readouts feed the next step, and all rows go at once: one round, which compares expectation values
 
-Equal rows of a round (in open loop, of all rounds) are run once.
+Equal rows of a round (in open loop, of all rounds) are run once. Reference rows, the detector's own circuit at fixed angles, go with
+every round, so that a device that drifts can be told from a model that errs.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,23 +26,32 @@ from tabulate import tabulate
 from qlogad import seeds
 from qlogad.backend.backend import Backend, open_backend
 from qlogad.backend.exact import Exact
-from qlogad.backend.sampled import Answer, Cost, Floats, Lifted, SampledBackend, Target
+from qlogad.backend.sampled import DECIMALS, Answer, Cost, Floats, Lifted, SampledBackend, Target
 from qlogad.detect.detector import Detector
 from qlogad.errors import BackendError, InputError, ResultError, UnknownName
 from qlogad.experiment.ground import Ground, Part
 from qlogad.features.features import Features
 
 __all__ = [
+    "REFERENCES",
+    "WINDOWS",
+    "Call",
     "Mode",
     "Plan",
     "Rehearsal",
     "Trained",
     "check_limits",
     "choose",
+    "chosen",
+    "exact_detector",
     "exact_means",
+    "kept",
+    "margins",
     "mode_of",
     "plan",
+    "reference_angles",
     "rehearse",
+    "taken",
     "target_of",
     "trained",
     "with_shots",
@@ -48,6 +59,9 @@ __all__ = [
 
 Mode = Literal["open", "closed"]
 Ints = NDArray[np.int64]
+
+WINDOWS = 200
+REFERENCES = 3
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,7 @@ class Plan:
     circuits: int  # with weights of their own
     rows_before: int  # if every window, and every event of it, was run by itself
     rounds: int  # calls that wait for one another
+    references: int  # reference rows in each of them
     cost: Cost  # of all rounds together
 
     def times(self, repeats: int) -> Plan:
@@ -88,8 +103,9 @@ class Plan:
             ("windows", f"{self.windows:,}"),
             ("circuits with own weights", f"{self.circuits:,}"),
             ("rows before de-duplication", f"{self.rows_before:,}"),
-            ("rows after de-duplication", f"{cost.rows:,}"),
+            ("rows after de-duplication, with references", f"{cost.rows:,}"),
             ("sequential rounds", f"{self.rounds:,}"),
+            ("reference rows in each", f"{self.references:,}"),
             ("jobs", f"{cost.jobs:,}"),
             ("depth after translation", f"{cost.depth:,}"),
             ("two-qubit gates after translation", f"{cost.two_qubit_gates:,}"),
@@ -102,7 +118,7 @@ class Plan:
         return f"{tabulate(rows, tablefmt='simple', disable_numparse=True)}\nseconds and price: {cost.formula}"
 
 
-def plan(detector: Detector, features: Features, backend: str, *, mode: Mode = "closed") -> Plan:
+def plan(detector: Detector, features: Features, backend: str, *, mode: Mode = "closed", references: int = 0) -> Plan:
     """What it takes to score these windows on a backend.
 
     Args:
@@ -110,11 +126,14 @@ def plan(detector: Detector, features: Features, backend: str, *, mode: Mode = "
         features: the windows, `weight_N` of each row.
         backend: where to, "ibm:fake_torino,shots=1024" say.
         mode: open or closed loop.
+        references: reference rows that go with every round.
 
     Raises:
-        InputError: the detector runs no circuits.
+        InputError: the detector runs no circuits, or there cannot be so many references.
         BackendError: the backend cannot run them, or runs no jobs.
     """
+    if references < 0:
+        raise InputError(f"there are 0 or more reference rows, got {references}")
     layers = detector.circuits()
     if not layers:
         raise InputError(
@@ -131,7 +150,8 @@ def plan(detector: Detector, features: Features, backend: str, *, mode: Mode = "
         circuits=sum(layer.gates for layer in layers),
         rows_before=passes * sum(layer.gates * len(rehearsal.calls) for layer, rehearsal in zip(layers, rehearsals, strict=True)),
         rounds=len(calls) if mode == "closed" else min(len(calls), 1),
-        cost=_total([target.cost(lifted, len(angles_MA)) for lifted, angles_MA in calls]),
+        references=references,
+        cost=_total([target.cost(call.lifted, len(call.angles_MA) + references) for call in calls]),
     )
 
 
@@ -202,24 +222,42 @@ class _Rehearsed(SampledBackend, Backend):
     name = "rehearsal"
 
 
+@dataclass(frozen=True, eq=False)
+class Call:
+    """What a target is asked at once: rows of angles, and the first round of a closed loop that asks each of them, from 0."""
+
+    lifted: Lifted
+    angles_MA: Floats
+    step_M: Ints
+
+
 class Rehearsal(Target):
     """Computes exact readouts in a target's place and notes what was asked."""
 
     def __init__(self, of: Target) -> None:
         self.name, self.abilities, self.shots, self.noise = of.name, of.abilities, of.shots, of.noise
-        self.calls: list[tuple[Lifted, Floats]] = []
+        self.calls: list[Call] = []
 
     def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:
-        self.calls.append((lifted, angles_MA))
+        self.calls.append(Call(lifted, angles_MA, np.full(len(angles_MA), len(self.calls))))
         return Answer(exact_means(lifted, angles_MA), None, executions=0, jobs=0)
 
-    def together(self) -> list[tuple[Lifted, Floats]]:
+    def together(self) -> list[Call]:
         """All rows of all calls as one call, equal ones once."""
-        return (
-            [(self.calls[0][0], np.unique(np.concatenate([angles_MA for _, angles_MA in self.calls]), axis=0))]
-            if self.calls
-            else []
-        )
+        if not self.calls:
+            return []
+        angles_MA, first_M = np.unique(np.concatenate([call.angles_MA for call in self.calls]), axis=0, return_index=True)
+        return [Call(self.calls[0].lifted, angles_MA, np.concatenate([call.step_M for call in self.calls])[first_M])]
+
+
+def reference_angles(lifted: Lifted, count: int) -> Floats:
+    """The angles (count, A) of reference rows, radians: the same ones every time, all 0 in the first and uniform in the others.
+
+    The circuit is the detector's own, so gates, qubits and depth are those of the rows they stand beside.
+    """
+    angles_RA = seeds.generator(0, "hardware", "references").uniform(-np.pi, np.pi, (count, len(lifted.angles)))
+    angles_RA[:1] = 0.0
+    return np.round(angles_RA, DECIMALS)
 
 
 def exact_means(lifted: Lifted, angles_MA: Floats) -> Floats:
@@ -276,37 +314,109 @@ def trained(result: Path, contender: str, *, seed: int | None = None, cut: str |
             raise UnknownName(kind, str(wanted), there)
         rows = [row for row in rows if wanted is None or row[column] == str(wanted)]
     first = min(rows, key=lambda row: (float(row["cut"]) if row["cut"].replace(".", "").isdigit() else 0.0, int(row["seed"])))
-    folder = result / "cells" / first["cell"] / "detector"
-    ground = result / "work" / f"{first['cut']}.npz"
+    return kept(result, contender, int(first["seed"]), first["cut"], first["cell"])
+
+
+def kept(result: Path, contender: str, seed: int, cut: str, cell: str) -> Trained:
+    """The detector of one cell, whatever was trained since.
+
+    Raises:
+        ResultError: it was not kept, or the windows of its cut were not.
+    """
+    folder, ground = result / "cells" / cell / "detector", result / "work" / f"{cut}.npz"
     if not folder.is_dir() or not ground.is_file():
         raise ResultError(
-            f"the trained detectors of {result} are not here (cells/ and work/ stay where they were made); run: qlogad run {result.name}"
+            f"the trained detector of {contender}, seed {seed}, cut {cut} is not in {result} (cells/ and work/ stay where they were "
+            f"made); run: qlogad run {result.name}"
         )
-    return Trained(contender, int(first["seed"]), first["cut"], folder, Ground.load(result / "work", first["cut"]).test)
+    made = Ground.load(result / "work", cut)
+    if made.base != json.loads((folder.parent / "cell.json").read_text(encoding="utf-8"))["base"]:
+        raise ResultError(
+            f"the windows of {result} were made anew since {contender}, seed {seed}, cut {cut} was trained; submit it anew"
+        )
+    return Trained(contender, seed, cut, folder, made.test)
 
 
-def choose(part: Part, windows: int, *, seed: int = 0) -> tuple[Features, Ints]:
-    """So many windows at random, as many anomalies as normal ones as far as there are; features, and the label of each row.
+# ---------------------------------------------------------------- the windows that go
+
+
+def exact_detector(folder: Path) -> Detector:
+    """A saved detector without noise and shots, wherever it was trained."""
+    detector = Detector.load(folder)
+    return Detector.load(folder, backend="exact") if detector.circuits() else detector
+
+
+def margins(detector: Detector, features: Features) -> Floats:
+    """How far the score of each row lies above the threshold, (N,); above 0 is an alarm.
+
+    Raises:
+        ResultError: the detector was fitted without a threshold.
+    """
+    if detector.threshold_ is None:
+        raise ResultError("the detector has no threshold, so nothing is an alarm; fit it with validation windows")
+    score_N = detector.anomaly_score(features)
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        return np.asarray(np.where(score_N == detector.threshold_.value, 0.0, score_N - detector.threshold_.value))
+
+
+def choose(part: Part, margin_N: Floats, windows: int, *, choice: int = 0) -> Ints:
+    """The places of so many windows of a part, ascending: as many anomalies as normal ones as far as there are.
+
+    Decisions flip near the threshold, so of either kind one half are those nearest to it but not on it, each sequence once before any
+    comes twice, and the other half are spread evenly over the order of all other scores. They are no random sample: what is found on them
+    compares backends, and is no estimate for the whole part.
 
     Args:
         part: where to choose from.
+        margin_N: how far the score of each of its rows lies above the threshold.
         windows: how many; all where there are not so many.
-        seed: of the choice.
+        choice: seed of the choice, which decides between equals.
 
     Raises:
         InputError: fewer than one window is asked for.
     """
     if windows < 1:
         raise InputError(f"at least 1 window can be chosen, got {windows}")
-    random = seeds.generator(seed, "hardware", "windows")
+    random = seeds.generator(choice, "hardware", "windows")
     kinds = [random.permutation(np.flatnonzero(part.label_W == label)) for label in (1, 0)]
     anomalies = min(len(kinds[0]), max(windows // 2, windows - len(kinds[1])))
-    chosen_C = np.sort(np.concatenate([kinds[0][:anomalies], kinds[1][: windows - anomalies]]))
-    rows_R, row_C = np.unique(part.features.row_W[chosen_C], return_inverse=True)
+    counts = anomalies, min(len(kinds[1]), windows - anomalies)
+    row_W = part.features.row_W
+    return np.sort(
+        np.concatenate(
+            [_spread(kind_P, row_W[kind_P], margin_N[row_W[kind_P]], count) for kind_P, count in zip(kinds, counts, strict=True)]
+        )
+    )
+
+
+def chosen(found: Trained, windows: int, *, choice: int = 0) -> tuple[Detector, Ints, Features]:
+    """A saved detector, the places of windows chosen for it, and their features: see `choose`."""
+    detector = exact_detector(found.folder)
+    places_C = choose(found.test, margins(detector, found.test.features), windows, choice=choice)
+    return detector, places_C, taken(found.test, places_C)[0]
+
+
+def _spread(place_P: Ints, row_P: Ints, margin_P: Floats, count: int) -> Ints:
+    """So many of the places: one half nearest to the threshold, the others spread over the order of the rest."""
+    by_row_P = np.argsort(row_P, kind="stable")
+    copy_P = np.empty(len(row_P), dtype=np.int64)  # how many places of the same row stand before
+    copy_P[by_row_P] = np.arange(len(row_P)) - np.searchsorted(row_P[by_row_P], row_P[by_row_P])
+    away_P = np.where(np.isclose(margin_P, 0), np.inf, np.abs(margin_P))  # on the threshold itself, rounding decides
+    nearest_P = np.lexsort((away_P, copy_P))
+    near = count // 2
+    rest = np.sort(nearest_P[near:])
+    rest = rest[np.argsort(margin_P[rest], kind="stable")]
+    even = np.arange(count - near) * len(rest) // max(count - near, 1) + len(rest) // (2 * max(count - near, 1))
+    return np.asarray(place_P[np.concatenate([nearest_P[:near], rest[even]])])
+
+
+def taken(part: Part, places_C: Ints) -> tuple[Features, Ints]:
+    """The windows at some places of a part: features, equal windows once, and the label of each row."""
+    rows_R, row_C = np.unique(part.features.row_W[places_C], return_inverse=True)
     features = replace(
         part.features.take(rows_R),
         weight_N=np.bincount(row_C).astype(np.float64),
         row_W=row_C,
-        window_keys_W=part.features.window_keys_W[chosen_C],
+        window_keys_W=part.features.window_keys_W[places_C],
     )
     return features, part.labels.window_N[rows_R]

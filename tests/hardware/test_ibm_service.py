@@ -18,6 +18,7 @@ from qlogad.circuit.design import assemble
 from qlogad.errors import BackendError, Pending, QlogadWarning
 
 SHOTS, ROWS = 200, 6
+SECONDS = 1.5  # of a job
 
 
 class Job:
@@ -32,6 +33,9 @@ class Job:
 
     def error_message(self):
         return "calibrating"
+
+    def usage(self):
+        return SECONDS
 
 
 class Runtime(IBMTarget):
