@@ -46,7 +46,7 @@ from qlogad.experiment.trial import TrialJob
 from qlogad.experiment.trials import Finished, Prepared, before, standing, trials_of, write
 from qlogad.experiment.workers import attempts, drive, over
 
-__all__ = ["Onlooker", "Samplers", "fill", "foretell", "job_of", "prepare", "pruner", "run"]
+__all__ = ["Onlooker", "Samplers", "called", "fill", "foretell", "job_of", "prepare", "pruner", "run"]
 
 PATIENCE = 30.0  # seconds to wait for whoever makes a study
 _LOOK = 0.5  # seconds between two looks at the standing
@@ -218,7 +218,8 @@ def _epochs(entrant: Entrant) -> int:
 # ---------------------------------------------------------------- one contender
 
 
-def _called(study: Study, entrant: Entrant) -> str:
+def called(study: Study, entrant: Entrant) -> str:
+    """The name under which the storage keeps a contender's trials."""
     return f"{study.name}: {entrant.name}"
 
 
@@ -226,15 +227,15 @@ def _forget(study: Study, place: str, folder: Path) -> None:
     storage = open_storage(place)
     there = {summary.study_name for summary in optuna.get_all_study_summaries(storage=storage)}
     for entrant in study.entrants:
-        if _called(study, entrant) in there:
-            optuna.delete_study(study_name=_called(study, entrant), storage=storage)
+        if called(study, entrant) in there:
+            optuna.delete_study(study_name=called(study, entrant), storage=storage)
     for name in ("work", "designs"):
         rmtree(folder / name, ignore_errors=True)
 
 
 def _opened(prepared: Prepared, entrant: Entrant, place: str, watch: Watch) -> TrialJob:
     """What workers do for a contender, its trials made by whoever comes first."""
-    storage, name = open_storage(place), _called(prepared.study, entrant)
+    storage, name = open_storage(place), called(prepared.study, entrant)
     try:
         trials = optuna.create_study(storage=storage, study_name=name, directions=prepared.study.directions)
     except DuplicatedStudyError:
@@ -316,7 +317,7 @@ def _bars(job: TrialJob, watch: Watch) -> list[float]:
 
 def _driven(study: Study, entrant: Entrant, job: TrialJob, place: str, workers: int, watch: Onlooker) -> list[dict[str, Any]]:
     """The contender's trials, driven until the budget is spent."""
-    plan, name = study.plan, _called(study, entrant)
+    plan, name = study.plan, called(study, entrant)
     looked, began = [0.0], time.monotonic()
     before = optuna.load_study(storage=open_storage(place), study_name=name).get_trials(deepcopy=False)
     left = None if plan.seconds is None else max(0.0, plan.seconds - _spent(before))
