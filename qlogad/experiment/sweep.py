@@ -1,7 +1,7 @@
 """Running a study: the ground prepared once, points proposed, trials driven, everything written down. Killed, the same call continues.
 
-results/<study>/   trials.csv (every trial), table.md (the best, or the front), manifest.json; designs/ (what was built row by row),
-                   work/ (features) and journal.log (the storage, unless another is named) stay local
+results/<study>/   trials.csv (every trial), table.md (the best, or the front), manifest.json; what can be made again stays local:
+                   designs/ (built row by row), work/ (features) and journal.log (the storage, unless another is named)
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -109,7 +110,7 @@ def prepare(study: Study, folder: Path, progress: Callable[[str, int], None]) ->
     data = documents.override_value(documents.plain(study.base.data), "split.cuts", list(study.cuts))
     held = documents.from_mapping(type(study.base.data), data, study.name)
     source = open_source(held, lambda lines: progress("lines read", lines))
-    documents.write_atomic(folder / ".gitignore", "work/\njournal.log*\n.gitignore\n")
+    documents.write_atomic(folder / ".gitignore", "work/\ndesigns/\njournal.log*\n.gitignore\n")
     views = sorted({view for entrant in study.entrants for view in type(entrant.contender.build()).reads} | {"ids"})
     inject = study.plan.inject if "injected-average-precision" in study.plan.objectives else None
     grounds: list[Ground] = []
@@ -159,10 +160,9 @@ class Samplers:
 
 
 def _cma_es(seed: int) -> BaseSampler:
-    try:
-        return CmaEsSampler(seed=seed, warn_independent_sampling=False)
-    except ImportError:
-        raise MissingExtra("cmaes", "cma") from None
+    if find_spec("cmaes") is None:  # Optuna looks for it at the second trial only
+        raise MissingExtra("cmaes", "cma")
+    return CmaEsSampler(seed=seed, warn_independent_sampling=False)
 
 
 def _proposer(study: Study, entrant: Entrant) -> BaseSampler:
@@ -249,8 +249,10 @@ def fill(prepared: Prepared, entrant: Entrant, trials: Trials, watch: Watch) -> 
 
     Raises:
         ResultError: they are trials of another study.
+        MissingExtra: the sampler needs a package that is not installed.
     """
     study = prepared.study
+    Samplers(study, entrant.name)(0)  # one that is not installed is told now, and not by every trial
     mark = documents.digest(study.identity(), prepared.grounds, code_of(entrant.contender.detector))
     if "ready" not in trials.user_attrs:
         trials.set_user_attr("identity", mark)

@@ -148,7 +148,7 @@ def _point(row: Mapping[str, Any]) -> str:
     given = {name.removeprefix("param "): value for name, value in row.items() if name.startswith("param ")}
     plain = [f"{key} = {f'{v:.4g}' if isinstance(v, float) else v}" for key, v in given.items() if not key.startswith("design.")]
     rows = [_design_row(given, number) for number in range(1, given.get("design.rows", 0) + 1)]
-    return ", ".join([*([f"design: {' | '.join(rows)}"] if rows else []), *plain])
+    return ", ".join([*([f"design: {' · '.join(rows)}"] if rows else []), *plain])
 
 
 def _design_row(given: Mapping[str, Any], number: int) -> str:

@@ -11,15 +11,16 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.trial import TrialState
 
 from qlogad import documents
 from qlogad.detect.deeplog import DeepLog
-from qlogad.errors import ResultError
+from qlogad.errors import QlogadError, ResultError
 from qlogad.experiment import sweep
 from qlogad.experiment.objectives import two_qubit_depth, unfit_for
-from qlogad.experiment.study import FORETOLD, Study
+from qlogad.experiment.study import FORETOLD, Constraints, Study
 from qlogad.experiment.trial import TrialJob
-from qlogad.experiment.trials import best, expected_best, trials_of
+from qlogad.experiment.trials import Finished, best, expected_best, trials_of, write
 
 CHANGING = {"seconds", "attempts"}
 QUANTUM = {
@@ -35,23 +36,31 @@ def rows(study: Study, out: Path, **keys: Any) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name not in CHANGING} for row in sweep.run(study, out, **keys).rows]
 
 
-def inline(study: Study, out: Path) -> list[dict[str, Any]]:
-    """The same trials, one after the other in this process, without journal and workers."""
+def finished(study: Study, out: Path) -> Finished:
+    """The same sweep with its trials one after the other in this process, without journal and workers."""
     prepared = sweep.prepare(study, out / study.name, lambda what, count: None)
-    (entrant,) = study.entrants
-    found = optuna.create_study(directions=study.directions, pruner=sweep.pruner(study, entrant))
-    trial_job = sweep.fill(prepared, entrant, found, sweep.Onlooker())
-    sampler = sweep.Samplers(study, entrant.name)
-    wanted = min(study.plan.trials or 10**6, max(len(found.trials), 0 if study.plan.sampler in FORETOLD else 10**6))
-    for index in range(wanted):
-        found.sampler = sampler(index)
-        trial = found.ask()
-        trial.set_user_attr("index", index)
-        try:
-            found.tell(trial, trial_job(trial))
-        except optuna.TrialPruned:
-            found.tell(trial, state=optuna.trial.TrialState.PRUNED)
-    return [{name: value for name, value in row.items() if name not in CHANGING} for row in trials_of(study, entrant, found)]
+    ended = {}
+    for entrant in study.entrants:
+        trials = optuna.create_study(directions=study.directions, pruner=sweep.pruner(study, entrant))
+        do, sampler = sweep.fill(prepared, entrant, trials, sweep.Onlooker()), sweep.Samplers(study, entrant.name)
+        for index in range(len(trials.trials) if study.plan.sampler in FORETOLD else study.plan.trials or 0):
+            trials.sampler = sampler(index)
+            trial = trials.ask()
+            trial.set_user_attr("index", index)
+            try:
+                trials.tell(trial, do(trial))
+            except optuna.TrialPruned:
+                trials.tell(trial, state=TrialState.PRUNED)
+            except QlogadError as error:
+                trial.set_user_attr("error", str(error))
+                trials.tell(trial, state=TrialState.FAIL)
+        ended[entrant.name] = trials_of(study, entrant, trials)
+    return write(prepared, ended, "here")
+
+
+def inline(study: Study, out: Path) -> list[dict[str, Any]]:
+    """What it gives, but for wall clock."""
+    return [{name: value for name, value in row.items() if name not in CHANGING} for row in finished(study, out).rows]
 
 
 def values(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -275,13 +284,14 @@ def test_another_study_of_the_name_is_refused_until_it_is_begun_anew(make: Any, 
 
 
 def test_a_trial_that_cannot_be_is_listed_with_its_cause_and_a_barren_contender_is_told(make: Any, tmp_path: Path) -> None:
-    contender = {"name": "quantum", "space": {"core.ansatz": {"choice": ["sim14"]}, "core.encoding": {"choice": ["basis"]}}}
-    finished = sweep.run(make(space={}, contender=[contender], trials=1), tmp_path)
-    (row,) = finished.rows
-    assert row["state"] == "fail"
-    assert "integers" in row["cause"]
-    assert finished.barren == ("quantum",)
-    assert row["cause"][:20] in (tmp_path / "small-sweep" / "table.md").read_text()
+    contender = {"name": "quantum", "space": {"core.encoding": {"choice": ["angle-y", "basis"]}}}
+    study = make(space={}, contender=[contender], sampler="grid", trials=None)
+    found = finished(study, tmp_path)
+    assert {row["param core.encoding"]: row["state"] for row in found.rows} == {"angle-y": "complete", "basis": "fail"}
+    assert found.barren == ()
+    (failed,) = [row for row in found.rows if row["state"] == "fail"]
+    assert failed["cause"] in (tmp_path / study.name / "table.md").read_text()
+    assert finished(replace(study, plan=replace(study.plan, constraints=Constraints(weights=0))), tmp_path).barren == ("quantum",)
 
 
 @given(st.lists(st.floats(-10, 10), min_size=1, max_size=7), st.data(), st.sampled_from(["minimize", "maximize"]))
@@ -293,12 +303,9 @@ def test_the_expected_best_is_the_mean_over_all_choices(some: list[float], data:
 
 
 def test_contenders_have_equal_budgets_and_the_table_says_what_was_seen(make: Any, tmp_path: Path) -> None:
-    study = make(contender=[{"name": "lstm"}, {"name": "quantum"}], trials=1, objectives=["validation-f1", "weights"])
-    found = rows(study, tmp_path)
-    assert [(row["contender"], row["index"]) for row in found] == [
-        (name, index) for name in ("lstm", "quantum") for index in range(2)
+    study = make(contender=[{"name": "lstm"}, {"name": "quantum"}], trials=2, objectives=["validation-f1", "weights"])
+    found = finished(study, tmp_path)
+    assert [(row["contender"], row["index"]) for row in found.rows] == [
+        (c, index) for c in ("lstm", "quantum") for index in range(2)
     ]
-    table = (tmp_path / study.name / "table.md").read_text()
-    assert all(word in table for word in ("labelled validation", "Pareto front", "1 trial", *study.plan.objectives))
-    short = replace(study, name="short", plan=replace(study.plan, seconds=1e-9))
-    assert rows(short, tmp_path) == []
+    assert all(word in found.text for word in ("labelled validation", "Pareto front", "2 trials", *study.plan.objectives))
