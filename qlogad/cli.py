@@ -16,6 +16,7 @@ from qlogad.errors import InputError, QlogadError, counted, one_line
 if TYPE_CHECKING:
     from qlogad.experiment.campaign import Collected
     from qlogad.experiment.experiment import Watch
+    from qlogad.experiment.study import Study
     from qlogad.experiment.sweep import Onlooker
 
 __all__ = ["app", "main"]
@@ -79,6 +80,9 @@ def sweep(
     storage: Annotated[
         str | None, typer.Option(help="A journal file, or postgresql://user@host/db: all who name the same one work together.")
     ] = None,
+    winners: Annotated[
+        int, typer.Option(min=0, metavar="SEEDS", help="Then train the best trial, or the front, on so many fresh seeds.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Search designs and parameters on validation windows; finished trials are kept, so a killed sweep continues."""
@@ -90,10 +94,23 @@ def sweep(
         found = sweeping.run(
             loaded, out, workers=workers or os.cpu_count() or 1, fresh=fresh, storage=storage, watch=cast("Onlooker", board)
         )
-    print(json.dumps(found.rows, indent=1) if as_json else found.text)
+    if not winners:
+        print(json.dumps(found.rows, indent=1) if as_json else found.text)
     print(f"report: {found.folder / 'table.md'}", file=sys.stderr)
     if found.barren:
         raise QlogadError(f"no trial of {' and '.join(found.barren)} came through; see the causes in {found.folder / 'table.md'}")
+    if winners:
+        _winners(loaded, out, winners, workers, storage, as_json)
+
+
+def _winners(study: Study, out: Path, seeds: int, workers: int, storage: str | None, as_json: bool) -> None:
+    from qlogad.experiment.winners import rerun
+
+    with _Board() as board:
+        won = rerun(study, out, seeds=seeds, workers=workers or os.cpu_count() or 1, storage=storage, watch=cast("Onlooker", board))
+    print(json.dumps(won.rows, indent=1) if as_json else won.text)
+    for path in (won.experiment, *won.designs):
+        print(f"written: {path}", file=sys.stderr)
 
 
 @app.command("list", epilog="Example: qlogad list ansatz --analyse --sort expressibility")

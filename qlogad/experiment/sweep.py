@@ -187,7 +187,7 @@ def foretell(study: Study, entrant: Entrant) -> list[dict[str, Value]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         trials = optuna.create_study(sampler=_proposer(study, entrant))
-        for point in entrant.known:
+        for point in entrant.first:
             trials.enqueue_trial(dict(point))
         trials.optimize(propose, n_trials=study.plan.trials or MAX_TRIALS)
     return [dict(trial.params) for trial in trials.get_trials(deepcopy=False)]
@@ -288,7 +288,7 @@ def _rates(entrant: Entrant) -> dict[str, Rates]:
 
 def _enqueue(study: Study, entrant: Entrant, trials: Trials) -> None:
     """The points tried first: all there are where they can be foretold."""
-    points = foretell(study, entrant) if study.plan.sampler in FORETOLD else [dict(point) for point in entrant.known]
+    points = foretell(study, entrant) if study.plan.sampler in FORETOLD else [dict(point) for point in entrant.first]
     there = attempts(trials.get_trials(deepcopy=False))
     for index, point in enumerate(points[: study.plan.trials]):
         if index not in there:

@@ -231,8 +231,13 @@ def _summary(study: Study, entrant: Entrant, rows: Sequence[Mapping[str, Any]]) 
         "failed": states["fail"],
         "reused": sum(row["reused from"] is not None for row in rows),
         "known first": len(entrant.known),
+        **({"from relatives": _share(len(entrant.warm), study.plan.trials)} if study.plan.warm else {}),
         "seconds of trials": f"{sum(row['seconds'] for row in rows):.1f}",
     }
+
+
+def _share(count: int, trials: int | None) -> str:
+    return f"{count} ({count / trials:.0%})" if trials else str(count)
 
 
 def _curve(study: Study, found: Mapping[str, list[dict[str, Any]]]) -> str:
