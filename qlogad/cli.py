@@ -183,12 +183,15 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            help="machine (reading, epochs, circuits: minutes), engine (every method: half an hour) or backends (a minute)."
+            help="machine (reading, epochs, circuits: minutes), engine (every method: half an hour), backends (a minute), "
+            "sweep (trials per hour: minutes) or warm-start (what relatives are worth: half an hour)."
         ),
     ] = "machine",
     out: Annotated[Path, typer.Option(help="Where results folders lie.")] = Path("results"),
     lines: Annotated[int, typer.Option(min=1000, help="machine: synthetic log lines for the reading benchmark.")] = 200_000,
-    repeats: Annotated[int, typer.Option(min=1, help="machine: timed repetitions of each step; the median counts.")] = 5,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Repetitions of each step, the median counts; warm-start: pairs of studies.")
+    ] = 5,
     peers: Annotated[Path | None, typer.Option(help="engine: a Python that has jax, tensorcircuit-ng and pennylane.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -207,6 +210,21 @@ def bench(
             measured = bench_backends.measure(progress.preparing, repeats=repeats)
         path = bench_backends.write(measured, out / "bench-backends")
         _print_rows(measured if as_json else bench_backends.shown(measured), as_json)
+    elif what == "sweep":
+        from qlogad.experiment import bench_sweep
+
+        trials = 12
+        with _Progress() as progress:
+            measured = bench_sweep.measure(progress.preparing, trials=trials, repeats=repeats)
+        path = bench_sweep.write(measured, out / "bench-sweep", trials=trials, repeats=repeats)
+        print(json.dumps(measured, indent=1) if as_json else path.read_text())
+    elif what == "warm-start":
+        from qlogad.experiment import bench_warm
+
+        with _Progress() as progress:
+            pairs = bench_warm.measure(out / "sweep-warm-start", pairs=repeats, progress=progress.preparing)
+        path = bench_warm.report(pairs, out / "sweep-warm-start")
+        print(json.dumps(pairs, indent=1) if as_json else path.read_text())
     elif what == "machine":
         from qlogad.experiment.bench import measure, write
 
@@ -215,7 +233,7 @@ def bench(
         path = write(rows, out / "bench")
         _print_rows(rows, as_json)
     else:
-        raise InputError(f"there is no benchmark '{what:.40}'; known: machine, engine, backends")
+        raise InputError(f"there is no benchmark '{what:.40}'; known: machine, engine, backends, sweep, warm-start")
     print(f"report: {path}", file=sys.stderr)
 
 

@@ -36,6 +36,7 @@ Floats = NDArray[np.float64]
 ARMS = ("cold", "relative", "random family")
 AIM = "validation-loss"
 SHARE = 0.25
+TRIALS = 16  # of each study
 _LOG = {"dataset": "synthetic", "lines": 3000, "workflows": 4, "rate": 0.1, "drift": 0.0, "split": {"by": "time", "cuts": [0.6]}}
 _SPACE = {
     "lr": {"float": [3e-3, 1e-1], "log": True},
@@ -45,14 +46,14 @@ _SPACE = {
 _DESIGN = {"rows": [1, 3], "gates": ["rx", "ry", "rz", "cx", "crx"], "on": ["each", "linear", "ring"]}
 
 
-def measure(folder: Path, *, pairs: int, trials: int, progress: Callable[[str, int], None]) -> list[dict[str, Any]]:
+def measure(folder: Path, *, pairs: int, progress: Callable[[str, int], None], trials: int = TRIALS) -> list[dict[str, Any]]:
     """The best loss so far after each trial, for every pair and arm; pairs that `folder` has already are kept.
 
     Args:
         folder: of the results.
         pairs: of logs and seeds.
-        trials: of each study.
         progress: told what is being done.
+        trials: of each study.
     """
     path = folder / "pairs.json"
     kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []

@@ -34,7 +34,7 @@ from qlogad.experiment.objectives import circuit_of
 from qlogad.experiment.storage import open_storage
 from qlogad.experiment.study import MAX_TRIALS, Entrant, Study
 from qlogad.experiment.trial import Point, TrialJob
-from qlogad.experiment.trials import Prepared, best, trials_of
+from qlogad.experiment.trials import Prepared, best, params_of, trials_of
 from qlogad.experiment.workers import attempts, cause, drive, enqueue
 
 __all__ = ["Winner", "Winners", "fresh_root", "rerun"]
@@ -160,7 +160,7 @@ def _again(prepared: Prepared, entrant: Entrant, place: str, seeds: int, workers
     rows = rows if len(study.objectives) > 1 else rows[:1]
     if not rows:
         return []
-    params = [_params(row) for row in rows]
+    params = [params_of(row) for row in rows]
     points = (job.point({}, None), *(job.point(*entrant.space.suggest(FixedTrial(one))) for one in params))
     values_PSO = _train(study, _Again(job, points), f"{sweep.called(study, entrant)}: fresh seeds", place, seeds, workers, watch)
     fresh_PO = values_PSO[1:].mean(axis=1) * [1 if way == "minimize" else -1 for way in study.directions]
@@ -177,11 +177,6 @@ def _again(prepared: Prepared, entrant: Entrant, place: str, seeds: int, workers
         )
         for row, one, point, fresh_SO, own_O in zip(rows, params, points[1:], values_PSO[1:], fresh_PO, strict=True)
     ]
-
-
-def _params(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that a trial's row holds."""
-    return {name.removeprefix("param "): value for name, value in row.items() if name.startswith("param ")}
 
 
 def _train(study: Study, again: _Again, name: str, place: str, seeds: int, workers: int, watch: sweep.Onlooker) -> Floats:
