@@ -213,7 +213,7 @@ def bench(
     elif what == "sweep":
         from qlogad.experiment import bench_sweep
 
-        trials = 12
+        trials = 24
         with _Progress() as progress:
             measured = bench_sweep.measure(progress.preparing, trials=trials, repeats=repeats)
         path = bench_sweep.write(measured, out / "bench-sweep", trials=trials, repeats=repeats)

@@ -1,7 +1,7 @@
 """How fast studies go: trials per hour of one fixed study on the exact engine, on PennyLane, and with two workers.
 
-The same foretold points in all three, in turns; an hour counts from the start of the first trial to the end of the last, so the start
-of worker processes (seconds, once for each worker) is left out. Efficiency: the rate of two workers over twice that of one.
+The same foretold points in all three, in turns; an hour counts from when every worker has done its first trial to the end of the
+last, so the start of worker processes (seconds, once for each) is left out. Efficiency: the rate of two workers over twice that of one.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -17,14 +17,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import optuna
+from optuna.trial import FrozenTrial
 from tabulate import tabulate
 
 from qlogad import documents
+from qlogad.errors import InputError
 from qlogad.experiment import sweep
 from qlogad.experiment.storage import open_storage
 from qlogad.experiment.study import Study
 
-__all__ = ["ARMS", "fixed", "measure", "write"]
+__all__ = ["ARMS", "fixed", "measure", "rate", "write"]
 
 Row = dict[str, Any]
 ARMS = {"exact": ("exact", 1), "exact, two workers": ("exact", 2), "PennyLane default.qubit": ("pennylane:default.qubit", 1)}
@@ -50,7 +52,7 @@ def fixed(folder: Path, name: str, backend: str, trials: int) -> Study:
     return Study.from_document(keys, name=name, folder=folder)
 
 
-def measure(progress: Callable[[str, int], None], *, trials: int = 12, repeats: int = 3) -> list[Row]:
+def measure(progress: Callable[[str, int], None], *, trials: int, repeats: int) -> list[Row]:
     """Trials per hour of every arm, and its ratio to one worker on the exact engine, medians over repetitions.
 
     Args:
@@ -84,7 +86,29 @@ def _rate(backend: str, workers: int, trials: int) -> float:
         (entrant,) = study.entrants
         storage = open_storage(str(finished.folder / "journal.log"))
         ended = optuna.load_study(study_name=sweep.called(study, entrant), storage=storage).get_trials(deepcopy=False)
-        return 3600 * len(finished.rows) / sweep.spent(ended)
+        return rate(ended)
+
+
+def rate(ended: Sequence[FrozenTrial]) -> float:
+    """Trials per hour, from when every worker that took part has done its first.
+
+    Raises:
+        InputError: no trial ended after that.
+    """
+    done = sorted((trial.datetime_complete.timestamp(), _worker(trial)) for trial in ended if trial.datetime_complete is not None)
+    firsts: dict[tuple[str, int], float] = {}
+    for end, worker in done:
+        firsts.setdefault(worker, end)
+    begin = max(firsts.values(), default=0.0)
+    count = sum(end > begin for end, _ in done)
+    if not count:
+        raise InputError(f"{len(done)} trials are too few to tell how fast {len(firsts)} workers are; take more")
+    return 3600 * count / (done[-1][0] - begin)
+
+
+def _worker(trial: FrozenTrial) -> tuple[str, int]:
+    owner = trial.user_attrs["owner"]
+    return str(owner["host"]), int(owner["pid"])
 
 
 def write(rows: list[Row], folder: Path, *, trials: int, repeats: int) -> Path:

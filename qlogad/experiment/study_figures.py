@@ -231,7 +231,7 @@ def circuits(best: Mapping[str, Mapping[str, Circuit]]) -> Figure | None:
         return None
     heights = [text.count("\n") + 3.5 for _, text in drawn]
     wide = max(len(line) for _, text in drawn for line in text.split("\n"))
-    figure = Figure(figsize=(0.2 + 0.0692 * max(wide, 60), 0.135 * sum(heights) + 0.1))
+    figure = Figure(figsize=(0.2 + 0.0692 * max(wide, 60), 0.12 * sum(heights) + 0.1))
     top = 0.0
     for (title, text), height in zip(drawn, heights, strict=True):
         y = 1 - (top + 0.8) / (sum(heights) + 0.8)

@@ -49,7 +49,7 @@ from qlogad.experiment.trial import TrialJob
 from qlogad.experiment.trials import SHOWN, Finished, Prepared, before, best, params_of, standing, trials_of, write
 from qlogad.experiment.workers import attempts, drive, over
 
-__all__ = ["Onlooker", "Samplers", "called", "fill", "foretell", "job_of", "prepare", "pruner", "run", "spent"]
+__all__ = ["Onlooker", "Samplers", "called", "fill", "foretell", "job_of", "prepare", "pruner", "run"]
 
 PATIENCE = 30.0  # seconds to wait for whoever makes a study
 _LOOK = 0.5  # seconds between two looks at the standing
@@ -262,7 +262,9 @@ def fill(prepared: Prepared, entrant: Entrant, trials: Trials, watch: Watch) -> 
     mark = documents.digest(study.identity(), prepared.grounds, code_of(entrant.contender.detector))
     if "ready" not in trials.user_attrs:
         trials.set_user_attr("identity", mark)
-        trials.set_metric_names(list(study.plan.objectives))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            trials.set_metric_names(list(study.plan.objectives))
         rates = _rates(entrant)
         trials.set_user_attr("rates", documents.plain(rates))
         trials.set_user_attr("bars", _bars(job_of(prepared, entrant, rates, ()), watch))
@@ -329,7 +331,7 @@ def _driven(study: Study, entrant: Entrant, job: TrialJob, place: str, workers: 
     plan, name = study.plan, called(study, entrant)
     looked, began = [0.0], time.monotonic()
     before = optuna.load_study(storage=open_storage(place), study_name=name).get_trials(deepcopy=False)
-    left = None if plan.seconds is None else max(0.0, plan.seconds - spent(before))
+    left = None if plan.seconds is None else max(0.0, plan.seconds - _spent(before))
     total = plan.trials
     if plan.sampler in FORETOLD:
         total = min(len(attempts(before)), plan.trials or MAX_TRIALS)
@@ -361,7 +363,7 @@ def _circuits(job: TrialJob, entrant: Entrant, rows: Sequence[Mapping[str, Any]]
     return {title: circuit for title, circuit in found.items() if circuit is not None}
 
 
-def spent(trials: Sequence[FrozenTrial]) -> float:
+def _spent(trials: Sequence[FrozenTrial]) -> float:
     """Seconds during which at least one trial that ended by itself was running."""
     spans = sorted(
         (trial.datetime_start.timestamp(), trial.datetime_complete.timestamp())

@@ -297,7 +297,8 @@ def _provenance(study: Study, one: Winner) -> dict[str, Any]:
 
 
 def _experiment(study: Study, winners: Sequence[Winner], written: Mapping[int, Path | None]) -> dict[str, Any]:
-    """The experiment that judges winners: each against its base, and against the same wrapper without a circuit where it has one."""
+    """The experiment that judges winners: of other contenders against that of the first, each against its base and against the same
+    wrapper without a circuit; as many of these contrasts are declared as an experiment can."""
     rule = (
         {"threshold": "f1"} if any(one.labelled for one in study.objectives) else {}
     )  # choices by labels are a track of their own
@@ -317,7 +318,13 @@ def _experiment(study: Study, winners: Sequence[Winner], written: Mapping[int, P
         if contender.control is None and circuit_of(contender.build()) is not None:
             tables.append({"name": f"{name} same-wrapper", "like": name, "control": "same-wrapper"})
             controls.append([name, f"{name} same-wrapper"])
-    judge = {**study.base.document.get("judge", {}), "contrasts": [*contrasts, *controls][:MAX_CONTRASTS]}
+    firsts = list({one.entrant.name: one for one in reversed(winners)}.values())[::-1]
+    equal = [  # searched with equal budgets, unlike the bases
+        [_called(study, one), _called(study, firsts[0])]
+        for one in firsts[1:]
+        if study.track(one.entrant) == study.track(firsts[0].entrant)
+    ]
+    judge = {**study.base.document.get("judge", {}), "contrasts": [*equal, *contrasts, *controls][:MAX_CONTRASTS]}
     return {
         "name": f"{study.name}-winners",
         "question": f"Do the winners of the study {study.name} hold on test windows, next to the contenders they were made from?",
