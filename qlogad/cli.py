@@ -16,6 +16,7 @@ from qlogad.errors import InputError, QlogadError, counted, one_line
 if TYPE_CHECKING:
     from qlogad.experiment.campaign import Collected
     from qlogad.experiment.experiment import Watch
+    from qlogad.experiment.study import Study
     from qlogad.experiment.sweep import Onlooker
 
 __all__ = ["app", "main"]
@@ -79,6 +80,9 @@ def sweep(
     storage: Annotated[
         str | None, typer.Option(help="A journal file, or postgresql://user@host/db: all who name the same one work together.")
     ] = None,
+    winners: Annotated[
+        int, typer.Option(min=0, metavar="SEEDS", help="Then train the best trial, or the front, on so many fresh seeds.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Search designs and parameters on validation windows; finished trials are kept, so a killed sweep continues."""
@@ -90,10 +94,23 @@ def sweep(
         found = sweeping.run(
             loaded, out, workers=workers or os.cpu_count() or 1, fresh=fresh, storage=storage, watch=cast("Onlooker", board)
         )
-    print(json.dumps(found.rows, indent=1) if as_json else found.text)
+    if not winners:
+        print(json.dumps(found.rows, indent=1) if as_json else found.text)
     print(f"report: {found.folder / 'table.md'}", file=sys.stderr)
     if found.barren:
         raise QlogadError(f"no trial of {' and '.join(found.barren)} came through; see the causes in {found.folder / 'table.md'}")
+    if winners:
+        _winners(loaded, out, winners, workers, storage, as_json)
+
+
+def _winners(study: Study, out: Path, seeds: int, workers: int, storage: str | None, as_json: bool) -> None:
+    from qlogad.experiment.winners import rerun
+
+    with _Board() as board:
+        won = rerun(study, out, seeds=seeds, workers=workers or os.cpu_count() or 1, storage=storage, watch=cast("Onlooker", board))
+    print(json.dumps(won.rows, indent=1) if as_json else won.text)
+    for path in (won.experiment, *won.designs):
+        print(f"written: {path}", file=sys.stderr)
 
 
 @app.command("list", epilog="Example: qlogad list ansatz --analyse --sort expressibility")
@@ -165,11 +182,16 @@ def doctor(as_json: Json = False) -> None:
 def bench(
     what: Annotated[
         str,
-        typer.Argument(help="machine (reading, epochs, circuits: minutes), engine (every method: an hour) or backends (a minute)."),
+        typer.Argument(
+            help="machine (reading, epochs, circuits: minutes), engine (every method: an hour), backends (a minute), "
+            "sweep (trials per hour: minutes) or warm-start (what relatives are worth: half an hour)."
+        ),
     ] = "machine",
     out: Annotated[Path, typer.Option(help="Where results folders lie.")] = Path("results"),
     lines: Annotated[int, typer.Option(min=1000, help="machine: synthetic log lines for the reading benchmark.")] = 200_000,
-    repeats: Annotated[int, typer.Option(min=1, help="machine: timed repetitions of each step; the median counts.")] = 5,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Repetitions of each step, the median counts; warm-start: pairs of studies.")
+    ] = 5,
     peers: Annotated[Path | None, typer.Option(help="engine: a Python that has jax, tensorcircuit-ng and pennylane.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="engine: a few small points, well under a minute.")] = False,
     as_json: Json = False,
@@ -191,6 +213,21 @@ def bench(
             measured = bench_backends.measure(progress.preparing, repeats=repeats)
         path = bench_backends.write(measured, out / "bench-backends")
         _print_rows(measured if as_json else bench_backends.shown(measured), as_json)
+    elif what == "sweep":
+        from qlogad.experiment import bench_sweep
+
+        trials = 24
+        with _Progress() as progress:
+            measured = bench_sweep.measure(progress.preparing, trials=trials, repeats=repeats)
+        path = bench_sweep.write(measured, out / "bench-sweep", trials=trials, repeats=repeats)
+        print(json.dumps(measured, indent=1) if as_json else path.read_text())
+    elif what == "warm-start":
+        from qlogad.experiment import bench_warm
+
+        with _Progress() as progress:
+            pairs = bench_warm.measure(out / "sweep-warm-start", pairs=repeats, progress=progress.preparing)
+        path = bench_warm.report(pairs, out / "sweep-warm-start")
+        print(json.dumps(pairs, indent=1) if as_json else path.read_text())
     elif what == "machine":
         from qlogad.experiment.bench import measure, write
 
@@ -199,7 +236,7 @@ def bench(
         path = write(rows, out / "bench")
         _print_rows(rows, as_json)
     else:
-        raise InputError(f"there is no benchmark '{what:.40}'; known: machine, engine, backends")
+        raise InputError(f"there is no benchmark '{what:.40}'; known: machine, engine, backends, sweep, warm-start")
     print(f"report: {path}", file=sys.stderr)
 
 

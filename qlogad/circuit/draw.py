@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from xml.sax.saxutils import escape
 
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import is_projector
 
-__all__ = ["draw"]
+__all__ = ["draw", "to_svg"]
 
+_CELL = (8, 17)  # pixels of a character of an SVG
 _SHOWN = 16  # readouts
 
 
@@ -37,6 +39,23 @@ def draw(circuit: Circuit, *, width: int = 120) -> str:
         shown[_SHOWN:] = [f"... ({len(shown)} in all)"] if len(shown) > _SHOWN else []
         blocks.append("reads " + " ".join(shown))
     return "\n\n".join(blocks)
+
+
+def to_svg(text: str) -> str:
+    """A drawing as SVG, every character in its place whatever the font.
+
+    >>> to_svg("0: ─ ⟨Z⟩").count("<text")
+    1
+    """
+    lines = text.split("\n")
+    width, height = _CELL
+    size = f'width="{width * (2 + max(map(len, lines)))}" height="{height * (len(lines) + 1)}"'
+    places = " ".join(str(width * (1 + column)) for column in range(max(map(len, lines))))
+    rows = [
+        f'<text x="{places}" y="{height * (1 + row)}" xml:space="preserve">{escape(line)}</text>' for row, line in enumerate(lines)
+    ]
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="monospace" font-size="13">'
+    return "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', *rows, "</svg>"]) + "\n"
 
 
 def _columns(circuit: Circuit) -> list[list[Gate]]:

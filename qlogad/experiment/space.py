@@ -206,7 +206,15 @@ class DesignSpace:
         Raises:
             DocumentError: the space does not hold it, and why.
         """
-        design = Design.load(name, "ansatz")
+        return self.located(Design.load(name, "ansatz"))
+
+    def located(self, design: Design) -> dict[str, Value]:
+        """The values that give an ansatz.
+
+        Raises:
+            DocumentError: the space does not hold it, and why.
+        """
+        name = design.name
         if design.before or design.after or design.needs or design.init != "uniform":
             raise DocumentError(
                 f"ansatz '{name}' is more than the rows of a layer, so the design space does not hold it; name it in core.ansatz"

@@ -9,7 +9,7 @@
     [[contender]]
     name = "quantum"
     space = { "core.depth" = { int = [1, 4] } }      what is its own; or `design`, an ansatz row by row
-    known = [{ "core.depth" = 1 }]                   tried first
+    known = [{ "core.depth" = 1 }]                   tried first; after them `warm = ["results/other-sweep"]`, the best of relatives
 
 Choices are made on validation windows of the first cut of the experiment, or of earlier ones, so that no window that is ever tested is
 near a choice.
@@ -28,6 +28,7 @@ from qlogad import documents, names
 from qlogad.detect.detector import Track
 from qlogad.errors import DocumentError, did_you_mean, one_line, shown
 from qlogad.experiment.experiment import Contender, Experiment
+from qlogad.experiment.families import relatives
 from qlogad.experiment.objectives import Direction, Objective, objective
 from qlogad.experiment.space import Space, Value, space
 from qlogad.logs.inject import parse_spec
@@ -99,6 +100,8 @@ class Plan:
     seed: int = 0
     inject: str = "swap:3"  # of the objective injected-average-precision
     device: str | None = None  # of the objective device-seconds
+    warm: tuple[str, ...] = ()  # results folders of earlier studies, whose best points are tried first
+    warm_share: float = 0.25  # of the trials, at most, that are taken from there
     folds: Folds = field(default_factory=Folds)
     rung: tuple[Rung, ...] = ()
     constraints: Constraints = field(default_factory=Constraints)
@@ -107,6 +110,10 @@ class Plan:
         parse_spec(self.inject)
         if not self.objectives or len(set(self.objectives)) < len(self.objectives):
             raise DocumentError(f"objectives lists one or more, each once, got {list(self.objectives)}")
+        if not 0 < self.warm_share <= 1:
+            raise DocumentError(f"warm_share is a share above 0 and up to 1, got {self.warm_share}")
+        if self.warm and self.sampler == "grid":
+            raise DocumentError("warm has no use where a grid tries every point; drop it, or use another sampler")
         if self.trials is None and self.sampler != "grid":
             raise DocumentError(
                 f"trials is missing: say how many, or sampler = 'grid' for all there are; got sampler = '{self.sampler}'"
@@ -124,6 +131,12 @@ class Entrant:
     contender: Contender
     space: Space
     known: tuple[Mapping[str, Value], ...] = ()  # points tried first; what they leave open is sampled
+    warm: tuple[Mapping[str, Value], ...] = ()  # those of earlier studies, tried next
+
+    @property
+    def first(self) -> tuple[Mapping[str, Value], ...]:
+        """All points that are tried before the sampler's own."""
+        return (*self.known, *(point for point in self.warm if point not in self.known))
 
     @property
     def name(self) -> str:
@@ -193,7 +206,7 @@ class Study:
             name=given,
             question=str(content.get("question", "")),
             base=base,
-            entrants=_entrants(content, base, where),
+            entrants=tuple(_warmed(entrant, plan) for entrant in _entrants(content, base, where)),
             plan=plan,
             document=content,
         )
@@ -232,7 +245,8 @@ class Study:
     def identity(self) -> str:
         """A digest of all that its values depend on as a document; trials, seconds and question may change."""
         own = {key: value for key, value in self.document.items() if key not in ("name", "question", "trials", "seconds", "base")}
-        return documents.digest(own, self.base.data, [documents.plain(one.contender) for one in self.entrants], self.cuts)
+        warm = [one.warm for one in self.entrants if one.warm]
+        return documents.digest(own, self.base.data, [documents.plain(one.contender) for one in self.entrants], self.cuts, *warm)
 
     def _check(self, where: str) -> None:
         plan = self.plan
@@ -347,6 +361,14 @@ def _entrants(content: Mapping[str, Any], base: Experiment, where: str) -> tuple
         points = tuple(searched.assignment(_table(point, f"{here}: known"), f"{here}: known") for point in known)
         found[name] = Entrant(there[name], searched, points)
     return tuple(found.values())
+
+
+def _warmed(entrant: Entrant, plan: Plan) -> Entrant:
+    """With the best points of relatives, where the study names any."""
+    if not plan.warm or plan.trials is None:
+        return entrant
+    aim, count = objective(plan.objectives[0]), math.floor(plan.warm_share * plan.trials)
+    return replace(entrant, warm=relatives(entrant.space, entrant.name, plan.warm, aim, count))
 
 
 def _table(value: Any, where: str) -> Mapping[str, Any]:

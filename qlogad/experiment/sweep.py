@@ -32,11 +32,13 @@ from optuna.samplers import (
     TPESampler,
 )
 from optuna.study import Study as Trials
-from optuna.trial import FrozenTrial
+from optuna.trial import FixedTrial, FrozenTrial
 
 from qlogad import documents, seeds
 from qlogad.backend.exact.planner import Rates, rates_of
+from qlogad.circuit.circuit import Circuit
 from qlogad.errors import MissingExtra, QlogadError, ResultError
+from qlogad.experiment import study_figures
 from qlogad.experiment.cell import code_of
 from qlogad.experiment.experiment import Watch
 from qlogad.experiment.ground import Ground, held_ground, open_source
@@ -44,10 +46,10 @@ from qlogad.experiment.space import IntAxis, Value
 from qlogad.experiment.storage import open_storage
 from qlogad.experiment.study import FORETOLD, MAX_TRIALS, Entrant, Study
 from qlogad.experiment.trial import TrialJob
-from qlogad.experiment.trials import Finished, Prepared, before, standing, trials_of, write
+from qlogad.experiment.trials import SHOWN, Finished, Prepared, before, best, params_of, standing, trials_of, write
 from qlogad.experiment.workers import attempts, drive, over
 
-__all__ = ["Onlooker", "Samplers", "fill", "foretell", "job_of", "prepare", "pruner", "run"]
+__all__ = ["Onlooker", "Samplers", "called", "fill", "foretell", "job_of", "prepare", "pruner", "run"]
 
 PATIENCE = 30.0  # seconds to wait for whoever makes a study
 _LOOK = 0.5  # seconds between two looks at the standing
@@ -92,11 +94,15 @@ def run(
         _forget(study, place, folder)
     prepared = prepare(study, folder, watch.preparing)
     watch.prepared(before(prepared))
-    found = {}
+    found, trials, circuits = {}, {}, {}
     for entrant in study.entrants:
         job = _opened(prepared, entrant, place, watch)
-        found[entrant.name] = _driven(study, entrant, job, place, workers, watch)
-    return write(prepared, found, place)
+        trials[entrant.name] = _driven(study, entrant, job, place, workers, watch)
+        found[entrant.name] = trials_of(study, entrant, trials[entrant.name])
+        circuits[entrant.name] = _circuits(job, entrant, best(study, found[entrant.name])[:SHOWN])
+    finished = write(prepared, found, place)
+    study_figures.write(study, trials, circuits, folder)
+    return finished
 
 
 def prepare(study: Study, folder: Path, progress: Callable[[str, int], None]) -> Prepared:
@@ -110,7 +116,7 @@ def prepare(study: Study, folder: Path, progress: Callable[[str, int], None]) ->
     data = documents.override_value(documents.plain(study.base.data), "split.cuts", list(study.cuts))
     held = documents.from_mapping(type(study.base.data), data, study.name)
     source = open_source(held, lambda lines: progress("lines read", lines))
-    documents.write_atomic(folder / ".gitignore", "work/\ndesigns/\njournal.log*\n.gitignore\n")
+    documents.write_atomic(folder / ".gitignore", "work/\nartifacts/\ndesigns/\njournal.log*\n.gitignore\n")
     views = sorted({view for entrant in study.entrants for view in type(entrant.contender.build()).reads} | {"ids"})
     inject = study.plan.inject if "injected-average-precision" in study.plan.objectives else None
     grounds: list[Ground] = []
@@ -187,7 +193,7 @@ def foretell(study: Study, entrant: Entrant) -> list[dict[str, Value]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         trials = optuna.create_study(sampler=_proposer(study, entrant))
-        for point in entrant.known:
+        for point in entrant.first:
             trials.enqueue_trial(dict(point))
         trials.optimize(propose, n_trials=study.plan.trials or MAX_TRIALS)
     return [dict(trial.params) for trial in trials.get_trials(deepcopy=False)]
@@ -218,7 +224,8 @@ def _epochs(entrant: Entrant) -> int:
 # ---------------------------------------------------------------- one contender
 
 
-def _called(study: Study, entrant: Entrant) -> str:
+def called(study: Study, entrant: Entrant) -> str:
+    """The name under which the storage keeps a contender's trials."""
     return f"{study.name}: {entrant.name}"
 
 
@@ -226,15 +233,15 @@ def _forget(study: Study, place: str, folder: Path) -> None:
     storage = open_storage(place)
     there = {summary.study_name for summary in optuna.get_all_study_summaries(storage=storage)}
     for entrant in study.entrants:
-        if _called(study, entrant) in there:
-            optuna.delete_study(study_name=_called(study, entrant), storage=storage)
-    for name in ("work", "designs"):
+        if called(study, entrant) in there:
+            optuna.delete_study(study_name=called(study, entrant), storage=storage)
+    for name in ("work", "designs", "artifacts"):
         rmtree(folder / name, ignore_errors=True)
 
 
 def _opened(prepared: Prepared, entrant: Entrant, place: str, watch: Watch) -> TrialJob:
     """What workers do for a contender, its trials made by whoever comes first."""
-    storage, name = open_storage(place), _called(prepared.study, entrant)
+    storage, name = open_storage(place), called(prepared.study, entrant)
     try:
         trials = optuna.create_study(storage=storage, study_name=name, directions=prepared.study.directions)
     except DuplicatedStudyError:
@@ -255,6 +262,9 @@ def fill(prepared: Prepared, entrant: Entrant, trials: Trials, watch: Watch) -> 
     mark = documents.digest(study.identity(), prepared.grounds, code_of(entrant.contender.detector))
     if "ready" not in trials.user_attrs:
         trials.set_user_attr("identity", mark)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            trials.set_metric_names(list(study.plan.objectives))
         rates = _rates(entrant)
         trials.set_user_attr("rates", documents.plain(rates))
         trials.set_user_attr("bars", _bars(job_of(prepared, entrant, rates, ()), watch))
@@ -287,7 +297,7 @@ def _rates(entrant: Entrant) -> dict[str, Rates]:
 
 def _enqueue(study: Study, entrant: Entrant, trials: Trials) -> None:
     """The points tried first: all there are where they can be foretold."""
-    points = foretell(study, entrant) if study.plan.sampler in FORETOLD else [dict(point) for point in entrant.known]
+    points = foretell(study, entrant) if study.plan.sampler in FORETOLD else [dict(point) for point in entrant.first]
     there = attempts(trials.get_trials(deepcopy=False))
     for index, point in enumerate(points[: study.plan.trials]):
         if index not in there:
@@ -316,9 +326,9 @@ def _bars(job: TrialJob, watch: Watch) -> list[float]:
     return bars
 
 
-def _driven(study: Study, entrant: Entrant, job: TrialJob, place: str, workers: int, watch: Onlooker) -> list[dict[str, Any]]:
+def _driven(study: Study, entrant: Entrant, job: TrialJob, place: str, workers: int, watch: Onlooker) -> Trials:
     """The contender's trials, driven until the budget is spent."""
-    plan, name = study.plan, _called(study, entrant)
+    plan, name = study.plan, called(study, entrant)
     looked, began = [0.0], time.monotonic()
     before = optuna.load_study(storage=open_storage(place), study_name=name).get_trials(deepcopy=False)
     left = None if plan.seconds is None else max(0.0, plan.seconds - _spent(before))
@@ -333,7 +343,7 @@ def _driven(study: Study, entrant: Entrant, job: TrialJob, place: str, workers: 
             seconds = None if left is None else left - (time.monotonic() - began)
             watch.standing(standing(study, entrant, rows, total, seconds), len(rows), total)
 
-    trials = drive(
+    return drive(
         place,
         name,
         job,
@@ -345,7 +355,12 @@ def _driven(study: Study, entrant: Entrant, job: TrialJob, place: str, workers: 
         pruner=pruner(study, entrant),
         watch=look,
     )
-    return trials_of(study, entrant, trials)
+
+
+def _circuits(job: TrialJob, entrant: Entrant, rows: Sequence[Mapping[str, Any]]) -> dict[str, Circuit]:
+    """The circuits of some trials, by what their titles say."""
+    found = {f"trial {row['index']}": job.point(*entrant.space.suggest(FixedTrial(params_of(row)))).circuit for row in rows}
+    return {title: circuit for title, circuit in found.items() if circuit is not None}
 
 
 def _spent(trials: Sequence[FrozenTrial]) -> float:

@@ -32,6 +32,7 @@ from qlogad.experiment.ground import Ground
 from qlogad.experiment.objectives import Fitted, circuit_of, two_qubit_depth, unfit_for
 from qlogad.experiment.space import Value
 from qlogad.experiment.study import Rung, Study
+from qlogad.experiment.study_figures import attach
 from qlogad.experiment.workers import identity
 from qlogad.nn.train import Epoch
 
@@ -82,6 +83,8 @@ class TrialJob:
         point = self.point(*self.study.entrant(self.entrant).space.suggest(trial))
         trial.set_user_attr("key", point.key)
         trial.set_user_attr("circuit", _facts(point.circuit))
+        if point.circuit is not None:
+            attach(trial, point.circuit, Path(self.folder) / "artifacts")
         for name, value in self.constraints(point.circuit).items():
             trial.set_constraint(name, value)
             if value > 0:

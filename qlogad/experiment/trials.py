@@ -25,7 +25,7 @@ from qlogad.experiment.report import commit
 from qlogad.experiment.study import Entrant, Study
 from qlogad.experiment.workers import attempts, cause, over
 
-__all__ = ["Finished", "Prepared", "before", "best", "expected_best", "standing", "trials_of", "write"]
+__all__ = ["Finished", "Prepared", "before", "best", "expected_best", "params_of", "standing", "trials_of", "write"]
 
 SHOWN = 10  # trials of a table
 
@@ -76,6 +76,11 @@ def _row(study: Study, entrant: Entrant, index: int, chain: Sequence[FrozenTrial
         "attempts": len(chain),
         "reused from": attrs.get("reused from"),
     }
+
+
+def params_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that a trial's row holds."""
+    return {name.removeprefix("param "): value for name, value in row.items() if name.startswith("param ")}
 
 
 def best(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -145,7 +150,7 @@ def _best_table(study: Study, rows: Sequence[Mapping[str, Any]], style: str) -> 
 
 
 def _point(row: Mapping[str, Any]) -> str:
-    given = {name.removeprefix("param "): value for name, value in row.items() if name.startswith("param ")}
+    given = params_of(row)
     plain = [f"{key} = {f'{v:.4g}' if isinstance(v, float) else v}" for key, v in given.items() if not key.startswith("design.")]
     rows = [_design_row(given, number) for number in range(1, given.get("design.rows", 0) + 1)]
     return ", ".join([*([f"design: {' · '.join(rows)}"] if rows else []), *plain])
@@ -231,8 +236,13 @@ def _summary(study: Study, entrant: Entrant, rows: Sequence[Mapping[str, Any]]) 
         "failed": states["fail"],
         "reused": sum(row["reused from"] is not None for row in rows),
         "known first": len(entrant.known),
+        **({"from relatives": _share(len(entrant.warm), study.plan.trials)} if study.plan.warm else {}),
         "seconds of trials": f"{sum(row['seconds'] for row in rows):.1f}",
     }
+
+
+def _share(count: int, trials: int | None) -> str:
+    return f"{count} ({count / trials:.0%})" if trials else str(count)
 
 
 def _curve(study: Study, found: Mapping[str, list[dict[str, Any]]]) -> str:

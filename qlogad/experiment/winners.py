@@ -1,0 +1,376 @@
+"""Winners of a study: its best trial or its whole Pareto front, trained again on seeds that no trial had, next to the contender as it was.
+
+The best of many values is good partly by luck: what a study says of its best trial is too good on average (the winner's curse). So each
+winner and its base are trained anew under the same fresh seeds, on the same validation windows; only these values count. Test windows
+are left to one experiment, written here and run once.
+
+results/<study>/winners.md      every winner: study value, fresh value with interval, the gap between them, the difference to its base
+results/<study>/winners.toml    the experiment: `qlogad run results/<study>/winners.toml`
+circuits/found/NAME.toml        the ansatz of each winner that was put together row by row
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.trial import FixedTrial, TrialState
+from tabulate import tabulate
+
+from qlogad import documents, names
+from qlogad.circuit.design import Check, Design
+from qlogad.errors import DesignError, InputError, QlogadError
+from qlogad.evaluate.compare import Contrast, contrast, holm
+from qlogad.experiment import sweep
+from qlogad.experiment.experiment import MAX_SEEDS, Contender, Experiment
+from qlogad.experiment.objectives import circuit_of
+from qlogad.experiment.storage import open_storage
+from qlogad.experiment.study import MAX_TRIALS, Entrant, Study
+from qlogad.experiment.trial import Point, TrialJob
+from qlogad.experiment.trials import Prepared, best, params_of, trials_of
+from qlogad.experiment.workers import attempts, cause, drive, enqueue
+
+__all__ = ["Winner", "Winners", "fresh_root", "rerun"]
+
+Floats = NDArray[np.float64]
+MAX_CONTRASTS = 5  # that an experiment can declare
+ALPHA = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Winner:
+    """A trial next to its base, both trained under the same fresh seeds."""
+
+    entrant: Entrant
+    index: int  # of the trial
+    params: Mapping[str, Any]
+    contender: Contender
+    study_O: Floats  # what the study said
+    fresh_SO: Floats
+    base_SO: Floats
+    stays: bool  # on the front of fresh means
+
+    def fresh(self, objective: int) -> Contrast:
+        """The mean of the fresh values, with interval."""
+        return contrast(self.fresh_SO[:, objective])
+
+    def gap(self, objective: int) -> float:
+        """Study value minus mean fresh value; one mean of luck, and of the winner's curse."""
+        return float(self.study_O[objective] - self.fresh_SO[:, objective].mean())
+
+    def gain(self, objective: int, sign: int) -> Contrast:
+        """By how much it is better than its base, paired by seed; `sign` is 1 where less is better, else -1."""
+        return contrast(sign * (self.base_SO[:, objective] - self.fresh_SO[:, objective]))
+
+    def moves(self, objective: int) -> bool:
+        """Whether seeds change the values at all; a count of gates they do not."""
+        return bool(np.ptp(self.fresh_SO[:, objective]) or np.ptp(self.base_SO[:, objective]))
+
+
+@dataclass(frozen=True)
+class Winners:
+    """What became of a study's winners: rows for machines, text for people, and the experiment that judges them."""
+
+    rows: list[dict[str, Any]]
+    text: str
+    experiment: Path
+    designs: tuple[Path, ...]
+
+
+def rerun(
+    study: Study,
+    out: str | Path = "results",
+    *,
+    seeds: int,
+    workers: int = 1,
+    storage: str | None = None,
+    found: Path | None = None,
+    watch: sweep.Onlooker | None = None,
+) -> Winners:
+    """Train the winners of a study and their bases on fresh seeds, and write them down; killed, the same call continues.
+
+    Args:
+        study: whose trials have ended.
+        out: where results folders lie.
+        seeds: fresh ones; each trains all folds of the study.
+        workers: processes.
+        storage: that of the study.
+        found: a folder for designs; None: circuits/found, where names are looked up.
+        watch: is told what happens.
+
+    Raises:
+        InputError: there are too few or too many seeds, or no trial has come through.
+        QlogadError: a training failed, and why.
+    """
+    if not 2 <= seeds <= MAX_SEEDS:
+        raise InputError(f"winners are trained on 2 to {MAX_SEEDS} fresh seeds, got {seeds}")
+    watch = watch or sweep.Onlooker()
+    folder = Path(out) / study.name
+    place = storage or str(folder / "journal.log")
+    prepared = sweep.prepare(study, folder, watch.preparing)
+    winners = [one for entrant in study.entrants for one in _again(prepared, entrant, place, seeds, workers, watch)]
+    if not winners:
+        raise InputError(
+            f"no trial of '{study.name}' has come through, so it has no winner; see the causes in {folder / 'table.md'}"
+        )
+    rows = _rows(study, winners)
+    kept = [one for one in winners if one.stays]
+    written = {id(one): _save(study, one, found) for one in kept}
+    experiment = folder / "winners.toml"
+    documents.write_atomic(experiment, documents.dump(_experiment(study, kept, written)))
+    Experiment.load(experiment)
+    text = _text(study, rows, seeds, experiment)
+    documents.write_atomic(folder / "winners.md", text)
+    return Winners(rows, text, experiment, tuple(path for path in written.values() if path is not None))
+
+
+def fresh_root(repeat: int) -> int:
+    """The index that the seeds of a fresh training come from; no trial of any study reaches it."""
+    return MAX_TRIALS + repeat
+
+
+# ---------------------------------------------------------------- training
+
+
+@dataclass(frozen=True)
+class _Again:
+    """What a worker does: one point, trained on all folds under one fresh seed."""
+
+    job: TrialJob
+    points: tuple[Point, ...]
+
+    def __call__(self, trial: optuna.Trial) -> Sequence[float]:
+        point = trial.suggest_int("point", 0, len(self.points) - 1)
+        return self.job.measure(self.points[point], fresh_root(trial.suggest_int("seed", 0, MAX_SEEDS - 1)))
+
+
+def _again(prepared: Prepared, entrant: Entrant, place: str, seeds: int, workers: int, watch: sweep.Onlooker) -> list[Winner]:
+    """The winners of one contender; the first point that is trained is the base."""
+    study = prepared.study
+    trials = optuna.load_study(study_name=sweep.called(study, entrant), storage=open_storage(place))
+    job = sweep.fill(prepared, entrant, trials, watch)
+    rows = best(study, trials_of(study, entrant, trials))
+    rows = rows if len(study.objectives) > 1 else rows[:1]
+    if not rows:
+        return []
+    params = [params_of(row) for row in rows]
+    points = (job.point({}, None), *(job.point(*entrant.space.suggest(FixedTrial(one))) for one in params))
+    values_PSO = _train(study, _Again(job, points), f"{sweep.called(study, entrant)}: fresh seeds", place, seeds, workers, watch)
+    fresh_PO = values_PSO[1:].mean(axis=1) * [1 if way == "minimize" else -1 for way in study.directions]
+    return [
+        Winner(
+            entrant,
+            int(row["index"]),
+            one,
+            point.contender,
+            np.array([float(row[name]) for name in study.plan.objectives]),
+            fresh_SO,
+            values_PSO[0],
+            not ((fresh_PO <= own_O).all(1) & (fresh_PO < own_O).any(1)).any(),
+        )
+        for row, one, point, fresh_SO, own_O in zip(rows, params, points[1:], values_PSO[1:], fresh_PO, strict=True)
+    ]
+
+
+def _train(study: Study, again: _Again, name: str, place: str, seeds: int, workers: int, watch: sweep.Onlooker) -> Floats:
+    """The values of every point under every fresh seed, (points, seeds, objectives); those of earlier calls are kept."""
+    name = f"{name} {documents.digest([point.key for point in again.points])[:12]}"
+    count = len(again.points)
+    wanted = {seed * count + point: {"point": point, "seed": seed} for seed in range(seeds) for point in range(count)}
+    there = _ended(name, place)
+    enqueue(place, name, {index: params for index, params in wanted.items() if index not in there}, directions=study.directions)
+    drive(
+        place,
+        name,
+        again,
+        directions=study.directions,
+        trials=None,
+        workers=workers,
+        watch=lambda trials: watch.preparing(f"{name}: trainings", len(_complete(trials))),
+    )
+    done = _ended(name, place)
+    failed = next((done[index] for index in wanted if done[index].state != TrialState.COMPLETE), None)
+    if failed is not None:
+        raise QlogadError(f"{name}: a training failed: {cause(failed)}; run the same command again to retry")
+    return np.array([[done[seed * count + point].values for seed in range(seeds)] for point in range(count)], dtype=np.float64)
+
+
+def _complete(trials: optuna.Study) -> dict[int, optuna.trial.FrozenTrial]:
+    chains = attempts(trials.get_trials(deepcopy=False))
+    return {index: chain[-1] for index, chain in chains.items() if chain[-1].state == TrialState.COMPLETE}
+
+
+def _ended(name: str, place: str) -> dict[int, optuna.trial.FrozenTrial]:
+    """The trainings of a name that came through, by index; none where it has not begun."""
+    storage = open_storage(place)
+    if name not in {summary.study_name for summary in optuna.get_all_study_summaries(storage)}:
+        return {}
+    return _complete(optuna.load_study(study_name=name, storage=storage))
+
+
+# ---------------------------------------------------------------- what is written
+
+
+def _rows(study: Study, winners: Sequence[Winner]) -> list[dict[str, Any]]:
+    """One row for each winner and objective, p adjusted over all differences that seeds move (Holm, 1979)."""
+    signs = [1 if way == "minimize" else -1 for way in study.directions]
+    pairs = [(one, number) for one in winners for number in range(len(signs))]
+    gains = [one.gain(number, signs[number]) for one, number in pairs]
+    moving = [place for place, (one, number) in enumerate(pairs) if one.moves(number)]
+    adjusted = dict(zip(moving, holm([gains[place].p for place in moving]), strict=True)) if moving else {}
+    return [
+        {
+            "contender": one.entrant.name,
+            "trial": one.index,
+            "objective": study.plan.objectives[number],
+            "study": float(one.study_O[number]),
+            "fresh": one.fresh(number).mean,
+            "fresh low": one.fresh(number).low,
+            "fresh high": one.fresh(number).high,
+            "gap": one.gap(number),
+            "base": float(one.base_SO[:, number].mean()),
+            "gain": gain.mean,
+            "gain low": gain.low,
+            "gain high": gain.high,
+            "p": None if place not in adjusted else float(adjusted[place]),
+            "verdict": _verdict(gain.mean, adjusted.get(place)),
+            "on the fresh front": one.stays,
+        }
+        for place, ((one, number), gain) in enumerate(zip(pairs, gains, strict=True))
+    ]
+
+
+def _verdict(gain: float, p: float | None) -> str:
+    if gain == 0 or (p is not None and p > ALPHA):
+        return "not told apart from its base" if gain else "equal to its base"
+    return "better than its base" if gain > 0 else "worse than its base"
+
+
+def _called(study: Study, one: Winner) -> str:
+    """The name of a winner: a file's and a contender's."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", f"{study.name.removesuffix('-sweep')} {one.entrant.name} {one.index}").strip("-").lower()
+
+
+def _save(study: Study, one: Winner, found: Path | None) -> Path | None:
+    """The file of a winner's ansatz, where its space puts ansaetze together."""
+    if one.entrant.space.design is None:
+        return None
+    built = Design.load(one.contender.params["core"]["ansatz"], "ansatz")
+    counts = tuple((wires, count) for wires in (3, 4, 5) if (count := _weights(built, wires)))
+    source = f"found by the study {study.name}: {study.question or 'trial'} (trial {one.index})"
+    named = replace(built, name=_called(study, one), source=source, check=Check(weights=counts))
+    path = (found or names.data_folder("circuits") / "found") / f"{named.name}.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    named.save(path, _provenance(study, one))
+    return path
+
+
+def _weights(design: Design, wires: int) -> int:
+    try:
+        return design.build(wires).weights
+    except DesignError:  # it does not exist on so many wires
+        return 0
+
+
+def _provenance(study: Study, one: Winner) -> dict[str, Any]:
+    aims = study.plan.objectives
+    return {
+        "study": study.name,
+        "contender": one.entrant.name,
+        "trial": one.index,
+        "seed": study.plan.seed,
+        "sampler": study.plan.sampler,
+        "point": {name: value for name, value in one.params.items() if not name.startswith("design.")},
+        "study_values": {aim: float(one.study_O[number]) for number, aim in enumerate(aims)},
+        "fresh_seeds": len(one.fresh_SO),
+        "fresh_values": {aim: one.fresh(number).mean for number, aim in enumerate(aims)},
+        "base_values": {aim: float(one.base_SO[:, number].mean()) for number, aim in enumerate(aims)},
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    }
+
+
+def _experiment(study: Study, winners: Sequence[Winner], written: Mapping[int, Path | None]) -> dict[str, Any]:
+    """The experiment that judges winners: of other contenders against that of the first, each against its base and against the same
+    wrapper without a circuit; as many of these contrasts are declared as an experiment can."""
+    rule = (
+        {"threshold": "f1"} if any(one.labelled for one in study.objectives) else {}
+    )  # choices by labels are a track of their own
+    bases = {one.entrant.name: one.entrant.contender for one in winners}
+    tables = [_table(contender, contender.name, rule) for contender in bases.values()]
+    contrasts = []
+    controls = []
+    for one in winners:
+        name, path = _called(study, one), written[id(one)]
+        contender = one.contender
+        if path is not None:
+            known = path.parent.resolve() == (names.data_folder("circuits") / "found").resolve()
+            chosen = documents.override_value(contender.params, "core.ansatz", path.stem if known else str(path))
+            contender = replace(contender, params=chosen)
+        tables.append(_table(contender, name, rule))
+        contrasts.append([name, one.entrant.name])
+        if contender.control is None and circuit_of(contender.build()) is not None:
+            tables.append({"name": f"{name} same-wrapper", "like": name, "control": "same-wrapper"})
+            controls.append([name, f"{name} same-wrapper"])
+    firsts = list({one.entrant.name: one for one in reversed(winners)}.values())[::-1]
+    equal = [  # searched with equal budgets, unlike the bases
+        [_called(study, one), _called(study, firsts[0])]
+        for one in firsts[1:]
+        if study.track(one.entrant) == study.track(firsts[0].entrant)
+    ]
+    judge = {**study.base.document.get("judge", {}), "contrasts": [*equal, *contrasts, *controls][:MAX_CONTRASTS]}
+    return {
+        "name": f"{study.name}-winners",
+        "question": f"Do the winners of the study {study.name} hold on test windows, next to the contenders they were made from?",
+        "data": documents.plain(study.base.document["data"]),
+        "contender": tables,
+        "judge": judge,
+    }
+
+
+def _table(contender: Contender, name: str, rule: Mapping[str, Any]) -> dict[str, Any]:
+    control = {} if contender.control is None else {"control": contender.control}
+    return {"name": name, "detector": contender.detector, **control, **documents.plain(contender.params), **rule}
+
+
+def _text(study: Study, rows: Sequence[Mapping[str, Any]], seeds: int, experiment: Path) -> str:
+    several = len(study.objectives) > 1
+    shown = [
+        {
+            "contender": row["contender"],
+            "trial": row["trial"],
+            "objective": row["objective"],
+            "study": f"{row['study']:.5g}",
+            "fresh [95 %]": _span(row, "fresh"),
+            "gap": f"{row['gap']:+.3g}",
+            "base, fresh": f"{row['base']:.5g}",
+            "better than base by [95 %]": _span(row, "gain"),
+            "p (Holm)": "exact" if row["p"] is None else f"{row['p']:.3g}",
+            "verdict": row["verdict"],
+        }
+        | ({"on the fresh front": "yes" if row["on the fresh front"] else "no"} if several else {})
+        for row in rows
+    ]
+    tests = sum(row["p"] is not None for row in rows)
+    least = min(1.0, tests * 2.0 ** (1 - seeds))
+    parts = [
+        f"# Winners of {study.name}",
+        f"Trained again on {seeds} fresh seeds, which no trial of the study had, on the same validation windows; the base is the "
+        "contender as its experiment has it, under the same seeds. The gap is the study's value minus the fresh mean: what the "
+        "choice of the best owes to luck.",
+        str(tabulate(shown, headers="keys", tablefmt="github", disable_numparse=True)),
+        f"Of {tests} differences that seeds move, the smallest p that {seeds} seeds can give is {least:.3g}."
+        + ("" if least <= ALPHA else f" Nothing can be told apart at {ALPHA}: take more seeds."),
+        f"Test windows were not read. They are judged once, by `qlogad run {experiment}`.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _span(row: Mapping[str, Any], name: str) -> str:
+    return f"{row[name]:.4g} [{row[f'{name} low']:.4g}, {row[f'{name} high']:.4g}]"

@@ -1,0 +1,128 @@
+"""Laws of winners: fresh seeds are fresh, values are those of an undisturbed training, and only an experiment reads test windows."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.trial import FixedTrial
+
+from qlogad import seeds
+from qlogad.circuit.design import Design
+from qlogad.errors import InputError
+from qlogad.experiment import sweep, winners
+from qlogad.experiment.experiment import MAX_SEEDS, Experiment
+from qlogad.experiment.storage import open_storage
+from qlogad.experiment.study import MAX_TRIALS, Study
+from qlogad.experiment.trials import best
+from qlogad.testing import check_design
+
+ROWS = {
+    "name": "quantum",
+    "design": {"rows": [1, 2], "gates": ["ry", "rz", "cz"], "on": ["each", "linear"], "flip": False},
+    "space": {},
+}
+
+
+@given(st.integers(0, MAX_TRIALS - 1), st.integers(0, MAX_SEEDS - 1), st.integers(0, 2**31), st.integers(0, 999))
+def test_no_trial_has_a_fresh_seed(index: int, repeat: int, seed: int, fold: int) -> None:
+    fresh = seeds.derive(seed, "trial", winners.fresh_root(repeat), "fold", "0.5", fold)
+    assert fresh != seeds.derive(seed, "trial", index, "fold", "0.5", fold)
+    assert winners.fresh_root(repeat) >= MAX_TRIALS > index
+
+
+@pytest.fixture(scope="module")
+def won(make: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path, Path, winners.Winners]:
+    """The winners of a study of two objectives, one of them moved by seeds and one not."""
+    out, found = tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("found")
+    study = make(objectives=["validation-loss", "two-qubit-gates"], contender=[ROWS], trials=4)
+    sweep.run(study, out)
+    return study, out, found, winners.rerun(study, out, seeds=2, found=found)
+
+
+def test_every_trial_of_the_front_is_trained_again_as_a_trial_would_be(won: Any) -> None:
+    study, out, _, given_back = won
+    front = best(study, sweep.run(study, out).rows)
+    assert [row["trial"] for row in given_back.rows] == [row["index"] for row in front for _ in study.plan.objectives]
+    (entrant,) = study.entrants
+    prepared = sweep.prepare(study, out / study.name, lambda what, count: None)
+    job = sweep.job_of(prepared, entrant, {}, ())
+    for row in front:
+        params = {name.removeprefix("param "): value for name, value in row.items() if name.startswith("param ")}
+        point = job.point(*entrant.space.suggest(FixedTrial({name: v for name, v in params.items() if v is not None})))
+        again = np.mean([job.measure(point, winners.fresh_root(repeat)) for repeat in range(2)], axis=0)
+        base = np.mean([job.measure(job.point({}, None), winners.fresh_root(repeat)) for repeat in range(2)], axis=0)
+        told = [one for one in given_back.rows if one["trial"] == row["index"]]
+        assert [one["fresh"] for one in told] == pytest.approx(list(again), rel=1e-4)
+        assert [one["base"] for one in told] == pytest.approx(list(base), rel=1e-4)
+
+
+def test_gap_gain_and_interval_belong_together(won: Any) -> None:
+    for row in won[3].rows:
+        assert row["gap"] == pytest.approx(row["study"] - row["fresh"])
+        assert row["gain"] == pytest.approx(row["base"] - row["fresh"])  # both objectives are better when less
+        assert row["fresh low"] <= row["fresh"] <= row["fresh high"]
+        assert (row["p"] is None) == (row["objective"] == "two-qubit-gates")
+        if row["p"] is None:
+            assert row["gap"] == 0
+            assert row["fresh low"] == row["fresh high"]
+        else:
+            assert row["p"] >= 2.0 ** (1 - 2)  # two seeds tell nothing apart
+            assert "not told apart" in row["verdict"]
+
+
+def test_designs_are_found_files_and_the_experiment_can_be_run(won: Any) -> None:
+    study, out, found, given_back = won
+    assert given_back.designs
+    assert sorted(given_back.designs) == sorted(found.glob("*.toml"))
+    experiment = Experiment.load(given_back.experiment)
+    assert experiment.name == f"{study.name}-winners"
+    assert experiment.data == study.base.data
+    there = {contender.name: contender for contender in experiment.contenders}
+    for path in given_back.designs:
+        design = Design.load(path, "ansatz")
+        assert design.name == path.stem
+        assert design.source
+        assert design.check.weights
+        assert "fresh_values" in path.read_text()
+        check_design(str(path), "ansatz")
+        assert there[path.stem].params["core"]["ansatz"] == str(path)
+        assert [path.stem, "quantum"] in [list(pair) for pair in experiment.judge.contrasts]
+        assert there[f"{path.stem} same-wrapper"].control == "same-wrapper"
+    assert not list(out.glob("*-winners"))  # it was not run here
+
+
+def test_asked_again_nothing_is_trained_again(won: Any) -> None:
+    study, out, found, given_back = won
+    storage = open_storage(str(out / study.name / "journal.log"))
+    before = {one.study_name: one.n_trials for one in optuna.get_all_study_summaries(storage)}
+    assert winners.rerun(study, out, seeds=2, found=found).rows == given_back.rows
+    assert {one.study_name: one.n_trials for one in optuna.get_all_study_summaries(storage)} == before
+
+
+@pytest.mark.slow
+def test_labelled_choices_are_judged_in_the_labelled_track(make: Any, tmp_path: Path) -> None:
+    study = make(objectives=["validation-f1"], trials=1, contender=[{"name": "lstm"}])
+    sweep.run(study, tmp_path)
+    experiment = Experiment.load(winners.rerun(study, tmp_path, seeds=2, found=tmp_path).experiment)
+    assert {one.track(experiment.data.training) for one in experiment.contenders} == {"normal-only, labelled validation"}
+
+
+@pytest.mark.parametrize("count", [-1, 0, 1, MAX_SEEDS + 1])
+def test_a_count_of_seeds_that_is_none_is_refused(make: Any, tmp_path: Path, count: int) -> None:
+    with pytest.raises(InputError, match="fresh seeds"):
+        winners.rerun(make(), tmp_path, seeds=count)
+
+
+def test_the_verdict_needs_more_than_luck() -> None:
+    for gain, p, said in (
+        (1.0, 0.01, "better"),
+        (-1.0, 0.01, "worse"),
+        (1.0, 0.2, "not told"),
+        (1.0, None, "better"),
+        (0.0, None, "equal"),
+    ):
+        assert said in winners._verdict(gain, p)
