@@ -94,8 +94,8 @@ def cost(task: Task, *, keep: bool) -> Cost:
 def _outline(circuit: Circuit) -> tuple[tuple[Kind, ...], int]:
     """The kinds of the layers after the first, and the number of measurement bases."""
     segments = cut(circuit, _gates(circuit)).kinds()
-    kinds = [kind for segment in segments for kind in segment]
-    return (*kinds, *["upload" for _ in segments[1:]]), len(bases(circuit.readout))
+    uploads: list[Kind] = ["upload"] * (len(segments) - 1)
+    return (*(kind for segment in segments for kind in segment), *uploads), len(bases(circuit.readout))
 
 
 @lru_cache(maxsize=128)
@@ -355,7 +355,7 @@ class _Permutation(_Step):
         found = room.pop() if room else torch.empty_like(states)
         upper, lower = self._sides[side]
         flat = len(states) * states.shape[2] == 1  # a vector: torch is several times quicker
-        for part, target in zip(upper.split(PART), found.split(PART * len(lower), dim=1), strict=True):
+        for part, target in zip(upper.split(PART), found.split(PART * len(lower), dim=1), strict=True):  # type: ignore[no-untyped-call]
             index = _index(part, lower)
             if flat:
                 torch.index_select(states.view(-1), 0, index, out=target.view(-1))

@@ -268,7 +268,8 @@ def through(blocks: Sequence[Tensor | None], sizes: Sequence[int], states_GDR: T
 
 def chain(blocks: Sequence[Tensor | None], sizes: Sequence[int], piece_GLDR: Tensor) -> Tensor:
     """The same on the wires of D alone, between others."""
-    groups, left, size, columns = shape = piece_GLDR.shape
+    shape = piece_GLDR.shape
+    groups, left = shape[:2]
     for block, wires in zip(blocks, sizes, strict=True):
         if block is not None:
             piece_GLDR = _product(block, piece_GLDR.reshape(groups, left, 2**wires, -1))
