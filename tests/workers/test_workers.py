@@ -98,10 +98,13 @@ def kill_workers(tmp_path: Path, *, kills: int, trials: int) -> None:
     assert sorted(found) == list(range(trials))
     for index, chain in found.items():
         interrupted = chain if chain[-1].state is TrialState.FAIL else chain[:-1]
-        assert all((cause(trial) or "").startswith("interrupted: its worker died (signal SIGKILL") for trial in interrupted)
-        assert [trial.user_attrs.get("retries", 0) for trial in chain] == list(range(len(chain)))
+        assert all((cause(trial) or "").startswith("interrupted: its worker died") for trial in interrupted)
+        counted = [
+            "ended" not in trial.user_attrs for trial in chain
+        ]  # a worker killed while it took a trial says nothing against it
+        assert [trial.user_attrs.get("retries", 0) for trial in chain] == [sum(counted[:place]) for place in range(len(chain))]
         if chain[-1].state is TrialState.FAIL:
-            assert len(chain) == RETRIES + 1
+            assert sum(counted) == RETRIES + 1
         else:
             sampler = optuna.create_study(sampler=random_sampler(index))
             assert chain[-1].values == [Bowl()(sampler.ask())]
