@@ -17,6 +17,7 @@ from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
+from uuid import uuid4
 
 from qlogad.errors import DocumentError, did_you_mean, one_line, shown
 
@@ -273,7 +274,7 @@ def write_atomic(path: str | Path, content: str | bytes) -> None:
     """Write a file so that a reader, or a crash, meets either the old content or the new, never a part."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    scratch = path.with_name(f".{path.name}.{uuid4().hex[:12]}.tmp")
     data = content.encode() if isinstance(content, str) else content
     try:
         with open(scratch, "wb") as file:
