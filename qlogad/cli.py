@@ -393,7 +393,7 @@ def _tell_skipped(skipped: Mapping[str, str]) -> None:
     for name, cause in skipped.items():
         print(f"skipped: {name}: {cause}", file=sys.stderr)
     if skipped:
-        raise QlogadError(f"{counted(len(skipped), 'campaign')} could not be read; the others are above")
+        raise QlogadError(f"{counted(len(skipped), 'campaign')} cannot be shown; the others are above")
 
 
 def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:

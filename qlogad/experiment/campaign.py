@@ -51,7 +51,7 @@ from qlogad.experiment.hardware import (
 )
 from qlogad.features.features import Features
 
-__all__ = ["Asked", "Collected", "Heard", "Run", "Spent", "collect", "ledger_of", "replay", "submit"]
+__all__ = ["Asked", "Collected", "Heard", "Interleaved", "Run", "Spent", "collect", "ledger_of", "replay", "submit"]
 
 REPEATS = 5  # of a closed loop that samples
 MAX_REPEATS = 100
@@ -419,6 +419,8 @@ class _Campaign:
         else:
             calls = [call for rehearsal in rehearse(detector, features, self.like) for call in rehearsal.together()]
             runs, stopped = self._run([_Expectations(self.asked, call) for call in calls])
+        exact_N = detector.anomaly_score(features)
+        margin_N = margins(detector, exact_N)
         assert detector.threshold_ is not None
         planned = Plan(**{**record["plan"], "cost": Cost(**record["plan"]["cost"])})
         return Collected(
@@ -430,8 +432,8 @@ class _Campaign:
             all(isinstance(one, Pending) for one in stopped),
             features,
             label_N,
-            detector.anomaly_score(features),
-            margins(detector, features),
+            exact_N,
+            margin_N,
             detector.threshold_.value,
             tuple(runs),
             self._spent(),

@@ -288,6 +288,7 @@ class Trained:
     cut: str
     folder: Path  # of the detector: see `Detector.load`
     test: Part
+    score_N: Floats  # of each row of it, as the table has it
 
 
 def trained(result: Path, contender: str, *, seed: int | None = None, cut: str | None = None) -> Trained:
@@ -334,7 +335,9 @@ def kept(result: Path, contender: str, seed: int, cut: str, cell: str) -> Traine
         raise ResultError(
             f"the windows of {result} were made anew since {contender}, seed {seed}, cut {cut} was trained; submit it anew"
         )
-    return Trained(contender, seed, cut, folder, made.test)
+    with np.load(folder.parent / "scores.npz", allow_pickle=False) as stored:
+        score_N = stored["scores.test"]
+    return Trained(contender, seed, cut, folder, made.test, score_N)
 
 
 # ---------------------------------------------------------------- the windows that go
@@ -346,15 +349,14 @@ def exact_detector(folder: Path) -> Detector:
     return Detector.load(folder, backend="exact") if detector.circuits() else detector
 
 
-def margins(detector: Detector, features: Features) -> Floats:
-    """How far the score of each row lies above the threshold, (N,); above 0 is an alarm.
+def margins(detector: Detector, score_N: Floats) -> Floats:
+    """How far each score lies above the threshold, (N,); above 0 is an alarm.
 
     Raises:
         ResultError: the detector was fitted without a threshold.
     """
     if detector.threshold_ is None:
         raise ResultError("the detector has no threshold, so nothing is an alarm; fit it with validation windows")
-    score_N = detector.anomaly_score(features)
     with np.errstate(invalid="ignore"):  # infinity less infinity
         return np.asarray(np.where(score_N == detector.threshold_.value, 0.0, score_N - detector.threshold_.value))
 
@@ -392,7 +394,7 @@ def choose(part: Part, margin_N: Floats, windows: int, *, choice: int = 0) -> In
 def chosen(found: Trained, windows: int, *, choice: int = 0) -> tuple[Detector, Ints, Features]:
     """A saved detector, the places of windows chosen for it, and their features: see `choose`."""
     detector = exact_detector(found.folder)
-    places_C = choose(found.test, margins(detector, found.test.features), windows, choice=choice)
+    places_C = choose(found.test, margins(detector, found.score_N), windows, choice=choice)
     return detector, places_C, taken(found.test, places_C)[0]
 
 

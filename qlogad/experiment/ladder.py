@@ -33,7 +33,7 @@ from qlogad.experiment.campaign import Collected, Heard, replay
 __all__ = ["Ladder", "Rung", "causes", "drifted", "ladders", "write"]
 
 KINDS = {"exact": "exact", "shots": "shots", "noisy-exact": "noise, no shots", "noisy-shots": "noise and shots"}
-LEVEL = 0.01  # of the test for drift, over all runs and references
+LEVEL = 0.001  # of the test for drift, over all runs and references; a ladder makes one for each of its rungs
 FEW = 3  # runs below which a flip's cause is not told
 BANDS = 4  # of the margin
 EXACT = "exact"
@@ -42,10 +42,11 @@ Values = dict[str, float | int | str]
 
 
 def drifted(references: Sequence[Sequence[Heard]]) -> NDArray[np.bool_]:
-    """Which runs heard other answers to the reference rows than the runs without them, (R,).
+    """Which runs heard other answers to the reference rows than most runs, (R,).
 
-    The mean over a run's rounds of each readout of each reference row is held against that of all other runs, in standard errors; the
-    smallest p of a run times the number of tests is below 0.01 (Bonferroni, as readouts of one circuit are not independent).
+    The mean over a run's rounds of each readout of each reference row is held against its median over runs, in standard errors pooled
+    over runs; the median adds the factor 1 + pi / (2 runs) to the variance. A run has drifted if its smallest p times the number of
+    tests is below 0.001 (Bonferroni, as readouts of one circuit depend on one another).
 
     Args:
         references: by run, the reference rows of each round; rounds with equal circuits have equal angles.
@@ -53,10 +54,8 @@ def drifted(references: Sequence[Sequence[Heard]]) -> NDArray[np.bool_]:
     runs = len(references)
     if runs < 2 or not all(run and run[0].error_MK is not None and len(run[0].mean_MK) for run in references):
         return np.zeros(runs, dtype=np.bool_)
-    mean_RT, variance_RT = (np.stack([_by_reference(run)[place] for run in references]) for place in (0, 1))
-    others_RT = (mean_RT.sum(axis=0) - mean_RT) / (runs - 1)
-    spread_RT = variance_RT + (variance_RT.sum(axis=0) - variance_RT) / (runs - 1) ** 2
-    away_RT = np.abs(mean_RT - others_RT) / np.sqrt(np.maximum(spread_RT, 1e-30))
+    mean_RT, variance_RT = (np.stack(each) for each in zip(*map(_by_reference, references), strict=True))
+    away_RT = np.abs(mean_RT - np.median(mean_RT, axis=0)) / np.sqrt(variance_RT.mean(axis=0) * (1 + np.pi / (2 * runs)))
     return np.asarray(2 * norm.sf(away_RT.max(axis=1)) * away_RT.size < LEVEL)
 
 
@@ -233,7 +232,7 @@ test part. [a, b] is a 95 % bootstrap interval over distinct sequences. Expectat
 were run; their bias is what is left of the square of the error without that of the shots. A step is a round of the closed loop; in open
 loop, the first that would ask the row. A flip is a decision other than the exact one. Its cause, for each row: **bias**, it flips in more
 than half of the runs, or nothing is sampled; else **drift**, it flips only in runs whose reference circuits answered otherwise than in
-the other runs (p < 0.01, Bonferroni over runs and references); else **shot noise**. Fewer than three sampled runs do not tell. Planned
+most runs (p < 0.001, Bonferroni over runs and references); else **shot noise**. Fewer than three sampled runs do not tell. Planned
 seconds are the device's, of a stand-in those of the device that it stands for; told are those that a service counted."""
 
 
@@ -293,7 +292,7 @@ class Ladder:
 
 
 def ladders(result: Path) -> tuple[list[Ladder], dict[str, str]]:
-    """The ladder of every model that went to a backend, and why some campaigns cannot be replayed, by their names.
+    """The ladder of every model that went to a backend, and why some campaigns are not among its rungs, by their names.
 
     Raises:
         ResultError: nothing was submitted.
@@ -302,6 +301,9 @@ def ladders(result: Path) -> tuple[list[Ladder], dict[str, str]]:
     models: dict[tuple[object, ...], list[Rung]] = {}
     for one in found:
         asked = one.asked
+        if not one.runs:
+            skipped[str(asked)] = f"no run has finished: {one.stopped[0]}"
+            continue
         key = (asked.contender, asked.seed, asked.cut, asked.cell, asked.windows, asked.choice, asked.references)
         models.setdefault(key, []).append(Rung(one))
     return [Ladder(tuple(sorted(rungs, key=lambda rung: rung.height))) for rungs in models.values()], skipped
@@ -372,6 +374,8 @@ def _drawn(model: Ladder) -> figures.Climb:
         }
         for measure in ("agreement with exact", "F1", "specificity")
     }
-    steps = {f"{rung.name}, {rung.collected.asked.mode}": rung.errors("step") for rung in model.rungs if rung.heard}
+    steps: dict[tuple[str, str], dict[str, float]] = {
+        (rung.name, rung.collected.asked.mode): rung.errors("step") for rung in model.rungs if rung.heard
+    }
     flips = {rung.name: rung.collected.flips_RN.mean(axis=0) for rung in model.of("closed") if len(rung.collected.flips_RN)}
     return figures.Climb(model.name, decisions, steps, model.rungs[0].collected.margin_N, flips)

@@ -21,8 +21,9 @@ from qlogad.detect.markov import Markov
 from qlogad.detect.vqc import VQC
 from qlogad.errors import BackendError, InputError, ResultError, UnknownName
 from qlogad.experiment import Experiment
-from qlogad.experiment.hardware import check_limits, choose, plan, trained
-from qlogad.features.features import Features
+from qlogad.experiment.ground import Part
+from qlogad.experiment.hardware import check_limits, choose, chosen, plan, taken, trained
+from qlogad.features.features import Features, Labels
 from qlogad.nn.core import Classical, Quantum
 
 KINDS = 5
@@ -179,19 +180,64 @@ def result(tmp_path_factory):
 
 
 def test_the_chosen_windows_are_balanced_and_repeat(result):
-    part = trained(result, "quantum").test
+    found = trained(result, "quantum")
+    part = found.test
     anomalies = int((part.label_W == 1).sum())
     for windows in (1, 7, 30, 10**6):
-        chosen, label_N = choose(part, windows)
-        again, _ = choose(part, windows)
-        assert chosen.weight_N.sum() == len(chosen.row_W) == len(chosen.window_keys_W) == min(windows, len(part.label_W))
-        assert np.array_equal(chosen.window_keys_W, again.window_keys_W)
-        odd = int((chosen.weight_N * label_N).sum())
+        _, places_C, features = chosen(found, windows)
+        assert np.array_equal(places_C, chosen(found, windows)[1])
+        assert np.array_equal(places_C, np.unique(places_C))
+        again, label_N = taken(part, places_C)
+        assert np.array_equal(features.window_keys_W, part.features.window_keys_W[places_C])
+        assert np.array_equal(features.window_keys_W, again.window_keys_W)
+        assert features.weight_N.sum() == len(places_C) == min(windows, len(part.label_W))
+        odd = int((features.weight_N * label_N).sum())
         assert odd == anomalies if windows == 10**6 else odd == min(anomalies, windows // 2)
-        assert np.array_equal(np.bincount(chosen.row_W, minlength=len(chosen)), chosen.weight_N)
-    keys = dict(zip(part.features.window_keys_W.tolist(), part.features.row_W.tolist(), strict=True))
-    for place, key in enumerate(chosen.window_keys_W.tolist()):
-        assert np.array_equal(chosen.row(chosen.row_W[place]), part.features.row(keys[key])), "a key leads to its own events"
+        assert np.array_equal(np.bincount(features.row_W, minlength=len(features)), features.weight_N)
+        for place, row in zip(places_C, features.row_W, strict=True):
+            assert np.array_equal(features.row(row), part.features.row(part.features.row_W[place]))
+
+
+def random_part(random):
+    """Windows of random labels, many of them equal, and a margin for each of their rows."""
+    rows = int(random.integers(2, 30))
+    windows = int(random.integers(rows, 4 * rows))
+    label_N = random.integers(0, 2, rows)
+    row_W = np.concatenate([np.arange(rows), random.integers(0, rows, windows - rows)])
+    features = replace(Features.from_sequences([[row] for row in range(rows)]), row_W=row_W)
+    empty_W = np.zeros(windows)
+    margin_N = np.round(random.normal(size=rows), 1) if random.random() < 0.5 else random.normal(size=rows)
+    margin_N[random.random(rows) < 0.1] = np.inf
+    return Part(features, Labels(label_N), empty_W.astype(str), empty_W.astype(np.int64), empty_W), margin_N
+
+
+@pytest.mark.parametrize("draw", range(30))
+def test_half_of_the_chosen_windows_are_the_nearest_to_the_threshold(draw):
+    random = seeds.generator(draw, "random parts")
+    part, margin_N = random_part(random)
+    windows = int(random.integers(1, len(part.label_W) + 1))
+    places_C = choose(part, margin_N, windows, choice=draw)
+    assert len(np.unique(places_C)) == windows
+    away_N = np.where(np.isclose(margin_N, 0), np.inf, np.abs(margin_N))
+    for label in (0, 1):
+        mine_C = places_C[part.label_W[places_C] == label]
+        rows = set(np.flatnonzero(part.labels.window_N == label).tolist())
+        near = min(len(mine_C) // 2, len(rows))
+        nearest = sorted(away_N[list(rows)])[:near]
+        here = sorted(away_N[list({part.features.row_W[place] for place in mine_C})])[:near]
+        assert here == nearest, "the nearest sequences, each once before any comes twice"
+        if len(mine_C) > 3:
+            inner = np.sort(margin_N[part.features.row_W[part.label_W == label]])
+            quarter = len(inner) // 4
+            reach = margin_N[part.features.row_W[mine_C]]
+            assert reach.min() <= inner[len(inner) - 1 - quarter]
+            assert reach.max() >= inner[quarter], "and some from either side of the order"
+
+
+def test_a_choice_needs_a_window(result):
+    found = trained(result, "quantum")
+    with pytest.raises(InputError, match="at least 1"):
+        chosen(found, 0)
 
 
 def test_a_trained_detector_is_found_by_its_name(result):

@@ -29,6 +29,7 @@ from qlogad.errors import BackendError
 TIMEOUT = 1.0
 SHOTS = 50
 MOST = 200  # rows of a job of the backend
+HISTORY = 4  # of the run's detector: the rounds of a closed loop
 GARBAGE = b"<html>it works!"
 
 

@@ -2,62 +2,33 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
-from dataclasses import replace
-from pathlib import Path
+from contextlib import suppress
 from shutil import copytree
 
 import numpy as np
 import pytest
-from double import MOST, SHOTS, Double, Remote
+from double import HISTORY, MOST, SHOTS
 
 from qlogad import cli
+from qlogad.backend.backend import open_backend
 from qlogad.backend.ledger import Clock, Journal
 from qlogad.errors import InputError, ResultError, UnknownName
-from qlogad.experiment import Experiment
-from qlogad.experiment.campaign import collect, ledger_of, submit
+from qlogad.experiment.campaign import Interleaved, collect, ledger_of, submit
+from qlogad.experiment.hardware import trained
 
-HISTORY = 4
 CLOCK = Clock(waits=(0, 0.01, 0.02))
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A small finished run."""
-    changes = ["data.lines=3000", "data.split.cuts=[0.6]", "judge.seeds=1"]
-    for name in ("lstm", "quantum"):
-        changes += [f"contender.{name}.epochs=1", f"contender.{name}.history={HISTORY}"]
-    folder = tmp_path_factory.mktemp("results")
-    experiment = Experiment.load("quickstart", changes)
-    contenders = tuple(contender for contender in experiment.contenders if contender.name in {"lstm", "quantum"})
-    small = replace(experiment, contenders=contenders, judge=replace(experiment.judge, contrasts=()))
-    assert not small.run(folder, workers=1).failed
-    return folder / "quickstart"
-
-
-@pytest.fixture
-def result(run, tmp_path):
-    return Path(copytree(run, tmp_path / "results" / "quickstart"))
-
-
-@pytest.fixture
-def double(tmp_path, monkeypatch):
-    """The service double, which is found as the backend "double"."""
-    installed = tmp_path / "site" / "double-1.dist-info"
-    installed.mkdir(parents=True)
-    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: double\nVersion: 1\n")
-    (installed / "entry_points.txt").write_text(f"[qlogad.backends]\ndouble = {Remote.__module__}:Remote\n")
-    monkeypatch.syspath_prepend(tmp_path / "site")
-    folder = tmp_path / "service"
-    folder.mkdir()
-    double = Double(folder)
-    yield double
-    double.stop()
 
 
 def journal(result):
     return Journal(ledger_of(result), write=False)
+
+
+def told(found):
+    """Every answer of a campaign."""
+    return [one.mean_MK.tobytes() for run in found.runs for one in (*run.heard, *run.references)]
 
 
 def test_rounds_are_steps_whatever_the_number_of_windows(result):
@@ -75,14 +46,17 @@ def test_without_noise_and_shots_both_loops_are_exact(result):
     np.testing.assert_allclose(closed.scores_RN[0], closed.exact_N, rtol=1e-4)
     assert closed.facts()["agreement"] == 1
     opened = submit(result, "quantum", "aer", windows=20, mode="open")
-    (comparison,) = opened.comparisons
-    np.testing.assert_allclose(comparison.mean_MK, comparison.exact_MK, atol=1e-9)
-    assert len(comparison.angles_MA) == len(np.unique(comparison.angles_MA, axis=0)) == opened.plan.cost.rows
+    ((heard,),) = (run.heard for run in opened.runs)
+    np.testing.assert_allclose(heard.mean_MK, heard.exact_MK, atol=1e-9)
+    assert len(heard.angles_MA) == len(np.unique(heard.angles_MA, axis=0)) == opened.plan.cost.rows - opened.asked.references
+    rounds = [len(np.unique(one.angles_MA, axis=0)) for one in closed.runs[0].heard]
+    assert np.bincount(heard.step_M).tolist() == [sum(heard.step_M == step) for step in range(HISTORY)]
+    assert all(new <= asked for new, asked in zip(np.bincount(heard.step_M), rounds, strict=True))
 
 
 def test_runs_are_independent_samples_and_scatter_as_their_errors_say(result):
     opened = submit(result, "quantum", f"aer:shots={SHOTS}", windows=20, mode="open", repeats=3)
-    z_RMK = np.stack([(one.mean_MK - one.exact_MK) / one.error_MK for one in opened.comparisons])
+    z_RMK = np.stack([(one.mean_MK - one.exact_MK) / one.error_MK for run in opened.runs for one in run.heard])
     assert 0.8 < z_RMK.std() < 1.2
     pairs = np.corrcoef(z_RMK.reshape(3, -1))[np.triu_indices(3, 1)]
     assert np.abs(pairs).max() < 5 / np.sqrt(z_RMK[0].size)
@@ -99,7 +73,7 @@ def test_what_waits_goes_on_and_what_is_done_needs_no_device(result, double, mod
     found = submit(result, "quantum", to, **asked)
     while found.state == "waiting":
         assert found.facts()["runs"] == "0/2"
-        (found,) = collect(result, clock=CLOCK)
+        ((found,), _) = collect(result, clock=CLOCK)
         commands += 1
     assert found.state == "done", found.stopped
     rounds = HISTORY if mode == "closed" else 1
@@ -110,10 +84,10 @@ def test_what_waits_goes_on_and_what_is_done_needs_no_device(result, double, mod
 
     double.stop()
     before = ledger_of(result).read_bytes()
-    (replayed,) = collect(result)
+    ((replayed,), _) = collect(result)
     assert replayed.state == "done"
     assert replayed.scores_RN.tobytes() == found.scores_RN.tobytes()
-    assert [one.mean_MK.tobytes() for one in replayed.comparisons] == [one.mean_MK.tobytes() for one in found.comparisons]
+    assert told(replayed) == told(found)
     assert ledger_of(result).read_bytes() == before
 
 
@@ -124,9 +98,9 @@ def test_a_lost_job_stops_its_run_alone(result, double):
     assert (found.state, found.facts()["runs"]) == ("stopped", "1/2")
     assert ["cancelled" in cause for cause in found.stopped] == [True], found.stopped
     paid = len(double.accepted())
-    (still,) = collect(result, clock=CLOCK)
+    ((still,), _) = collect(result, clock=CLOCK)
     assert (still.state, len(double.accepted())) == ("stopped", paid)
-    (done,) = collect(result, clock=CLOCK, again=True)
+    ((done,), _) = collect(result, clock=CLOCK, again=True)
     assert (done.state, done.facts()["runs"]) == ("done", "2/2")
     assert done.scores_RN[1].tobytes() == found.scores_RN[0].tobytes()
 
@@ -139,7 +113,7 @@ def test_asking_twice_pays_once_and_another_label_pays_again(result, double):
     assert (len(double.accepted()), second.scores_RN.tobytes()) == (paid, first.scores_RN.tobytes())
     submit(result, "quantum", f"double:{double.port}", label="tuesday", **asked)
     assert len(double.accepted()) == 2 * paid
-    assert [one.asked.label for one in collect(result)] == ["", "tuesday"]
+    assert [one.asked.label for one in collect(result)[0]] == ["", "tuesday"]
 
 
 def test_what_cannot_be_asked_is_refused_before_anything_is_written(result):
@@ -149,22 +123,126 @@ def test_what_cannot_be_asked_is_refused_before_anything_is_written(result):
         (InputError, "max-cost", {"to": "ibm:fake_manila", "max_cost": 0.01}),
         (InputError, "max-seconds", {"to": "ibm:fake_manila", "max_seconds": 1}),
         (InputError, "1 to 100 times", {"repeats": 0}),
+        (InputError, "0 or more", {"references": -1}),
     ):
         with pytest.raises(error, match=says):
             submit(result, **{"contender": "quantum", "to": "aer", "windows": 5, **asked})
     with pytest.raises(ResultError, match="no ledger"):
-        list(collect(result))
+        collect(result)
     assert not ledger_of(result).exists()
 
 
-def test_a_detector_trained_anew_is_not_the_one_that_was_submitted(result):
-    submit(result, "quantum", "aer", windows=3, repeats=1)
-    table = (result / "runs.csv").read_text()
-    (quantum,) = {found.asked.cell for found in collect(result)}
-    (result / "cells" / quantum).rename(result / "cells" / ("0" * 16))
-    (result / "runs.csv").write_text(table.replace(quantum, "0" * 16))
-    with pytest.raises(ResultError, match="trained anew"):
-        list(collect(result))
+def test_more_repetitions_later_are_the_same_campaign(result):
+    asked = {"contender": "quantum", "to": f"aer:shots={SHOTS}", "windows": 5}
+    first = submit(result, **asked, repeats=1)
+    more = submit(result, **asked, repeats=3)
+    assert more.scores_RN[:1].tobytes() == first.scores_RN.tobytes()
+    before = ledger_of(result).read_bytes()
+    submit(result, **asked, repeats=2)
+    ((found,), _) = collect(result)
+    assert found.scores_RN.tobytes() == more.scores_RN.tobytes()
+    assert found.facts() == more.facts()
+    assert (found.plan, found.spent) == (more.plan, more.spent)
+    assert ledger_of(result).read_bytes() == before
+
+
+def test_a_closed_loop_is_repeated_where_it_samples(result):
+    runs = [submit(result, "quantum", to, windows=2).asked.repeats for to in ("aer", f"aer:shots={SHOTS}")]
+    assert runs == [1, 5]
+
+
+def test_a_campaign_records_the_windows_that_are_there(result):
+    part = trained(result, "quantum").test
+    found = submit(result, "quantum", "aer", windows=10**6, mode="open")
+    assert found.asked.windows == len(part.label_W) == found.features.weight_N.sum() == found.plan.windows
+    (record,) = journal(result).campaigns.values()
+    assert record["places"] == list(range(found.asked.windows))
+    other = [submit(result, "quantum", "aer", windows=6, mode="open", choice=choice).asked for choice in (0, 1)]
+    places = [journal(result).campaigns[str(asked)]["places"] for asked in other]
+    assert places[0] != places[1]
+
+
+@pytest.mark.parametrize("mode", ["closed", "open"])
+def test_reference_rows_change_nothing_but_the_bill(result, mode):
+    bare, more = (
+        submit(result, "quantum", f"aer:shots={SHOTS}", windows=5, mode=mode, repeats=2, references=count) for count in (0, 4)
+    )
+    assert bare.scores_RN.tobytes() == more.scores_RN.tobytes()
+    for one, two in zip(bare.runs, more.runs, strict=True):
+        assert [heard.mean_MK.tobytes() for heard in one.heard] == [heard.mean_MK.tobytes() for heard in two.heard]
+        assert {len(heard.mean_MK) for heard in two.references} == {4}
+        assert len(np.unique([heard.angles_MA for heard in two.references], axis=0)) == 1, "the same ones in every round"
+    rounds = HISTORY if mode == "closed" else 1
+    assert more.spent.executions - bare.spent.executions == 2 * rounds * 4
+    for found in (bare, more):
+        cost = found.plan.cost
+        assert (found.spent.jobs, found.spent.executions, found.spent.shots) == (cost.jobs, cost.executions, cost.shots)
+
+
+def test_reference_rows_are_in_every_job(result, double):
+    most = max(record["rows"] for record in _intents(result, double, 60, "closed"))
+    jobs = _intents(result, double, 60, "open")
+    assert len(jobs) > 1
+    assert most <= MOST
+    (run,) = collect(result, clock=CLOCK)[0][-1].runs
+    exact = Interleaved(open_backend("aer").target, 3, "again")
+    lifted = run.heard[0].lifted
+    for rows in (1, 2, 7, 400):
+        exact.evaluate(lifted, np.zeros((rows, len(lifted.angles))), rows=[str(row) for row in range(rows)])
+        np.testing.assert_allclose(exact.references[-1].mean_MK, exact.references[-1].exact_MK, atol=1e-9)
+        np.testing.assert_allclose(exact.heard[-1].mean_MK, exact.heard[-1].exact_MK, atol=1e-9)
+
+
+def _intents(result, double, windows, mode):
+    found = submit(result, "quantum", f"double:{double.port}", windows=windows, mode=mode, repeats=1, clock=CLOCK)
+    return [record for record in journal(result).intents.values() if record["scope"] == found.asked.scope(0)]
+
+
+def test_a_detector_trained_anew_leaves_the_submitted_one_where_it_was_kept(result):
+    found = submit(result, "quantum", "aer", windows=3)
+    submit(result, "quantum", f"aer:shots={SHOTS}", windows=3, seed=0, repeats=1)
+    table, cell = (result / "runs.csv").read_text(), found.asked.cell
+    copytree(result / "cells" / cell, result / "cells" / ("0" * 16))
+    (result / "runs.csv").write_text(table.replace(cell, "0" * 16))
+    anew = submit(result, "quantum", "aer", windows=3)
+    assert (found.asked.cell, anew.asked.cell) == (cell, "0" * 16)
+    assert [one.asked.cell for one in collect(result)[0]] == [cell, cell, "0" * 16]
+
+    (result / "cells" / cell).rename(result / "cells" / "gone")
+    still, skipped = collect(result)
+    assert [one.asked.cell for one in still] == ["0" * 16]
+    assert [cell in name for name in skipped] == [True, True]
+    assert all("qlogad run quickstart" in cause for cause in skipped.values())
+
+
+def test_windows_made_anew_are_not_those_that_were_submitted(result):
+    found = submit(result, "quantum", "aer", windows=3)
+    facts = result / "cells" / found.asked.cell / "cell.json"
+    facts.write_text(facts.read_text().replace(json.loads(facts.read_text())["base"], "0" * 16))
+    assert [("made anew" in cause) for cause in collect(result)[1].values()] == [True]
+
+
+def test_a_backend_that_is_gone_keeps_no_other_campaign_from_going_on(result, double, tmp_path):
+    double.faults(looks=10**6)
+    waiting = submit(result, "quantum", f"double:{double.port}", windows=3, repeats=2, clock=CLOCK)
+    done = submit(result, "quantum", "aer", windows=3)
+    assert (waiting.state, done.state) == ("waiting", "done")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if not path.startswith(str(tmp_path)))}
+    words = [sys.executable, "-m", cli.__name__, "hardware", "collect", str(result), "--json"]
+    found = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert found.returncode == 1
+    assert {row["to"]: row["state"] for row in json.loads(found.stdout)} == {waiting.asked.to: "stopped", "aer": "done"}
+    assert found.stderr.count("there is no backend 'double'") == 1
+
+
+def test_the_hint_of_a_missing_ledger_is_a_command(result, monkeypatch, capsys):
+    with pytest.raises(ResultError) as caught:
+        collect(result)
+    hint = str(caught.value).partition("with: ")[2]
+    monkeypatch.setattr(sys, "argv", [*shlex.split(hint), "--windows", "2", "--repeats", "1", "--json"])
+    with suppress(SystemExit):
+        cli.main()
+    assert json.loads(capsys.readouterr().out)[0]["state"] == "done"
 
 
 def test_the_commands_leave_no_credential_behind(result, tmp_path):
@@ -188,7 +266,7 @@ def test_the_commands_leave_no_credential_behind(result, tmp_path):
     assert [one.returncode for one in done] == [0, 0, 1, 2], [one.stderr for one in done]
     assert json.loads(done[0].stdout) == json.loads(done[1].stdout)
     assert json.loads(done[0].stdout)[0]["runs"] == "1/1"
-    assert [len(one.stderr.splitlines()) for one in done[2:]] == [1, 1]
+    assert [[line[:7] for line in one.stderr.splitlines()] for one in done[2:]] == [["error: "]] * 2
     assert "QISKIT_IBM_TOKEN" in done[3].stderr
     assert not any(secret in one.stdout + one.stderr for one in done)
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())

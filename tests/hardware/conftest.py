@@ -1,0 +1,44 @@
+"""A small finished run, and a service double that is found as the backend "double"."""
+
+from dataclasses import replace
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+from double import HISTORY, Double, Remote
+
+from qlogad.experiment import Experiment
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """A small finished run."""
+    changes = ["data.lines=3000", "data.split.cuts=[0.6]", "judge.seeds=1"]
+    for name in ("lstm", "quantum"):
+        changes += [f"contender.{name}.epochs=1", f"contender.{name}.history={HISTORY}"]
+    folder = tmp_path_factory.mktemp("results")
+    experiment = Experiment.load("quickstart", changes)
+    contenders = tuple(contender for contender in experiment.contenders if contender.name in {"lstm", "quantum"})
+    small = replace(experiment, contenders=contenders, judge=replace(experiment.judge, contrasts=()))
+    assert not small.run(folder, workers=1).failed
+    return folder / "quickstart"
+
+
+@pytest.fixture
+def result(run, tmp_path):
+    return Path(copytree(run, tmp_path / "results" / "quickstart"))
+
+
+@pytest.fixture
+def double(tmp_path, monkeypatch):
+    """The service double, which is found as the backend "double"."""
+    installed = tmp_path / "site" / "double-1.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: double\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text(f"[qlogad.backends]\ndouble = {Remote.__module__}:Remote\n")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    folder = tmp_path / "service"
+    folder.mkdir()
+    double = Double(folder)
+    yield double
+    double.stop()
