@@ -148,28 +148,27 @@ def _uploads(tables: Any, trace: Any, states: Array, angles: Array, t: int, b: i
 
 
 @compiled
-def _uploads_backward(tables: Any, trace: Any, slopes: Any, dvalues: Array, t: int, b: int, rows: int) -> None:
-    """From the derivatives in the last values those in the first ones, which replace them, and in the angles, which are added."""
+def _uploads_backward(tables: Any, trace: Any, slopes: Any, dlast: Array, dfirst: Array, t: int, b: int, rows: int) -> None:
+    """From the derivatives in the last values those in the first ones, and, which are added, in the angles and the unitaries."""
     energy, unitary = tables[6], tables[8]
     turns, turned = trace[3][t, b], trace[4][t, b]
-    dangles, dfirst, later = slopes[0][t, b], slopes[1][t, b], slopes[3][t, b]
+    dangles, dunitary = slopes[0][t, b], slopes[4][b]
     size = energy.shape[1]
-    dphases = np.empty((size, dangles.shape[2]), dangles.dtype)
+    dphases, dvalues = np.zeros((size, dangles.shape[2]), dangles.dtype), np.zeros((2 * size, dangles.shape[2]), dangles.dtype)
     for g in range(len(dfirst)):
         r = g if len(turns) > 1 else 0
         for k in range(len(energy) - 1, -1, -1):
             if k == len(energy) - 1:
-                later[g, k] = dvalues[g]
-                dstates = np.dot(unitary[k, g].T, later[g, k])
+                dstates = np.dot(unitary[k, g].T, dlast[g])
+                dunitary[k, g] += np.dot(dlast[g], turned[g, k].T)
             else:
-                dstates = np.dot(unitary[k, g, : 2 * size].T, later[g, k, : 2 * size])
+                dstates = np.dot(unitary[k, g, : 2 * size].T, dvalues)
+                dunitary[k, g, : 2 * size] += np.dot(dvalues, turned[g, k].T)
             for d in range(size):
                 for n in range(rows):
                     dphases[d, n] = dstates[size + d, n] * turned[g, k, d, n] - dstates[d, n] * turned[g, k, size + d, n]
-                for n in range(rows, dphases.shape[1]):
-                    dphases[d, n] = 0
             dangles[r] += np.dot(energy[k].T, dphases)
-            _rotate(later[g, k - 1] if k else dfirst[g], dstates, turns[r, k], -1, rows)
+            _rotate(dvalues if k else dfirst[g], dstates, turns[r, k], -1, rows)
 
 
 @compiled
@@ -222,16 +221,20 @@ def _first(real: bool, angles: Array, features: Array) -> int:
 
 
 @compiled
-def _backward(real: bool, tables: Any, trace: Any, slopes: Any, dstate: Array, t: int, b: int, rows: int) -> None:
-    """From the derivatives in one map's gates those in its values and angles, and in the state (1, H, n), which are added."""
+def _backward(real: bool, tables: Any, trace: Any, slopes: Any, dgates: Array, dstate: Array, t: int, b: int, rows: int) -> None:
+    """From the derivatives in one map's gates (G, H, n) those in its angles, and, which are added, in its weights and the state
+    (1, H, n). Beyond the rows that run, derivatives are 0."""
     drive, hidden, table, signs, expand, _, _, fixed, _ = tables
-    copies = drive.shape[2]
-    features, values = trace[0][t, b], trace[1][t, b]
-    dangles, dvalues, dgates = slopes[0][t, b], slopes[1][t, b], slopes[2][t, b]
+    copies, ones = drive.shape[2], np.ones(dstate.shape[2], dstate.dtype)
+    features, values, means = trace[0][t, b], trace[1][t, b], trace[2][t, b]
+    dangles, dtable, dexpand, dbias = slopes[0][t, b], slopes[1][b], slopes[2][b], slopes[3][b]
     dfeatures = np.zeros_like(features)
-    _fill(dangles, rows)
+    _fill(dangles, dangles.shape[2])
+    dvalues = np.zeros((len(table), table.shape[2], dstate.shape[2]), dstate.dtype)
     dlast = np.empty_like(values) if len(fixed) else dvalues
     for g in range(len(table)):
+        dexpand[g] += np.dot(means[g], dgates[g].T)
+        dbias[g] += np.dot(dgates[g], ones)
         dmeans = np.dot(expand[g if len(expand) > 1 else 0], dgates[g])
         if real:
             np.dot(signs[0], dmeans, dlast[g])
@@ -241,9 +244,11 @@ def _backward(real: bool, tables: Any, trace: Any, slopes: Any, dstate: Array, t
         else:
             dlast[g] = dmeans
     if len(fixed):
-        _uploads_backward(tables, trace, slopes, dlast, t, b, rows)
+        _uploads_backward(tables, trace, slopes, dlast, dvalues, t, b, rows)
     for g in range(len(table)):
-        dfeatures[g if copies > 1 else 0] += np.dot(table[g], dvalues[g])
+        r = g if copies > 1 else 0
+        dfeatures[r] += np.dot(table[g], dvalues[g])
+        dtable[g] += np.dot(features[r], dvalues[g].T)
     if real:
         _half_angles(dangles, features, dfeatures, rows)
     else:
@@ -347,10 +352,10 @@ def _lstm_backward(
 ) -> None:
     _, gates_T, cell_T, squashed_T = states
     one, dcell, dstate = numbers.one, cell[b].copy(), np.zeros_like(cell[b])
-    zero = np.zeros_like(dstate)
+    zero, dgates = np.zeros_like(dstate), np.zeros_like(gates_T[0, b])
     for t in range(len(live) - 1, -1, -1):
         rows = min(max(live[t] - b * n, 0), n)
-        gates, squashed, dgates, hidden = gates_T[t, b], squashed_T[t, b], slopes[2][t, b], hidden_T[t, b]
+        gates, squashed, hidden = gates_T[t, b], squashed_T[t, b], hidden_T[t, b]
         before = cell_T[t - 1, b] if t else zero
         for u in range(gates.shape[1]):
             for m in range(n):
@@ -373,7 +378,7 @@ def _lstm_backward(
             for m in range(rows):
                 dcell[0, u, m] *= gates[1, u, m]
         _fill(dstate, rows)
-        _backward(real, tables, trace, slopes, dstate, t, b, rows)
+        _backward(real, tables, trace, slopes, dgates, dstate, t, b, rows)
 
 
 @compiled
@@ -430,10 +435,10 @@ def _gru_backward(
 ) -> None:
     state_T, gates_T, _, _ = states
     one, dstate, dreset = numbers.one, np.zeros_like(cell[b]), np.zeros_like(cell[b])
-    zero = np.zeros_like(dstate)
+    zero, dgates, dnew = np.zeros_like(dstate), np.zeros_like(gates_T[0, b, :2]), np.zeros_like(gates_T[0, b, 2:])
     for t in range(len(live) - 1, -1, -1):
         rows = min(max(live[t] - b * n, 0), n)
-        gates, dgates, dnew, hidden = gates_T[t, b], slopes[2][t, b], other_slopes[2][t, b], hidden_T[t, b]
+        gates, hidden = gates_T[t, b], hidden_T[t, b]
         before = state_T[t - 1, b] if t else zero
         for u in range(gates.shape[1]):
             for m in range(n):
@@ -445,14 +450,14 @@ def _gru_backward(
                 z = gates[1, u, m]
                 dgates[1, u, m] = dstate[0, u, m] * (before[0, u, m] - gates[2, u, m]) * z * (one - z)
         _fill(dreset, rows)
-        _backward(other, candidate, other_trace, other_slopes, dreset, t, b, rows)
+        _backward(other, candidate, other_trace, other_slopes, dnew, dreset, t, b, rows)
         for u in range(gates.shape[1]):
             for m in range(rows):
                 r = gates[0, u, m]
                 dgates[0, u, m] = dreset[0, u, m] * before[0, u, m] * r * (one - r)
             for m in range(rows):
                 dstate[0, u, m] = dstate[0, u, m] * gates[1, u, m] + dreset[0, u, m] * gates[0, u, m]
-        _backward(real, both, trace, slopes, dstate, t, b, rows)
+        _backward(real, both, trace, slopes, dgates, dstate, t, b, rows)
 
 
 def blocks(rows: int) -> tuple[int, int]:
@@ -472,7 +477,7 @@ def backward(
     kind: Kind, maps: Sequence[Tables], traces: Sequence[Trace], states: States, live: Live, hidden: Tensor, cell: Tensor
 ) -> list[Slopes]:
     """The derivatives inside every map: see loops.py."""
-    slopes = [new_slopes(one, trace, live) for one, trace in zip(maps, traces, strict=True)]
+    slopes = [new_slopes(one) for one in maps]
     given = _arrays((hidden[:, :, None], cell[:, None]))
     _every_block(_BACKWARD[kind], maps, live, *_parts(maps, traces), _states(states), *given, *(_arrays(one) for one in slopes))
     return slopes

@@ -9,7 +9,7 @@ A circuit that reads its inputs again turns its values psi, real and imaginary p
 
     turned = exp(i (energy angles + fixed)) psi      psi <- unitary turned
 
-Backward: reverse differentiation by hand; what belongs to weights alone is left to one product over all steps, after the loop.
+Backward: reverse differentiation by hand.
 
 Letters: A angles, F features, J values, K means, H units; D amplitudes, L later uploads, M rows of their unitaries; G gates; R and E
 the linear maps on both sides, G or 1 of each. Rows are innermost, those that run longest first: arrays of all steps begin with (T, B)
@@ -78,12 +78,13 @@ class States(NamedTuple):
 
 
 class Slopes(NamedTuple):
-    """Derivatives of the loss inside one map; 0 for rows that have ended."""
+    """Derivatives of the loss inside one map: in the angles, 0 for rows that have ended, and in weights, summed over steps and rows."""
 
     angles: Tensor  # (T, B, R, A, n)
-    values: Tensor  # (T, B, G, J, n), the first ones
-    gates: Tensor  # (T, B, G, H, n), before they are activated
-    later: Tensor  # (T, B, G, L, M, n), values after later uploads
+    table: Tensor  # (B, G, F, J)
+    expand: Tensor  # (B, G, K, H)
+    bias: Tensor  # (B, G, H)
+    unitary: Tensor  # (B, L, G, M, 2 D)
 
 
 def blocks(rows: int) -> tuple[int, int]:
@@ -113,13 +114,12 @@ def new_trace(tables: Tables, live: Live) -> Trace:
     )
 
 
-def new_slopes(tables: Tables, trace: Trace, live: Live) -> Slopes:
-    """Room for the derivatives inside one map."""
-    groups, _, values = tables.table.shape
-    sizes = (tables.drive.shape[2:4], (groups, values), (groups, tables.hidden.shape[1]))
-    later = tables.drive.new_zeros(*tables.drive.shape[:2], groups, *tables.unitary.shape[::2], tables.drive.shape[-1])
-    angles, first, gates = (_blank(tables.drive, live, *size) for size in sizes)
-    return Slopes(angles, first, gates, later)
+def new_slopes(tables: Tables) -> Slopes:
+    """Room for the derivatives inside one map: zeros."""
+    blocks, groups = tables.drive.shape[1], len(tables.table)
+    expand = tables.drive.new_zeros(blocks, groups, *tables.expand.shape[1:])
+    table, unitary = (tables.drive.new_zeros(blocks, *one.shape) for one in (tables.table, tables.unitary))
+    return Slopes(tables.drive.new_zeros(tables.drive.shape), table, expand, torch.zeros_like(expand[:, :, 0]), unitary)
 
 
 def forward(kind: Kind, maps: Sequence[Tables], live: Live) -> tuple[States, list[Trace]]:
@@ -157,7 +157,7 @@ def _lstm_backward(
 ) -> list[Slopes]:
     ((tables,), (trace,)) = maps, traces
     assert states.squashed is not None
-    slopes = new_slopes(tables, trace, live)
+    slopes = new_slopes(tables)
     dh_HN, dc_HN = _zero(tables), cell[0]
     for t, rows in reversed(list(enumerate(_rows(tables, live)))):
         dh_HN = dh_HN + hidden[t, 0]
@@ -187,7 +187,7 @@ def _gru_forward(maps: Sequence[Tables], live: Live) -> tuple[States, list[Trace
 
 def _gru_backward(maps: Sequence[Tables], traces: Sequence[Trace], states: States, live: Live, hidden: Tensor) -> list[Slopes]:
     both, candidate = maps
-    slopes = [new_slopes(tables, trace, live) for tables, trace in zip(maps, traces, strict=True)]
+    slopes = [new_slopes(tables) for tables in maps]
     dh_HN = _zero(both)
     for t, rows in reversed(list(enumerate(_rows(both, live)))):
         dh_HN = dh_HN + hidden[t, 0]
@@ -222,23 +222,26 @@ def _forward(tables: Tables, trace: Trace, t: int, h_HN: Tensor) -> Tensor:
 def _backward(tables: Tables, trace: Trace, slopes: Slopes, t: int, gates: Tensor) -> Tensor:
     """The derivative (H, N) in the state, from that in the gates (G, H, N)."""
     rows = gates.shape[2]
+    slopes.expand[0].baddbmm_(trace.means[t, 0, ..., :rows], gates.mT)
+    slopes.bias[0] += gates.sum(2)
     values = torch.matmul(tables.expand, gates)
     if tables.signs is not None:
         values = 2 * trace.values[t, 0, ..., :rows] * torch.matmul(tables.signs, values)
     angles = torch.zeros_like(tables.drive[t, 0, ..., :rows])
     for place in reversed(range(len(tables.fixed))):
         turns, turned = trace.turns[t, 0, :, place, :, :rows], trace.turned[t, 0, :, place, :, :rows]
-        slopes.later[t, 0, :, place, : values.shape[1], :rows] = values
+        slopes.unitary[0, place, :, : values.shape[1]] += values @ turned.mT
         values = tables.unitary[place, :, : values.shape[1]].mT @ values
         (real, imaginary), (dreal, dimaginary) = turned.chunk(2, dim=1), values.chunk(2, dim=1)
         angles += tables.energy[place].T @ (dimaginary * real - dreal * imaginary).sum_to_size(len(angles), *real.shape[1:])
         values = _turned(values, turns, back=True)
-    features = torch.matmul(tables.table, values)
-    if trace.features.shape[2] == 1:
-        features = features.sum(0, keepdim=True)
+    features, found = trace.features[t, 0, ..., :rows], torch.matmul(tables.table, values)
+    slopes.table[0].baddbmm_(features.expand(len(values), -1, -1), values.mT)
+    if len(features) == 1:
+        found = found.sum(0, keepdim=True)
     first = _first(tables)
-    angles[:, :first] += _angles(trace.features[t, 0, ..., :rows], features, first, tables.signs is not None)
-    slopes.gates[t, 0, ..., :rows], slopes.values[t, 0, ..., :rows], slopes.angles[t, 0, ..., :rows] = gates, values, angles
+    angles[:, :first] += _angles(features, found, first, tables.signs is not None)
+    slopes.angles[t, 0, ..., :rows] = angles
     return torch.matmul(tables.hidden, angles).sum(0)
 
 

@@ -2,8 +2,8 @@
 
     inputs of all steps ── one product ──► drive ──► the loop (loops.py in torch, fast.py compiled) ──► states of all steps
 
-The weights' derivatives are one product over all steps and rows each, after the loop's backward pass. The step loop in recurrent.py is
-the definition; this gives the same to rounding, with first derivatives only.
+The derivatives of the first linear maps are one product over all steps and rows, after the loop's backward pass. The step loop in
+recurrent.py is the definition; this gives the same to rounding, with first derivatives only.
 """
 
 from __future__ import annotations
@@ -140,42 +140,33 @@ class _Sequence(torch.autograd.Function):
         slopes = ctx.chosen.backward(ctx.kind, tables, traces, states, ctx.live, hidden, cell)
         found: list[Tensor | None] = []
         dx = torch.zeros_like(x_TBIn) if ctx.needs_input_grad[3] else None
-        for place, (one, trace, slope) in enumerate(zip(maps, traces, slopes, strict=True)):
+        for place, (one, slope) in enumerate(zip(maps, slopes, strict=True)):
             late = 1 - place  # an LSTM's map and a GRU's first one see the state after the step before
-            found += _weight_slopes(one, trace, slope, x_TBIn, states.cell if place else states.hidden[:-1], late)
+            found += _weight_slopes(one, slope, x_TBIn, states.cell if place else states.hidden[:-1], late)
             if dx is not None:
                 dx += torch.matmul(one.reduce[:, : dx.shape[2]].transpose(0, 1).flatten(1), slope.angles.flatten(2, 3))
         return None, None, None, None if dx is None else _rows_first(dx, ctx.rows), *found
 
 
-def _weight_slopes(one: Weights, trace: Trace, slope: Slopes, x_TBIn: Tensor, seen: Tensor, late: int) -> Sequence[Tensor | None]:
-    """The derivatives in one map's weights, each a product over all steps and rows."""
-    reduce = torch.cat([_outer(x_TBIn[:, :, None], slope.angles), _outer(seen[:, :, None], slope.angles[late:])], dim=1)
-    reduce_bias_RA, bias_GH = (tensor.sum((0, 1)).sum(-1) for tensor in (slope.angles, slope.gates))
-    table_GJF, expand = _outer(slope.values, trace.features), _outer(trace.means, slope.gates)
+def _weight_slopes(one: Weights, slope: Slopes, x_TBIn: Tensor, seen: Tensor, late: int) -> Sequence[Tensor | None]:
+    """The derivatives in one map's weights; those in the map of the angles are a product over all steps and rows."""
+    reduce = torch.cat([_outer(x_TBIn, slope.angles), _outer(seen, slope.angles[late:])], dim=1)
+    table, expand, bias, unitary = (part.sum(0) for part in slope[1:])
     if len(one.expand) == 1:
-        expand, bias_GH = expand.sum(0, keepdim=True), bias_GH.sum(0, keepdim=True)
-    unitary = None
-    if uploads := len(one.fixed):
-        pairs = _outer(slope.later.flatten(2, 3), trace.turned.flatten(2, 3))
-        unitary = pairs.view(-1, uploads, *pairs.shape[1:]).transpose(0, 1)
-    return [reduce, reduce_bias_RA[:, None], table_GJF.mT, None, None, None, unitary, expand, bias_GH[:, None]]
+        expand, bias = expand.sum(0, keepdim=True), bias.sum(0, keepdim=True)
+    return [reduce, slope.angles.sum((0, 1)).sum(-1)[:, None], table, None, None, None, unitary, expand, bias[:, None]]
 
 
-def _outer(one: Tensor, other: Tensor) -> Tensor:
-    """(T, B, G, A, n), (T, B, G, C, n) -> (G, A, C), the sum over steps and rows; either may have one for all G."""
-    steps, blocks, groups, size, _ = one.shape
-    if groups == 1 < other.shape[2]:
-        joined_AC = _outer(one, other.flatten(2, 3)[:, :, None])[0]
-        return joined_AC.view(size, *other.shape[2:4]).transpose(0, 1)
-    if other.shape[2] == 1 < groups:
-        return _outer(one.flatten(2, 3)[:, :, None], other)[0].view(groups, size, other.shape[3])
-    if steps * blocks * groups * size * other.shape[3] <= AT_ONCE:
-        return torch.matmul(one, other.mT).sum((0, 1))
-    total_GAC = one.new_zeros(groups, size, other.shape[3])
-    for one_GAn, other_GCn in zip(one.flatten(0, 1), other.flatten(0, 1), strict=True):
-        total_GAC.baddbmm_(one_GAn, other_GCn.mT)
-    return total_GAC
+def _outer(one_TBIn: Tensor, other_TBRAn: Tensor) -> Tensor:
+    """(R, I, A), the sum over steps and rows."""
+    joined_TBCn = other_TBRAn.flatten(2, 3)
+    if len(one_TBIn) * one_TBIn.shape[1] * one_TBIn.shape[2] * joined_TBCn.shape[2] <= AT_ONCE:
+        total_IC = torch.matmul(one_TBIn, joined_TBCn.mT).sum((0, 1))
+    else:
+        total_IC = one_TBIn.new_zeros(one_TBIn.shape[2], joined_TBCn.shape[2])
+        for one_In, other_Cn in zip(one_TBIn.flatten(0, 1), joined_TBCn.flatten(0, 1), strict=True):
+            total_IC.addmm_(one_In, other_Cn.mT)
+    return total_IC.view(len(total_IC), *other_TBRAn.shape[2:4]).transpose(0, 1)
 
 
 def _drive(one: Weights, x_TBIn: Tensor) -> Tensor:
