@@ -10,6 +10,7 @@ M Tr_rest(lam psi^+), with the states before its layer; a Z word in a diagonal's
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -397,6 +398,7 @@ class _Diagonal(_Step):
 class _Coefficients:
     """The coefficients of the Z words in the phases of diagonal layers, linear in inputs or weights; layers that do the same share them.
 
+    They are taken modulo 2 pi, their period: a phase that is the sum of large ones would lose digits, or overflow.
     `used` says for each layer which tensor it takes, and its signs.
     """
 
@@ -421,7 +423,7 @@ class _Coefficients:
         groups = len(values_GNV)
         slope_GKV = self._slope_KV.expand(groups, -1, -1)
         every_GKN = torch.baddbmm(self._shift_K1.expand(groups, -1, 1), slope_GKV, values_GNV.mT)
-        return torch.split(every_GKN, self._sizes, dim=1)
+        return torch.split(torch.remainder(every_GKN, 2 * math.pi), self._sizes, dim=1)
 
 
 def _words(gates: Sequence[Gate], wires: int, values: int) -> dict[int, NDArray[np.float64]]:
