@@ -18,7 +18,7 @@ from qlogad.errors import BackendError, DesignError
 
 __all__ = ["gram"]
 
-MOST_ROWS = 2_048  # of a block: a larger product is no quicker
+MOST_ROWS = 1_024  # of a block: a larger product is no quicker, and a larger block is slower to transpose
 
 Progress = Callable[[int, int], None]  # blocks done, of how many
 
@@ -60,13 +60,23 @@ def gram(
     found_NM = weights_P.new_empty(len(inputs_NI), len(inputs_NI if others_MI is None else others_MI))
     pairs = [(n, m) for n in ones.begins for m in others.begins if m >= n or not symmetric]
     for done, (n, m) in enumerate(pairs, 1):
-        block = torch.view_as_real(ones[n].conj() @ others[m].mT).square().sum(-1).clamp_(max=1)
-        found_NM[n : n + rows, m : m + rows] = block
-        if symmetric:
+        block = found_NM[n : n + rows, m : m + rows]
+        _fidelities(ones[n], others[m], block)
+        if symmetric and m == n:
+            block.copy_(block.triu() + block.triu(1).mT)
+        elif symmetric:
             found_NM[m : m + rows, n : n + rows] = block.mT
         if progress is not None:
             progress(done, len(pairs))
     return found_NM.fill_diagonal_(1) if symmetric else found_NM
+
+
+def _fidelities(one_ND: Tensor, other_MD: Tensor, found_NM: Tensor) -> None:
+    """|<one|other>|^2 of all pairs of states, from real products: torch is several times quicker on their squares than on complex ones."""
+    real_ND = torch.cat([one_ND.real, one_ND.imag], dim=1)
+    torch.mm(real_ND, torch.cat([other_MD.real, other_MD.imag], dim=1).mT, out=found_NM)
+    imaginary_NM = real_ND @ torch.cat([other_MD.imag, -other_MD.real], dim=1).mT
+    found_NM.square_().addcmul_(imaginary_NM, imaginary_NM).clamp_(max=1)
 
 
 def _rows(circuit: Circuit, weights_P: Tensor, memory: float) -> int:

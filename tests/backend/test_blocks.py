@@ -87,6 +87,18 @@ def test_what_needs_no_slope_has_none_and_changes_nothing(method, reading):
         assert torch.equal(value.grad, slope) if needed else value.grad is None
 
 
+@methods
+@pytest.mark.parametrize("reupload", [False, True])
+@pytest.mark.parametrize("ansatz", ["sim14", "strongly-entangling"])
+def test_the_largest_angles_have_finite_means_and_slopes(method, ansatz, reupload):
+    circuit = assemble("angle-y", ansatz, 5, 2, reupload=reupload)
+    most = torch.finfo(torch.float32).max
+    weights_GP, inputs_GNI = (torch.full(value.shape, most, requires_grad=True) for value in given(circuit, dtype=torch.float32))
+    mean_GNK, *slopes = found(method, circuit, weights_GP, inputs_GNI)
+    assert mean_GNK.abs().max() <= 1 + 1e-5
+    assert all(slope.isfinite().all() for slope in slopes)
+
+
 @pytest.mark.parametrize("reupload", [False, True])
 def test_blocks_have_derivatives_of_any_order(reupload):
     circuit = assemble("angle-y", "strongly-entangling", 2, 1, reupload=reupload, readout="x+z")

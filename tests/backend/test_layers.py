@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qlogad import names
-from qlogad.backend.exact.layers import BLOCK, ROTATIONS, block_sizes, cut, layers
+from qlogad.backend.exact.layers import BLOCK, NARROW, ROTATIONS, WIDE_BLOCK, block_sizes, cut, layers
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.design import assemble
 from qlogad.circuit.gates import GATES, matrix
@@ -80,6 +80,7 @@ def test_blocks_cover_all_wires():
     for wires in range(1, 30):
         sizes = block_sizes(wires)
         assert sum(sizes) == wires
-        assert max(sizes) <= BLOCK
+        most = BLOCK if wires <= NARROW else WIDE_BLOCK
+        assert max(sizes) <= most
         assert max(sizes) - min(sizes) <= 1
-        assert len(sizes) == math.ceil(wires / BLOCK)
+        assert len(sizes) == math.ceil(wires / most)

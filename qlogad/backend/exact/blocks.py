@@ -10,6 +10,7 @@ M Tr_rest(lam psi^+), with the states before its layer; a Z word in a diagonal's
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -94,8 +95,9 @@ def cost(task: Task, *, keep: bool) -> Cost:
 def _outline(circuit: Circuit) -> tuple[tuple[Kind, ...], int]:
     """The kinds of the layers after the first, and the number of measurement bases."""
     segments = cut(circuit, _gates(circuit)).kinds()
+    kinds = [kind for segment in segments for kind in segment]
     uploads: list[Kind] = ["upload"] * (len(segments) - 1)
-    return (*(kind for segment in segments for kind in segment), *uploads), len(bases(circuit.readout))
+    return (*kinds, *uploads), len(bases(circuit.readout))
 
 
 @lru_cache(maxsize=128)
@@ -169,27 +171,13 @@ class Plan:
 
     def through(self, halves_WGN: Tensor, wires_WG22: Tensor, *tensors: Tensor) -> Tensor:
         """The states (G, D, N) after all steps."""
-        start = kron_tree(_vectors(halves_WGN, wires_WG22), columns_pair)
+        start = kron_tree(wires_WG22 @ _trig(halves_WGN).to(wires_WG22.dtype), columns_pair)
         return reduce(lambda states, step: step(states, tensors), self.steps, start)
 
 
-def _vectors(halves_WGN: Tensor, wires_WG22: Tensor) -> Tensor:
-    """The states of single wires, (W, G, 2, N)."""
-    trig_WG2N = torch.stack([torch.cos(halves_WGN), torch.sin(halves_WGN)], dim=2)
-    return wires_WG22 @ trig_WG2N.to(wires_WG22.dtype)
-
-
-def _vectors_slopes(
-    halves_WGN: Tensor, wires_WG22: Tensor, slope_WG2N: Tensor, wanted: Sequence[bool]
-) -> tuple[Tensor | None, Tensor | None]:
-    cosine, sine = torch.cos(halves_WGN), torch.sin(halves_WGN)
-    wires = None
-    if wanted[1]:
-        wires = slope_WG2N @ torch.stack([cosine, sine], dim=-1).to(slope_WG2N.dtype)
-    if not wanted[0]:
-        return None, wires
-    of_cosine, of_sine = (wires_WG22.mH @ slope_WG2N).real.unbind(2)
-    return (of_sine * cosine - of_cosine * sine).sum_to_size(halves_WGN.shape), wires
+def _trig(halves_WGN: Tensor) -> Tensor:
+    """(cos, sin) of every wire, (W, G, 2, N)."""
+    return torch.stack([torch.cos(halves_WGN), torch.sin(halves_WGN)], dim=2)
 
 
 class _Pass(torch.autograd.Function):
@@ -198,7 +186,9 @@ class _Pass(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, plan: Plan, keep: bool, *given: Tensor) -> Tensor:
         halves_WGN, wires_WG22, *tensors = given
-        states = kron_tree(_vectors(halves_WGN, wires_WG22), columns_pair)
+        trig_WG2N = _trig(halves_WGN)
+        vectors_WG2N = wires_WG22 @ trig_WG2N.to(wires_WG22.dtype)
+        states = kron_tree(vectors_WG2N, columns_pair)
         before: list[Tensor] = []
         room: list[Tensor] | None = None if keep else []
         for step in plan.steps:
@@ -206,13 +196,13 @@ class _Pass(torch.autograd.Function):
                 before.append(states)
             states = step(states, tensors, room)
         ctx.plan, ctx.keep, ctx.count = plan, keep, len(given)
-        ctx.save_for_backward(*given, *before, states)
+        ctx.save_for_backward(*given, trig_WG2N, vectors_WG2N, *before, states)
         return plan.measurement.means(states)
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors  # once: a recomputed piece gives them no second time
-        given, (*before, states) = saved[: ctx.count], saved[ctx.count :]
+        given, (trig_WG2N, vectors_WG2N, *before, states) = saved[: ctx.count], saved[ctx.count :]
         plan: Plan = ctx.plan
         if torch.is_grad_enabled():  # the derivative of this derivative is wanted
             if not ctx.keep:
@@ -233,8 +223,14 @@ class _Pass(torch.autograd.Function):
                 found[place] = slope if known is None else known + slope
         if not any(wanted[:2]):
             return None, None, None, None, *found
-        slope_WG2N = columns_slopes(_vectors(halves_WGN, wires_WG22), lam)
-        return None, None, *_vectors_slopes(halves_WGN, wires_WG22, slope_WG2N, wanted), *found
+        slope_WG2N = columns_slopes(vectors_WG2N, lam)
+        halves = wires = None
+        if wanted[0]:
+            (cosine, sine), (of_cosine, of_sine) = trig_WG2N.unbind(2), (wires_WG22.mH @ slope_WG2N).real.unbind(2)
+            halves = (of_sine * cosine - of_cosine * sine).sum_to_size(halves_WGN.shape)
+        if wanted[1]:
+            wires = slope_WG2N @ trig_WG2N.mT.to(slope_WG2N.dtype)
+        return None, None, halves, wires, *found
 
 
 def _by_autograd(plan: Plan, given: Sequence[Tensor], slope_GNK: Tensor) -> list[Tensor | None]:
@@ -307,11 +303,13 @@ class _Local(_Step):
         """Add the traces of a piece; other blocks of the layer, undone or not, do not change them."""
         if not any(place is not None and wanted[place] for place in self.places[part]):
             return
-        groups, left, *_ = lam.shape
+        groups, left, size, right = lam.shape
+        right *= size
         conjugate = states.conj().resolve_conj()
         for place, wires in zip(self.places[part], self.sizes[part], strict=True):
+            right //= 2**wires
             if place is not None and wanted[place]:
-                shape = groups, left, 2**wires, -1
+                shape = groups, left, 2**wires, right
                 trace = _overlaps(lam.reshape(shape), conjugate.reshape(shape))
                 traces[place] = traces[place] + trace if place in traces else trace
             left *= 2**wires
@@ -355,7 +353,7 @@ class _Permutation(_Step):
         found = room.pop() if room else torch.empty_like(states)
         upper, lower = self._sides[side]
         flat = len(states) * states.shape[2] == 1  # a vector: torch is several times quicker
-        for part, target in zip(upper.split(PART), found.split(PART * len(lower), dim=1), strict=True):  # type: ignore[no-untyped-call]
+        for part, target in zip(torch.split(upper, PART), torch.split(found, PART * len(lower), dim=1), strict=True):
             index = _index(part, lower)
             if flat:
                 torch.index_select(states.view(-1), 0, index, out=target.view(-1))
@@ -400,6 +398,7 @@ class _Diagonal(_Step):
 class _Coefficients:
     """The coefficients of the Z words in the phases of diagonal layers, linear in inputs or weights; layers that do the same share them.
 
+    They are taken modulo 2 pi, their period: a phase that is the sum of large ones would lose digits, or overflow.
     `used` says for each layer which tensor it takes, and its signs.
     """
 
@@ -424,7 +423,7 @@ class _Coefficients:
         groups = len(values_GNV)
         slope_GKV = self._slope_KV.expand(groups, -1, -1)
         every_GKN = torch.baddbmm(self._shift_K1.expand(groups, -1, 1), slope_GKV, values_GNV.mT)
-        return torch.split(every_GKN, self._sizes, dim=1)
+        return torch.split(torch.remainder(every_GKN, 2 * math.pi), self._sizes, dim=1)
 
 
 def _words(gates: Sequence[Gate], wires: int, values: int) -> dict[int, NDArray[np.float64]]:

@@ -268,11 +268,12 @@ def through(blocks: Sequence[Tensor | None], sizes: Sequence[int], states_GDR: T
 
 def chain(blocks: Sequence[Tensor | None], sizes: Sequence[int], piece_GLDR: Tensor) -> Tensor:
     """The same on the wires of D alone, between others."""
-    shape = piece_GLDR.shape
-    groups, left = shape[:2]
+    groups, left, size, right = shape = piece_GLDR.shape
+    right *= size
     for block, wires in zip(blocks, sizes, strict=True):
+        right //= 2**wires
         if block is not None:
-            piece_GLDR = _product(block, piece_GLDR.reshape(groups, left, 2**wires, -1))
+            piece_GLDR = _product(block, piece_GLDR.reshape(groups, left, 2**wires, right))
         left *= 2**wires
     return piece_GLDR.reshape(shape)
 

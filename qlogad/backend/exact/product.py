@@ -50,7 +50,7 @@ class Product:
 
     def halves(self, inputs_GNI: Tensor) -> Tensor:
         """Half the angle of every wire, (W, G, N); zero where it has none."""
-        return self._every(inputs_GNI.flatten(0, 1)).view(-1, *inputs_GNI.shape[:2])
+        return self._every(inputs_GNI.flatten(0, 1)).view(len(self._reached), *inputs_GNI.shape[:2])
 
     def matrix(self, weighted: Weighted) -> Tensor:
         """The states before the first upload as a matrix on r: [Re | Im], (G, 2 D, R)."""
