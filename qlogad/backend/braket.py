@@ -21,11 +21,11 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from itertools import product
 from math import pi
 from typing import Any, TypeVar
 
 import numpy as np
-from qiskit.quantum_info import PTM, Kraus
 
 from qlogad.backend.backend import Abilities, Backend
 from qlogad.backend.sampled import (
@@ -43,6 +43,7 @@ from qlogad.backend.sampled import (
 )
 from qlogad.backend.service import State, Status, Unavailable, Work, hidden
 from qlogad.circuit.circuit import Angle, Circuit, Gate
+from qlogad.circuit.gates import pauli
 from qlogad.circuit.noise import Noise
 from qlogad.circuit.readout import bases
 from qlogad.errors import BackendError, MissingExtra, counted, did_you_mean, shown
@@ -368,8 +369,15 @@ class _Operations:
 
 
 def _channel(noise: Noise, wires: tuple[int, ...]) -> Any:
-    """What follows a gate; the first wire is the most significant digit, for Braket too."""
-    return noise_operations.Kraus(wires, Kraus(PTM(noise.channel(len(wires)))).data)
+    """What follows a gate, as Kraus operators: the eigenvectors of its Choi matrix. The first wire is the most significant digit."""
+    size, transfer = 2 ** len(wires), noise.channel(len(wires))
+    paulis = [pauli("".join(word)) for word in product("IXYZ", repeat=len(wires))]
+    choi = sum(
+        transfer[i, j] * np.kron(p, q.T) / size for i, p in enumerate(paulis) for j, q in enumerate(paulis) if transfer[i, j]
+    )
+    shares, vectors = np.linalg.eigh(choi)
+    kraus = [np.sqrt(share) * vector.reshape(size, size) for share, vector in zip(shares, vectors.T, strict=True) if share > 1e-15]
+    return noise_operations.Kraus(wires, kraus)
 
 
 # ---------------------------------------------------------------- devices

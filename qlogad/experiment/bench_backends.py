@@ -129,7 +129,8 @@ def write(rows: list[Row], folder: Path) -> Path:
     """Write bench.json and table.md; returns the table's path."""
     from tabulate import tabulate
 
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    place = f"{platform.machine()}, {os.cpu_count()} cores (load {os.getloadavg()[0]:.1f})"
+    machine = f"{place}, {platform.system()}, Python {platform.python_version()}"
     head = (
         f"Measured {datetime.now(UTC):%Y-%m-%d} by `qlogad bench backends` on: {machine}; one torch thread.\n"
         "A circuit of 4 wires, depth 2 and 4 readouts, prepared beforehand: all bindings in one call, against a loop of one binding per\n"
