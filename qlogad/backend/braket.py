@@ -77,7 +77,7 @@ SHOTS = 1000  # of a device
 EXECUTABLES = 100  # of a program set, as the local simulator states; a device's own limit is read when a job is submitted
 DEVICE_WIRES = 100  # where it is not recorded how many there are
 TASK_DOLLARS = 0.30
-SOURCE = "aws.amazon.com/braket/pricing, recorded November 2026"
+SOURCE = "an undated copy of aws.amazon.com/braket/pricing, read in November 2026: look there before you pay"
 
 
 @dataclass(frozen=True)
