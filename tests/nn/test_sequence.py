@@ -75,9 +75,8 @@ CORES = [
 ]
 AGAIN = [  # inputs are read again
     Quantum(wires=3, depth=2, reupload=True),
-    Quantum(wires=3, depth=3, ansatz="sim14", encoding="angle-x", reupload=True, readout="xyz", shared=True),
-    Quantum(wires=2, depth=2, encoding="su2", reupload=True, readout="probabilities"),
-    Quantum(wires=4, depth=1, encoding="trotter"),
+    Quantum(wires=2, depth=3, ansatz="sim7", encoding="angle-x", reupload=True, readout="xyz", shared=True),
+    Quantum(wires=2, encoding="su2", readout="probabilities"),
 ]
 WAYS = [(core, Grid()) for core in CORES] + [(core, Split()) for core in CORES + AGAIN]
 ways = pytest.mark.parametrize(("core", "method"), WAYS, ids=lambda one: one.name if isinstance(one, Method) else str(one))
@@ -251,7 +250,7 @@ def test_threads_that_score_together_leave_products_their_threads(kind: Kind, co
         assert all(torch.equal(one, other) for one, other in zip(found, alone, strict=True))
 
 
-@pytest.mark.parametrize("broken", ["raise ImportError('made for another numpy')", "import nothing_of_this_name", "njit = None"])
+@pytest.mark.parametrize("broken", ["import nothing_of_this_name", "njit = None"])
 def test_without_a_numba_that_works_everything_runs_in_torch_after_one_warning(broken: str, tmp_path: Path) -> None:
     (tmp_path / "numba.py").write_text(broken + "\n")
     program = """
