@@ -182,7 +182,7 @@ def test_tables_are_taken_where_they_are_predicted_to_be_quicker(wires, factor):
         return method.form(wanted.circuit, weights_GP)
 
     def kernel(tables):
-        return factor * 1e-5 * tables.size[0], 1e6
+        return factor * 1e-5 * tables.table.shape[1], 1e6
 
     fitting = {name: method for name, method in METHODS.items() if not method.unfit(wanted.circuit)}
     found = choose_tables(wanted, METHODS, RATES, LIMIT, kernel, form)
