@@ -1,5 +1,7 @@
 """Laws of blocks beyond those of every method: wide states, against gate by gate, and the parts it is made of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -56,6 +58,18 @@ def test_wide_designs_that_upload_again_are_gate_by_gate(method, wires):
     circuit = assemble("angle-y", "strongly-entangling", wires, 2, reupload=True)
     values = given(circuit, 1, 1, 1 if wires > 12 else 3)
     for one, two in zip(*(found(which, circuit, *values) for which in (method, Gates())), strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=1e-9)
+
+
+@methods
+@pytest.mark.parametrize("first", [0, 7, 14])
+def test_a_few_wires_of_many_are_gate_by_gate(method, first):
+    """The others, whole pieces of states, are left alone."""
+    inner = random_circuit(np.random.default_rng(first), wires=4, gates=40)
+    gates = tuple(replace(gate, wires=tuple(first + wire for wire in gate.wires)) for gate in inner.gates)
+    words = tuple("I" * first + word + "I" * (14 - first) for word in readout("z+xx", 4))
+    circuit = Circuit(18, gates, words, inner.inputs, inner.weights)
+    for one, two in zip(*(found(which, circuit, *given(circuit, 1, 1, 1)) for which in (method, Gates())), strict=True):
         torch.testing.assert_close(one, two, rtol=0, atol=1e-9)
 
 
@@ -149,9 +163,10 @@ def test_signs_are_those_of_the_words_and_spread_is_the_transpose(wires):
 
 
 @pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("idle", [0, 1, -1])
 @pytest.mark.parametrize(("wires", "columns"), [(1, 3), (4, 1), (7, 5), (11, 1), (11, 9), (18, 1), (13, 33)])
-def test_blocks_act_as_their_kronecker_product(wires, columns, own):
-    """On a product state each block acts on its own factor."""
+def test_blocks_act_as_their_kronecker_product(wires, columns, idle, own):
+    """On a product state each block acts on its own factor; one block is left alone."""
     generator = torch_generator(wires, "through")
     sizes = block_sizes(wires)
 
@@ -160,7 +175,6 @@ def test_blocks_act_as_their_kronecker_product(wires, columns, own):
 
     blocks = [draw(1, 2**size, 2**size) for size in sizes]
     factors = [draw(2**size) for size in sizes]
-    idle = len(sizes) // 2  # one block is left alone
     scale = draw(columns)
 
     def product(vectors):
@@ -169,6 +183,7 @@ def test_blocks_act_as_their_kronecker_product(wires, columns, own):
             state = torch.kron(state, vector)
         return (state[:, None] * scale)[None]
 
-    given_blocks = [None if place == idle and len(sizes) > 1 else block for place, block in enumerate(blocks)]
+    given_blocks = [None if place == idle % len(sizes) and len(sizes) > 1 else block for place, block in enumerate(blocks)]
     expected = product([one if block is None else block[0] @ one for block, one in zip(given_blocks, factors, strict=True)])
-    torch.testing.assert_close(through(given_blocks, sizes, product(factors), own=own), expected, rtol=0, atol=1e-12)
+    with torch.no_grad():
+        torch.testing.assert_close(through(given_blocks, sizes, product(factors), own=own), expected, rtol=0, atol=1e-12)

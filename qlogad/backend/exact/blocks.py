@@ -291,6 +291,8 @@ class _Local(_Step):
             lam = through(inverse, self.sizes, lam, own=True)
         traces: dict[int, Tensor] = {}
         for left, part in stretches(self.sizes, lam.shape[2]):
+            if all(block is None for block in inverse[part]):
+                continue
             wires = sum(self.sizes[part])
             for pair in zip(pieces(lam, left, wires), pieces(states, left, wires), strict=True):
                 if undo:

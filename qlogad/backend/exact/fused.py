@@ -259,6 +259,8 @@ def through(blocks: Sequence[Tensor | None], sizes: Sequence[int], states_GDR: T
         return chain(blocks, sizes, states_GDR[:, None]).reshape(states_GDR.shape)
     found_GDR = states_GDR if own else torch.empty_like(states_GDR)
     for left, part in stretches(sizes, states_GDR.shape[2]):
+        if states_GDR is found_GDR and all(block is None for block in blocks[part]):
+            continue
         wires = sum(sizes[part])
         for piece, target in zip(pieces(states_GDR, left, wires), pieces(found_GDR, left, wires), strict=True):
             target.copy_(chain(blocks[part], sizes[part], piece))

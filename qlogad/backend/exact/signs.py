@@ -9,13 +9,14 @@ Letters beyond the usual: H, L basis states of the upper and lower wires, D = H 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlogad.backend.exact.fused import Complex, kron_tree, matrix_pair, serving, source, through, touched
+from qlogad.backend.exact.fused import PIECE, Complex, kron_tree, matrix_pair, serving, source, through, touched
 from qlogad.backend.exact.layers import Cut, block_sizes
 from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.gates import matrix
@@ -24,6 +25,7 @@ from qlogad.circuit.readout import bases, is_projector
 __all__ = ["Measurement", "Signs"]
 
 TABLE = 11  # wires: up to so many one table serves
+ALL = slice(None)
 
 
 class Signs:
@@ -43,22 +45,33 @@ class Signs:
         self.low_LK = torch.from_numpy(_table(every & ((1 << low) - 1), low) * np.array(factors)).to(like)
         self._whole_DK = self.high_HK * self.low_LK if not low else None
 
-    def sums(self, values_GDR: Tensor) -> Tensor:
-        """(G, D, R) -> (G, K, R)."""
+    def parts(self, columns: int) -> list[slice]:
+        """All basis states, in order, in pieces that fit in a cache."""
+        low, size = len(self.low_LK), len(self.high_HK) * len(self.low_LK)
+        step = size if self._whole_DK is not None else low * max(1, PIECE // (low * max(1, columns)))
+        return [slice(begin, min(begin + step, size)) for begin in range(0, size, step)]
+
+    def sums(self, values_GDR: Tensor, part: slice = ALL) -> Tensor:
+        """(G, D, R) -> (G, K, R); of one of the parts, its share."""
         if self._whole_DK is not None:
             return self._whole_DK.mT @ values_GDR
-        groups, _, columns = values_GDR.shape
-        parts_GKC = self.high_HK.mT @ values_GDR.reshape(groups, len(self.high_HK), len(self.low_LK) * columns)
+        groups, size, columns = values_GDR.shape
+        low, high_hK = len(self.low_LK), self._upper(part)
+        parts_GKC = high_hK.mT @ values_GDR.reshape(groups, size // low, low * columns)
         parts_GKLR = parts_GKC.view(groups, self.high_HK.shape[1], len(self.low_LK), columns)
         return (parts_GKLR * self.low_LK.mT[:, :, None]).sum(2)
 
-    def spread(self, values_GKR: Tensor) -> Tensor:
-        """The transpose, (G, K, R) -> (G, D, R)."""
+    def spread(self, values_GKR: Tensor, part: slice = ALL) -> Tensor:
+        """The transpose, (G, K, R) -> (G, D, R); or the part of it."""
         if self._whole_DK is not None:
             return self._whole_DK @ values_GKR
         groups, words, columns = values_GKR.shape
         parts_GKC = (values_GKR[:, :, None] * self.low_LK.mT[:, :, None]).reshape(groups, words, len(self.low_LK) * columns)
-        return (self.high_HK @ parts_GKC).view(groups, len(self.high_HK) * len(self.low_LK), columns)
+        return (self._upper(part) @ parts_GKC).view(groups, -1, columns)
+
+    def _upper(self, part: slice) -> Tensor:
+        low = len(self.low_LK)
+        return self.high_HK if part == ALL else self.high_HK[part.start // low : part.stop // low]
 
 
 def _table(masks_K: NDArray[np.int64], wires: int) -> NDArray[np.float64]:
@@ -119,20 +132,28 @@ class _Axis:
     def means(self, states_GDN: Tensor) -> Tensor:
         """(G, k, N), in `order`."""
         turned = through(self._turn, self._sizes, states_GDN)
-        parts_GDR = torch.view_as_real(turned).flatten(2).square()  # R: real and imaginary parts of each row
-        found = [] if self._signs is None else [self._signs.sums(parts_GDR)]
+        parts_GDR = torch.view_as_real(turned).flatten(2)  # R: real and imaginary parts of each row
+        found = []
+        if self._signs is not None:
+            parts = self._signs.parts(parts_GDR.shape[2])
+            found.append(reduce(torch.add, [self._signs.sums(parts_GDR[:, part].square(), part) for part in parts]))
         if self._states is not None:
-            found.append(parts_GDR.index_select(1, self._states))
+            found.append(parts_GDR.index_select(1, self._states).square())
         every_GKR = torch.cat(found, dim=1)
         return every_GKR.view(*every_GKR.shape[:2], states_GDN.shape[-1], 2).sum(-1)
 
     def slope(self, states_GDN: Tensor, slope_GKN: Tensor) -> Tensor:
         turned = through(self._turn, self._sizes, states_GDN)
         plain, projected = torch.split(slope_GKN, [self._plain, self.words - self._plain], dim=1)
-        observable_GDN = slope_GKN.new_zeros(turned.shape) if self._signs is None else self._signs.spread(2 * plain)
+        if self._signs is None:
+            slope_GDN = torch.zeros_like(turned)
+        else:
+            slope_GDN = torch.empty_like(turned)
+            for part in self._signs.parts(turned.shape[2]):
+                torch.mul(self._signs.spread(2 * plain, part), turned[:, part], out=slope_GDN[:, part])
         if self._states is not None:
-            observable_GDN.index_add_(1, self._states, 2 * projected)
-        return through([None if one is None else one.mH for one in self._turn], self._sizes, observable_GDN * turned)
+            slope_GDN.index_add_(1, self._states, 2 * projected * turned.index_select(1, self._states))
+        return through([None if one is None else one.mH for one in self._turn], self._sizes, slope_GDN, own=True)
 
 
 def _turn(gates: Sequence[Gate], wires: int, like: Tensor) -> list[Tensor | None]:
