@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import compress
-from typing import Literal
+from typing import Any, Literal
 
 from qlogad import documents
 from qlogad.circuit.gates import GATES
@@ -88,6 +88,16 @@ class Circuit:
             raise DesignError(f"a circuit cannot have {self.inputs} inputs and {self.weights} weights")
         for problem in self._problems():
             raise DesignError(problem)
+
+    def __hash__(self) -> int:
+        """Kept, as a circuit is the key of every cache."""
+        if "_hash" not in self.__dict__:
+            object.__setattr__(self, "_hash", hash(tuple(getattr(self, each.name) for each in fields(self))))
+        return int(self.__dict__["_hash"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the hash, which is another one in another process."""
+        return {name: value for name, value in self.__dict__.items() if name != "_hash"}
 
     def _problems(self) -> Iterator[str]:
         for place, gate in enumerate(self.gates):

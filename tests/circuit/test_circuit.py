@@ -2,7 +2,10 @@
 
 import dataclasses
 import itertools
+import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -28,6 +31,20 @@ def test_equal_content_is_equal_hash_and_digest(seed):
     for one, two in itertools.combinations([circuit, *others], 2):
         assert one != two
         assert one.digest() != two.digest()
+
+
+def test_a_circuit_that_was_a_key_is_one_in_another_process():
+    """Hashes of texts differ between processes, so none may travel with a circuit."""
+    circuits = [some(seed) for seed in SEEDS]
+    known = set(circuits)
+    code = "import pickle, sys; known = pickle.load(sys.stdin.buffer); again = pickle.loads(pickle.dumps(known))\n"
+    code += "from dataclasses import replace; print(all(replace(one) in known for one in again))"
+    for seed in ("1", "2"):
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        said = subprocess.run(
+            [sys.executable, "-c", code], input=pickle.dumps(known), stdout=subprocess.PIPE, env=environment, check=True
+        )
+        assert said.stdout.split() == [b"True"]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
