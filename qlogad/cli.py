@@ -287,16 +287,23 @@ def plan(
     max_cost: _MaxCost = None,
     as_json: Json = False,
 ) -> None:
-    """What one pass on a device takes, before anything is submitted: jobs, rounds, depth, device time, price."""
+    """What one pass on a device takes, before anything is submitted: jobs, rounds, depth, device time, price.
+
+    The limits hold for all passes that submit would run.
+    """
     from qlogad.experiment import hardware
 
     found = hardware.trained(result, contender, seed=seed, cut=cut)
     detector, _, features = hardware.chosen(found, windows, choice=choice)
     backend = hardware.with_shots(to, shots)
     planned = hardware.plan(detector, features, backend, mode=hardware.mode_of(mode), references=references)
-    hardware.check_limits(planned, max_seconds=max_seconds, max_cost=max_cost)
+    whole = planned.times(planned.passes)
+    hardware.check_limits(whole, max_seconds=max_seconds, max_cost=max_cost)
     origin = {"contender": found.contender, "seed": found.seed, "cut": found.cut, "choice": choice}
     print(json.dumps(origin | planned.facts(), indent=1) if as_json else planned.text)
+    if planned.passes > 1:
+        cost = f"{whole.cost.seconds:,.0f} s and {whole.cost.dollars:,.2f} USD"
+        print(f"this is one pass; submit runs {planned.passes} of them unless told (--repeats): {cost}", file=sys.stderr)
     print(f"detector of {found.contender}, seed {found.seed}, cut {found.cut}; nothing was submitted", file=sys.stderr)
 
 

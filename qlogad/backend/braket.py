@@ -41,7 +41,7 @@ from qlogad.backend.sampled import (
     read_chances,
     read_counts,
 )
-from qlogad.backend.service import State, Status, Unavailable, Work, hidden
+from qlogad.backend.service import Spoiled, State, Status, Unavailable, Work, hidden
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.gates import pauli
 from qlogad.circuit.noise import Noise
@@ -51,6 +51,7 @@ from qlogad.errors import BackendError, MissingExtra, counted, did_you_mean, sho
 try:
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
+    from botocore.exceptions import ConnectionError as NoConnection
     from braket._sdk import __version__ as sdk
     from braket.aws import AwsSession
     from braket.default_simulator import (
@@ -564,7 +565,7 @@ _STATES: dict[str, State] = {"COMPLETED": "done", "FAILED": "failed", "CANCELLED
 def _counts(measured: Any, wires: int) -> dict[str, int]:
     """How often each outcome came; letter w is wire w."""
     if not isinstance(measured, MeasuredEntry):
-        raise BackendError(f"a circuit of a task failed: {hidden(str(getattr(measured, 'failureMetadata', '')))}; submit it anew")
+        raise Spoiled(f"a circuit of a task failed: {hidden(str(getattr(measured, 'failureMetadata', '')))}")
     if sorted(measured.measured_qubits) != list(range(wires)):
         raise BackendError(f"{wires} wires were to be measured, and qubits {measured.measured_qubits} were; use another device")
     places = [measured.measured_qubits.index(wire) for wire in range(wires)]
@@ -582,7 +583,10 @@ def _ask(request: Callable[[], T]) -> T:
 
 def _refusal(error: Exception) -> BackendError:
     kind, cause = type(error).__name__, hidden(str(error))
-    passing, fix = isinstance(error, HTTPClientError), "run again later, or run it here with 'braket:depolarizing=0.01'"
+    passing, fix = (
+        isinstance(error, (HTTPClientError, NoConnection)),
+        "run again later, or run it here with 'braket:depolarizing=0.01'",
+    )
     if isinstance(error, ClientError):
         kind = hidden(error.response.get("Error", {}).get("Code", kind))
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

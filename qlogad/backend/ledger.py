@@ -25,7 +25,7 @@ import numpy as np
 
 from qlogad.backend.backend import Abilities, Backend
 from qlogad.backend.sampled import Answer, Floats, Lifted, SampledBackend, Target
-from qlogad.backend.service import Service, Unavailable, Work, censored, credentials
+from qlogad.backend.service import Service, Spoiled, Unavailable, Work, censored, credentials
 from qlogad.circuit.gates import GATES
 from qlogad.errors import BackendError, InputError, Pending, ResultError, counted, one_line, shown
 
@@ -330,7 +330,10 @@ class Ledger(Target):
             )
         if status.state == "waiting":
             return False
-        answer = self._ask(tag, lambda: self._checked(self._service.result(job, work), work))
+        try:
+            answer = self._ask(tag, lambda: self._checked(self._service.result(job, work), work))
+        except Spoiled as error:
+            raise BackendError(f"{error}; submit it anew, which may cost again, with: {self.journal.collect} --again") from None
         self._append(
             "answer",
             tag=tag,
@@ -363,7 +366,7 @@ class Ledger(Target):
             except Unavailable as error:
                 cause = error
             except BackendError as error:
-                self._trouble(tag, "refused", str(error))
+                self._trouble(tag, "failed" if isinstance(error, Spoiled) else "refused", str(error))
                 raise
         self._trouble(tag, "unavailable", str(cause))
         raise BackendError(

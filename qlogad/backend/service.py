@@ -18,7 +18,7 @@ from qlogad import documents
 from qlogad.backend.sampled import Answer, Floats, Lifted, Target
 from qlogad.errors import BackendError
 
-__all__ = ["Immediate", "Service", "State", "Status", "Unavailable", "Work", "censored", "credentials", "hidden", "hire"]
+__all__ = ["Immediate", "Service", "Spoiled", "State", "Status", "Unavailable", "Work", "censored", "credentials", "hidden", "hire"]
 
 State = Literal["waiting", "done", "failed", "cancelled"]
 
@@ -27,6 +27,10 @@ _ALL = 2**31  # rows
 
 class Unavailable(BackendError):
     """No answer, or none that can be used, though asking again may help: a timeout, 429, 5xx. The request may have been carried out."""
+
+
+class Spoiled(BackendError):
+    """A job is done, and its answer is of no use: asking again does not help, another job may."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,7 +53,6 @@ from qlogad.features.features import Features
 
 __all__ = ["Asked", "Collected", "Heard", "Interleaved", "Run", "Spent", "collect", "ledger_of", "replay", "submit"]
 
-REPEATS = 5  # of a closed loop that samples
 MAX_REPEATS = 100
 SECONDS = "device seconds"  # what an answer's provenance calls the device time that its service counted
 
@@ -266,8 +265,7 @@ def submit(
     found = trained(result, contender, seed=seed, cut=cut)
     detector, places_C, features = chosen(found, windows, choice=choice)
     planned = plan(detector, features, to, mode=mode, references=references)
-    if repeats is None:
-        repeats = REPEATS if mode == "closed" and planned.cost.shots else 1
+    repeats = planned.passes if repeats is None else repeats
     cell = found.folder.parent.name
     asked = Asked(contender, found.seed, found.cut, cell, to, len(places_C), choice, mode, references, repeats, label)
     check_limits(planned.times(repeats), max_seconds=max_seconds, max_cost=max_cost)

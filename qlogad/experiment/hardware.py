@@ -58,6 +58,7 @@ __all__ = [
 ]
 
 Mode = Literal["open", "closed"]
+REPEATS = 5  # of a closed loop that samples
 Ints = NDArray[np.int64]
 
 WINDOWS = 200
@@ -76,6 +77,11 @@ class Plan:
     rounds: int  # calls that wait for one another
     references: int  # reference rows in each of them
     cost: Cost  # of all rounds together
+
+    @property
+    def passes(self) -> int:
+        """How often `submit` runs it unless told: five times in a closed loop that samples, as noise feeds back."""
+        return REPEATS if self.mode == "closed" and self.cost.shots else 1
 
     def times(self, repeats: int) -> Plan:
         """The plan of so many runs, which do not wait for one another."""

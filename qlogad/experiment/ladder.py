@@ -122,7 +122,11 @@ class Rung:
     @cached_property
     def drifted_R(self) -> NDArray[np.bool_]:
         """Which runs the reference circuits set apart."""
-        return drifted([run.references for run in self.collected.runs])
+        by_number: dict[int, list[Heard]] = {}
+        for run in self.collected.runs:  # in open loop each layer of circuits answers by itself
+            by_number.setdefault(run.number, []).extend(run.references)
+        most = max(map(len, by_number.values()), default=0)
+        return drifted([heard for heard in by_number.values() if len(heard) == most])
 
     @cached_property
     def cause_N(self) -> NDArray[np.str_]:

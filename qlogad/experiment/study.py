@@ -132,6 +132,7 @@ class Entrant:
     space: Space
     known: tuple[Mapping[str, Value], ...] = ()  # points tried first; what they leave open is sampled
     warm: tuple[Mapping[str, Value], ...] = ()  # those of earlier studies, tried next
+    relatives: str = ""  # a digest of all that `warm` is the beginning of
 
     @property
     def first(self) -> tuple[Mapping[str, Value], ...]:
@@ -245,7 +246,7 @@ class Study:
     def identity(self) -> str:
         """A digest of all that its values depend on as a document; trials, seconds and question may change."""
         own = {key: value for key, value in self.document.items() if key not in ("name", "question", "trials", "seconds", "base")}
-        warm = [one.warm for one in self.entrants if one.warm]
+        warm = [one.relatives for one in self.entrants if one.relatives]
         return documents.digest(own, self.base.data, [documents.plain(one.contender) for one in self.entrants], self.cuts, *warm)
 
     def _check(self, where: str) -> None:
@@ -290,7 +291,11 @@ class Study:
             raise DocumentError(
                 f"{where}: sampler = 'cma-es' takes numbers that every trial has, and {shown(entrant.space.uneven())} is none; use 'tpe'"
             )
-        tried = entrant.at({key: axis.first for key, axis in entrant.space.axes.items()}, None)
+        first: dict[str, Value] = {}
+        for key, axis in entrant.space.axes.items():
+            if all(first.get(other) == value for other, value in axis.when.items()):
+                first[key] = axis.first
+        tried = entrant.at(first, None)
         detector = tried.build()
         circuit = hasattr(getattr(detector, "core", None), "ansatz")
         if entrant.space.design is not None and not circuit:
@@ -368,7 +373,8 @@ def _warmed(entrant: Entrant, plan: Plan) -> Entrant:
     if not plan.warm or plan.trials is None:
         return entrant
     aim, count = objective(plan.objectives[0]), math.floor(plan.warm_share * plan.trials)
-    return replace(entrant, warm=relatives(entrant.space, entrant.name, plan.warm, aim, count))
+    found = relatives(entrant.space, entrant.name, plan.warm, aim, MAX_TRIALS)
+    return replace(entrant, warm=found[:count], relatives=documents.digest(found))
 
 
 def _table(value: Any, where: str) -> Mapping[str, Any]:

@@ -224,6 +224,9 @@ def _epochs(entrant: Entrant) -> int:
 # ---------------------------------------------------------------- one contender
 
 
+FRESH = "fresh seeds"  # what the trainings of winners are called by, after the contender's trials
+
+
 def called(study: Study, entrant: Entrant) -> str:
     """The name under which the storage keeps a contender's trials."""
     return f"{study.name}: {entrant.name}"
@@ -232,9 +235,10 @@ def called(study: Study, entrant: Entrant) -> str:
 def _forget(study: Study, place: str, folder: Path) -> None:
     storage = open_storage(place)
     there = {summary.study_name for summary in optuna.get_all_study_summaries(storage=storage)}
-    for entrant in study.entrants:
-        if called(study, entrant) in there:
-            optuna.delete_study(study_name=called(study, entrant), storage=storage)
+    for name in (called(study, entrant) for entrant in study.entrants):
+        for one in sorted(there):
+            if one == name or one.startswith(f"{name}: {FRESH} "):
+                optuna.delete_study(study_name=one, storage=storage)
     for name in ("work", "designs", "artifacts"):
         rmtree(folder / name, ignore_errors=True)
 

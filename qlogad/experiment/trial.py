@@ -2,8 +2,8 @@
 
     point ── design file ── circuit ──► seen before? ──► constraints ──► rungs ──► folds (cut x seed) ──► mean of each objective
 
-Its seeds come from the study's seed, the trial's index and the fold; points that make equal circuits, up to gates that commute, with all
-else equal are one trial: they share seeds, and whoever comes later takes the result.
+Its seeds come from the study's seed, the trial's index and the fold. Points that make equal circuits, up to gates that commute, with all
+else equal are one trial: the result is that of the lowest index (trials.py), whoever was trained besides because both ran at once.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class TrialJob:
             trial.set_constraint(name, value)
             if value > 0:
                 raise optuna.TrialPruned(f"constraint: {name} is exceeded by {value:g}")
-        root, twin = self._equal(trial, point.key)
+        twin = self._equal(trial, point.key)
         if twin is not None:
             return self._reuse(trial, twin)
         for number, (rung, bar) in enumerate(zip(self.study.plan.rung, self.bars, strict=True), start=1):
@@ -100,7 +100,7 @@ class TrialJob:
                     raise optuna.TrialPruned(
                         f"rung {number}: {rung.proxy} {rung.sign * found:.3g} is not among the best {rung.keep:.0%}"
                     )
-        return self.measure(point, root, trial)
+        return self.measure(point, identity(trial), trial)
 
     # ------------------------------------------------------------ points
 
@@ -114,7 +114,13 @@ class TrialJob:
         detector = contender.build()
         detector.check()
         circuit = circuit_of(detector)
-        return Point(contender, circuit, _key(detector, circuit))
+        return Point(contender, circuit, _key(detector, circuit, ordered=self._ordered))
+
+    @property
+    def _ordered(self) -> bool:
+        """Whether something looks at the order of gates that commute: depths are counted along it."""
+        plan = self.study.plan
+        return bool({"depth", "device-seconds"} & set(plan.objectives)) or plan.constraints.two_qubit_depth is not None
 
     def _written(self, ansatz: Mapping[str, Any]) -> str:
         """The file of a built ansatz, named by its content."""
@@ -139,14 +145,16 @@ class TrialJob:
 
     # ------------------------------------------------------------ equal trials
 
-    def _equal(self, trial: optuna.Trial, key: str) -> tuple[int, FrozenTrial | None]:
-        """The index whose seeds equal trials share, and the trial whose result can be taken."""
-        others = [other for other in trial.study.get_trials(deepcopy=False) if other.user_attrs.get("key") == key]
-        root = min([identity(trial), *(identity(other) for other in others)])
+    def _equal(self, trial: optuna.Trial, key: str) -> FrozenTrial | None:
+        """The equal trial whose result can be taken: one of a lower index, so that it does not matter who is quicker."""
         ended = [
-            other for other in others if other.state in (TrialState.COMPLETE, TrialState.PRUNED) and other.number != trial.number
+            other
+            for other in trial.study.get_trials(deepcopy=False)
+            if other.state in (TrialState.COMPLETE, TrialState.PRUNED)
+            and other.user_attrs.get("key") == key
+            and identity(other) < identity(trial)
         ]
-        return root, min(ended, key=identity, default=None)
+        return min(ended, key=identity, default=None)
 
     def _reuse(self, trial: optuna.Trial, twin: FrozenTrial) -> Sequence[float]:
         trial.set_user_attr("reused from", identity(twin))
@@ -160,7 +168,7 @@ class TrialJob:
     # ------------------------------------------------------------ rungs
 
     def proxy(self, rung: Rung, point: Point) -> float:
-        """The cheap look's number; points with equal keys give the same.
+        """The cheap look's number; its random weights belong to the point's key.
 
         Raises:
             InputError: the point has no circuit to look at.
@@ -275,8 +283,8 @@ def _facts(circuit: Circuit | None) -> dict[str, int]:
 _SHAPED = ("encoding", "ansatz", "wires", "depth", "reupload", "readout", "init", "entangling", "dephased", "matched")
 
 
-def _key(detector: Detector, circuit: Circuit | None) -> str:
-    """A digest of all that a training depends on, but for the seed; a core's circuit counts by its canonical form."""
+def _key(detector: Detector, circuit: Circuit | None, *, ordered: bool) -> str:
+    """A digest of all that a training depends on, but for the seed; a core's circuit counts by its canonical form, unless `ordered`."""
     params = {name: value for name, value in detector.get_params(deep=False).items() if name != "seed"}
     if circuit is None:
         return documents.digest(type(detector).__qualname__, params)
@@ -284,5 +292,9 @@ def _key(detector: Detector, circuit: Circuit | None) -> str:
     encoder = core.encoder() if hasattr(core, "encoder") else None
     outside = {name: value for name, value in documents.plain(core).items() if name not in _SHAPED}
     return documents.digest(
-        type(detector).__qualname__, params, outside, canonical(circuit).digest(), encoder and asdict(encoder.design)
+        type(detector).__qualname__,
+        params,
+        outside,
+        (circuit if ordered else canonical(circuit)).digest(),
+        encoder and asdict(encoder.design),
     )

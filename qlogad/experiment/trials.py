@@ -54,7 +54,16 @@ class Prepared:
 def trials_of(study: Study, entrant: Entrant, trials: Trials) -> list[dict[str, Any]]:
     """One row for each logical trial that has ended, by index; its attempts are one row."""
     chains = attempts(trials.get_trials(deepcopy=False))
-    return [_row(study, entrant, index, chains[index]) for index in sorted(chains) if over(chains[index][-1])]
+    rows, first = [], dict[str, dict[str, Any]]()
+    for index in sorted(chains):
+        if over(chains[index][-1]):
+            row = _row(study, entrant, index, chains[index])
+            if row["state"] == "complete":
+                one = first.setdefault(chains[index][-1].user_attrs["key"], row)
+                if one is not row:  # equal trials have one result, though both were trained where they ran at once
+                    row |= {name: one[name] for name in study.plan.objectives} | {"reused from": one["index"]}
+            rows.append(row)
+    return rows
 
 
 def _row(study: Study, entrant: Entrant, index: int, chain: Sequence[FrozenTrial]) -> dict[str, Any]:
@@ -71,7 +80,7 @@ def _row(study: Study, entrant: Entrant, index: int, chain: Sequence[FrozenTrial
         "weights (all)": attrs.get("weights"),
         **attrs.get("circuit", {}),
         **{name: value for name, value in attrs.items() if name.startswith("rung ")},
-        "cause": cause(last) or attrs.get("pruned", ""),
+        "cause": cause(last) or (attrs.get("pruned", "") if last.state is TrialState.PRUNED else ""),
         "seconds": round(seconds, 3),
         "attempts": len(chain),
         "reused from": attrs.get("reused from"),

@@ -162,7 +162,7 @@ def _again(prepared: Prepared, entrant: Entrant, place: str, seeds: int, workers
         return []
     params = [params_of(row) for row in rows]
     points = (job.point({}, None), *(job.point(*entrant.space.suggest(FixedTrial(one))) for one in params))
-    values_PSO = _train(study, _Again(job, points), f"{sweep.called(study, entrant)}: fresh seeds", place, seeds, workers, watch)
+    values_PSO = _train(study, _Again(job, points), f"{sweep.called(study, entrant)}: {sweep.FRESH}", place, seeds, workers, watch)
     fresh_PO = values_PSO[1:].mean(axis=1) * [1 if way == "minimize" else -1 for way in study.directions]
     return [
         Winner(
@@ -181,7 +181,8 @@ def _again(prepared: Prepared, entrant: Entrant, place: str, seeds: int, workers
 
 def _train(study: Study, again: _Again, name: str, place: str, seeds: int, workers: int, watch: sweep.Onlooker) -> Floats:
     """The values of every point under every fresh seed, (points, seeds, objectives); those of earlier calls are kept."""
-    name = f"{name} {documents.digest([point.key for point in again.points])[:12]}"
+    searched = optuna.load_study(study_name=name.removesuffix(f": {sweep.FRESH}"), storage=open_storage(place))
+    name = f"{name} {documents.digest(searched.user_attrs['identity'], [point.key for point in again.points])[:12]}"
     count = len(again.points)
     wanted = {seed * count + point: {"point": point, "seed": seed} for seed in range(seeds) for point in range(count)}
     there = _ended(name, place)

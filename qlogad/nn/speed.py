@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import version
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
 from qlogad.backend.exact import Exact
+from qlogad.backend.exact.compiling import works
 from qlogad.backend.exact.method import Form
 from qlogad.backend.exact.planner import measured_once, one_thread, timed
 from qlogad.circuit.design import assemble
@@ -54,7 +54,7 @@ def speed_of(like: Tensor) -> Speed:
 
 @cache
 def _speed(dtype: torch.dtype, device: torch.device) -> Speed:
-    compiled = f"numba {version('numba')}" if device.type == "cpu" and find_spec("numba") else "torch"
+    compiled = f"numba {version('numba')}" if device.type == "cpu" and works() else "torch"
     return measured_once(DEFAULT, partial(_measure, dtype), device, "sequence", version("qlogad"), str(dtype), compiled)
 
 

@@ -124,7 +124,7 @@ def test_device_seconds_are_those_that_the_answers_tell(climbed, tmp_path):
 def test_the_report_is_a_replay(climbed, ladder, monkeypatch, capsys):
     ledger = ledger_of(climbed).read_bytes()
     first = [write([ladder], climbed).with_suffix(kind).read_bytes() for kind in (".md", ".csv", ".png")]
-    monkeypatch.setattr("qlogad.experiment.campaign.open_backend", None)  # whoever opens a backend fails
+    monkeypatch.setattr("qlogad.experiment.hardware.open_backend", None)  # whoever opens a backend fails
     monkeypatch.setattr(sys, "argv", ["qlogad", "hardware", "report", str(climbed)])
     with pytest.raises(SystemExit) as end:
         cli.main()

@@ -139,6 +139,50 @@ def test_equal_designs_are_trained_once(make: Any, tmp_path: Path, monkeypatch: 
     assert len(trained) == 2
 
 
+ORDERS = ([{"gate": "cz", "on": "linear"}], [{"gate": "cz", "on": "odd"}, {"gate": "cz", "on": "even"}])
+
+
+def _orders(folder: Path) -> list[str]:
+    """One design in two orders of gates that commute."""
+    names = [str(folder / f"order{number}.toml") for number in range(len(ORDERS))]
+    for number, rows in enumerate(ORDERS):
+        layer = [{"gate": "ry", "on": "each"}, *rows, {"gate": "ry", "on": "each"}]
+        Path(names[number]).write_text(documents.dump({"name": f"order{number}", "layer": layer}))
+    return names
+
+
+@pytest.mark.parametrize(
+    ("keys", "equal"),
+    [
+        ({"objectives": ["weights"]}, True),
+        ({"objectives": ["weights", "depth"]}, False),
+        ({"objectives": ["weights"], "constraints": {"two_qubit_depth": 9}}, False),
+    ],
+)
+def test_designs_are_equal_only_where_nothing_looks_at_the_order_of_gates(
+    make: Any, tmp_path: Path, keys: Any, equal: bool
+) -> None:
+    contender = {"name": "quantum", "space": {"core.ansatz": {"choice": _orders(tmp_path)}}}
+    found = inline(make(sampler="grid", trials=None, space={}, contender=[contender], **keys), tmp_path)
+    assert [row["reused from"] is not None for row in found] == [False, equal]
+    assert all(row["state"] == "complete" for row in found)
+
+
+def test_equal_designs_have_one_result_even_if_both_were_trained_at_once(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contender = {"name": "quantum", "space": {"core.ansatz": {"choice": _orders(tmp_path)}}}
+    study = make(sampler="grid", trials=None, space={}, contender=[contender])
+    one_by_one = inline(study, tmp_path / "one")
+    monkeypatch.setattr(TrialJob, "_equal", lambda self, trial, key: None)
+    at_once = inline(study, tmp_path / "two")
+    for row, other in zip(one_by_one, at_once, strict=True):
+        assert [row[name] for name in ("validation-loss", "reused from")] == [
+            other[name] for name in ("validation-loss", "reused from")
+        ]
+    assert [row["reused from"] for row in at_once] == [None, 0]
+
+
 def _sequences(folder: Path, test: list[str]) -> Path:
     """A log given as sequences whose training part is always the same."""
     folder.mkdir()

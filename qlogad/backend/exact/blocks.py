@@ -352,8 +352,10 @@ class _Permutation(_Step):
     def _gather(self, side: int, states: Tensor, room: list[Tensor] | None) -> Tensor:
         if self._known is not None:
             return states.index_select(1, self._known[side])
-        found = room.pop() if room else torch.empty_like(states)
         upper, lower = self._sides[side]
+        if torch.is_grad_enabled() and states.requires_grad:  # of second derivatives
+            return states.index_select(1, _index(upper, lower))
+        found = room.pop() if room else torch.empty_like(states)
         flat = len(states) * states.shape[2] == 1  # a vector: torch is several times quicker
         for part, target in zip(torch.split(upper, PART), torch.split(found, PART * len(lower), dim=1), strict=True):
             index = _index(part, lower)
