@@ -97,9 +97,9 @@ class Asked:
         label = f", {self.label}" if self.label else ""
         return f"{self.contender}, seed {self.seed}, cut {self.cut}, {self.cell} on {self.to}: {size}{label}"
 
-    def scope(self, run: int) -> str:
-        """What the calls of one repetition go by."""
-        return f"{self}, run {run}"
+    def scope(self, run: int, layer: int = 0) -> str:
+        """What the calls of one repetition go by; in open loop every layer of circuits has its own."""
+        return f"{self}, run {run}" + (f", layer {layer}" if layer else "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -442,16 +442,15 @@ class _Campaign:
         given: list[Run] = []
         stopped: list[QlogadError] = []
         for run in range(self.asked.repeats):
-            for work in works:
+            for layer, work in enumerate(works):
                 try:
-                    given.append(self._one(work, run))
+                    given.append(self._one(work, run, self.asked.scope(run, layer)))
                 except QlogadError as error:
                     stopped.append(error)
         return given, stopped
 
-    def _one(self, work: Callable[[Target, int], Run], run: int) -> Run:
+    def _one(self, work: Callable[[Target, int], Run], run: int, scope: str) -> Run:
         """Replayed as far as that goes, then live."""
-        scope = self.asked.scope(run)
         if not self.live:
             return work(Recorded(self.journal, scope), run)
         if scope in self.journal.targets:
@@ -461,7 +460,10 @@ class _Campaign:
         return work(Ledger(self.journal, scope, self.target, service, clock=self.clock, again=self.again), run)
 
     def _spent(self) -> Spent:
-        answers = [answer for run in range(self.asked.repeats) for answer in self.journal.answered(self.asked.scope(run))]
+        firsts = tuple(self.asked.scope(run) for run in range(self.asked.repeats))
+        layers = tuple(f"{first}, layer " for first in firsts)
+        scopes = [scope for scope in self.journal.targets if scope in firsts or scope.startswith(layers)]
+        answers = [answer for scope in scopes for answer in self.journal.answered(scope)]
         said = [answer["provenance"] for answer in answers]
         seconds = [one[SECONDS] for one in said if SECONDS in one]
         executions = sum(answer["executions"] for answer in answers)

@@ -28,7 +28,7 @@ from qlogad.errors import ResultError, counted
 from qlogad.evaluate.compare import interval, resample, resample_confusion
 from qlogad.evaluate.metrics import confusion
 from qlogad.experiment import figures
-from qlogad.experiment.campaign import Collected, Heard, replay
+from qlogad.experiment.campaign import Collected, Heard, Run, replay
 
 __all__ = ["Ladder", "Rung", "causes", "drifted", "ladders", "write"]
 
@@ -122,11 +122,16 @@ class Rung:
     @cached_property
     def drifted_R(self) -> NDArray[np.bool_]:
         """Which runs the reference circuits set apart."""
-        by_number: dict[int, list[Heard]] = {}
-        for run in self.collected.runs:  # in open loop each layer of circuits answers by itself
-            by_number.setdefault(run.number, []).extend(run.references)
+        return drifted([[heard for run in layers for heard in run.references] for layers in self.finished])
+
+    @cached_property
+    def finished(self) -> list[list[Run]]:
+        """The runs that have finished: in open loop each layer of circuits answers by itself."""
+        by_number: dict[int, list[Run]] = {}
+        for run in self.collected.runs:
+            by_number.setdefault(run.number, []).append(run)
         most = max(map(len, by_number.values()), default=0)
-        return drifted([heard for heard in by_number.values() if len(heard) == most])
+        return [layers for layers in by_number.values() if len(layers) == most]
 
     @cached_property
     def cause_N(self) -> NDArray[np.str_]:
@@ -160,7 +165,7 @@ class Rung:
             "where": self.place,
             "mitigation": told.get("mitigation", "none"),
             "shots": one.plan.cost.shots // max(one.plan.cost.executions, 1) or "-",
-            "runs": f"{len({run.number for run in one.runs})} of {one.asked.repeats}",
+            "runs": f"{len(self.finished)} of {one.asked.repeats}",
         }
         if len(one.scores_RN):
             found |= _decisions(one, one.scores_RN) | {"rows that ever flip": int(one.flips_RN.any(axis=0).sum())}

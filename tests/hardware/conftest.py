@@ -19,6 +19,8 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     experiment = Experiment.load("quickstart", changes)
     contenders = tuple(contender for contender in experiment.contenders if contender.name in {"lstm", "quantum"})
+    (quantum,) = (contender for contender in contenders if contender.name == "quantum")
+    contenders += (replace(quantum, name="gru", params=quantum.params | {"cell": "gru"}),)  # of two layers of circuits
     small = replace(experiment, contenders=contenders, judge=replace(experiment.judge, contrasts=()))
     assert not small.run(folder, workers=1).failed
     return folder / "quickstart"

@@ -18,6 +18,7 @@ from qlogad.backend.ledger import Clock, Journal
 from qlogad.errors import InputError, ResultError, UnknownName
 from qlogad.experiment.campaign import Interleaved, collect, ledger_of, submit
 from qlogad.experiment.hardware import trained
+from qlogad.experiment.ladder import ladders
 
 CLOCK = Clock(waits=(0, 0.01, 0.02))
 
@@ -52,6 +53,16 @@ def test_without_noise_and_shots_both_loops_are_exact(result):
     rounds = [len(np.unique(one.angles_MA, axis=0)) for one in closed.runs[0].heard]
     assert np.bincount(heard.step_M).tolist() == [sum(heard.step_M == step) for step in range(HISTORY)]
     assert all(new <= asked for new, asked in zip(np.bincount(heard.step_M), rounds, strict=True))
+
+
+def test_every_layer_of_circuits_is_asked_in_open_loop(result):
+    """A GRU has two: a run has finished where both have answered, and is one run of the ladder."""
+    opened = submit(result, "gru", f"aer:shots={SHOTS}", windows=6, mode="open", repeats=2)
+    assert (opened.state, opened.stopped, len(opened.runs)) == ("done", (), 4)
+    assert opened.facts()["runs"] == "2/2"
+    assert opened.plan.cost.jobs == opened.spent.jobs
+    (rung,) = (rung for ladder in ladders(result)[0] for rung in ladder.rungs)
+    assert len(rung.drifted_R) == 2
 
 
 def test_runs_are_independent_samples_and_scatter_as_their_errors_say(result):
