@@ -171,7 +171,7 @@ def test_a_forced_method_ignores_a_plan_of_another():
     assert engine.plan(circuit, weights_GP, rows=5, gradient=True).method == "gates"
 
 
-@pytest.mark.parametrize("wires", [2, 5, 8])
+@pytest.mark.parametrize("wires", [2, 5, 7])
 @pytest.mark.parametrize("factor", [0.0, 1.0, 1e3])
 def test_tables_are_taken_where_they_are_predicted_to_be_quicker(wires, factor):
     """The least of all predictions counts; an endless kernel never wins, nor one that outgrows the memory."""
@@ -198,6 +198,8 @@ def test_tables_are_taken_where_they_are_predicted_to_be_quicker(wires, factor):
     assert (found.seconds if found else loop) == pytest.approx(min(loop, *totals))
     assert choose_tables(wanted, METHODS, RATES, LIMIT, lambda tables: (np.inf, 0.0), form) is None
     assert choose_tables(wanted, METHODS, RATES, LIMIT, lambda tables: (0.0, 2 * LIMIT), form) is None
+    wide = task(wires=8, rows=16, calls=10, groups=4)
+    assert choose_tables(wide, METHODS, RATES, LIMIT, lambda tables: (0.0, 0.0), form) is None
 
 
 def test_a_sequence_s_plan_is_made_once_adopted_and_never_overrules_a_forced_method():

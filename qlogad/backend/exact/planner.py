@@ -46,6 +46,7 @@ __all__ = [
 ]
 
 MOST_ROWS = 2**20  # of one micro-batch
+TABLES_UP_TO = 7  # wires: beyond, a loop of blocks was quicker than any table wherever it was measured
 STEP = 14  # torch operations of a recurrent cell's step, besides its circuit's
 FLAT = 8e9  # bytes: the most that a default memory limit allows
 RECOMPUTED = 4 / 3  # a forward pass more, where three passes are usual
@@ -342,7 +343,7 @@ def choose_tables(
     cell = STEP * task.calls * (3 * rates.tracked if task.gradient else rates.dispatch)
     best, found = choose(task, methods, rates, limit).seconds + cell, None
     for name, method in methods.items():
-        if method.unfit(task.circuit):
+        if method.unfit(task.circuit) or task.circuit.wires > TABLES_UP_TO:
             continue
         one, two = (method.cost(replace(task, rows=1, calls=calls)) for calls in (1, 2))
         building = 2 * rates.seconds(one, task) - rates.seconds(two, task)  # what is left where there are no calls
