@@ -12,7 +12,8 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,7 @@ __all__ = [
     "plain",
     "read",
     "write_atomic",
+    "write_once",
 ]
 
 T = TypeVar("T")
@@ -272,16 +274,34 @@ def _finite(value: Any) -> Any:
 
 def write_atomic(path: str | Path, content: str | bytes) -> None:
     """Write a file so that a reader, or a crash, meets either the old content or the new, never a part."""
-    path = Path(path)
+    with _scratch(Path(path), content) as scratch:
+        os.replace(scratch, path)
+
+
+def write_once(path: str | Path, content: str) -> str:
+    """Write a file unless there is one; what stands in it then. Of several who write at once, on one host or many, all get the same."""
+    with _scratch(Path(path), content) as scratch:
+        try:
+            os.link(scratch, path)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without hard links: of two at the same instant, the second one wins
+            if not Path(path).exists():
+                os.replace(scratch, path)
+    return Path(path).read_text(encoding="utf-8")
+
+
+@contextmanager
+def _scratch(path: Path, content: str | bytes) -> Iterator[Path]:
+    """A file with this content, beside the one it is for; gone afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{uuid4().hex[:12]}.tmp")
-    data = content.encode() if isinstance(content, str) else content
     try:
         with open(scratch, "wb") as file:
-            file.write(data)
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(scratch, path)
+        yield scratch
     finally:
         scratch.unlink(missing_ok=True)
 

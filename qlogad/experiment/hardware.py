@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -177,7 +178,8 @@ def target_of(backend: str) -> Target:
 def rehearse(detector: Detector, features: Features, target: Target) -> list[Rehearsal]:
     """What each layer of circuits would ask of a target to score these windows; the detector is left as it was."""
     layers = detector.circuits()
-    rehearsals = [Rehearsal(target) for _ in layers]
+    rounds = count()
+    rehearsals = [Rehearsal(target, rounds) for _ in layers]
     before = [layer.backend for layer in layers]
     try:
         for layer, rehearsal in zip(layers, rehearsals, strict=True):
@@ -238,14 +240,15 @@ class Call:
 
 
 class Rehearsal(Target):
-    """Computes exact readouts in a target's place and notes what was asked."""
+    """Computes exact readouts in a target's place and notes what was asked; `rounds` numbers the calls of all layers together."""
 
-    def __init__(self, of: Target) -> None:
+    def __init__(self, of: Target, rounds: Iterator[int]) -> None:
         self.name, self.abilities, self.shots, self.noise = of.name, of.abilities, of.shots, of.noise
         self.calls: list[Call] = []
+        self._rounds = rounds
 
     def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:
-        self.calls.append(Call(lifted, angles_MA, np.full(len(angles_MA), len(self.calls))))
+        self.calls.append(Call(lifted, angles_MA, np.full(len(angles_MA), next(self._rounds))))
         return Answer(exact_means(lifted, angles_MA), None, executions=0, jobs=0)
 
     def together(self) -> list[Call]:

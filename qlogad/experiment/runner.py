@@ -68,11 +68,11 @@ def prepare(experiment: Experiment, folder: Path, progress: Callable[[str, int],
         made.save(folder / "work")
         grounds.append(made)
         progress("cuts prepared", number + 1)
-    return Prepared(experiment, folder, source, tuple(grounds), _rates(experiment, folder / "work" / "rates.json"))
+    return Prepared(experiment, folder, source, tuple(grounds), _rates(experiment, folder / "work"))
 
 
-def _rates(experiment: Experiment, path: Path) -> dict[str, Rates]:
-    """What the engine plans with: measured when the run began, kept for all its workers and for its continuation."""
+def _rates(experiment: Experiment, folder: Path) -> dict[str, Rates]:
+    """What the engine plans with: measured by whoever began the run, for all workers of all hosts and for its continuation."""
     named = {str(contender.build().get_params(deep=False).get("device", "")) for contender in experiment.contenders} - {""}
     if not named:  # no circuits, and torch need not be imported
         return {}
@@ -80,10 +80,13 @@ def _rates(experiment: Experiment, path: Path) -> dict[str, Rates]:
 
     from qlogad.backend.exact.planner import Rates, rates_of
 
-    stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    found = {kind: documents.from_mapping(Rates, table, str(path)) for kind, table in stored.items()}
-    found |= {device(name).type: rates_of(device(name)) for name in named if device(name).type not in found}
-    documents.write_atomic(path, json.dumps(documents.plain(found), indent=1) + "\n")
+    found = {}
+    for name in sorted(named):
+        kind = device(name).type
+        path = folder / f"rates-{kind}.json"
+        stored = path.read_text(encoding="utf-8") if path.is_file() else ""
+        stored = stored or documents.write_once(path, json.dumps(documents.plain(rates_of(device(name))), indent=1) + "\n")
+        found[kind] = documents.from_mapping(Rates, json.loads(stored), str(path))
     return found
 
 

@@ -14,9 +14,12 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from optuna.trial import FixedTrial
 
 from qlogad import documents
 from qlogad.circuit.design import Design, Row
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Axis", "ChoiceAxis", "DesignSpace", "FloatAxis", "IntAxis", "Space", "Value", "axis", "space"]
 
 Value = bool | int | float | str
+T = TypeVar("T", bound=Value)
+_CLOSE = 1e-6  # steps: a number that near to one is meant to be it
 _LARGEST = 2**53  # of an integer, which samplers take for a float
 
 
@@ -78,6 +83,8 @@ class FloatAxis:
         low, high = self.float
         if not (math.isfinite(low) and math.isfinite(high) and low <= high) or (self.step is not None and not self.step > 0):
             raise DocumentError(f"float = [lowest, highest] with a step above 0 or none, got {list(self.float)} and {self.step}")
+        if self.step is not None and (high - low) / self.step > _LARGEST:
+            raise DocumentError(f"a step of {self.step} makes too many values from {low} to {high}; leave it out")
         if self.log and (low <= 0 or self.step is not None):
             raise DocumentError(f"a logarithmic float begins above 0 and has no step, got {list(self.float)}")
 
@@ -89,13 +96,24 @@ class FloatAxis:
     def suggest(self, trial: BaseTrial, key: str) -> Value:
         """The value that a trial takes."""
         low, high = self.float
-        if self.step is not None:
-            high = low + self.step * math.floor((high - low) / self.step + 1e-9)
+        if self.step is not None:  # Optuna counts steps in decimals
+            steps = math.floor((high - low) / self.step + _CLOSE)
+            high = float(Decimal(str(low)) + steps * Decimal(str(self.step)))
         return trial.suggest_float(key, low, high, step=self.step, log=self.log)
 
     def holds(self, value: Any) -> bool:
         """Whether it is a value of the axis."""
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and self.float[0] <= value <= self.float[1]
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not self.float[0] <= value <= self.float[1]:
+            return False
+        steps = 0.0 if self.step is None else (value - self.float[0]) / self.step
+        return abs(steps - builtins.round(steps)) < _CLOSE
+
+    def exact(self, value: builtins.float) -> builtins.float:
+        """The value of the axis that one which it holds is meant to be: 0.30000000000000004 is 0.3."""
+        if self.step is None:
+            return builtins.float(value)
+        steps = builtins.round((value - self.float[0]) / self.step)
+        return builtins.float(Decimal(str(self.float[0])) + steps * Decimal(str(self.step)))
 
 
 @dataclass(frozen=True)
@@ -285,8 +303,33 @@ class Space:
             elif not self.axes[key].holds(value):
                 raise DocumentError(f"{where}: {key} = {shown(value)} lies outside its axis; widen the axis, or leave it out")
             else:
-                found[key] = float(value) if isinstance(self.axes[key], FloatAxis) else value
+                one = self.axes[key]
+                found[key] = one.exact(value) if isinstance(one, FloatAxis) else value
+        for key in found.keys() & self.axes.keys():
+            for other, value in self.axes[key].when.items():
+                if other in known and known[other] != value:
+                    raise DocumentError(
+                        f"{where}: {key} is there only if {other} = {shown(value)}, and it is {shown(known[other])}; drop one"
+                    )
         return found
+
+    def points(self) -> Iterator[dict[str, Value]]:
+        """Every point of a space that is not endless, the last axis changing first.
+
+        >>> [point["n"] for point in Space({"n": IntAxis((1, 7), step=3)}).points()]
+        [1, 4, 7]
+        """
+        turns: list[tuple[int, int]] = []  # which of how many values each axis of a point takes
+        while True:
+            visit = _Visit([turn for turn, _ in turns])
+            self.suggest(visit)
+            yield visit.point
+            turns = visit.turns
+            while turns and turns[-1][0] == turns[-1][1] - 1:
+                turns.pop()
+            if not turns:
+                return
+            turns[-1] = (turns[-1][0] + 1, turns[-1][1])
 
     def endless(self) -> str:
         """The first axis with endlessly many values, or ""."""
@@ -304,6 +347,34 @@ class Space:
         if self.design is not None:
             return "design.rows"
         return next((key for key, one in self.axes.items() if isinstance(one, ChoiceAxis) or one.when), "")
+
+
+class _Visit(FixedTrial):
+    """A trial that takes the given values of its first axes, by their places, and the first of all others."""
+
+    def __init__(self, places: Sequence[int]) -> None:
+        super().__init__({})
+        self.point: dict[str, Value] = {}
+        self.turns: list[tuple[int, int]] = []
+        self._places = places
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return self._take(name, range(low, high + 1, step))
+
+    def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float:
+        first, each = Decimal(str(low)), Decimal(str(step or 1))
+        steps = self._take(name, range(round((Decimal(str(high)) - first) / each) + 1))
+        self.point[name] = value = float(first + steps * each)
+        return value
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self._take(name, choices)
+
+    def _take(self, name: str, values: Sequence[T]) -> T:
+        place = self._places[len(self.turns)] if len(self.turns) < len(self._places) else 0
+        self.turns.append((place, len(values)))
+        self.point[name] = value = values[place]
+        return value
 
 
 def space(tables: Mapping[str, Any], design: Any, where: str) -> Space:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from os.path import isfile
 from pathlib import Path
 from typing import Any, Literal
@@ -268,6 +269,8 @@ class Study:
             )
         if plan.sampler == "cma-es" and len(objectives) > 1:
             raise DocumentError(f"{where}: sampler = 'cma-es' has one objective, got {len(objectives)}; use 'tpe' or 'nsga2'")
+        if plan.sampler == "cma-es" and plan.constraints != Constraints():
+            raise DocumentError(f"{where}: sampler = 'cma-es' does not look at constraints; drop them, or use 'tpe'")
         if "device-seconds" in plan.objectives and plan.device is None:
             raise DocumentError(f"{where}: the objective device-seconds needs a device; say device = 'ibm:fake_torino'")
         first = min(self.base.data.split.cuts)
@@ -286,6 +289,10 @@ class Study:
             raise DocumentError(
                 f"{where}: sampler = 'grid' tries every value, and {shown(entrant.space.endless())} has endlessly many; "
                 "give it a step, or a choice"
+            )
+        if self.plan.sampler == "grid" and sum(1 for _ in islice(entrant.space.points(), MAX_TRIALS + 1)) > MAX_TRIALS:
+            raise DocumentError(
+                f"{where}: its grid has more than {MAX_TRIALS:,} points; narrow the space, or say sampler = 'random' or 'qmc' and trials"
             )
         if self.plan.sampler == "cma-es" and entrant.space.uneven():
             raise DocumentError(

@@ -22,7 +22,6 @@ from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, WilcoxonPruner
 from optuna.samplers import (
     BaseSampler,
-    BruteForceSampler,
     CmaEsSampler,
     GPSampler,
     NSGAIIISampler,
@@ -175,8 +174,6 @@ def _proposer(study: Study, entrant: Entrant) -> BaseSampler:
     """The sampler of all points that can be foretold."""
     seed = seeds.derive(study.plan.seed, "sampler", entrant.name) % 2**32
     match study.plan.sampler:
-        case "grid":
-            return BruteForceSampler(seed)
         case "qmc":
             return QMCSampler(scramble=True, seed=seed, warn_independent_sampling=False, warn_asynchronous_seeding=False)
         case _:
@@ -185,6 +182,8 @@ def _proposer(study: Study, entrant: Entrant) -> BaseSampler:
 
 def foretell(study: Study, entrant: Entrant) -> list[dict[str, Value]]:
     """All points that a sampler proposes whose proposals do not depend on results, known ones first."""
+    if study.plan.sampler == "grid":
+        return _grid(study, entrant)[: study.plan.trials]
 
     def propose(trial: optuna.Trial) -> float:
         entrant.space.suggest(trial)
@@ -195,8 +194,19 @@ def foretell(study: Study, entrant: Entrant) -> list[dict[str, Value]]:
         trials = optuna.create_study(sampler=_proposer(study, entrant))
         for point in entrant.first:
             trials.enqueue_trial(dict(point))
-        trials.optimize(propose, n_trials=study.plan.trials or MAX_TRIALS)
+        trials.optimize(propose, n_trials=study.plan.trials)
     return [dict(trial.params) for trial in trials.get_trials(deepcopy=False)]
+
+
+def _grid(study: Study, entrant: Entrant) -> list[dict[str, Value]]:
+    """All points of the space in a random order; what a known point leaves open is that of the first that fits it."""
+    points = list(entrant.space.points())
+    seeds.generator(study.plan.seed, "sampler", entrant.name).shuffle(points)
+    first = []
+    for known in entrant.first:
+        fits = (place for place, point in enumerate(points) if known.items() <= point.items())
+        first += [points.pop(place) for place in [*fits][:1]]
+    return first + points
 
 
 def pruner(study: Study, entrant: Entrant) -> BasePruner:

@@ -3,7 +3,8 @@
 A logical trial has a number, its `index`, and one attempt or more: where the process of an attempt dies, the attempt is FAIL with a
 cause, and another one of the same index and parameters is enqueued. Who is the next attempt is never decided twice: an attempt
 names the one it follows, and of twins (two hosts saw the same death) the one with the lower number counts. So nothing has to happen
-at once with anything else, and a process may be killed between any two of its acts.
+at once with anything else, and a process may be killed between any two of its acts. An attempt that died before its parameters were all
+chosen leaves them to the next one's sampler: it begins as the first one did, so what it draws does not depend on when somebody died.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ __all__ = ["RETRIES", "Job", "attempts", "cause", "drive", "enqueue", "identity"
 Direction = Literal["minimize", "maximize"]
 
 RETRIES = 2  # of a trial whose worker died under it; those that ended with the whole run do not count
+_LOOK = 0.2  # seconds between two looks at the study, at least: looking must not take what thousands of short trials need
 _UNOWNED = 5.0  # seconds between the taking of a trial and its owner's name, at most
 _OURS = ("index", "follows", "retries", "owner", "error", "interrupted", "ended", "surplus")  # user attributes of an attempt
 
@@ -48,7 +50,8 @@ _OURS = ("index", "follows", "retries", "owner", "error", "interrupted", "ended"
 class Job(Protocol):
     """What is done with a trial, in a worker process; it is pickled.
 
-    A QlogadError, or any other exception, makes the trial FAIL with its text; optuna.TrialPruned is allowed.
+    It sets no user attribute before it has all parameters it may ask for: from then on they belong to the next attempt too. A
+    QlogadError, or any other exception, makes the trial FAIL with its text; optuna.TrialPruned is allowed.
     """
 
     def __call__(self, trial: Trial) -> float | Sequence[float]:
@@ -160,7 +163,8 @@ def drive(
     team = _Team(orders)
     try:
         while True:
-            late = deadline is not None and time.monotonic() >= deadline
+            looked = time.monotonic()
+            late = deadline is not None and looked >= deadline
             left = queue.left(queue.reap(team.fallen))
             if watch is not None:
                 watch(made)
@@ -168,7 +172,8 @@ def drive(
                 return made
             if not late:
                 team.grow(min(workers - len(team.members), left.free - (len(team.members) - left.mine)))
-            team.wait(timing.heartbeat / 6)
+            took = time.monotonic() - looked
+            team.wait(max(_LOOK, 10 * took), timing.heartbeat / 6)
     except KeyboardInterrupt:
         team.end()
         queue.reap({}, ended=True)
@@ -329,9 +334,14 @@ class _Queue:
                 raise
             last = self.chains()[identity(stored)][-1]
             if state is not TrialState.FAIL and last.state is TrialState.WAITING and self._take(last._trial_id):
-                for key, value in stored.user_attrs.items():
-                    if key not in _OURS:
-                        self.storage.set_trial_user_attr(last._trial_id, key, value)
+                for name, kind in stored.distributions.items():
+                    if name not in last.params:
+                        self.storage.set_trial_param(last._trial_id, name, kind.to_internal_repr(stored.params[name]), kind)
+                for key, value in _said(stored).items():
+                    self.storage.set_trial_user_attr(last._trial_id, key, value)
+                for key, value in stored.system_attrs.items():
+                    if key.startswith("constraints"):  # of optuna's Trial.set_constraint
+                        self.storage.set_trial_system_attr(last._trial_id, key, value)
                 self.storage.set_trial_state_values(last._trial_id, state, values)
 
     def reap(self, fallen: Mapping[_Process, str], *, ended: bool = False) -> dict[int, list[FrozenTrial]]:
@@ -373,14 +383,14 @@ class _Queue:
         return self.chains() if changed else self._wanted(trials)
 
     def _again(self, last: FrozenTrial, index: int) -> None:
-        """Enqueue the attempt that follows an interrupted one: its index, its parameters, and what was said about it."""
-        kept = {key: value for key, value in last.user_attrs.items() if key not in _OURS}
+        """Enqueue the attempt that follows an interrupted one: its index, its parameters if it had them all, and what was said about it."""
+        kept = _said(last)
         retries = last.user_attrs.get("retries", 0) + ("ended" not in last.user_attrs)
         self.study.add_trial(
             create_trial(
                 state=TrialState.WAITING,
-                params=last.params,
-                distributions=last.distributions,
+                params=last.params if kept else {},
+                distributions=last.distributions if kept else {},
                 user_attrs=kept | {"index": index, "follows": last.number, "retries": retries},
                 system_attrs={"fixed_params": last.system_attrs.get("fixed_params", {})},
             )
@@ -424,6 +434,11 @@ def _owners(trial: FrozenTrial, which: str | None = None) -> _Process | None:
     return _Process(found["host"], found["pid"], found["started"]) if found else None
 
 
+def _said(trial: FrozenTrial) -> dict[str, Any]:
+    """The user attributes that the job has set."""
+    return {key: value for key, value in trial.user_attrs.items() if key not in _OURS}
+
+
 def _sign(path: Path) -> float | None:
     try:
         return path.stat().st_mtime
@@ -450,18 +465,21 @@ class _Team:
             assert process.pid is not None
             self.members[mine] = process, _Process(_host(), process.pid, _started(process.pid) or "")
 
-    def wait(self, seconds: float) -> None:
-        """Until a worker says something or ends; raise what it cannot go on with."""
-        for pipe in connection.wait(list(self.members), seconds):
-            assert isinstance(pipe, connection.Connection)
-            try:
-                said = pipe.recv()
-            except (EOFError, OSError):
-                self._bury(pipe)
-                continue
-            self._deaths = 0
-            if said is not None:
-                raise QlogadError(said)
+    def wait(self, soon: float, late: float) -> None:
+        """Until a worker ends, until `soon` where one has said something, else until `late`, seconds; raise what one cannot go on with."""
+        began, count = time.monotonic(), len(self.members)
+        seconds = late
+        while len(self.members) == count and (left := began + seconds - time.monotonic()) > 0:
+            for pipe in connection.wait(list(self.members), left):
+                assert isinstance(pipe, connection.Connection)
+                try:
+                    said = pipe.recv()
+                except (EOFError, OSError):
+                    self._bury(pipe)
+                    continue
+                self._deaths, seconds = 0, min(soon, late)
+                if said is not None:
+                    raise QlogadError(said)
 
     def _bury(self, pipe: connection.Connection) -> None:
         process, who = self.members.pop(pipe)

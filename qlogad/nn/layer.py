@@ -91,13 +91,13 @@ class QuantumLayer(nn.Module):
         bound = self.backend.bind(self.circuit, self.weights_GP, key=key or self.key, calls=calls)
 
         def run(x_GND: Tensor) -> Tensor:
-            self.executions += self.gates * x_GND.shape[1] * self.bases
+            self.count(x_GND.shape[1])
             return bound(self.inputs(x_GND))
 
         return run
 
     def form(self, rows: int, key: Key | None = None, *, calls: int = CALLS) -> Form | None:
-        """The present weights as tables for a whole-sequence kernel that will run so many rows, which are counted, in `calls` steps.
+        """The present weights as tables for a whole-sequence kernel that will run so many rows in `calls` steps.
 
         None where the backend has no tables for this circuit, a loop over `calls` steps or so is quicker, or the features are not its
         inputs.
@@ -110,9 +110,11 @@ class QuantumLayer(nn.Module):
             speed = speed_of(self.weights_GP)
             return speed.seconds(form, rows, gradient=gradient), kernel_memory(form, rows)
 
-        form = self.backend.bind(self.circuit, self.weights_GP, key=key or self.key, calls=calls).form(rows, kernel)
-        self.executions += 0 if form is None else self.gates * rows * self.bases
-        return form
+        return self.backend.bind(self.circuit, self.weights_GP, key=key or self.key, calls=calls).form(rows, kernel)
+
+    def count(self, rows: int) -> None:
+        """So many rows have been, or will be, run by each of the G copies."""
+        self.executions += self.gates * rows * self.bases
 
     def inputs(self, x_GND: Tensor) -> Tensor:
         """The circuit's inputs (1|G, N, I) for features."""

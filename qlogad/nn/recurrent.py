@@ -66,7 +66,7 @@ class LSTM(nn.Module):
             return h_NTH, (h_NTH[:, -1], h_NTH[:, -1])
         if order_N is None:
             return sequence(self.map, x_NTI, zero_NH)
-        h_NTH, (h_NH, c_NH) = sequence(self.map, x_NTI[order_N], zero_NH, live)
+        h_NTH, (h_NH, c_NH) = sequence(self.map, _unpadded(x_NTI, lengths_N)[order_N], zero_NH, live)
         return h_NTH[back_N], (h_NH[back_N], c_NH[back_N])
 
 
@@ -95,7 +95,7 @@ class GRU(nn.Module):
             return h_NTH, (h_NTH[:, -1],)
         if order_N is None:
             return gru_sequence(self.map, self.candidate, x_NTI, zero_NH)
-        h_NTH, (h_NH,) = gru_sequence(self.map, self.candidate, x_NTI[order_N], zero_NH, live)
+        h_NTH, (h_NH,) = gru_sequence(self.map, self.candidate, _unpadded(x_NTI, lengths_N)[order_N], zero_NH, live)
         return h_NTH[back_N], (h_NH[back_N],)
 
 
@@ -140,8 +140,8 @@ def _(module: Linear, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> Stat
 
 @sequence.register
 def _(module: Wrapped, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> States:
-    if (weights := tabled(module, sum(_rows(x_NTI, live)), x_NTI.shape[1])) is not None:
-        h_NTH, h_NH, c_NH = run("lstm", [weights], x_NTI, live)
+    if (weights := tabled([module], sum(_rows(x_NTI, live)), x_NTI.shape[1])) is not None:
+        h_NTH, h_NH, c_NH = run("lstm", weights, x_NTI, live)
         return h_NTH, (h_NH, c_NH)
     inner, reduce = module.inner(x_NTI.shape[1]), module.reduce
     steps, width = x_NTI.shape[1:]
@@ -161,9 +161,8 @@ def _(module: Wrapped, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> Sta
 
 def gru_sequence(module: Map, candidate: Map, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> GruStates:
     """All hidden states and the last one of a GRU with these maps, from the zero state."""
-    count, steps = sum(_rows(x_NTI, live)), x_NTI.shape[1]
-    if (weights := tabled(module, count, steps)) is not None and (other := tabled(candidate, count, steps)) is not None:
-        h_NTH, h_NH, _ = run("gru", [weights, other], x_NTI, live)
+    if (weights := tabled([module, candidate], sum(_rows(x_NTI, live)), x_NTI.shape[1])) is not None:
+        h_NTH, h_NH, _ = run("gru", weights, x_NTI, live)
         return h_NTH, (h_NH,)
     return gru_step_loop(module, candidate, x_NTI, zero_NH, live)
 
@@ -210,6 +209,14 @@ def _untouched(module: nn.Module, x_NTI: Tensor, hidden: int) -> Tensor:
     """The states where no row takes a step: zeros, whose derivatives are zeros too."""
     read = torch.cat([tensor.flatten()[:0] for tensor in (x_NTI, *module.parameters())])
     return x_NTI.new_zeros(*x_NTI.shape[:2], hidden) + read.sum()
+
+
+def _unpadded(x_NTI: Tensor, lengths_N: Tensor | None) -> Tensor:
+    """The inputs with zeros where they do not count: they may be anything, and 0 times NaN is NaN."""
+    if lengths_N is None:
+        return x_NTI
+    beyond_NT = lengths_N[:, None] <= torch.arange(x_NTI.shape[1], device=lengths_N.device)
+    return x_NTI.masked_fill(beyond_NT[..., None].to(x_NTI.device), 0)
 
 
 def _order(x_NTI: Tensor, lengths_N: Tensor) -> tuple[Tensor, Tensor, list[int]]:

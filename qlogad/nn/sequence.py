@@ -17,7 +17,7 @@ from torch import Tensor
 
 from qlogad.backend.backend import CALLS
 from qlogad.backend.exact.compiling import works
-from qlogad.backend.exact.method import Later
+from qlogad.backend.exact.method import Form, Later
 from qlogad.errors import BackendError
 from qlogad.nn import loops
 from qlogad.nn.loops import Kind, Live, Slopes, States, Tables, Trace
@@ -61,17 +61,27 @@ class Weights(NamedTuple):
     expand_bias: Tensor  # (E, 1, H)
 
 
-def tabled(module: Map, rows: int, steps: int = CALLS) -> Weights | None:
-    """The weights of a map, if its circuit is a table; the angles' scales and shifts go into the first linear map.
+def tabled(maps: Sequence[Map], rows: int, steps: int = CALLS) -> list[Weights] | None:
+    """The weights of the maps of a cell, if the circuits of all of them are tables; they are counted as run, then.
 
     Args:
-        module: the map.
-        rows: how many rows the circuit will run in all, since circuits are counted.
+        maps: as `run` takes them.
+        rows: how many rows each circuit will run in all.
         steps: how many steps they are run in.
     """
-    form = module.form(rows, steps) if isinstance(module, Wrapped) else None
-    if form is None or not isinstance(module, Wrapped):
-        return None
+    found = []
+    for module in maps:
+        form = module.form(rows, steps) if isinstance(module, Wrapped) else None
+        if form is None or not isinstance(module, Wrapped):
+            return None
+        found.append((module, form))
+    for module, _ in found:
+        module.middle.count(rows)
+    return [_weights(module, form) for module, form in found]
+
+
+def _weights(module: Wrapped, form: Form) -> Weights:
+    """The weights of one map; the angles' scales and shifts go into its first linear map."""
     reduce, bias = cast(Tensor, module.reduce.weight_GIO), cast(Tensor, module.reduce.bias_G1O)
     index, scale, shift = ([getattr(angle, name) for angle in form.angles] for name in ("index", "scale", "shift"))
     if index != list(range(reduce.shape[2])):

@@ -76,10 +76,10 @@ def test_a_run_writes_down_its_plans_and_a_worker_follows_its_parent(tmp_path):
     plans = manifest["engine"]["plans"]
     assert {plan["method"] for plan in plans} <= set(METHODS)
     assert len({json.dumps(plan["purpose"], sort_keys=True) for plan in plans}) == len(plans), "one purpose, one plan"
-    path = tmp_path / "planned" / "work" / "rates.json"
-    changed = {"cpu": {**manifest["engine"]["rates"]["cpu"], "single": 1.0, "double": 1.0}}
+    path = tmp_path / "planned" / "work" / "rates-cpu.json"
+    changed = {**manifest["engine"]["rates"]["cpu"], "single": 1.0, "double": 1.0}
     path.write_text(json.dumps(changed))
     experiment.run(tmp_path, workers=1)
     again = json.loads((tmp_path / "planned" / "manifest.json").read_text())["engine"]
-    assert again["rates"] == changed
+    assert again["rates"] == {"cpu": changed}
     assert again["plans"] == plans, "finished cells stand as they are"

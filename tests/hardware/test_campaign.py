@@ -63,6 +63,9 @@ def test_every_layer_of_circuits_is_asked_in_open_loop(result):
     assert opened.plan.cost.jobs == opened.spent.jobs
     (rung,) = (rung for ladder in ladders(result)[0] for rung in ladder.rungs)
     assert len(rung.drifted_R) == 2
+    closed = submit(result, "gru", "aer", windows=6, repeats=1)
+    steps = {step for one in opened.runs[0].heard + opened.runs[1].heard for step in one.step_M.tolist()}
+    assert steps == {step for one in closed.runs[0].heard for step in one.step_M.tolist()}
 
 
 def test_runs_are_independent_samples_and_scatter_as_their_errors_say(result):

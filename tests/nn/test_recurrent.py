@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from qlogad import seeds
+from qlogad.backend.backend import open_backend
 from qlogad.errors import BackendError, InputError
 from qlogad.nn.core import Cell, Classical, Quantum, SameWrapper
 from qlogad.nn.recurrent import GRU, LSTM, gru_step_loop, step_loop
@@ -123,18 +124,32 @@ def test_rows_without_steps_stay_at_zero(make: Callable[[Cell], LSTM | GRU], cor
     assert not any(state.any() for state in last)
 
 
-@pytest.mark.parametrize("core", [Classical(), Quantum(wires=2)])
+@pytest.mark.parametrize("core", [Classical(), Quantum(wires=2), Quantum(wires=2, encoding="chebyshev")])
 @pytest.mark.parametrize("make", [cell, gru])
 def test_padding_is_never_run(make: Callable[[Cell], LSTM | GRU], core: Cell) -> None:
     module = make(core)
     x_NTI = torch.randn(3, 4, 3, generator=seeds.torch_generator(6))
     lengths_N = torch.tensor([2, 4, 1])
-    expected = module(x_NTI, lengths_N)[0]
+
+    def outputs_and_slopes() -> list[torch.Tensor]:
+        x_NTI.grad = None
+        outputs = module(x_NTI.requires_grad_(), lengths_N)[0]
+        return [outputs, *torch.autograd.grad(outputs.sin().sum(), [x_NTI, *module.parameters()])]
+
+    expected = outputs_and_slopes()
     counted = [one.executions for one in module.modules() if hasattr(one, "executions")]
     for n, length in enumerate(lengths_N):
-        x_NTI[n, length:] = torch.nan
-    assert torch.equal(module(x_NTI, lengths_N)[0], expected)
+        x_NTI.data[n, length:] = torch.nan
+    for found, wanted in zip(outputs_and_slopes(), expected, strict=True):
+        assert torch.equal(found, wanted)
     assert counted == [one.gates * 7 for one in module.modules() if hasattr(one, "executions")]
+
+
+def test_circuits_are_counted_once_where_one_map_of_a_cell_has_no_table() -> None:
+    module = gru(Quantum(wires=2))
+    module.candidate.middle.backend = open_backend("pennylane")
+    module(torch.randn(2, 3, 3))
+    assert [one.executions for one in module.modules() if hasattr(one, "executions")] == [2 * 2 * 3, 2 * 3]
 
 
 @pytest.mark.parametrize(

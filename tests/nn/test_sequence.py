@@ -100,7 +100,7 @@ def maps(module: LSTM | GRU) -> list[torch.nn.Module]:
 
 def kernel(module: LSTM | GRU, x_NTI: Tensor, live: list[int] | None, engine: Loops | None) -> list[Tensor]:
     kind: Kind = "gru" if isinstance(module, GRU) else "lstm"
-    every, last, cell = run(kind, [tabled(one, 0) for one in maps(module)], x_NTI, live, engine)
+    every, last, cell = run(kind, tabled(maps(module), 0), x_NTI, live, engine)
     return [every, last] if kind == "gru" else [every, last, cell]
 
 

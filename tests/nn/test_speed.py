@@ -65,9 +65,8 @@ def test_a_cell_has_second_derivatives_where_they_are_asked_for(second):
         torch.testing.assert_close(*curvatures, rtol=0, atol=1e-10)
 
 
-def test_a_layer_gives_tables_where_the_kernel_is_quicker_and_counts_its_rows():
+def test_a_layer_gives_tables_where_the_kernel_is_quicker():
     shallow, wide = (assemble("angle-y", "qulog", wires, 1) for wires in (2, 12))
     for circuit, tabled in ((shallow, True), (wide, False)):  # 12 wires: a closed form against tables of 2^12 rows
         layer = QuantumLayer(circuit, gates=4, backend=Exact(), generator=torch_generator(0, "layer"))
         assert (layer.form(640) is not None) == tabled
-        assert layer.executions == 640 * 4 * tabled

@@ -146,6 +146,7 @@ def test_a_study_tries_the_best_of_its_relatives_first_and_at_most_the_share(mak
         study = make(**keys, warm_share=share)
         (entrant,) = study.entrants
         assert [point["core.depth"] for point in entrant.first] == depths
+    assert make(**keys).identity() == make(**(keys | {"trials": 16})).identity()  # a larger budget goes on with the same study
     cold = make(**(keys | {"warm": None}))
     assert len({cold.identity(), make(**keys).identity(), make(**keys, warm_share=1.0).identity()}) == 3
     for wrong in ({"warm_share": 0}, {"warm_share": 1.5}, {"sampler": "grid", "space": {}}, {"warm": [str(tmp_path)]}):

@@ -6,6 +6,7 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.trial import create_trial
 
 from qlogad import names
 from qlogad.circuit.canonical import canonical
@@ -13,7 +14,7 @@ from qlogad.circuit.design import Design
 from qlogad.circuit.gates import GATES, MACROS
 from qlogad.circuit.wiring import PATTERNS, arity
 from qlogad.errors import DocumentError
-from qlogad.experiment.space import ChoiceAxis, DesignSpace, IntAxis, Space
+from qlogad.experiment.space import ChoiceAxis, DesignSpace, FloatAxis, IntAxis, Space
 
 WHOLE = DesignSpace((1, 4), (*GATES, *MACROS), tuple(p for p in PATTERNS if arity(p)), True, True)
 
@@ -68,6 +69,40 @@ def test_what_an_axis_suggests_it_holds(make: Any) -> None:
         assert dict(entrant.space.assignment(chosen, "here")) == chosen
         params = entrant.at(chosen).build().get_params(deep=False)
         assert {key: params[key] for key in chosen} == chosen
+
+
+GRIDS = {
+    "axes": Space(
+        {
+            "n": IntAxis((2, 11), step=3),
+            "x": FloatAxis((0.1, 0.45), step=0.1),
+            "y": FloatAxis((0.7, 0.8), step=0.1),
+            "cell": ChoiceAxis(("lstm", "gru")),
+            "depth": IntAxis((1, 3), when={"cell": "gru"}),
+        }
+    ),
+    "designs": Space({"wires": IntAxis((2, 3))}, DesignSpace((1, 2), ("ry", "cx"), ("each", "ring", "linear"))),
+}
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_grid_is_every_point_once_as_optuna_finds_them(name: str) -> None:
+    space, study = GRIDS[name], optuna.create_study(sampler=optuna.samplers.BruteForceSampler())
+    study.optimize(lambda trial: float(len(space.suggest(trial))))
+    points = [tuple(point.items()) for point in space.points()]
+    assert len(set(points)) == len(points)
+    assert set(points) == {tuple(trial.params.items()) for trial in study.trials}
+    for trial in study.trials:  # what is proposed can be recorded
+        create_trial(value=0.0, params=trial.params, distributions=trial.distributions)
+
+
+def test_steps_are_held_and_what_lies_between_is_not() -> None:
+    axis = FloatAxis((0.1, 0.5), step=0.1)
+    assert [axis.holds(value) for value in (0.1, 0.2, 0.30000000000000004, 0.5)] == [True] * 4
+    assert [axis.holds(value) for value in (0.15, 0.55, 0.0)] == [False] * 3
+    assert list(Space({"x": FloatAxis((0.5, 0.5))}).points()) == [{"x": 0.5}]
+    assert Space({"x": axis}).assignment({"x": 0.30000000000000004}, "here") == {"x": 0.3}
 
 
 @pytest.mark.parametrize("gate", ["rx", "cx"])

@@ -72,8 +72,18 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a pruner of another loss": ({"objectives": ["validation-f1"], "pruner": "hyperband"}, "use 'wilcoxon'"),
     "wilcoxon without folds": ({"pruner": "wilcoxon"}, "3 or more"),
     "cma-es of many": ({"objectives": ["validation-loss", "weights"], "sampler": "cma-es"}, "one objective"),
+    "cma-es under constraints": ({"constraints": {"weights": 9}, "sampler": "cma-es"}, "does not look at constraints"),
+    "a step too small": ({"space": {"lr": {"float": [0.0, 1.0], "step": 1e-19}}}, "too many values"),
+    "a known key that waits": (
+        {
+            "space": {"cell": {"choice": ["lstm", "gru"]}, "history": {"int": [2, 4], "when": {"cell": "gru"}}},
+            "contender": [{"name": "lstm", "known": [{"cell": "lstm", "history": 3}]}],
+        },
+        "history is there only if cell = 'gru'",
+    ),
     "cma-es of names": ({"contender": RING, "sampler": "cma-es"}, "numbers that every trial has"),
     "an endless grid": ({"sampler": "grid"}, "endlessly many"),
+    "a grid too large": ({"sampler": "grid", "space": {"window": {"int": [1, 200_000]}}}, "more than 100,000 points"),
     "a later cut": ({"folds": {"cuts": [0.7]}}, "tested by the experiment"),
     "device seconds of none": ({"objectives": ["device-seconds"]}, "needs a device"),
     "a rung": ({"rung": [{"proxy": "variance"}]}, "gradient-variance"),
@@ -93,6 +103,16 @@ def test_a_mistake_is_one_line_with_a_way_out(make: Any, what: str) -> None:
     with pytest.raises(InputError, match=says) as caught:
         make(**keys)
     assert "\n" not in str(caught.value)
+
+
+def test_an_axis_may_wait_for_a_kind_of_core(make: Any) -> None:
+    space = {"core.kind": {"choice": ["classical", "quantum"]}, "core.depth": {"int": [1, 3], "when": {"core.kind": "quantum"}}}
+    (entrant,) = make(sampler="grid", trials=None, space={}, contender=[{"name": "lstm", "space": space}]).entrants
+    cores = [entrant.at(point).build().core for point in entrant.space.points()]
+    assert [(type(core).__name__, getattr(core, "depth", None)) for core in cores] == [
+        ("Classical", None),
+        *(("Quantum", depth) for depth in (1, 2, 3)),
+    ]
 
 
 def test_budgets_and_wording_do_not_change_a_study_but_anything_else_does(make: Any) -> None:

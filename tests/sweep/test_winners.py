@@ -103,6 +103,16 @@ def test_asked_again_nothing_is_trained_again(won: Any) -> None:
     assert {one.study_name: one.n_trials for one in optuna.get_all_study_summaries(storage)} == before
 
 
+def test_winners_of_a_study_begun_anew_are_not_those_of_the_old_one(make: Any, tmp_path: Path) -> None:
+    keys = {"trials": 1, "contender": [{"name": "lstm", "known": [{"lr": 0.01}]}]}  # the same points, other seeds
+    found = []
+    for seed in (0, 1):
+        study = make(seed=seed, **keys)
+        sweep.run(study, tmp_path, fresh=True)
+        found.append(winners.rerun(study, tmp_path, seeds=2, found=tmp_path / "found").rows[0]["fresh"])
+    assert found[0] != found[1]
+
+
 @pytest.mark.slow
 def test_labelled_choices_are_judged_in_the_labelled_track(make: Any, tmp_path: Path) -> None:
     study = make(objectives=["validation-f1"], trials=1, contender=[{"name": "lstm"}])

@@ -9,11 +9,13 @@ import sys
 import time
 import warnings
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pytest
+from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from worker_jobs import SHORT, Bowl, moody, random_sampler, value
 
@@ -206,6 +208,23 @@ def test_a_vanished_node_is_noticed_by_its_silence(tmp_path: Path) -> None:
     assert "no sign of life from elsewhere" in str(cause(found[0][0]))
     assert "when it took the trial" in str(cause(found[1][0]))
     assert table(place) == {index: (params, [value(params)]) for index, params in proposals(2, seed=1).items()}
+
+
+def test_dying_among_the_parameters_changes_no_value(tmp_path: Path) -> None:
+    place, here = str(tmp_path / "study.journal"), workers._Process.here()
+    optuna.create_study(storage=open_storage(place), study_name="study")
+    sampler = partial(RandomSampler, random.randrange(2**32))
+    orders = workers._Orders(place, "study", Bowl(), 1, lambda _: sampler(), None, None, SHORT, here)
+    queue = workers._Queue(orders, open_storage(place))
+    for chosen in range(3):  # of two
+        trial = queue.claim(here)
+        assert trial is not None
+        for ask in (partial(trial.suggest_float, "x", 0, 1), partial(trial.suggest_int, "n", 0, 9))[:chosen]:
+            ask()
+        queue.reap({}, ended=True)
+    trial = queue.claim(here)
+    assert trial is not None
+    assert Bowl()(trial) == Bowl()(optuna.create_study(sampler=sampler()).ask())
 
 
 def test_the_value_of_a_worker_taken_for_dead_is_kept(tmp_path: Path) -> None:
