@@ -34,9 +34,11 @@ app.add_typer(data_app, name="data")
 hardware_app = typer.Typer(help="Take a trained detector to a device.", no_args_is_help=True)
 app.add_typer(hardware_app, name="hardware")
 
+INTERRUPTED = 130  # the exit code after Ctrl-C
 _UsageError: Any = typer.BadParameter.__mro__[1]  # click's, of which typer may carry a copy of its own
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set judge.seeds=2")]
+SetOfStudy = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set trials=20")]
 
 
 @app.command(epilog="Example: qlogad run experiments/quickstart.toml --set judge.seeds=2")
@@ -73,7 +75,7 @@ def run(
 @app.command(epilog="Example: qlogad sweep quickstart --workers 2")
 def sweep(
     study: Annotated[str, typer.Argument(help="A study file (*.sweep.toml), or the name of a shipped one.")],
-    overrides: Set = None,
+    overrides: SetOfStudy = None,
     out: Annotated[Path, typer.Option(help="Where results folders lie.")] = Path("results"),
     workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 means one for each core.")] = 1,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget the trials of earlier calls.")] = False,
@@ -115,7 +117,9 @@ def _winners(study: Study, out: Path, seeds: int, workers: int, storage: str | N
 
 @app.command("list", epilog="Example: qlogad list ansatz --analyse --sort expressibility")
 def list_(
-    kind: Annotated[str, typer.Argument(help="datasets, detectors, backends, ansatz, encoding, controls or experiments.")],
+    kind: Annotated[
+        str, typer.Argument(help="datasets, detectors, backends, ansatz, encoding, controls, experiments, studies or objectives.")
+    ],
     analyse: Annotated[bool, typer.Option("--analyse", help="Of ansatz or encoding: measure every circuit.")] = False,
     sort: Annotated[str, typer.Option(help="The column to sort by.")] = "name",
     wires: Annotated[int | None, typer.Option(help="Of ansatz or encoding: width of the circuits; 4 unless said.")] = None,
@@ -498,7 +502,10 @@ def main() -> None:
     if len(sys.argv) == 1:
         sys.argv.append("--help")
     try:
-        sys.exit(app(prog_name="qlogad", standalone_mode=False))
+        code = app(prog_name="qlogad", standalone_mode=False)
+        if code == INTERRUPTED:  # what Typer makes of Ctrl-C
+            raise KeyboardInterrupt
+        sys.exit(code)
     except _UsageError as error:
         if debug:
             raise
@@ -514,7 +521,7 @@ def main() -> None:
         if debug:
             raise
         print("interrupted; what was finished or submitted is kept, and the same command goes on from there", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except OSError as error:
         if debug:
             raise

@@ -1,16 +1,22 @@
 """Laws of the command line: results on stdout, one-line errors with exit code 2, JSON for machines, an example in every help."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+EXPERIMENT, STUDY = (Path(__file__).parent.parent / "experiments" / name for name in ("quickstart.toml", "quickstart.sweep.toml"))
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-VERBS = ["run", "list", "show", "doctor", "bench", "data describe", "hardware plan", "hardware submit", "hardware collect"]
+VERBS = [
+    *("run", "sweep", "list", "show", "doctor", "bench", "data describe"),
+    *("hardware plan", "hardware submit", "hardware collect", "hardware report"),
+]
 SMALL = ["--set", "data.lines=3000", "--set", "data.split.cuts=[0.6]", "--set", "judge.seeds=1"]
-KINDS = ["datasets", "detectors", "backends", "ansatz", "encoding", "controls", "experiments"]
+KINDS = ["datasets", "detectors", "backends", "ansatz", "encoding", "controls", "experiments", "studies", "objectives"]
 
 
 def qlogad(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -34,7 +40,20 @@ def test_lists_are_sorted_and_say_the_same_to_machines(kind: str) -> None:
     assert all("" not in row.values() for row in rows), "every name comes with a line on what it is"
 
 
+def test_ctrl_c_says_that_nothing_is_lost(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "qlogad.cli", "run", "quickstart", "--workers", "1"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "results" / "quickstart" / "work").exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert "the same command goes on from there" in process.stderr.read()
+    assert process.wait() == 130
+
+
 BAD = {
+    "a study for a run": (["run", str(STUDY)], f"qlogad sweep {STUDY}"),
+    "an experiment for a sweep": (["sweep", str(EXPERIMENT)], f"qlogad run {EXPERIMENT}"),
     "no such file": (["run", "nowhere.toml"], "nowhere"),
     "a typo in a shipped name": (["run", "quickstrat"], "did you mean 'quickstart'"),
     "a typo in a key": (["run", "quickstart", "--set", "judge.seed=2"], "did you mean 'seeds'"),

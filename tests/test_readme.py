@@ -10,6 +10,7 @@ import pytest
 
 from qlogad import names
 from qlogad.experiment import Experiment
+from qlogad.experiment.study import Study
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -26,8 +27,12 @@ def test_the_python_in_the_readme_runs(code: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", blocks("toml"))
-def test_the_toml_in_the_readme_is_an_experiment(text: str) -> None:
-    assert len(Experiment.from_document(tomllib.loads(text)).contenders) == 3
+def test_the_toml_in_the_readme_is_an_experiment_or_a_study(text: str) -> None:
+    content = tomllib.loads(text)
+    if "base" in content:
+        assert len(Study.from_document(content).entrants) == 2
+    else:
+        assert len(Experiment.from_document(content).contenders) == 3
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"^qlogad (\w+(?: describe)?)", "\n".join(blocks("sh")), flags=re.M))))

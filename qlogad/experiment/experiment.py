@@ -183,6 +183,8 @@ class Experiment:
     def from_document(cls, content: Mapping[str, Any], *, name: str = "experiment", where: str = "experiment") -> Experiment:
         """An experiment from a table as TOML gives it."""
         top = {"name", "question", "data", "contender", "judge"}
+        if "base" in content and "objectives" in content:
+            raise DocumentError(f"{where}: this is a study, not an experiment; run it: qlogad sweep {where}")
         if "data" not in content:
             raise DocumentError(f"{where}: there is no [data] table; say at least dataset = 'synthetic'")
         for key in content:

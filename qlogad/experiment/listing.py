@@ -31,6 +31,8 @@ _KINDS: dict[str, str] = {
     "encoding": "encoding",
     "controls": "control",
     "experiments": "experiment",
+    "studies": "study",
+    "objectives": "objective",
 }
 
 
@@ -46,7 +48,7 @@ def rows(kind: str, *, wires: int | None = None, depth: int | None = None, sort:
     """Name and one line for everything of a kind, sorted by a column; nothing heavy is imported for it.
 
     Args:
-        kind: datasets, detectors, backends, ansatz, encoding, controls or experiments.
+        kind: datasets, detectors, backends, ansatz, encoding, controls, experiments, studies or objectives.
         wires: of ansatz and encoding alone: the width their costs are counted at, 4 unless said.
         depth: of ansatz alone: how often the layer is repeated, 1 unless said.
         sort: the column.
@@ -80,11 +82,13 @@ def _rows(kind: str, wires: int, depth: int) -> list[dict[str, Any]]:
     for role in _ROLES:
         if kind == role:
             return [_design_row(name, role, wires, depth) for name in names.designs(role)]
-    if kind == "experiments":
-        return [
-            {"name": name, "question": documents.read(path).get("question", "")}
-            for name, path in names.documents("experiment").items()
-        ]
+    if kind in ("experiments", "studies"):
+        shipped = names.documents("experiment" if kind == "experiments" else "study")
+        return [{"name": name, "question": documents.read(path).get("question", "")} for name, path in shipped.items()]
+    if kind == "objectives":
+        from qlogad.experiment.objectives import OBJECTIVES
+
+        return [{"name": name, "aim": one.direction, "what": one.what} for name, one in OBJECTIVES.items()]
     if kind == "controls":
         from qlogad.nn import controls
 

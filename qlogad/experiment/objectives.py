@@ -1,11 +1,4 @@
-"""What a study can aim at: measured on validation windows or on the circuit, never on test windows.
-
-validation-loss                 mean loss of the normal validation windows (DeepLog: nats per event); no label of an anomaly is read
-injected-average-precision      of validation normals against validation normals altered as `inject` says; no real label is read
-validation-average-precision    of labelled validation windows: this moves a contender into the labelled track
-validation-f1                   the best over all thresholds, of labelled validation windows: likewise
-two-qubit-gates, depth, weights, device-seconds     of the circuit, the detector, and a pass on a device by its calibration snapshot
-"""
+"""What a study can aim at: measured on validation windows or on the circuit, never on test windows (`qlogad list objectives`)."""
 
 from __future__ import annotations
 
@@ -16,14 +9,24 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from qlogad.detect.detector import Detector
 from qlogad.detect.threshold import Threshold
-from qlogad.errors import BackendError, DataError, DocumentError, did_you_mean, shown
+from qlogad.errors import BackendError, DataError, DocumentError, UnknownName, did_you_mean, shown
 from qlogad.evaluate import metrics
 from qlogad.experiment.ground import Ground
 
 if TYPE_CHECKING:
     from qlogad.circuit.circuit import Circuit
 
-__all__ = ["OBJECTIVES", "Direction", "Fitted", "Objective", "circuit_of", "objective", "two_qubit_depth", "unfit_for"]
+__all__ = [
+    "OBJECTIVES",
+    "Direction",
+    "Fitted",
+    "Objective",
+    "check_device",
+    "circuit_of",
+    "objective",
+    "two_qubit_depth",
+    "unfit_for",
+]
 
 Direction = Literal["minimize", "maximize"]
 PASS = 100  # validation rows of the pass that device seconds are estimated for
@@ -57,6 +60,7 @@ class Objective:
 
     name: str
     direction: Direction
+    what: str  # for people
     measure: Callable[[Fitted], float]
     labelled: bool = False  # reads labels of anomalies
     trained: bool = True  # False: known before training
@@ -112,6 +116,18 @@ def _pairs(device: str) -> tuple[tuple[int, int], ...]:
     if coupling is None:
         raise BackendError(f"'{device:.60}' has no coupling map; name a device such as 'ibm:fake_torino'")
     return tuple(sorted({(min(pair), max(pair)) for pair in coupling.get_edges()}))
+
+
+def check_device(device: str) -> None:
+    """Refuse what is no device whose couplings are known.
+
+    Raises:
+        InputError: so it is.
+    """
+    try:
+        _pairs(device)
+    except UnknownName as error:
+        raise DocumentError(f"{error}; a device is written 'ibm:fake_torino', say") from error
 
 
 def unfit_for(circuit: Circuit, device: str) -> int:
@@ -202,13 +218,28 @@ def _depth(circuit: Circuit) -> float:
 OBJECTIVES: dict[str, Objective] = {
     one.name: one
     for one in (
-        Objective("validation-loss", "minimize", _loss),
-        Objective("injected-average-precision", "maximize", lambda fitted: _precision(fitted, "test")),
-        Objective("validation-average-precision", "maximize", lambda fitted: _precision(fitted, "validation"), labelled=True),
-        Objective("validation-f1", "maximize", _best_f1, labelled=True),
-        Objective("two-qubit-gates", "minimize", _of_circuit(_two_qubit_gates), trained=False),
-        Objective("depth", "minimize", _of_circuit(_depth), trained=False),
-        Objective("weights", "minimize", lambda fitted: float(fitted.detector.weights_["total"])),
-        Objective("device-seconds", "minimize", _seconds),
+        Objective("validation-loss", "minimize", "mean loss of normal validation windows; no label of an anomaly is read", _loss),
+        Objective(
+            "injected-average-precision",
+            "maximize",
+            "of validation normals against ones altered as `inject` says; no real label is read",
+            lambda fitted: _precision(fitted, "test"),
+        ),
+        Objective(
+            "validation-average-precision",
+            "maximize",
+            "of labelled validation windows: this moves a contender into the labelled track",
+            lambda fitted: _precision(fitted, "validation"),
+            labelled=True,
+        ),
+        Objective(
+            "validation-f1", "maximize", "the best over all thresholds, likewise of labelled windows", _best_f1, labelled=True
+        ),
+        Objective("two-qubit-gates", "minimize", "of the circuit", _of_circuit(_two_qubit_gates), trained=False),
+        Objective("depth", "minimize", "of the circuit, all gates", _of_circuit(_depth), trained=False),
+        Objective(
+            "weights", "minimize", "of the detector, all trained ones", lambda fitted: float(fitted.detector.weights_["total"])
+        ),
+        Objective("device-seconds", "minimize", f"of {PASS} validation windows on `device`, by its calibration snapshot", _seconds),
     )
 }

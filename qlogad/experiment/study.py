@@ -27,11 +27,11 @@ from typing import Any, Literal
 
 from qlogad import documents, names
 from qlogad.detect.detector import Track
-from qlogad.errors import DocumentError, did_you_mean, one_line, shown
+from qlogad.errors import DocumentError, QlogadError, UnknownName, did_you_mean, one_line, shown
 from qlogad.experiment.experiment import Contender, Experiment
 from qlogad.experiment.families import relatives
-from qlogad.experiment.objectives import Direction, Objective, objective
-from qlogad.experiment.space import Space, Value, space
+from qlogad.experiment.objectives import Direction, Objective, check_device, circuit_of, objective
+from qlogad.experiment.space import ChoiceAxis, Space, Value, space
 from qlogad.logs.inject import parse_spec
 
 __all__ = ["Constraints", "Entrant", "Folds", "Plan", "Rung", "Study"]
@@ -85,8 +85,18 @@ class Constraints:
     """What a circuit must keep to be trained at all."""
 
     device: str | None = None  # "ibm:fake_torino": its pairs of wires fit the coupling map at once, without swaps
+    two_qubit_gates: int | None = None
     two_qubit_depth: int | None = None  # the longest chain of gates on two wires
     weights: int | None = None  # of one circuit
+
+    def __post_init__(self) -> None:
+        for name in ("two_qubit_gates", "two_qubit_depth", "weights"):
+            if (most := getattr(self, name)) is not None and most < 0:
+                raise DocumentError(f"constraints.{name} is 0 or more, got {most}")
+
+    def __str__(self) -> str:
+        limits = [f"{name.replace('_', '-')} at most {most}" for name, most in vars(self).items() if isinstance(most, int)]
+        return ", ".join([*([f"fits {self.device} without swaps"] if self.device else []), *limits])
 
 
 @dataclass(frozen=True)
@@ -190,6 +200,8 @@ class Study:
         """A study from a table as TOML gives it; `folder` is where its base may lie."""
         own = set(Plan.__dataclass_fields__)
         known = {"name", "question", "base", "space", "contender", *own}
+        if "data" in content and "base" not in content:
+            raise DocumentError(f"{where}: this is an experiment, not a study; run it: qlogad run {where}")
         for key in content:
             if key not in known:
                 raise DocumentError(
@@ -273,6 +285,8 @@ class Study:
             raise DocumentError(f"{where}: sampler = 'cma-es' does not look at constraints; drop them, or use 'tpe'")
         if "device-seconds" in plan.objectives and plan.device is None:
             raise DocumentError(f"{where}: the objective device-seconds needs a device; say device = 'ibm:fake_torino'")
+        if plan.constraints.device is not None:
+            check_device(plan.constraints.device)
         first = min(self.base.data.split.cuts)
         if plan.folds.cuts and self.base.data.split.by == "given":
             raise DocumentError(f"{where}: folds.cuts has no meaning where the source itself says what is test; drop it")
@@ -304,6 +318,14 @@ class Study:
                 first[key] = axis.first
         tried = entrant.at(first, None)
         detector = tried.build()
+        for key, axis in entrant.space.axes.items():
+            for value in axis.choice if isinstance(axis, ChoiceAxis) and key in first else ():
+                try:
+                    circuit_of(entrant.at({**first, key: value}, None).build())
+                except UnknownName as error:
+                    raise DocumentError(f"{where}: {key}: {error}") from error
+                except QlogadError:  # it may do together with other values; else its trials say why not
+                    continue
         circuit = hasattr(getattr(detector, "core", None), "ansatz")
         if entrant.space.design is not None and not circuit:
             raise DocumentError(
@@ -326,6 +348,10 @@ def _base(given: Any, folder: Path | None, where: str) -> Experiment:
     if not isinstance(given, str) or not given:
         raise DocumentError(f"{where}: base names an experiment, got {shown(given)}")
     beside = None if folder is None else folder / given
+    if given.endswith(".toml") and beside is not None and not isfile(beside) and not isfile(given):
+        raise DocumentError(
+            f"{where}: there is no base {shown(str(beside), 100)}, nor {shown(given)} here; name an experiment file"
+        )
     return Experiment.load(beside if beside is not None and isfile(beside) else given)
 
 

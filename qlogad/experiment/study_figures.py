@@ -24,6 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.draw import draw, to_svg
 from qlogad.experiment.figures import ALARM, INK
+from qlogad.experiment.workers import attempts, identity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["attach", "circuits", "front", "history", "importance", "importances", "parallel", "write"]
 
 Floats = NDArray[np.float64]
-Trials = Mapping[str, Sequence[FrozenTrial]]  # the completed ones of every contender, by number
+Trials = Mapping[str, Sequence[FrozenTrial]]  # the completed ones of every contender, by index
+FILES = ("history.png", "parallel.png", "front.png", "importance.png", "circuits.png")
 FEW = 4  # trials, below which importances are not asked for
 DRAWN = 12  # circuits at most
 _AXES = 12  # parallel coordinates at most
@@ -61,19 +63,28 @@ def write(study: Study, studies: Mapping[str, optuna.Study], best: Mapping[str, 
         best: the circuits to draw, by contender and title.
         folder: the study's results folder.
     """
-    trials = {name: one.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) for name, one in studies.items()}
-    made: dict[str, Figure | None] = {"history.png": history(study, trials), "parallel.png": parallel(study, trials)}
-    if len(study.objectives) > 1:
-        made["front.png"] = front(study, trials)
-    made["importance.png"] = importance(study, studies)
-    made["circuits.png"] = circuits(best)
+    trials = {name: completed(one) for name, one in studies.items()}
+    made: dict[str, Figure | None] = {}
+    if any(trials.values()):
+        made = {"history.png": history(study, trials), "parallel.png": parallel(study, trials)}
+        if len(study.objectives) > 1:
+            made["front.png"] = front(study, trials)
+        made["importance.png"] = importance(study, studies)
+        made["circuits.png"] = circuits(best)
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
     written = []
     for name, figure in made.items():
-        (folder / name).unlink(missing_ok=True)
         if figure is not None:
             figure.savefig(folder / name, dpi=110, metadata={"Software": ""})
             written.append(folder / name)
     return written
+
+
+def completed(trials: optuna.Study) -> list[FrozenTrial]:
+    """The last attempts of the logical trials that came through, by index."""
+    chains = attempts(trials.get_trials(deepcopy=False))
+    return [chains[index][-1] for index in sorted(chains) if chains[index][-1].state == TrialState.COMPLETE]
 
 
 def _panels(count: int, width: float, height: float, rows: int = 1) -> tuple[Figure, Any]:
@@ -88,10 +99,10 @@ def _values(trials: Sequence[FrozenTrial], objective: int) -> Floats:
 
 
 def history(study: Study, trials: Trials) -> Figure:
-    """Every completed trial's value against its number, with the best so far; a row for each objective."""
+    """Every completed trial's value against its index, with the best so far; a row for each objective."""
     figure, axes = _panels(len(trials), 4.6, 3.2, len(study.objectives))
     for column, (name, some) in enumerate(trials.items()):
-        numbers = [trial.number for trial in some]
+        numbers = [identity(trial) for trial in some]
         for row, aim in enumerate(study.objectives):
             values, axis = _values(some, row), axes[row, column]
             best = np.minimum.accumulate(values) if aim.direction == "minimize" else np.maximum.accumulate(values)
@@ -112,6 +123,8 @@ def front(study: Study, trials: Trials) -> Figure:
             axis.plot(x_N, y_N, ".", color=f"C{number}", alpha=0.35)
             values_NO = np.stack([_values(some, one) for one in range(len(signs))], axis=1) * signs
             best = np.flatnonzero([not ((values_NO <= own).all(1) & (values_NO < own).any(1)).any() for own in values_NO])
+            own_N = np.array(["reused from" not in trial.user_attrs for trial in some], dtype=bool)
+            best = best[own_N[best]]
             best = best[np.lexsort((y_N[best], x_N[best]))]
             axis.plot(x_N[best], y_N[best], "o-", ms=4, lw=1, color=f"C{number}", label=f"{name}: front of {len(best)}")
         axis.set(xlabel=study.objectives[other].name, ylabel=study.objectives[0].name)
@@ -179,11 +192,17 @@ def parallel(study: Study, trials: Trials) -> Figure:
         rank = (sign * _values(some, 0)).argsort().argsort() / max(1, len(some) - 1)
         for trial in np.argsort(-rank):
             places = [height.get(some[trial].params.get(key), math.nan) for key, height in columns.items()]
-            axis.plot(places, color=colormaps["viridis"](0.95 * rank[trial]), alpha=0.25 + 0.7 * (1 - rank[trial]), lw=1.2)
+            axis.plot(places, color=colormaps["viridis"](0.8 * rank[trial]), alpha=0.25 + 0.7 * (1 - rank[trial]), lw=1.2)
         for x, height in enumerate(columns.values()):
             _ticks(axis, x, height)
         labels = [key.replace(".", ".\n", 1) for key in columns]
-        axis.set(xticks=range(len(columns)), xticklabels=labels, yticks=[], ylim=(-0.05, 1.05), title=f"{name}: dark is best")
+        axis.set(
+            xticks=range(len(columns)),
+            xticklabels=labels,
+            yticks=[],
+            ylim=(-0.05, 1.05),
+            title=f"{name}: the darker, the better the {study.objectives[0].name}",
+        )
         axis.set_xlim(-0.3, max(0.7, len(columns) - 0.3))
     return figure
 
@@ -217,7 +236,8 @@ def _ticks(axis: Axes, x: int, height: Mapping[Any, float]) -> None:
     )
     for value in ends:
         text = f"{value:.3g}" if isinstance(value, float) else str(value)
-        axis.annotate(text, (x, height[value]), xytext=(3, 0), textcoords="offset points", fontsize=7, va="center")
+        behind = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75}
+        axis.annotate(text, (x, height[value]), xytext=(3, 0), textcoords="offset points", fontsize=7, va="center", bbox=behind)
 
 
 def circuits(best: Mapping[str, Mapping[str, Circuit]]) -> Figure | None:

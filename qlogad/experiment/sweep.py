@@ -251,6 +251,8 @@ def _forget(study: Study, place: str, folder: Path) -> None:
                 optuna.delete_study(study_name=one, storage=storage)
     for name in ("work", "designs", "artifacts"):
         rmtree(folder / name, ignore_errors=True)
+    for name in ("trials.csv", "table.md", "manifest.json", "winners.md", "winners.toml", *study_figures.FILES):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _opened(prepared: Prepared, entrant: Entrant, place: str, watch: Watch) -> TrialJob:
@@ -273,9 +275,15 @@ def fill(prepared: Prepared, entrant: Entrant, trials: Trials, watch: Watch) -> 
     """
     study = prepared.study
     Samplers(study, entrant.name)(0)  # one that is not installed is told now, and not by every trial
-    mark = documents.digest(study.identity(), prepared.grounds, code_of(entrant.contender.detector))
+    parts = {
+        "the study file or its experiment": study.identity(),
+        "the data": prepared.grounds,
+        "the code": code_of(entrant.contender.detector),
+    }
+    mark = documents.digest(*parts.values())
     if "ready" not in trials.user_attrs:
         trials.set_user_attr("identity", mark)
+        trials.set_user_attr("parts", documents.plain(parts))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             trials.set_metric_names(list(study.plan.objectives))
@@ -285,9 +293,10 @@ def fill(prepared: Prepared, entrant: Entrant, trials: Trials, watch: Watch) -> 
         trials.set_user_attr("ready", True)
     stored = trials.user_attrs
     if stored["identity"] != mark:
+        changed = [name for name, part in documents.plain(parts).items() if stored.get("parts", {}).get(name) != part]
         raise ResultError(
-            f"there is another study '{trials.study_name}': the study file, its experiment, the data or the code changed since it "
-            "began; give this one another name, or begin anew with --fresh"
+            f"there is another study '{trials.study_name}': {' and '.join(changed)} changed since it began; give this one another "
+            "name, or begin anew with --fresh"
         )
     _enqueue(study, entrant, trials)
     rates = {kind: documents.from_mapping(Rates, table, trials.study_name) for kind, table in stored["rates"].items()}
@@ -357,7 +366,7 @@ def _driven(study: Study, entrant: Entrant, job: TrialJob, place: str, workers: 
             seconds = None if left is None else left - (time.monotonic() - began)
             watch.standing(standing(study, entrant, rows, total, seconds), len(rows), total)
 
-    return drive(
+    driven = drive(
         place,
         name,
         job,
@@ -369,6 +378,9 @@ def _driven(study: Study, entrant: Entrant, job: TrialJob, place: str, workers: 
         pruner=pruner(study, entrant),
         watch=look,
     )
+    looked[0] = -math.inf
+    look(driven)
+    return driven
 
 
 def _circuits(job: TrialJob, entrant: Entrant, rows: Sequence[Mapping[str, Any]]) -> dict[str, Circuit]:

@@ -88,7 +88,7 @@ class TrialJob:
         for name, value in self.constraints(point.circuit).items():
             trial.set_constraint(name, value)
             if value > 0:
-                raise optuna.TrialPruned(f"constraint: {name} is exceeded by {value:g}")
+                raise optuna.TrialPruned(f"constraint: {name}, {value:g} too many")
         twin = self._equal(trial, point.key)
         if twin is not None:
             return self._reuse(trial, twin)
@@ -136,7 +136,9 @@ class TrialJob:
         if circuit is None:
             return found
         if asked.device is not None:
-            found["pairs that do not fit the device"] = unfit_for(circuit, asked.device)
+            found[f"pairs of wires on {asked.device}"] = unfit_for(circuit, asked.device)
+        if asked.two_qubit_gates is not None:
+            found["two-qubit gates"] = _facts(circuit)["two-qubit gates"] - asked.two_qubit_gates
         if asked.two_qubit_depth is not None:
             found["two-qubit depth"] = two_qubit_depth(circuit) - asked.two_qubit_depth
         if asked.weights is not None:
@@ -210,7 +212,8 @@ class TrialJob:
         for number, (cut, repeat) in enumerate(folds):
             detector, ground = point.contender.build(), self._ground(cut)
             seed = seeds.derive(plan.seed, "trial", root, "fold", cut, repeat)
-            self._fit(detector, ground, seed, self._report(trial) if number == 0 and trial is not None else None)
+            last = int(detector.get_params(deep=False).get("epochs", 0))
+            self._fit(detector, ground, seed, self._report(trial, last) if number == 0 and trial is not None else None)
             fitted = Fitted(detector, ground, plan.device or "")
             values_FO.append([one.measure(fitted) for one in self.study.objectives])
             if trial is not None:
@@ -222,8 +225,8 @@ class TrialJob:
                         raise optuna.TrialPruned(f"wilcoxon: after {number + 1} of {len(folds)} folds it is behind the best")
         return [float(value) for value in np.mean(values_FO, axis=0)]
 
-    def _report(self, trial: optuna.Trial) -> Callable[[Epoch], None] | None:
-        """What is done after each epoch of the first fold."""
+    def _report(self, trial: optuna.Trial, last: int) -> Callable[[Epoch], None] | None:
+        """What is done after each epoch of the first fold; after the last one there is nothing left to save."""
         by_epoch = self.study.plan.pruner in ("hyperband", "median")
         bars = [(rung, bar) for rung, bar in zip(self.study.plan.rung, self.bars, strict=True) if rung.proxy == "loss"]
         if not by_epoch and not bars:
@@ -238,7 +241,7 @@ class TrialJob:
                     )
             if by_epoch:
                 trial.report(loss, step=epoch.number)
-                if trial.should_prune():
+                if epoch.number < last and trial.should_prune():
                     raise optuna.TrialPruned(f"{self.study.plan.pruner}: after epoch {epoch.number}")
 
         return report

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ def trials_of(study: Study, entrant: Entrant, trials: Trials) -> list[dict[str, 
     """One row for each logical trial that has ended, by index; its attempts are one row."""
     chains = attempts(trials.get_trials(deepcopy=False))
     rows, first = [], dict[str, dict[str, Any]]()
-    for index in sorted(chains):
+    for index in sorted(index for index in chains if study.plan.trials is None or index < study.plan.trials):
         if over(chains[index][-1]):
             row = _row(study, entrant, index, chains[index])
             if row["state"] == "complete":
@@ -136,7 +137,8 @@ def _budget(study: Study) -> str:
     seconds = "" if plan.seconds is None else f", at most {plan.seconds:g} s of wall clock"
     folds = counted(len(study.cuts) * plan.folds.seeds, "training")
     pruner = "" if plan.pruner == "none" else f", pruner {plan.pruner}"
-    return f"each contender: {trials}{seconds}; {folds} a trial; sampler {plan.sampler}{pruner}; seed {plan.seed}"
+    limits = f"; circuits: {plan.constraints}" if str(plan.constraints) else ""
+    return f"each contender: {trials}{seconds}; {folds} a trial; sampler {plan.sampler}{pruner}; seed {plan.seed}{limits}"
 
 
 def standing(study: Study, entrant: Entrant, rows: Sequence[Mapping[str, Any]], total: int | None, seconds: float | None) -> str:
@@ -276,5 +278,5 @@ def _causes(found: Mapping[str, list[dict[str, Any]]]) -> str:
 
 
 def _kind(cause: str) -> str:
-    """A cause without its numbers, so that equal ones count together."""
-    return one_line("".join("#" if letter.isdigit() else letter for letter in cause).replace("#.#", "#"), 160)
+    """A cause without its numbers, so that equal ones count together; those within a name stay."""
+    return one_line(re.sub(r"(?<![\w-])\d+(\.\d+)?(e[+-]?\d+)?(?![\w-])", "#", cause), 160)

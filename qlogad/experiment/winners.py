@@ -102,7 +102,7 @@ def rerun(
         seeds: fresh ones; each trains all folds of the study.
         workers: processes.
         storage: that of the study.
-        found: a folder for designs; None: circuits/found, where names are looked up.
+        found: a folder for designs; None: circuits/found in a checkout, where names are looked up, else `found` in the results folder.
         watch: is told what happens.
 
     Raises:
@@ -121,6 +121,7 @@ def rerun(
             f"no trial of '{study.name}' has come through, so it has no winner; see the causes in {folder / 'table.md'}"
         )
     rows = _rows(study, winners)
+    found = found or _found(folder)
     kept = [one for one in winners if one.stays]
     written = {id(one): _save(study, one, found) for one in kept}
     experiment = folder / "winners.toml"
@@ -129,6 +130,12 @@ def rerun(
     text = _text(study, rows, seeds, experiment)
     documents.write_atomic(folder / "winners.md", text)
     return Winners(rows, text, experiment, tuple(path for path in written.values() if path is not None))
+
+
+def _found(folder: Path) -> Path:
+    """Where designs go unless told: where their names are looked up, if that is a checkout one stands in, else the results folder."""
+    shipped = names.data_folder("circuits")
+    return shipped / "found" if shipped.resolve() == Path("circuits").resolve() else folder / "found"
 
 
 def fresh_root(repeat: int) -> int:
@@ -226,6 +233,7 @@ def _rows(study: Study, winners: Sequence[Winner]) -> list[dict[str, Any]]:
     gains = [one.gain(number, signs[number]) for one, number in pairs]
     moving = [place for place, (one, number) in enumerate(pairs) if one.moves(number)]
     adjusted = dict(zip(moving, holm([gains[place].p for place in moving]), strict=True)) if moving else {}
+    hopeless = bool(winners) and _least(len(moving), len(winners[0].fresh_SO)) > ALPHA
     return [
         {
             "contender": one.entrant.name,
@@ -241,16 +249,23 @@ def _rows(study: Study, winners: Sequence[Winner]) -> list[dict[str, Any]]:
             "gain low": gain.low,
             "gain high": gain.high,
             "p": None if place not in adjusted else float(adjusted[place]),
-            "verdict": _verdict(gain.mean, adjusted.get(place)),
+            "verdict": _verdict(gain.mean, adjusted.get(place), hopeless),
             "on the fresh front": one.stays,
         }
         for place, ((one, number), gain) in enumerate(zip(pairs, gains, strict=True))
     ]
 
 
-def _verdict(gain: float, p: float | None) -> str:
-    if gain == 0 or (p is not None and p > ALPHA):
-        return "not told apart from its base" if gain else "equal to its base"
+def _least(tests: int, seeds: int) -> float:
+    """The smallest p that so many seeds can give, over so many tests."""
+    return min(1.0, tests * 2.0 ** (1 - seeds))
+
+
+def _verdict(gain: float, p: float | None, hopeless: bool = False) -> str:
+    if gain == 0:
+        return "equal to its base"
+    if p is not None and p > ALPHA:
+        return "too few seeds to tell" if hopeless else "not told apart from its base"
     return "better than its base" if gain > 0 else "worse than its base"
 
 
@@ -259,7 +274,7 @@ def _called(study: Study, one: Winner) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", f"{study.name.removesuffix('-sweep')} {one.entrant.name} {one.index}").strip("-").lower()
 
 
-def _save(study: Study, one: Winner, found: Path | None) -> Path | None:
+def _save(study: Study, one: Winner, found: Path) -> Path | None:
     """The file of a winner's ansatz, where its space puts ansaetze together."""
     if one.entrant.space.design is None:
         return None
@@ -267,7 +282,7 @@ def _save(study: Study, one: Winner, found: Path | None) -> Path | None:
     counts = tuple((wires, count) for wires in (3, 4, 5) if (count := _weights(built, wires)))
     source = f"found by the study {study.name}: {study.question or 'trial'} (trial {one.index})"
     named = replace(built, name=_called(study, one), source=source, check=Check(weights=counts))
-    path = (found or names.data_folder("circuits") / "found") / f"{named.name}.toml"
+    path = found / f"{named.name}.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
     named.save(path, _provenance(study, one))
     return path
@@ -312,7 +327,7 @@ def _experiment(study: Study, winners: Sequence[Winner], written: Mapping[int, P
         contender = one.contender
         if path is not None:
             known = path.parent.resolve() == (names.data_folder("circuits") / "found").resolve()
-            chosen = documents.override_value(contender.params, "core.ansatz", path.stem if known else str(path))
+            chosen = documents.override_value(contender.params, "core.ansatz", path.stem if known else str(path.resolve()))
             contender = replace(contender, params=chosen)
         tables.append(_table(contender, name, rule))
         contrasts.append([name, one.entrant.name])
@@ -325,7 +340,11 @@ def _experiment(study: Study, winners: Sequence[Winner], written: Mapping[int, P
         for one in firsts[1:]
         if study.track(one.entrant) == study.track(firsts[0].entrant)
     ]
-    judge = {**study.base.document.get("judge", {}), "contrasts": [*equal, *contrasts, *controls][:MAX_CONTRASTS]}
+    judge = {
+        **study.base.document.get("judge", {}),
+        "seeds": max(study.base.judge.seeds, *(len(one.fresh_SO) for one in winners)),
+        "contrasts": [*equal, *contrasts, *controls][:MAX_CONTRASTS],
+    }
     return {
         "name": f"{study.name}-winners",
         "question": f"Do the winners of the study {study.name} hold on test windows, next to the contenders they were made from?",
@@ -359,7 +378,7 @@ def _text(study: Study, rows: Sequence[Mapping[str, Any]], seeds: int, experimen
         for row in rows
     ]
     tests = sum(row["p"] is not None for row in rows)
-    least = min(1.0, tests * 2.0 ** (1 - seeds))
+    least = _least(tests, seeds)
     parts = [
         f"# Winners of {study.name}",
         f"Trained again on {seeds} fresh seeds, which no trial of the study had, on the same validation windows; the base is the "

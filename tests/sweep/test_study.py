@@ -73,6 +73,15 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "wilcoxon without folds": ({"pruner": "wilcoxon"}, "3 or more"),
     "cma-es of many": ({"objectives": ["validation-loss", "weights"], "sampler": "cma-es"}, "one objective"),
     "cma-es under constraints": ({"constraints": {"weights": 9}, "sampler": "cma-es"}, "does not look at constraints"),
+    "a value misspelt": (
+        {"contender": [{"name": "quantum", "space": {"core.ansatz": {"choice": ["sim1", "sim41"]}}}]},
+        "there is no ansatz 'sim41'",
+    ),
+    "a constraint below nothing": ({"constraints": {"two_qubit_depth": -1}}, "0 or more"),
+    "a device misspelt": ({"constraints": {"device": "fake_torinoo"}}, "written 'ibm:fake_torino'"),
+    "a word for a list": ({"objectives": "validation-loss"}, r"a list such as \['validation-loss'\] is expected"),
+    "a base that is not there": ({"base": "nosuch.toml"}, "there is no base .*nosuch.toml"),
+    "an experiment": ({"base": None, "data": {"dataset": "synthetic"}}, "qlogad run"),
     "a step too small": ({"space": {"lr": {"float": [0.0, 1.0], "step": 1e-19}}}, "too many values"),
     "a known key that waits": (
         {

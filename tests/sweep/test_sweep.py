@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from qlogad import documents
 from qlogad.detect.deeplog import DeepLog
 from qlogad.errors import QlogadError, ResultError
-from qlogad.experiment import sweep
+from qlogad.experiment import study_figures, sweep
 from qlogad.experiment.objectives import two_qubit_depth, unfit_for
 from qlogad.experiment.study import FORETOLD, Constraints, Study
 from qlogad.experiment.trial import TrialJob
@@ -289,6 +289,7 @@ def test_pruned_trials_say_why_and_the_rest_are_whole(make: Any, tmp_path: Path,
     found = inline(study, tmp_path)
     assert len(found) == 9
     assert all(row["cause"].startswith(pruner) == (row["state"] == "pruned") == (row["validation-loss"] is None) for row in found)
+    assert not any(row["cause"].endswith("after epoch 5") for row in found), "what has been trained to the end is kept"
     undisturbed = {
         row["index"]: row["validation-loss"]
         for row in inline(make(trials=9, space=space, folds=documents.plain(study.plan.folds)), tmp_path / "all")
@@ -335,9 +336,19 @@ def test_device_seconds_grow_with_the_circuit(make: Any, tmp_path: Path) -> None
 def test_another_study_of_the_name_is_refused_until_it_is_begun_anew(make: Any, tmp_path: Path) -> None:
     one, other = (make(trials=1, seed=seed, seconds=1e-9) for seed in (0, 1))  # no time for a trial
     assert rows(one, tmp_path) == rows(one, tmp_path) == []
-    with pytest.raises(ResultError, match="--fresh"):
+    with pytest.raises(ResultError, match=r"': the study file or its experiment changed since .*--fresh"):
         sweep.run(other, tmp_path)
     assert rows(other, tmp_path, fresh=True) == rows(other, tmp_path) == []
+
+
+def test_a_smaller_budget_shows_the_first_trials_and_a_study_begun_anew_nothing_of_the_old(make: Any, tmp_path: Path) -> None:
+    whole = rows(make(**STRUCTURE, trials=6), tmp_path)
+    folder = tmp_path / "small-sweep"
+    assert (folder / "front.png").is_file()
+    assert rows(make(**STRUCTURE, trials=3), tmp_path) == whole[:3]
+    nothing = make(**STRUCTURE, trials=3, seconds=1e-9)
+    assert rows(nothing, tmp_path, fresh=True) == []
+    assert not any((folder / name).is_file() for name in study_figures.FILES), "no trial, no figure"
 
 
 def test_a_trial_that_cannot_be_is_listed_with_its_cause_and_a_barren_contender_is_told(make: Any, tmp_path: Path) -> None:

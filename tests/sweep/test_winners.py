@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import FixedTrial
 
-from qlogad import seeds
+from qlogad import names, seeds
 from qlogad.circuit.design import Design
 from qlogad.errors import InputError
 from qlogad.experiment import sweep, winners
@@ -71,7 +71,7 @@ def test_gap_gain_and_interval_belong_together(won: Any) -> None:
             assert row["fresh low"] == row["fresh high"]
         else:
             assert row["p"] >= 2.0 ** (1 - 2)  # two seeds tell nothing apart
-            assert "not told apart" in row["verdict"]
+            assert row["verdict"] == "too few seeds to tell"
 
 
 def test_designs_are_found_files_and_the_experiment_can_be_run(won: Any) -> None:
@@ -89,10 +89,19 @@ def test_designs_are_found_files_and_the_experiment_can_be_run(won: Any) -> None
         assert design.check.weights
         assert "fresh_values" in path.read_text()
         check_design(str(path), "ansatz")
-        assert there[path.stem].params["core"]["ansatz"] == str(path)
+        assert there[path.stem].params["core"]["ansatz"] == str(path.resolve())
         assert [path.stem, "quantum"] in [list(pair) for pair in experiment.judge.contrasts]
         assert there[f"{path.stem} same-wrapper"].control == "same-wrapper"
+    assert experiment.judge.seeds == max(study.base.judge.seeds, 2)
     assert not list(out.glob("*-winners"))  # it was not run here
+
+
+def test_found_designs_go_where_names_are_looked_up_or_into_the_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkout = names.data_folder("circuits")
+    monkeypatch.chdir(checkout.parent)
+    assert winners._found(tmp_path) == checkout / "found"
+    monkeypatch.chdir(tmp_path)
+    assert winners._found(tmp_path) == tmp_path / "found"
 
 
 def test_asked_again_nothing_is_trained_again(won: Any) -> None:
@@ -136,3 +145,4 @@ def test_the_verdict_needs_more_than_luck() -> None:
         (0.0, None, "equal"),
     ):
         assert said in winners._verdict(gain, p)
+    assert winners._verdict(-1.0, 1.0, hopeless=True) == "too few seeds to tell"
