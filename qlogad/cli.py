@@ -520,7 +520,8 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         if debug:
             raise
-        print("interrupted; what was finished or submitted is kept, and the same command goes on from there", file=sys.stderr)
+        same = "the same command without --fresh" if "--fresh" in sys.argv else "the same command"
+        print(f"interrupted; what was finished or submitted is kept, and {same} goes on from there", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except OSError as error:
         if debug:

@@ -135,7 +135,7 @@ def _what_fits(error: Mapping[str, Any], kinds: Sequence[str]) -> str:
             hint = did_you_mean(error["input"], known) if isinstance(error["input"], str) else ""
             return f"got {given}{hint}; known: {context['expected']}"
         case "tuple_type" | "list_type":
-            return f"a list such as [{given}] is expected, got {given}"
+            return f"a list, in brackets, is expected, got {given}"
         case "model_attributes_type" | "dataclass_type" | "dict_type":
             return f"a table such as {{ key = value }} is expected, got {given}"
     return f"{message[0].lower() + message[1:]}, got {given}"

@@ -29,7 +29,7 @@ from qlogad.errors import QlogadError, QlogadWarning, ResultError, one_line
 from qlogad.experiment.experiment import Contender
 from qlogad.experiment.ground import Ground, Part
 
-__all__ = ["PARTS", "Cell", "Outcome", "code_of", "read_outcome", "remember_code", "run_cell"]
+__all__ = ["PARTS", "Cell", "Outcome", "code_of", "designs_of", "read_outcome", "remember_code", "run_cell"]
 
 FORMAT = 1
 PARTS = ("test", "in_flight")
@@ -56,7 +56,7 @@ class Cell:
     def identify(self) -> str:
         """The identity of the cell as code and design files are now."""
         contender = {"detector": self.contender.detector, "params": self.contender.params, "control": self.contender.control}
-        designs = [Path(word).read_bytes() for word in _words(self.contender.params) if names.is_design_file(word)]
+        designs = designs_of(self.contender.build().get_params(deep=False))  # with what is named unless said
         return documents.digest(
             FORMAT, code_of(self.contender.detector), *designs, contender, self.seed, self.cut, self.training, self.ground
         )
@@ -70,6 +70,14 @@ class Cell:
         return Path(self.folder) / self.identity
 
 
+def designs_of(*values: Any) -> list[bytes]:
+    """What stands in the files of all circuit designs that are named, or may be, somewhere in these values; others do not matter."""
+    files = [names.designs(role) for role in ("ansatz", "encoding")]
+    words = sorted({word for value in values for word in _words(documents.plain(value))})
+    paths = [known[word] for word in words for known in files if word in known]
+    return [path.read_bytes() for path in (*paths, *(Path(word) for word in words if names.is_design_file(word)))]
+
+
 def _words(value: Any) -> Iterator[str]:
     """Every text inside nested tables and lists."""
     if isinstance(value, str):
@@ -81,12 +89,11 @@ def _words(value: Any) -> Iterator[str]:
 
 @cache
 def code_of(detector: str) -> str:
-    """A digest of the code and the circuit designs that a cell's numbers come from; features have a digest of their own."""
+    """A digest of the code that a cell's numbers come from; features have a digest of their own."""
     package = Path(documents.__file__).parent
     folders = [package / name for name in ("circuit", "features", "backend", "nn", "detect")]
     paths = [path for folder in folders for path in folder.rglob("*.py")] + [package / "seeds.py"]
     paths += [Path(__file__), package / "experiment" / "ground.py", Path(inspect.getfile(names.find("detector", detector)))]
-    paths += [path for role in ("ansatz", "encoding") for path in names.designs(role).values()]
     versions = [version(name) for name in ("torch", "numpy", "scikit-learn")]
     return documents.digest(versions, *(path.read_bytes() for path in sorted(set(paths))))
 

@@ -118,16 +118,18 @@ def _pairs(device: str) -> tuple[tuple[int, int], ...]:
     return tuple(sorted({(min(pair), max(pair)) for pair in coupling.get_edges()}))
 
 
-def check_device(device: str) -> None:
-    """Refuse what is no device whose couplings are known.
+def check_device(device: str, *, coupled: bool) -> None:
+    """Refuse what is no device; or no device whose couplings are known, where they are asked for.
 
     Raises:
-        InputError: so it is.
+        DocumentError: so it is.
     """
+    from qlogad.backend.backend import open_backend
+
     try:
-        _pairs(device)
-    except UnknownName as error:
-        raise DocumentError(f"{error}; a device is written 'ibm:fake_torino', say") from error
+        _pairs(device) if coupled else open_backend(device)
+    except (UnknownName, BackendError) as error:
+        raise DocumentError(f"{error} (a device is written 'ibm:fake_torino', say)") from error
 
 
 def unfit_for(circuit: Circuit, device: str) -> int:

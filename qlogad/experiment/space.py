@@ -313,6 +313,18 @@ class Space:
                     )
         return found
 
+    def first(self, given: Mapping[str, Value]) -> dict[str, Value]:
+        """The point of the first values, but for those given, and for what these wait for."""
+        wanted = dict(given)
+        for key in reversed(list(self.axes)):
+            if key in wanted:
+                wanted = {**self.axes[key].when, **wanted}
+        found: dict[str, Value] = {}
+        for key, one in self.axes.items():
+            if all(found.get(other) == value for other, value in one.when.items()):
+                found[key] = wanted.get(key, one.first)
+        return found
+
     def points(self) -> Iterator[dict[str, Value]]:
         """Every point of a space that is not endless, the last axis changing first.
 

@@ -285,8 +285,9 @@ class Study:
             raise DocumentError(f"{where}: sampler = 'cma-es' does not look at constraints; drop them, or use 'tpe'")
         if "device-seconds" in plan.objectives and plan.device is None:
             raise DocumentError(f"{where}: the objective device-seconds needs a device; say device = 'ibm:fake_torino'")
-        if plan.constraints.device is not None:
-            check_device(plan.constraints.device)
+        for device, coupled in ((plan.constraints.device, True), (plan.device, False)):
+            if device is not None:
+                check_device(device, coupled=coupled)
         first = min(self.base.data.split.cuts)
         if plan.folds.cuts and self.base.data.split.by == "given":
             raise DocumentError(f"{where}: folds.cuts has no meaning where the source itself says what is test; drop it")
@@ -312,20 +313,16 @@ class Study:
             raise DocumentError(
                 f"{where}: sampler = 'cma-es' takes numbers that every trial has, and {shown(entrant.space.uneven())} is none; use 'tpe'"
             )
-        first: dict[str, Value] = {}
+        detector = entrant.at(entrant.space.first({}), None).build()
         for key, axis in entrant.space.axes.items():
-            if all(first.get(other) == value for other, value in axis.when.items()):
-                first[key] = axis.first
-        tried = entrant.at(first, None)
-        detector = tried.build()
-        for key, axis in entrant.space.axes.items():
-            for value in axis.choice if isinstance(axis, ChoiceAxis) and key in first else ():
-                try:
-                    circuit_of(entrant.at({**first, key: value}, None).build())
-                except UnknownName as error:
-                    raise DocumentError(f"{where}: {key}: {error}") from error
-                except QlogadError:  # it may do together with other values; else its trials say why not
-                    continue
+            for value in axis.choice if isinstance(axis, ChoiceAxis) else ():
+                if isinstance(value, str):  # a name, perhaps, and one that is not is told before the first trial
+                    try:
+                        circuit_of(entrant.at(entrant.space.first({key: value}), None).build())
+                    except UnknownName as error:
+                        raise DocumentError(f"{where}: {error}") from error
+                    except QlogadError:  # it may do together with other values; else its trials say why not
+                        continue
         circuit = hasattr(getattr(detector, "core", None), "ansatz")
         if entrant.space.design is not None and not circuit:
             raise DocumentError(
@@ -348,7 +345,8 @@ def _base(given: Any, folder: Path | None, where: str) -> Experiment:
     if not isinstance(given, str) or not given:
         raise DocumentError(f"{where}: base names an experiment, got {shown(given)}")
     beside = None if folder is None else folder / given
-    if given.endswith(".toml") and beside is not None and not isfile(beside) and not isfile(given):
+    shipped = Path(given).name.removesuffix(".toml") in names.documents("experiment")
+    if given.endswith(".toml") and beside is not None and not isfile(beside) and not isfile(given) and not shipped:
         raise DocumentError(
             f"{where}: there is no base {shown(str(beside), 100)}, nor {shown(given)} here; name an experiment file"
         )

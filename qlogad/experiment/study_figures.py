@@ -10,6 +10,7 @@ import math
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
+from qlogad import documents
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.draw import draw, to_svg
 from qlogad.experiment.figures import ALARM, INK
@@ -63,7 +65,7 @@ def write(study: Study, studies: Mapping[str, optuna.Study], best: Mapping[str, 
         best: the circuits to draw, by contender and title.
         folder: the study's results folder.
     """
-    trials = {name: completed(one) for name, one in studies.items()}
+    trials = {name: completed(study, one) for name, one in studies.items()}
     made: dict[str, Figure | None] = {}
     if any(trials.values()):
         made = {"history.png": history(study, trials), "parallel.png": parallel(study, trials)}
@@ -76,15 +78,24 @@ def write(study: Study, studies: Mapping[str, optuna.Study], best: Mapping[str, 
     written = []
     for name, figure in made.items():
         if figure is not None:
-            figure.savefig(folder / name, dpi=110, metadata={"Software": ""})
+            drawn = BytesIO()
+            figure.savefig(drawn, dpi=110, metadata={"Software": ""})
+            documents.write_atomic(folder / name, drawn.getvalue())
             written.append(folder / name)
     return written
 
 
-def completed(trials: optuna.Study) -> list[FrozenTrial]:
-    """The last attempts of the logical trials that came through, by index."""
+def completed(study: Study, trials: optuna.Study) -> list[FrozenTrial]:
+    """The last attempts of the logical trials of the budget that came through, by index."""
     chains = attempts(trials.get_trials(deepcopy=False))
-    return [chains[index][-1] for index in sorted(chains) if chains[index][-1].state == TrialState.COMPLETE]
+    lasts = [chains[index][-1] for index in sorted(chains) if study.plan.trials is None or index < study.plan.trials]
+    return [last for last in lasts if last.state == TrialState.COMPLETE]
+
+
+def _firsts(some: Sequence[FrozenTrial]) -> list[bool]:
+    """Which trials are the first of all equal ones; the others take its result."""
+    seen: dict[str, int] = {}
+    return [seen.setdefault(str(trial.user_attrs.get("key", place)), place) == place for place, trial in enumerate(some)]
 
 
 def _panels(count: int, width: float, height: float, rows: int = 1) -> tuple[Figure, Any]:
@@ -123,8 +134,7 @@ def front(study: Study, trials: Trials) -> Figure:
             axis.plot(x_N, y_N, ".", color=f"C{number}", alpha=0.35)
             values_NO = np.stack([_values(some, one) for one in range(len(signs))], axis=1) * signs
             best = np.flatnonzero([not ((values_NO <= own).all(1) & (values_NO < own).any(1)).any() for own in values_NO])
-            own_N = np.array(["reused from" not in trial.user_attrs for trial in some], dtype=bool)
-            best = best[own_N[best]]
+            best = best[np.array(_firsts(some), dtype=bool)[best]]
             best = best[np.lexsort((y_N[best], x_N[best]))]
             axis.plot(x_N[best], y_N[best], "o-", ms=4, lw=1, color=f"C{number}", label=f"{name}: front of {len(best)}")
         axis.set(xlabel=study.objectives[other].name, ylabel=study.objectives[0].name)
@@ -137,7 +147,7 @@ def importances(study: Study, trials: optuna.Study, objective: int) -> dict[str,
 
     Parameters that not every completed trial has are left out.
     """
-    done = trials.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    done = completed(study, trials)
     values = _values(done, objective)
     sign = 1 if study.directions[objective] == "minimize" else -1
     if len(done) < FEW or not np.isfinite(values).all() or np.ptp(values) == 0:
@@ -147,13 +157,15 @@ def importances(study: Study, trials: optuna.Study, objective: int) -> dict[str,
     if not varied:
         return {}
     found = {}
+    counted = optuna.create_study(directions=list(study.directions))
+    counted.add_trials(done)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         warnings.filterwarnings("ignore", message="PedAnovaImportanceEvaluator computes", category=UserWarning)
         ways = {"fANOVA": FanovaImportanceEvaluator(seed=study.plan.seed % 2**32), "PED-ANOVA": PedAnovaImportanceEvaluator()}
         for name, way in ways.items():
             found[name] = get_param_importances(
-                trials, evaluator=way, params=varied, target=lambda trial: sign * trial.values[objective]
+                counted, evaluator=way, params=varied, target=lambda trial: sign * trial.values[objective]
             )
     return found
 

@@ -38,10 +38,10 @@ from qlogad.backend.exact.planner import Rates, rates_of
 from qlogad.circuit.circuit import Circuit
 from qlogad.errors import MissingExtra, QlogadError, ResultError
 from qlogad.experiment import study_figures
-from qlogad.experiment.cell import code_of
+from qlogad.experiment.cell import code_of, designs_of
 from qlogad.experiment.experiment import Watch
 from qlogad.experiment.ground import Ground, held_ground, open_source
-from qlogad.experiment.space import IntAxis, Value
+from qlogad.experiment.space import ChoiceAxis, IntAxis, Value
 from qlogad.experiment.storage import open_storage
 from qlogad.experiment.study import FORETOLD, MAX_TRIALS, Entrant, Study
 from qlogad.experiment.trial import TrialJob
@@ -228,6 +228,8 @@ def _epochs(entrant: Entrant) -> int:
     axis = entrant.space.axes.get("epochs")
     if isinstance(axis, IntAxis):
         return axis.int[1]
+    if isinstance(axis, ChoiceAxis):
+        return max(int(value) for value in axis.choice)
     return int(entrant.contender.build().get_params(deep=False)["epochs"])
 
 
@@ -249,7 +251,7 @@ def _forget(study: Study, place: str, folder: Path) -> None:
         for one in sorted(there):
             if one == name or one.startswith(f"{name}: {FRESH} "):
                 optuna.delete_study(study_name=one, storage=storage)
-    for name in ("work", "designs", "artifacts"):
+    for name in ("work", "designs", "artifacts", "found"):
         rmtree(folder / name, ignore_errors=True)
     for name in ("trials.csv", "table.md", "manifest.json", "winners.md", "winners.toml", *study_figures.FILES):
         (folder / name).unlink(missing_ok=True)
@@ -278,12 +280,14 @@ def fill(prepared: Prepared, entrant: Entrant, trials: Trials, watch: Watch) -> 
     parts = {
         "the study file or its experiment": study.identity(),
         "the data": prepared.grounds,
+        "a circuit design": designs_of(entrant.contender.build().get_params(deep=False), entrant.space.axes, entrant.known),
         "the code": code_of(entrant.contender.detector),
     }
+    parts = {name: documents.digest(part) for name, part in parts.items()}
     mark = documents.digest(*parts.values())
     if "ready" not in trials.user_attrs:
         trials.set_user_attr("identity", mark)
-        trials.set_user_attr("parts", documents.plain(parts))
+        trials.set_user_attr("parts", parts)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             trials.set_metric_names(list(study.plan.objectives))
@@ -293,7 +297,7 @@ def fill(prepared: Prepared, entrant: Entrant, trials: Trials, watch: Watch) -> 
         trials.set_user_attr("ready", True)
     stored = trials.user_attrs
     if stored["identity"] != mark:
-        changed = [name for name, part in documents.plain(parts).items() if stored.get("parts", {}).get(name) != part]
+        changed = [name for name, part in parts.items() if stored.get("parts", parts).get(name) != part] or ["something"]
         raise ResultError(
             f"there is another study '{trials.study_name}': {' and '.join(changed)} changed since it began; give this one another "
             "name, or begin anew with --fresh"

@@ -212,8 +212,7 @@ class TrialJob:
         for number, (cut, repeat) in enumerate(folds):
             detector, ground = point.contender.build(), self._ground(cut)
             seed = seeds.derive(plan.seed, "trial", root, "fold", cut, repeat)
-            last = int(detector.get_params(deep=False).get("epochs", 0))
-            self._fit(detector, ground, seed, self._report(trial, last) if number == 0 and trial is not None else None)
+            self._fit(detector, ground, seed, self._report(trial) if number == 0 and trial is not None else None)
             fitted = Fitted(detector, ground, plan.device or "")
             values_FO.append([one.measure(fitted) for one in self.study.objectives])
             if trial is not None:
@@ -225,7 +224,7 @@ class TrialJob:
                         raise optuna.TrialPruned(f"wilcoxon: after {number + 1} of {len(folds)} folds it is behind the best")
         return [float(value) for value in np.mean(values_FO, axis=0)]
 
-    def _report(self, trial: optuna.Trial, last: int) -> Callable[[Epoch], None] | None:
+    def _report(self, trial: optuna.Trial) -> Callable[[Epoch], None] | None:
         """What is done after each epoch of the first fold; after the last one there is nothing left to save."""
         by_epoch = self.study.plan.pruner in ("hyperband", "median")
         bars = [(rung, bar) for rung, bar in zip(self.study.plan.rung, self.bars, strict=True) if rung.proxy == "loss"]
@@ -241,7 +240,7 @@ class TrialJob:
                     )
             if by_epoch:
                 trial.report(loss, step=epoch.number)
-                if epoch.number < last and trial.should_prune():
+                if trial.should_prune() and not epoch.last:  # asked in any case, as Hyperband keeps count
                     raise optuna.TrialPruned(f"{self.study.plan.pruner}: after epoch {epoch.number}")
 
         return report

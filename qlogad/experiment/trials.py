@@ -233,7 +233,7 @@ def _table(prepared: Prepared, found: Mapping[str, list[dict[str, Any]]]) -> str
 _MEANING = """\
 All values are measured on validation windows or on the circuit; no test window was read. The best of many trials looks better than it
 is: it is a winner only after fresh seeds, and is judged on test windows only by an experiment. Trials that make equal circuits, up to
-gates that commute, with all else equal are trained once and counted as reused."""
+gates that commute (unless an objective or a constraint looks at depth), with all else equal are trained once and counted as reused."""
 
 
 def _summary(study: Study, entrant: Entrant, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -279,4 +279,4 @@ def _causes(found: Mapping[str, list[dict[str, Any]]]) -> str:
 
 def _kind(cause: str) -> str:
     """A cause without its numbers, so that equal ones count together; those within a name stay."""
-    return one_line(re.sub(r"(?<![\w-])\d+(\.\d+)?(e[+-]?\d+)?(?![\w-])", "#", cause), 160)
+    return one_line(re.sub(r"(?<![\w.])-?\d+(\.\d+)?(e[+-]?\d+)?(?![\w%-])", "#", cause), 160)

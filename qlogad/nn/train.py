@@ -47,6 +47,7 @@ class Epoch:
     loss: float  # mean over the steps, before each step
     validation: float | None  # None where there is nothing to validate on
     seconds: float
+    last: bool = False  # nothing comes after it: all epochs are run, or patience is at its end
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,9 @@ def train(
         total = _epoch(weights, optimizer, loss, rows, schedule, seeds.torch_generator(seed, "shuffle", number))
         module.eval()
         held = None if validation is None else validation()
-        epochs.append(Epoch(number, total, held, time.perf_counter() - started))
+        better = held is None or held < best_loss
+        last = number == schedule.epochs or (not better and number - best >= schedule.patience)
+        epochs.append(Epoch(number, total, held, time.perf_counter() - started, last))
         if not math.isfinite(total) or (held is not None and not math.isfinite(held)):
             found = f"loss {total}, validation {held}"
             raise QlogadError(f"training diverged in epoch {number} ({found}); try a smaller step, lr = {schedule.lr / 10:g}")
@@ -118,9 +121,9 @@ def train(
             report(epochs[-1])
         if held is None:
             best = number
-        elif held < best_loss:
+        elif better:
             best, best_loss, best_state = number, held, _copy(module)
-        elif number - best >= schedule.patience:
+        if last:
             break
     if validation is not None:
         module.load_state_dict(best_state)

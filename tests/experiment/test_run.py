@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from qlogad import names
 from qlogad.detect.detector import Detector
 from qlogad.experiment import Experiment
 from qlogad.experiment.cell import read_outcome, run_cell
@@ -288,3 +290,21 @@ def test_the_source_is_read_the_same_twice(prepared: Prepared) -> None:
     assert again.events.digest == prepared.source.events.digest
     for number, made in enumerate(prepared.grounds):
         assert ground(prepared.experiment.data, again, ("ids", "counts"), cut=number).base == made.base
+
+
+def test_cells_depend_on_the_designs_they_name_and_on_no_other(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(names.data_folder("circuits"), tmp_path / "circuits")
+    monkeypatch.setattr(names, "data_folder", lambda name: tmp_path / name)
+    before = {cell.identity for cell in cells(prepared)}
+    ansatz = tmp_path / "circuits" / "ansatz"
+    (tmp_path / "circuits" / "found").mkdir(exist_ok=True)
+    shutil.copy(ansatz / "sim1.toml", tmp_path / "circuits" / "found" / "found-one.toml")
+    with (ansatz / "sim2.toml").open("a") as file:
+        file.write("# another\n")
+    assert {cell.identity for cell in cells(prepared)} == before
+    with (ansatz / "strongly-entangling.toml").open("a") as file:  # what is taken unless one is named
+        file.write("# another\n")
+    changed = {cell.contender.name for cell in cells(prepared) if cell.identity not in before}
+    assert changed == {"quantum", "quantum same-wrapper"}

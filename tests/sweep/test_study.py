@@ -77,9 +77,24 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"contender": [{"name": "quantum", "space": {"core.ansatz": {"choice": ["sim1", "sim41"]}}}]},
         "there is no ansatz 'sim41'",
     ),
+    "a value misspelt that waits": (
+        {
+            "contender": [
+                {
+                    "name": "lstm",
+                    "space": {
+                        "core.kind": {"choice": ["classical", "quantum"]},
+                        "core.ansatz": {"choice": ["sim1", "sim41"], "when": {"core.kind": "quantum"}},
+                    },
+                }
+            ]
+        },
+        "there is no ansatz 'sim41'",
+    ),
+    "a device for seconds misspelt": ({"objectives": ["device-seconds"], "device": "ibm:fake_torinoo"}, "fake_torinoo"),
     "a constraint below nothing": ({"constraints": {"two_qubit_depth": -1}}, "0 or more"),
     "a device misspelt": ({"constraints": {"device": "fake_torinoo"}}, "written 'ibm:fake_torino'"),
-    "a word for a list": ({"objectives": "validation-loss"}, r"a list such as \['validation-loss'\] is expected"),
+    "a word for a list": ({"objectives": "validation-loss"}, "a list, in brackets, is expected"),
     "a base that is not there": ({"base": "nosuch.toml"}, "there is no base .*nosuch.toml"),
     "an experiment": ({"base": None, "data": {"dataset": "synthetic"}}, "qlogad run"),
     "a step too small": ({"space": {"lr": {"float": [0.0, 1.0], "step": 1e-19}}}, "too many values"),
