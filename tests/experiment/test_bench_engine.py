@@ -115,7 +115,7 @@ def test_the_full_grid_covers_what_it_says():
         own = [point for point in full if point.workload == workload]
         assert {point.wires for point in own} == set(range(2, 13))
         assert {point.depth for point in own} >= {1, 2, 4}
-        assert {point.batch for point in own} == {16, 64, 1024}
+        assert {point.batch for point in own} >= {16, 1024 if workload == "cell" else 256}
         assert {point.reupload for point in own} == {False, True}
     assert {point.threads for point in full} == {1, 2}
     assert [point.wires for point in full if point.workload == "wide"] == [16, 18, 20, 22]
