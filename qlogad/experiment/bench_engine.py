@@ -515,11 +515,11 @@ def _shown(rows: list[Row]) -> list[Row]:
 
 
 _STYLES = {
-    "PennyLane default.qubit": "s-",
-    "lightning.qubit, adjoint": "v-",
-    "tensorcircuit-ng + JAX, jit": "^-",
-    "PennyLane + JAX, jit": "D-",
-    "exact": "o-",
+    "PennyLane default.qubit": "C0s-",
+    "lightning.qubit, adjoint": "C1v-",
+    "tensorcircuit-ng + JAX, jit": "C2^-",
+    "PennyLane + JAX, jit": "C3D-",
+    "exact": "C4o-",
     "torch.nn.LSTM": "k:",
     "floor": "k--",
 }
@@ -537,7 +537,7 @@ def _figure(points: Points, path: Path) -> None:
             for name, ms in one.ms.items():
                 if ms is not None:
                     lines.setdefault(point.depth, {}).setdefault(name, {})[point.wires] = ms
-    figure = Figure(figsize=(3.6 * max(1, len(lines)) + 1, 4.2), layout="constrained")
+    figure = Figure(figsize=(3.4 * max(1, len(lines)) + 2.6, 4.2), layout="constrained")
     panels = figure.subplots(1, max(1, len(lines)), sharey=True, squeeze=False)[0]
     for axis, (depth, found) in zip(panels, sorted(lines.items()), strict=False):
         for name, style in _STYLES.items():
@@ -547,7 +547,10 @@ def _figure(points: Points, path: Path) -> None:
         axis.set(xlabel="wires", yscale="log", title=f"depth {depth}")
         axis.grid(alpha=0.3)
     panels[0].set(ylabel="ms per training step")
-    panels[0].legend(frameon=False, fontsize=8)
+    shown = {text: line for axis in panels for line, text in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(
+        [shown[name] for name in _STYLES if name in shown], [n for n in _STYLES if n in shown], loc="outside right center"
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": ""})
 
