@@ -118,7 +118,7 @@ def _pairs(device: str) -> tuple[tuple[int, int], ...]:
     return tuple(sorted({(min(pair), max(pair)) for pair in coupling.get_edges()}))
 
 
-def check_device(device: str, *, coupled: bool) -> None:
+def check_device(device: str, where: str, *, coupled: bool) -> None:
     """Refuse what is no device; or no device whose couplings are known, where they are asked for.
 
     Raises:
@@ -129,7 +129,7 @@ def check_device(device: str, *, coupled: bool) -> None:
     try:
         _pairs(device) if coupled else open_backend(device)
     except (UnknownName, BackendError) as error:
-        raise DocumentError(f"{error} (a device is written 'ibm:fake_torino', say)") from error
+        raise DocumentError(f"{where}: {error} (a device is written 'ibm:fake_torino', say)") from error
 
 
 def unfit_for(circuit: Circuit, device: str) -> int:

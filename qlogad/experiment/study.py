@@ -287,7 +287,7 @@ class Study:
             raise DocumentError(f"{where}: the objective device-seconds needs a device; say device = 'ibm:fake_torino'")
         for device, coupled in ((plan.constraints.device, True), (plan.device, False)):
             if device is not None:
-                check_device(device, coupled=coupled)
+                check_device(device, where, coupled=coupled)
         first = min(self.base.data.split.cuts)
         if plan.folds.cuts and self.base.data.split.by == "given":
             raise DocumentError(f"{where}: folds.cuts has no meaning where the source itself says what is test; drop it")
