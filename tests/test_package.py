@@ -13,6 +13,7 @@ from qlogad import names
 ROOT = Path(qlogad.__file__).parent
 MODULES = sorted(path for path in ROOT.rglob("*.py") if "_data" not in path.parts)
 LAYERS = [
+    "escape",
     "errors",
     "seeds",
     "documents",

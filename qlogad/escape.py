@@ -1,0 +1,137 @@
+"""Text that others wrote (log lines, names, messages, labels of a log) made harmless for where it is shown: one function a target.
+
+What it says stays readable; what it does is gone: control codes that drive a terminal, marks that turn or hide text (Unicode TR 36),
+Markdown's links, images and table rules (CommonMark 0.31, GFM), HTML, formulas of spreadsheets (OWASP, CSV injection), TeX in figures.
+"""
+
+from __future__ import annotations
+
+import html as _html
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["csv", "csv_table", "html", "label", "layout", "markdown", "table", "terminal"]
+
+_NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
+
+
+def terminal(text: object) -> str:
+    r"""One line that a terminal only shows: what is not printable (control codes, line ends, turning and invisible marks) as an escape.
+
+    >>> terminal("a\x1b]0;b\a"), terminal("two\nlines"), terminal("safe\u202eexe.txt")
+    ('a\\x1b]0;b\\x07', 'two\\nlines', 'safe\\u202eexe.txt')
+    """
+    text = str(text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else _code(c) for c in text)
+
+
+def _code(character: str) -> str:
+    number = ord(character)
+    width = 2 if number < 0x100 else 4 if number < 0x10000 else 8
+    return _NAMED.get(character) or f"\\{' xuU'[width.bit_length() - 1]}{number:0{width}x}"
+
+
+def layout(text: object) -> str:
+    r"""A text of several lines for a terminal: its line ends are meant, the rest is as in `terminal`.
+
+    >>> layout("one\ntwo\x1b[2J")
+    'one\ntwo\\x1b[2J'
+    """
+    return "\n".join(terminal(line) for line in str(text).split("\n"))
+
+
+_INLINE = re.compile(
+    r"""[\\`*~|$]                                            # escapes, code, emphasis, strike-through, columns, formulas
+    | (?<![^\W_])_ | _(?![^\W_])                             # emphasis; not within words
+    | !(?=\[) | (?<=!)\[ | \](?=[(\[:])                   # images, links
+    | (?<=[A-Za-z]):(?=//) | (?<=mailto): | (?<=xmpp): | (?<=[Ww]{3})\. | (?<=\S)@(?=\w)  # links without brackets""",
+    re.VERBOSE,
+)
+_BLOCK = re.compile(r"(?:\d{1,9}(?=[.)](?:\s|$)))?([-+](?=\s|$|[-+\s]+$)|#(?=#*(?:\s|$))|=(?==*\s*$)|(?<=\d)[.)])")
+
+
+def markdown(text: object) -> str:
+    r"""One line of Markdown that shows the text and does nothing else, wherever on a line it stands, in a table too.
+
+    >>> print(markdown("![x](http://a) | <script>"), markdown("# 1"), markdown("F1 [0.60, 0.75]"))
+    \!\[x\](http\://a) \| &lt;script&gt; \# 1 F1 [0.60, 0.75]
+    """
+    shown = _cell(text).strip()
+    found = _BLOCK.match(shown)
+    return shown if found is None else f"{shown[: found.start(1)]}\\{shown[found.start(1) :]}"
+
+
+def _cell(text: object) -> str:
+    """Markdown for the inside of a line."""
+    shown = re.sub(r"&(?=#?\w+;)", "&amp;", terminal(text))
+    return _INLINE.sub(r"\\\g<0>", shown).replace("<", "&lt;").replace(">", "&gt;")
+
+
+def csv(text: object) -> str:
+    """The text of a cell of a CSV file: one line, and no formula where a spreadsheet opens it (a quote stands before it).
+
+    >>> csv("=1+1"), csv("a - b"), csv(" @sum")
+    ("'=1+1", 'a - b', "' @sum")
+    """
+    shown = terminal(text)
+    return f"'{shown}" if re.match(r"(\\[trn]|\s)*[=+\-@\uff1d\uff0b\uff0d\uff20]|\\[trn]", shown) else shown
+
+
+def html(text: object) -> str:
+    """Text of an HTML page, inside of an element or of a quoted attribute.
+
+    >>> html("<script>&'")
+    '&lt;script&gt;&amp;&#x27;'
+    """
+    return _html.escape(terminal(text))
+
+
+def label(text: object) -> str:
+    r"""Text of a figure: matplotlib sees no formula between dollars, and hides no name that begins with an underscore.
+
+    >>> label("$x$"), label("_a")
+    ('\\$x\\$', ' _a')
+    """
+    plain = terminal(text).replace("$", r"\$")
+    return f" {plain}" if plain.startswith("_") else plain
+
+
+def table(
+    rows: Sequence[Mapping[str, Any]] | Sequence[Sequence[Any]],
+    style: Literal["github", "simple"],
+    headers: Sequence[str] | None = None,
+    **how: Any,
+) -> str:
+    """Rows as a table for Markdown ("github") or a terminal ("simple"), every cell and header escaped for it.
+
+    Args:
+        rows: mappings with equal keys, which are the headers, or sequences.
+        style: where it is shown.
+        headers: of the columns, where rows are sequences.
+        how: what else `tabulate` takes.
+    """
+    from tabulate import tabulate
+
+    escaped = _cell if style == "github" else terminal
+    if headers is None:
+        headers = list(dict.fromkeys(key for row in rows if isinstance(row, Mapping) for key in row))
+    cells = [[row.get(key) for key in headers] if isinstance(row, Mapping) else row for row in rows]
+    shown = [["" if cell is None else escaped(cell) for cell in row] for row in cells]
+    text: str = tabulate(shown, headers=[escaped(name) for name in headers], tablefmt=style, disable_numparse=True, **how)
+    return text
+
+
+def csv_table(frame: pd.DataFrame, float_format: str) -> str:
+    """A frame as the text of a CSV file without its index, every header and text cell escaped."""
+    import pandas as pd
+
+    shown = frame.rename(columns=csv)
+    for place in range(len(shown.columns)):
+        cells = shown.iloc[:, place].tolist()
+        if any(isinstance(cell, str) for cell in cells):
+            shown.isetitem(place, pd.Series([csv(cell) if isinstance(cell, str) else cell for cell in cells], shown.index, object))
+    return str(shown.to_csv(index=False, float_format=float_format))
