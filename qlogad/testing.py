@@ -340,7 +340,8 @@ def check_backend(spec: str | Backend, *, tolerance: float = 1e-6, gradient: flo
 
     Args:
         spec: its name with its target, or an opened backend.
-        tolerance: how far readouts may lie from the definition of the gates.
+        tolerance: how far readouts may lie from the definition of the gates, and slopes (ten times as far) from those of the exact
+            engine.
         gradient: how far derivatives may lie from finite differences.
         circuits: how many random circuits, over the whole gate table, to try.
 
@@ -370,6 +371,8 @@ def check_backend(spec: str | Backend, *, tolerance: float = 1e-6, gradient: flo
             torch.testing.assert_close(estimate.mean_GNK, expected_GNK, rtol=0, atol=close)
         if not sampled and (backend.abilities.differentiable or backend.abilities.shift):
             _gradients_true(backend, circuit, weights_GP, inputs_GNI, gradient, noisy=noisy)
+            if not noisy:
+                _slopes_exact(backend, circuit, weights_GP, inputs_GNI, tolerance)
         ideal.append(expected_GNK.flatten())
         found.append(estimate)
         again.append(other)
@@ -377,6 +380,8 @@ def check_backend(spec: str | Backend, *, tolerance: float = 1e-6, gradient: flo
         _errors_calibrated(found, again)
     if noisy:
         _noise_takes_effect(torch.cat(ideal), found)
+    _keeps_precision(backend)
+    _takes_no_rows(backend)
     _refuses(backend)
 
 
@@ -435,6 +440,15 @@ def _gradients_true(
     )
 
 
+def _slopes_exact(backend: Backend, circuit: Circuit, weights_GP: torch.Tensor, inputs_GNI: torch.Tensor, tolerance: float) -> None:
+    """Slopes are as precise as readouts: those of the exact engine."""
+    given = [values.clone().requires_grad_() for values in (weights_GP, inputs_GNI)]
+    mine, its = (one.bind(circuit, given[0])(given[1]) for one in (backend, open_backend("exact:gates")))
+    cost = torch.linspace(-1, 2, mine.numel(), dtype=mine.dtype).reshape(mine.shape)
+    for one, two in zip(*(torch.autograd.grad((cost * mean).sum(), given) for mean in (mine, its)), strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=10 * tolerance * (1 + float(two.abs().max())))
+
+
 def _errors_calibrated(found: list[Estimate], again: list[Estimate]) -> None:
     """The squared difference of two samples is, on average, the sum of their squared standard errors."""
     ratios = []
@@ -455,11 +469,41 @@ def _noise_takes_effect(ideal: torch.Tensor, found: list[Estimate]) -> None:
     assert 0 < slope < 1 - 1e-4 - 3 * chance, f"a noisy backend gives ideal readouts: slope {slope:.4f} with error {chance:.4f}"
 
 
+def _keeps_precision(backend: Backend) -> None:
+    """Readouts and slopes are in the precision of what is given."""
+    circuit = random_circuit(generator(0, "check_backend", "precision"), wires=2)
+    for dtype in (torch.float32, torch.float64):
+        weights_GP = torch.full((1, circuit.weights), 0.3, dtype=dtype, requires_grad=True)
+        inputs_GNI = torch.full((1, 2, circuit.inputs), 0.7, dtype=dtype, requires_grad=True)
+        bound = backend.bind(circuit, weights_GP)
+        estimate, mean_GNK = bound.estimate(inputs_GNI.detach()), bound(inputs_GNI)
+        slopes = torch.autograd.grad(mean_GNK.sum(), (weights_GP, inputs_GNI))
+        for what in (mean_GNK, estimate.mean_GNK, estimate.error_GNK, *slopes):
+            assert what.dtype == dtype, f"{dtype} was given, and {what.dtype} came back"
+
+
+def _takes_no_rows(backend: Backend) -> None:
+    """No rows give no results, whose slopes are zero; so it is for circuits that read no inputs, or have no weights."""
+    for encoding, depth in (("angle-y", 1), ("angle-y", 0)):
+        circuit = assemble(encoding, "basic-entangler", 2, depth)
+        for cut in (circuit, replace(circuit, gates=circuit.gates[circuit.wires :])):
+            for wanted in ((True, True), (True, False), (False, True), (False, False)):
+                weights_GP = torch.zeros(3, cut.weights, dtype=torch.float64, requires_grad=wanted[0])
+                inputs_GNI = torch.zeros(1, 0, cut.inputs, dtype=torch.float64, requires_grad=wanted[1])
+                bound = backend.bind(cut, weights_GP)
+                mean_GNK = bound(inputs_GNI)
+                assert mean_GNK.shape == bound.estimate(inputs_GNI.detach()).mean_GNK.shape == (3, 0, 2), "no rows give no results"
+                given = [each for each in (weights_GP, inputs_GNI) if each.requires_grad]
+                assert mean_GNK.requires_grad == bool(given), "no rows are differentiated as any others"
+                for each, slope in zip(given, torch.autograd.grad(mean_GNK.sum(), given) if given else (), strict=True):
+                    assert slope.shape == each.shape, "a slope has the shape of what it belongs to"
+                    assert not slope.any(), "no rows have slopes of zero"
+
+
 def _refuses(backend: Backend) -> None:
     circuit = assemble("angle-y", "basic-entangler", 2, 1)
     weights_GP, inputs_GNI = torch.zeros(3, 2, dtype=torch.float64), torch.zeros(1, 4, 2, dtype=torch.float64)
     bound = backend.bind(circuit, weights_GP)
-    assert bound(inputs_GNI[:, :0]).shape == (3, 0, 2), "no rows give no results"
     bad = inputs_GNI.clone()
     bad[0, 1, 1] = torch.nan
     for wrong in (

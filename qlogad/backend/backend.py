@@ -35,6 +35,7 @@ __all__ = [
     "check_inputs",
     "check_weights",
     "open_backend",
+    "tied",
 ]
 
 Rows = Sequence[str | int]
@@ -190,6 +191,13 @@ def check_inputs(circuit: Circuit, weights_GP: Tensor, inputs_GNI: Tensor) -> No
         raise BackendError(
             "inputs are not all finite; look for NaN in the features, then in the weights of what comes before the circuit, or scale them"
         )
+
+
+def tied(mean_GNK: Tensor, weights_GP: Tensor, inputs_GNI: Tensor) -> Tensor:
+    """The readouts, with derivatives of zero in weights and inputs where they depend on neither, or there are none."""
+    wanted = torch.is_grad_enabled() and (weights_GP.requires_grad or inputs_GNI.requires_grad)
+    tied = mean_GNK.requires_grad and mean_GNK.numel() > 0
+    return mean_GNK + 0 * (weights_GP.sum() + inputs_GNI.sum()) if wanted and not tied else mean_GNK
 
 
 def _check_tensor(what: str, values: object) -> None:

@@ -1,7 +1,7 @@
 """Any PennyLane device as a backend: "pennylane" is default.qubit. Bergholm et al. (2018), arXiv:1811.04968.
 
-default.qubit is differentiated by backpropagation; other devices by what PennyLane finds best for them (adjoint, shifts),
-and their values come back in single precision. default.mixed gives probabilities alone, and gradients come from shifted angles; so it is
+default.qubit is differentiated by backpropagation; other devices by what PennyLane finds best for them (adjoint, shifts), in
+double precision. default.mixed gives probabilities alone, and gradients come from shifted angles; so it is
 with shots on any device, as in "pennylane:default.qubit,shots=1024": outcomes are drawn by us, so that a seed fixes them row by row.
 """
 
@@ -13,14 +13,29 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import autograd
 import numpy as np
 import pennylane as qml
+import pennylane.numpy as pnp
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from qlogad.backend.backend import CALLS, DEFAULT_KEY, Abilities, Backend, Bound, Estimate, Key, Rows, check_inputs, check_weights
+from qlogad.backend.backend import (
+    CALLS,
+    DEFAULT_KEY,
+    Abilities,
+    Backend,
+    Bound,
+    Estimate,
+    Key,
+    Rows,
+    check_inputs,
+    check_weights,
+    tied,
+)
 from qlogad.backend.sampled import Answer, Floats, Lifted, SampledBackend, SampledBound, Target, number, options, read_chances
 from qlogad.backend.sampled import draw as draw_shots
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
@@ -161,29 +176,33 @@ class PennyLaneBound(Bound):
 
     def __init__(self, device: Any, method: str, circuit: Circuit, weights_GP: Tensor) -> None:
         self._circuit, self._weights_GP, self.device = circuit, weights_GP, device
-        node = qml.QNode(lambda inputs, weights: _run(circuit, inputs, weights), device, interface="torch", diff_method=method)
-        self._node = node if method == "backprop" else qml.transforms.broadcast_expand(node)  # shift rules know no broadcasting
+        self._backprop = method == "backprop"
+        node = qml.QNode(lambda inputs, weights: _run(circuit, inputs, weights), device, diff_method=method)
+        self._node = node if self._backprop else qml.transforms.broadcast_expand(node)  # shift rules know no broadcasting
 
     def __call__(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Tensor:
         """The readouts mean_GNK; see `Bound`. One run per circuit; on default.qubit the N rows are one broadcast."""
         check_inputs(self._circuit, self._weights_GP, inputs_GNI)
         groups, count = len(self._weights_GP), inputs_GNI.shape[1]
         if count == 0:
-            return inputs_GNI.new_zeros(groups, 0, len(self._circuit.readout))
+            return tied(inputs_GNI.new_zeros(groups, 0, len(self._circuit.readout)), self._weights_GP, inputs_GNI)
         inputs = inputs_GNI.expand(groups, -1, -1)
         means = [self._one(inputs_NI, weights_P) for inputs_NI, weights_P in zip(inputs, self._weights_GP, strict=True)]
-        return torch.stack([mean_KN.expand(-1, count).T for mean_KN in means]).to(inputs_GNI)
+        mean_GNK = torch.stack([mean_KN.expand(-1, count).T for mean_KN in means]).to(inputs_GNI)
+        return tied(mean_GNK, self._weights_GP, inputs_GNI)
 
     def _one(self, inputs_NI: Tensor, weights_P: Tensor) -> Tensor:
         """(K, N), or (K, 1) where nothing depends on the inputs."""
-        words = self._circuit.readout
-        found = iter(self._node(inputs_NI, weights_P))
-        states_ND = torch.as_tensor(next(found)).reshape(-1, 2**self._circuit.wires) if any(map(is_projector, words)) else None
-        means = [
-            torch.as_tensor(next(found)).reshape(-1) if states_ND is None or not is_projector(word) else states_ND[:, int(word, 2)]
-            for word in words
-        ]
-        return torch.stack([mean_N.expand(max(map(len, means))) for mean_N in means])
+        if self._backprop:
+            means = _means(self._circuit, [torch.as_tensor(each) for each in self._node(inputs_NI, weights_P)])
+            return torch.stack([mean_N.expand(max(map(len, means))) for mean_N in means])
+        return cast(Tensor, _ByAutograd.apply(inputs_NI, weights_P, self._read))  # type: ignore[no-untyped-call]
+
+    def _read(self, inputs_NI: Any, weights_P: Any) -> Any:
+        """(K, N) or (K, 1), in numpy as autograd sees through it."""
+        means = _means(self._circuit, [pnp.asarray(each) for each in self._node(inputs_NI, weights_P)])
+        rows = max(map(len, means))
+        return pnp.stack([mean_N * np.ones(rows) for mean_N in means])
 
     def estimate(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Estimate:
         """The same readouts, with a standard error of zero."""
@@ -192,6 +211,37 @@ class PennyLaneBound(Bound):
         executions = mean_GNK.shape[0] * mean_GNK.shape[1] * len(bases(self._circuit.readout))
         provenance = {"backend": "pennylane", "kind": "exact", "device": self.device.name, "version": qml.version()}
         return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, provenance)
+
+
+class _ByAutograd(torch.autograd.Function):
+    """PennyLane's own way to torch makes float32 of what devices return as numbers; its way to autograd keeps float64."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs_NI: Tensor, weights_P: Tensor, read: Callable[..., Any]) -> Tensor:
+        values = [each.detach().double().cpu().numpy() for each in (inputs_NI, weights_P)]
+        ctx.wanted, ctx.like = [place for place in (0, 1) if ctx.needs_input_grad[place]], (inputs_NI, weights_P)
+        if not ctx.wanted:
+            return torch.from_numpy(np.array(read(*values)))
+        ctx.back, mean_KN = autograd.make_vjp(read, ctx.wanted)(*values)
+        return torch.from_numpy(np.array(mean_KN))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope_KN: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        slopes: list[Tensor | None] = [None, None]
+        for place, slope in zip(ctx.wanted, ctx.back(slope_KN.cpu().numpy()), strict=True):
+            slopes[place] = torch.from_numpy(np.array(slope)).to(ctx.like[place])
+        return slopes[0], slopes[1], None
+
+
+def _means(circuit: Circuit, found: Sequence[Any]) -> list[Any]:
+    """The readouts, each of N rows or one, from what a node returns: see `_run`."""
+    rest = iter(found)
+    states_ND = next(rest).reshape(-1, 2**circuit.wires) if any(map(is_projector, circuit.readout)) else None
+    return [
+        next(rest).reshape(-1) if states_ND is None or not is_projector(word) else states_ND[:, int(word, 2)]
+        for word in circuit.readout
+    ]
 
 
 def _apply(circuit: Circuit, inputs: Any, weights_P: Any) -> None:

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from qlogad import seeds
-from qlogad.backend.backend import CALLS, DEFAULT_KEY, Abilities, Bound, Estimate, Key, Rows, check_inputs, check_weights
+from qlogad.backend.backend import CALLS, DEFAULT_KEY, Abilities, Bound, Estimate, Key, Rows, check_inputs, check_weights, tied
 from qlogad.circuit.circuit import Angle, Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
@@ -291,7 +291,7 @@ class SampledBound(Bound):
             mean_MK = cast(Tensor, _Evaluate.apply(angles_MA, run))  # type: ignore[no-untyped-call]
         else:
             mean_MK = torch.from_numpy(self._answer(angles_MA, names).mean_MK)
-        return self._shaped(mean_MK, inputs_GNI)
+        return tied(self._shaped(mean_MK, inputs_GNI), self._weights_GP, inputs_GNI)
 
     def estimate(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Estimate:
         """The same readouts with their standard error and cost; without gradients."""

@@ -16,13 +16,25 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from qlogad import documents
-from qlogad.backend.backend import CALLS, DEFAULT_KEY, Abilities, Backend, Bound, Estimate, Key, Rows, check_inputs, check_weights
+from qlogad.backend.backend import (
+    CALLS,
+    DEFAULT_KEY,
+    Abilities,
+    Backend,
+    Bound,
+    Estimate,
+    Key,
+    Rows,
+    check_inputs,
+    check_weights,
+    tied,
+)
 from qlogad.backend.exact.adjoint import Adjoint
 from qlogad.backend.exact.blocks import Blocks
 from qlogad.backend.exact.closed import Closed
 from qlogad.backend.exact.dephased import Dephased
 from qlogad.backend.exact.kept import Kept
-from qlogad.backend.exact.method import Form, Kernel, Method, Run, Task, tied
+from qlogad.backend.exact.method import Form, Kernel, Method, Run, Task
 from qlogad.backend.exact.noisy import NoisyBound
 from qlogad.backend.exact.pauli import Pauli
 from qlogad.backend.exact.phase import Phase

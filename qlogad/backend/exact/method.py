@@ -11,12 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple
 
-import torch
 from torch import Tensor
 
 from qlogad.circuit.circuit import Angle, Circuit
 
-__all__ = ["Cost", "Form", "Kernel", "Later", "Method", "Run", "Task", "tied"]
+__all__ = ["Cost", "Form", "Kernel", "Later", "Method", "Run", "Task"]
 
 Run = Callable[[Tensor], Tensor]  # inputs (1|G, N, I), checked -> means (G, N, K), differentiable
 
@@ -118,9 +117,3 @@ class Method(ABC):
     def form(self, circuit: Circuit, weights_GP: Tensor) -> Form | None:
         """The tables a whole-sequence kernel needs; None where this method, or this circuit, has none."""
         return None
-
-
-def tied(mean_GNK: Tensor, weights_GP: Tensor, inputs_GNI: Tensor) -> Tensor:
-    """The readouts, with derivatives of zero in weights and inputs where they depend on neither."""
-    wanted = torch.is_grad_enabled() and (weights_GP.requires_grad or inputs_GNI.requires_grad)
-    return mean_GNK + 0 * (weights_GP.sum() + inputs_GNI.sum()) if wanted and not mean_GNK.requires_grad else mean_GNK

@@ -13,10 +13,9 @@ from itertools import groupby, pairwise, product
 import torch
 from torch import Tensor
 
-from qlogad.backend.backend import Bound, Estimate, Rows, check_inputs
+from qlogad.backend.backend import Bound, Estimate, Rows, check_inputs, tied
 from qlogad.backend.exact.gates import Matrices, Step, apply, kron_vectors, merge
 from qlogad.backend.exact.kept import Kept
-from qlogad.backend.exact.method import tied
 from qlogad.backend.exact.runs import split
 from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.gates import pauli
