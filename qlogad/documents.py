@@ -1,4 +1,4 @@
-"""Documents: TOML in, frozen dataclasses out, and back; with dotted overrides, a JSON Schema and a content digest; files written whole.
+"""Documents: TOML in, frozen dataclasses out, and back; with dotted overrides, a JSON Schema and a content digest.
 
 Validation is pydantic's; the errors are ours: one line, with the place in the document, what was met and what would fit.
 """
@@ -12,13 +12,11 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
-from uuid import uuid4
 
 from qlogad.errors import DocumentError, did_you_mean, one_line, shown
 
@@ -33,8 +31,6 @@ __all__ = [
     "parse",
     "plain",
     "read",
-    "write_atomic",
-    "write_once",
 ]
 
 T = TypeVar("T")
@@ -272,40 +268,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} has no place in a document")
     return value
-
-
-def write_atomic(path: str | Path, content: str | bytes) -> None:
-    """Write a file so that a reader, or a crash, meets either the old content or the new, never a part."""
-    with _scratch(Path(path), content) as scratch:
-        os.replace(scratch, path)
-
-
-def write_once(path: str | Path, content: str) -> str:
-    """Write a file unless there is one; what stands in it then. Of several who write at once, on one host or many, all get the same."""
-    with _scratch(Path(path), content) as scratch:
-        try:
-            os.link(scratch, path)
-        except FileExistsError:
-            pass
-        except OSError:  # a file system without hard links: of two at the same instant, the second one wins
-            if not Path(path).exists():
-                os.replace(scratch, path)
-    return Path(path).read_text(encoding="utf-8")
-
-
-@contextmanager
-def _scratch(path: Path, content: str | bytes) -> Iterator[Path]:
-    """A file with this content, beside the one it is for; gone afterwards."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{uuid4().hex[:12]}.tmp")
-    try:
-        with open(scratch, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        yield scratch
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def cache_folder() -> Path:

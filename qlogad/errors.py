@@ -6,12 +6,13 @@ QlogadError
 │   ├── DataError            a log, label file or window table cannot be used as it is
 │   ├── DesignError          a circuit design, encoding or circuit is not well formed
 │   │   └── WidthError       a design does not exist on so many wires
+│   ├── ResultError          a results folder, a saved model or a ledger is damaged, or does not fit what reads it
 │   └── UnknownName          no detector, dataset, backend, ansatz, encoding ... of that name
+├── FileError                a file cannot be written; what stood there before is kept
 ├── MissingExtra             an optional package is not installed
 ├── NotFitted                a detector or pipeline was used before `fit`
 ├── BackendError             a backend cannot run this circuit (width, gate, gradient, device)
 ├── Pending                  a device has not answered yet; the same command later goes on from there
-├── ResultError              a results folder does not fit the experiment that reads it
 └── StorageError             a study's storage cannot be reached, read or written; what was recorded is kept
 
 QlogadWarning                a Python warning: what was asked is done, and may not be what was meant; a run lists it in its table
@@ -25,6 +26,7 @@ __all__ = [
     "DataError",
     "DesignError",
     "DocumentError",
+    "FileError",
     "InputError",
     "MissingExtra",
     "NotFitted",
@@ -77,6 +79,14 @@ class UnknownName(InputError):
         super().__init__(f"there is no {kind} {shown(name)}{did_you_mean(name, names)}; known: {', '.join(names) or 'none'}")
 
 
+class ResultError(InputError):
+    """A results folder, a saved model or a ledger is damaged, or does not fit what reads it."""
+
+
+class FileError(QlogadError, OSError):
+    """A file cannot be written; what stood there before is kept."""
+
+
 class MissingExtra(QlogadError, ImportError):
     """An optional package is not installed."""
 
@@ -94,10 +104,6 @@ class BackendError(QlogadError):
 
 class Pending(QlogadError):
     """A device has not answered yet; what was submitted is written down."""
-
-
-class ResultError(QlogadError):
-    """A results folder does not fit the experiment that reads it."""
 
 
 class StorageError(QlogadError):

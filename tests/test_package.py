@@ -17,6 +17,7 @@ LAYERS = [
     "errors",
     "seeds",
     "documents",
+    "files",
     "names",
     "logs",
     "circuit",

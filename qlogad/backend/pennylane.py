@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from qlogad import files
 from qlogad.backend.backend import (
     CALLS,
     DEFAULT_KEY,
@@ -484,7 +485,7 @@ def draw(circuit: Circuit, path: str | Path) -> None:
     tape = qml.tape.QuantumScript(operations, [qml.expval(word) for word in words])
     with rc_context({"svg.hashsalt": circuit.digest()}):  # equal circuits, equal files
         figure, _ = qml.drawer.tape_mpl(tape, wire_order=range(circuit.wires), show_all_wires=True, decimals=3)
-        figure.savefig(path, bbox_inches="tight", metadata={"Date": None} if path.suffix == ".svg" else None)
+        files.write_figure(figure, path, bbox_inches="tight")
     pyplot.close(figure)
 
 

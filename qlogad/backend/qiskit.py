@@ -19,6 +19,7 @@ from qiskit.circuit import Parameter, ParameterExpression, ParameterVector, Para
 from qiskit.exceptions import MissingOptionalLibraryError
 from qiskit.quantum_info import Operator, Pauli, Statevector
 
+from qlogad import files
 from qlogad.backend.backend import Abilities, Backend
 from qlogad.backend.sampled import Answer, Floats, Lifted, SampledBackend, Target
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
@@ -362,5 +363,5 @@ def draw(circuit: Circuit, path: str | Path) -> None:
             figure = made.draw("mpl", fold=25)
         except MissingOptionalLibraryError as error:
             raise MissingExtra("pylatexenc", "draw") from error
-        figure.savefig(path, bbox_inches="tight", metadata={"Date": None} if path.suffix == ".svg" else None)
+        files.write_figure(figure, path, bbox_inches="tight")
     pyplot.close(figure)

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from qlogad import documents, names
+from qlogad import documents, files, names
 from qlogad.circuit import amplitude, expression
 from qlogad.circuit.circuit import MAX_WIRES, Angle, Circuit, Gate, Init, z_each
 from qlogad.circuit.gates import GATES, MACROS
@@ -225,7 +225,7 @@ class Design:
             table["check"]["encoding"] = self.check.encoding
         table["provenance"] = dict(provenance or {})
         kept = {key: value for key, value in table.items() if value or key == "layer"}
-        documents.write_atomic(path, documents.dump(kept))
+        files.write(path, documents.dump(kept))
 
 
 @dataclass(frozen=True)

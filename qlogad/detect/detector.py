@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from qlogad import documents
+from qlogad import documents, files
 from qlogad.detect.threshold import Threshold
 from qlogad.errors import DataError, NotFitted, ResultError, counted, did_you_mean, shown
 from qlogad.features.features import Features, Labels
@@ -209,7 +209,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             raise NotFitted(f"{type(self).__name__} is not fitted yet; call fit(windows) first")
         folder = Path(folder)
         state = {name: np.ascontiguousarray(array) for name, array in self._state().items()}
-        documents.write_atomic(folder / "weights.safetensors", to_bytes(state))
+        files.write(folder / "weights.safetensors", to_bytes(state))
         content = {
             "format": FORMAT,
             "module": type(self).__module__,
@@ -219,7 +219,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             "plans": json.dumps(self.plans()),
             "threshold": None if self.threshold_ is None else json.dumps(documents.plain(self.threshold_)),
         }
-        documents.write_atomic(folder / "detector.toml", documents.dump(content))
+        files.write(folder / "detector.toml", documents.dump(content))
 
     @staticmethod
     def load(folder: str | Path, *, backend: str | None = None) -> Detector:

@@ -14,10 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from qlogad import documents, names, seeds
+from qlogad import documents, files, names, seeds
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Design, Encoding, Role, assemble
-from qlogad.errors import DesignError, InputError, WidthError, did_you_mean, shown
+from qlogad.errors import DesignError, InputError, ResultError, WidthError, did_you_mean, shown
 
 __all__ = ["COLUMNS", "analyse", "check_column", "summary", "table", "text"]
 
@@ -60,7 +60,7 @@ def analyse(name: str, role: Role, *, wires: int, depth: int, folder: Path | Non
     if found is None:
         found = json.loads(json.dumps(_measure(design, bare, whole, builds)))
         with suppress(OSError):  # a folder that cannot be written costs time, not the result
-            documents.write_atomic(path, json.dumps({"facts": found, "digest": documents.digest(found)}, indent=1) + "\n")
+            files.write_facts(path, found)
     return found
 
 
@@ -82,10 +82,8 @@ def _code() -> str:
 def _read(path: Path) -> Facts | None:
     """A result that was written whole, or None."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        facts: Facts = content["facts"]
-        return facts if content["digest"] == documents.digest(facts) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        return files.read_facts(path)
+    except ResultError:
         return None
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from qlogad import documents
+from qlogad import files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,9 +56,9 @@ def write(rows: list[Row], folder: Path) -> Path:
 
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
     head = f"Measured {datetime.now(UTC):%Y-%m-%d} by `qlogad bench` on: {machine}; one thread. Only ratios carry to other machines.\n\n"
-    documents.write_atomic(folder / "bench.json", json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+    files.write(folder / "bench.json", json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
     table = tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
-    documents.write_atomic(folder / "table.md", f"# Bench\n\n{head}{table}\n")
+    files.write(folder / "table.md", f"# Bench\n\n{head}{table}\n")
     return folder / "table.md"
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from qlogad import documents, names
+from qlogad import files, names
 from qlogad.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def write(rows: list[Row], folder: Path) -> Path:
         "call, and a loop that also opens the backend and prepares the circuit each time.\n"
         "Timed in turns; only ratios carry to other machines.\n\n"
     )
-    documents.write_atomic(folder / "bench.json", json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+    files.write(folder / "bench.json", json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
     table = tabulate(shown(rows), headers="keys", tablefmt="github", disable_numparse=True)
-    documents.write_atomic(folder / "table.md", f"# Backends\n\n{head}{table}\n")
+    files.write(folder / "table.md", f"# Backends\n\n{head}{table}\n")
     return folder / "table.md"

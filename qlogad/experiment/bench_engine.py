@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from qlogad import files
 from qlogad.backend.backend import Backend, open_backend
 from qlogad.backend.exact import METHODS, Exact
 from qlogad.backend.exact.method import Task
@@ -480,8 +481,6 @@ def write(points: Points, folder: Path) -> Path:
     """Write table.md and engine.png; returns the table's path."""
     from tabulate import tabulate
 
-    from qlogad import documents
-
     head = (
         f"Measured {datetime.now(UTC):%Y-%m-%d} by `qlogad bench engine` on: {points.setup}. Only ratios carry to other machines.\n\n"
         "Training steps: forward and backward of one recurrent cell, input 32, hidden 128, float32; four gates with their own linear "
@@ -498,7 +497,7 @@ def write(points: Points, folder: Path) -> Path:
     ]
     _figure(points, folder / "engine.png")
     figure = "![milliseconds per training step against wires](engine.png)\n"
-    documents.write_atomic(folder / "table.md", "\n".join(["# The exact engine\n", head, figure, *parts]))
+    files.write(folder / "table.md", "\n".join(["# The exact engine\n", head, figure, *parts]))
     return folder / "table.md"
 
 
@@ -551,8 +550,7 @@ def _figure(points: Points, path: Path) -> None:
     figure.legend(
         [shown[name] for name in _STYLES if name in shown], [n for n in _STYLES if n in shown], loc="outside right center"
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, metadata={"Software": ""})
+    files.write_figure(figure, path, dpi=110)
 
 
 def circuit_of(point: Point) -> Circuit:

@@ -20,7 +20,7 @@ import optuna
 from optuna.trial import FrozenTrial
 from tabulate import tabulate
 
-from qlogad import documents
+from qlogad import documents, files
 from qlogad.errors import InputError
 from qlogad.experiment import sweep
 from qlogad.experiment.storage import open_storage
@@ -37,7 +37,7 @@ def fixed(folder: Path, name: str, backend: str, trials: int) -> Study:
     """The study that is timed; its points depend on neither backend nor results, and no two are equal."""
     core = {"kind": "quantum", "wires": 4, "depth": 2, "hidden": 8, "backend": backend}
     contender = {"name": "quantum", "detector": "deeplog", "history": 4, "epochs": 2, "embedding": 4, "core": core}
-    documents.write_atomic(folder / "base.toml", documents.dump({"name": "base", "data": _DATA, "contender": [contender]}))
+    files.write(folder / "base.toml", documents.dump({"name": "base", "data": _DATA, "contender": [contender]}))
     space = {
         "lr": {"float": [3e-3, 1e-1], "log": True},
         "core.ansatz": {"choice": ["strongly-entangling", "sim14", "real-amplitudes", "qulog"]},
@@ -130,8 +130,8 @@ def write(rows: list[Row], folder: Path, *, trials: int, repeats: int) -> Path:
         "to other machines; the efficiency of two workers is their rate over twice that of one.",
         str(tabulate(shown, headers="keys", tablefmt="github", disable_numparse=True)),
     ]
-    documents.write_atomic(
+    files.write(
         folder / "sweep.json", json.dumps({"machine": machine, "trials": trials, "repeats": repeats, "rows": rows}, indent=1) + "\n"
     )
-    documents.write_atomic(folder / "table.md", "\n\n".join(text) + "\n")
+    files.write(folder / "table.md", "\n\n".join(text) + "\n")
     return folder / "table.md"

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from optuna.trial import TrialState
 from tabulate import tabulate
 
-from qlogad import documents, seeds
+from qlogad import documents, files, seeds
 from qlogad.errors import QlogadError
 from qlogad.evaluate.compare import contrast
 from qlogad.experiment import sweep
@@ -62,7 +62,7 @@ def measure(folder: Path, *, pairs: int, progress: Callable[[str, int], None], t
     for pair in range(len(found), pairs):
         progress("pairs of studies", pair + 1)
         found.append({"pair": pair, "trials": trials, "best so far": _pair(pair, trials)})
-        documents.write_atomic(path, json.dumps(found, indent=1) + "\n")
+        files.write(path, json.dumps(found, indent=1) + "\n")
     return found[:pairs]
 
 
@@ -97,7 +97,7 @@ def _study(name: str, seed: int, place: Path, trials: int, *, wires: int, depth:
         "core": {"kind": "quantum", "wires": wires, "depth": depth, "hidden": 8},
     }
     base = {"name": "base", "data": {**_LOG, "seed": seed}, "contender": [contender]}
-    documents.write_atomic(place / "base.toml", documents.dump(base))
+    files.write(place / "base.toml", documents.dump(base))
     searched = {"name": "quantum", "space": _SPACE, "design": _DESIGN}
     keys = {"base": "base.toml", "objectives": [AIM], "sampler": "tpe", "trials": trials, "seed": seed, "contender": [searched]}
     keys |= {"warm": list(warm), "warm_share": SHARE} if warm else {}
@@ -171,7 +171,7 @@ def report(pairs: Sequence[dict[str, Any]], folder: Path) -> Path:
         "![mean regret after each trial](regret.png)",
     ]
     _figure(found, folder / "regret.png")
-    documents.write_atomic(folder / "table.md", "\n\n".join(text) + "\n")
+    files.write(folder / "table.md", "\n\n".join(text) + "\n")
     return folder / "table.md"
 
 
@@ -193,5 +193,4 @@ def _figure(found: dict[str, Floats], path: Path) -> None:
         )
     axis.set(xlabel="trials", ylabel="regret (nats per event)", title=f"mean of {len(values_PT)} pairs, with standard error")
     axis.legend(frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, metadata={"Software": ""})
+    files.write_figure(figure, path, dpi=110)

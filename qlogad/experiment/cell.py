@@ -8,22 +8,19 @@ it names, and refuses where the code or a design file is no longer what the iden
 from __future__ import annotations
 
 import inspect
-import json
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib.metadata import version
-from io import BytesIO
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qlogad import documents, names
+from qlogad import documents, files, names
 from qlogad.detect.detector import Detector
 from qlogad.errors import QlogadError, QlogadWarning, ResultError, one_line
 from qlogad.experiment.experiment import Contender
@@ -31,8 +28,9 @@ from qlogad.experiment.ground import Ground, Part
 
 __all__ = ["PARTS", "Cell", "Outcome", "code_of", "designs_of", "read_outcome", "remember_code", "run_cell"]
 
-FORMAT = 1
+FORMAT = 2
 PARTS = ("test", "in_flight")
+_FILES = ("scores.npz", "detector/detector.toml", "detector/weights.safetensors")  # of a finished cell, beside cell.json
 
 
 @dataclass(frozen=True)
@@ -72,9 +70,9 @@ class Cell:
 
 def designs_of(*values: Any) -> list[bytes]:
     """What stands in the files of all circuit designs that are named, or may be, somewhere in these values; others do not matter."""
-    files = [names.designs(role) for role in ("ansatz", "encoding")]
+    designs = [names.designs(role) for role in ("ansatz", "encoding")]
     words = sorted({word for value in values for word in _words(documents.plain(value))})
-    paths = [known[word] for word in words for known in files if word in known]
+    paths = [known[word] for word in words for known in designs if word in known]
     return [path.read_bytes() for path in (*paths, *(Path(word) for word in words if names.is_design_file(word)))]
 
 
@@ -129,7 +127,10 @@ def _run(cell: Cell) -> None:
         raise ResultError("the code or a design file changed since the run began; run the same command again")
     ground = _ground(cell.grounds, cell.cut)
     if ground.digest() != cell.ground:
-        raise ResultError(f"cut {cell.cut}: the features on disk are not this run's; is another run writing to the same folder?")
+        raise ResultError(
+            f"cut {cell.cut}: the features on disk are not this run's, so another run writes to the same folder; wait for it to end, or "
+            "choose another --out"
+        )
     detector = cell.contender.build()
     if "seed" in detector.get_params(deep=False):
         detector.set_params(seed=cell.seed)
@@ -150,16 +151,14 @@ def _run(cell: Cell) -> None:
     scores = {name: _scores(detector, getattr(ground, name)) for name in PARTS}
     scored = time.perf_counter()
 
-    cell.path.mkdir(parents=True, exist_ok=True)
     detector.save(cell.path / "detector")
     arrays: dict[str, Any] = {"event_scores": detector.event_score(ground.test.features)}
     for name, values in scores.items():
         arrays |= {f"scores.{name}": values, f"alarms.{name}": detector.threshold_(values)}
-    buffer = BytesIO()
-    np.savez(buffer, **arrays)
-    documents.write_atomic(cell.path / "scores.npz", buffer.getvalue())
+    files.write_arrays(cell.path / "scores.npz", arrays)
     facts = {
         "format": FORMAT,
+        "files": _digests(cell.path),
         "contender": cell.contender.name,
         "seed": cell.seed,
         "cut": cell.cut,
@@ -175,9 +174,7 @@ def _run(cell: Cell) -> None:
         "fit_seconds": fitted - began,
         "score_seconds": scored - fitted,
     }
-    documents.write_atomic(
-        cell.path / "cell.json", json.dumps(documents.plain(facts), indent=1)
-    )  # written last: its presence means finished
+    files.write_facts(cell.path / "cell.json", facts)  # written last: its presence means finished
 
 
 def _scores(detector: Detector, part: Part) -> NDArray[np.float64]:
@@ -192,14 +189,19 @@ def _ground(folder: str, cut: str) -> Ground:
     return Ground.load(Path(folder), cut)
 
 
+def _digests(folder: Path) -> list[str]:
+    return [documents.digest((folder / name).read_bytes()) for name in _FILES]
+
+
 def read_outcome(cell: Cell) -> Outcome | None:
-    """The outcome of a finished cell, or None where it has not finished (or its files are damaged: it will run again)."""
+    """The outcome of a finished cell; None where it has not finished or any of its files is damaged: it will run again."""
     try:
-        facts = json.loads((cell.path / "cell.json").read_text())
-        with np.load(BytesIO((cell.path / "scores.npz").read_bytes()), allow_pickle=False) as stored:
-            scores = {name: stored[f"scores.{name}"] for name in PARTS}
-            alarms = {name: stored[f"alarms.{name}"] for name in PARTS}
-    except (OSError, ValueError, KeyError, BadZipFile):
+        facts = files.read_facts(cell.path / "cell.json")
+        if facts.get("format") != FORMAT or facts["files"] != _digests(cell.path):
+            return None
+        stored = files.read_arrays(cell.path / "scores.npz")
+        scores, alarms = ({name: stored[f"{what}.{name}"] for name in PARTS} for what in ("scores", "alarms"))
+    except (ResultError, OSError, KeyError):
         return None
     if any(len(scores[name]) != rows for name, rows in zip(PARTS, cell.rows, strict=True)):
         return None

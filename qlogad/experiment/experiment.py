@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from os.path import isdir, isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from qlogad import documents, names
+from qlogad import documents, files, names
 from qlogad.detect.detector import Detector, Track
 from qlogad.errors import BackendError, DocumentError, InputError, did_you_mean, one_line, shown
 from qlogad.logs.dataset import Dataset
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Contender", "Data", "Experiment", "Judge", "ParserBy", "Watch"]
 
 _NAME = 80  # characters
+WAITING = "waiting for those at work in the results folder to end"  # before it is cleared
 MAX_SEEDS, MAX_RESAMPLES = 1000, 1_000_000
 
 
@@ -168,8 +170,8 @@ class Experiment:
         if not isfile(path):
             path = shipped.get(name, path)
         if isdir(path):
-            files = [file.name for file in sorted(path.glob("*.toml"))]
-            inside = f"in it: {one_line(', '.join(files), 200)}" if files else "it holds no .toml file"
+            inside_it = [file.name for file in sorted(path.glob("*.toml"))]
+            inside = f"in it: {one_line(', '.join(inside_it), 200)}" if inside_it else "it holds no .toml file"
             raise DocumentError(f"{shown(str(path), 100)} is a folder, not an experiment file; {inside}")
         if not isfile(path):
             hint = did_you_mean(name, shipped)
@@ -237,20 +239,21 @@ class Experiment:
             QlogadError: workers cannot start, or the storage is away.
         """
         from qlogad.experiment.report import before, write
-        from qlogad.experiment.runner import cells, execute, prepare
+        from qlogad.experiment.runner import cells, execute, forget, prepare
 
-        watch = watch or Watch()
-        prepared = prepare(self, Path(out) / self.name, watch.preparing, fresh=fresh)
-        watch.prepared(before(prepared))
-        wanted = cells(prepared)
-        executed = execute(
-            wanted,
-            rates=prepared.rates,
-            workers=workers or os.cpu_count() or 1,
-            storage=storage,
-            done=lambda cell, cause: watch.finished(str(cell), len(wanted)),
-        )
-        return write(prepared, wanted, executed)
+        watch, folder = watch or Watch(), Path(out) / self.name
+        with files.at_work(folder, partial(forget, folder) if fresh else None, partial(watch.preparing, WAITING, 1)):
+            prepared = prepare(self, folder, watch.preparing)
+            watch.prepared(before(prepared))
+            wanted = cells(prepared)
+            executed = execute(
+                wanted,
+                rates=prepared.rates,
+                workers=workers or os.cpu_count() or 1,
+                storage=storage,
+                done=lambda cell, cause: watch.finished(str(cell), len(wanted)),
+            )
+            return write(prepared, wanted, executed)
 
     def _check(self, where: str) -> None:
         known = [contender.name for contender in self.contenders]

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from qlogad import files
+
 __all__ = ["Climb", "Line", "ladder", "pr_curves", "timeline"]
 
 INK, ALARM = "#30363d", "#c2410c"
@@ -67,7 +69,7 @@ def pr_curves(cuts: Mapping[str, Sequence[Line]], path: Path) -> None:
     axes[0].set_ylabel("precision")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
-    figure.savefig(path, dpi=110, metadata={"Software": ""})
+    files.write_figure(figure, path, dpi=110)
 
 
 def timeline(lines: Sequence[Line], path: Path, *, cut: str) -> None:
@@ -97,7 +99,7 @@ def timeline(lines: Sequence[Line], path: Path, *, cut: str) -> None:
             axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes[-1].set_xlabel(f"start of the window (test part of cut {cut})" if timed else f"window (test part of cut {cut})")
     axes[0].legend(loc="upper right", fontsize=7, framealpha=0.9)
-    figure.savefig(path, dpi=110, metadata={"Software": ""})
+    files.write_figure(figure, path, dpi=110)
 
 
 def ladder(models: Sequence[Climb], path: Path) -> None:
@@ -131,7 +133,7 @@ def ladder(models: Sequence[Climb], path: Path) -> None:
         flipped.set_ylabel("share of runs that flip the decision")
         handles, labels = erred.get_legend_handles_labels()
         part.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=7, frameon=False)
-    figure.savefig(path, dpi=110, metadata={"Software": ""})
+    files.write_figure(figure, path, dpi=110)
 
 
 def _dense(scores_W: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ the judge's own bookkeeping (`Part.labels` of test and in-flight windows never r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qlogad import documents, seeds
+from qlogad import documents, files, seeds
 from qlogad.detect.count_vector import CountVector
 from qlogad.detect.length import Length
 from qlogad.detect.new_event import NewEvent
 from qlogad.detect.ngram import NGram
-from qlogad.errors import DataError, counted
+from qlogad.errors import DataError, ResultError, counted
 from qlogad.experiment.experiment import Data
 from qlogad.features.features import Features, Labels
 from qlogad.features.pipeline import FeaturePipeline
@@ -128,16 +128,23 @@ class Ground:
                 arrays[f"{name}.views.{view}"] = values
         arrays["vocabulary"] = np.asarray(self.train.features.vocabulary, dtype=np.str_)
         arrays["head"] = np.asarray([self.cut, self.ordered_by, self.base, *self.warnings], dtype=np.str_)
-        folder.mkdir(parents=True, exist_ok=True)
-        scratch = folder / f".{self.cut}.tmp.npz"
-        np.savez(scratch, **arrays)
-        scratch.replace(folder / f"{self.cut}.npz")
+        files.write_arrays(folder / f"{self.cut}.npz", arrays)
 
     @classmethod
     def load(cls, folder: Path, cut: str) -> Ground:
-        """The inverse of `save`."""
-        with np.load(folder / f"{cut}.npz", allow_pickle=False) as stored:
-            arrays = {key: stored[key] for key in stored.files}
+        """The inverse of `save`.
+
+        Raises:
+            ResultError: it is missing, damaged or of another version.
+        """
+        arrays = files.read_arrays(folder / f"{cut}.npz")
+        try:
+            return cls._of(arrays)
+        except (KeyError, TypeError) as error:
+            raise ResultError(f"{folder / cut}.npz is of another version") from error
+
+    @classmethod
+    def _of(cls, arrays: Mapping[str, NDArray[Any]]) -> Ground:
         vocabulary = tuple(str(template) for template in arrays["vocabulary"])
         head = [str(value) for value in arrays["head"]]
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from tabulate import tabulate
 
-from qlogad import documents
+from qlogad import files
 from qlogad.backend.sampled import Floats
 from qlogad.errors import ResultError, counted
 from qlogad.evaluate.compare import interval, resample, resample_confusion
@@ -333,8 +333,8 @@ def write(models: Sequence[Ladder], folder: Path) -> Path:
         for mode in ("closed", "open"):
             for title, columns in model.tables(mode).items():
                 parts += [f"{title}:" if title else f"### {mode.capitalize()} loop", "", _markdown(columns), ""]
-    documents.write_atomic(path, "\n".join([*parts, "## How to read this", "", _MEANING, ""]))
-    documents.write_atomic(folder / "ladder.csv", _csv(models))
+    files.write(path, "\n".join([*parts, "## How to read this", "", _MEANING, ""]))
+    files.write(folder / "ladder.csv", _csv(models))
     figures.ladder([_drawn(model) for model in models], folder / "ladder.png")
     return path
 

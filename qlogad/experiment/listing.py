@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from qlogad import documents, names, seeds
+from qlogad import documents, files, names, seeds
 from qlogad.circuit.circuit import MAX_WIRES
 from qlogad.circuit.design import MAX_DEPTH, Design, Encoding, Role, Takes, assemble, role_of
 from qlogad.circuit.draw import draw
@@ -312,7 +312,7 @@ def export(
     if path.suffix == ".qasm":
         from qlogad.backend.qiskit import to_qasm
 
-        documents.write_atomic(path, to_qasm(circuit) + "\n")
+        files.write(path, to_qasm(circuit) + "\n")
     elif drawer == "pennylane":
         from qlogad.backend.pennylane import draw
 

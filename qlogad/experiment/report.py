@@ -22,7 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from qlogad import documents
+from qlogad import documents, files
 from qlogad.errors import counted
 from qlogad.evaluate.compare import Detectable, contrast, detectable, holm, interval, resample, resample_confusion
 from qlogad.evaluate.metrics import effective_n, pr_auc, roc_auc
@@ -85,15 +85,14 @@ def write(prepared: Prepared, wanted: Sequence[Cell], executed: Executed) -> Rec
     """
     folder = prepared.folder
     causes = {str(cell): executed.failed[cell.identity] for cell in wanted if cell.identity in executed.failed}
-    folder.mkdir(parents=True, exist_ok=True)
     grounds = {made.cut: made for made in prepared.grounds}
     finished = list(outcomes(wanted))
     rows = [row for cell, outcome in finished for row in judge_cell(cell, outcome, grounds[cell.cut])]
     frame = pd.DataFrame(rows)
-    documents.write_atomic(folder / "runs.csv", frame.to_csv(index=False, float_format="%.7g"))
+    files.write(folder / "runs.csv", frame.to_csv(index=False, float_format="%.7g"))
     manifest = _manifest(prepared, finished) | {"notes": _notes(finished)}
-    documents.write_atomic(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-    documents.write_atomic(folder / "table.md", _table(prepared, finished, frame, causes))
+    files.write(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    files.write(folder / "table.md", _table(prepared, finished, frame, causes))
     if finished:
         _figures(prepared, finished, folder)
         _alarms(prepared, finished, folder)
@@ -529,8 +528,7 @@ def _alarms(prepared: Prepared, finished: list[tuple[Cell, Outcome]], folder: Pa
     for cell, outcome in finished:
         if cell.cut != made.cut or cell.seed != 0:
             continue
-        with np.load(cell.path / "scores.npz", allow_pickle=False) as stored:
-            event_E = stored["event_scores"]
+        event_E = files.read_arrays(cell.path / "scores.npz")["event_scores"]
         scores_N = outcome.scores["test"]
         order_N = [n for n in np.lexsort((np.arange(len(scores_N)), -scores_N)) if outcome.alarms["test"][n]][:TOP_ALARMS]
         for rank, n in enumerate(order_N, 1):
@@ -553,7 +551,7 @@ def _alarms(prepared: Prepared, finished: list[tuple[Cell, Outcome]], folder: Pa
                 }
             )
     public = pd.DataFrame([{k: v for k, v in row.items() if k not in ("key", "near")} for row in rows])
-    documents.write_atomic(folder / "alarms.csv", public.to_csv(index=False, float_format="%.9g"))
+    files.write(folder / "alarms.csv", public.to_csv(index=False, float_format="%.9g"))
     text = source.dataset.text({line for row in rows for line in row["near"] if line > 0})
     parts = [f"# Top alarms of {prepared.experiment.name}, cut {made.cut}, seed 0 (local file: it shows log lines)", ""]
     for row in rows:
@@ -564,4 +562,4 @@ def _alarms(prepared: Prepared, finished: list[tuple[Cell, Outcome]], folder: Pa
             *(f"{'>' if line == row['worst_line'] else ' '} {line}: {text.get(line, '')}" for line in row["near"]),
             "",
         ]
-    documents.write_atomic(folder / "alarms.md", "\n".join(parts))
+    files.write(folder / "alarms.md", "\n".join(parts))

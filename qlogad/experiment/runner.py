@@ -6,17 +6,15 @@ prepares and collects. A run killed at any instant continues from the cells that
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from shutil import rmtree
 from typing import TYPE_CHECKING
 
-from qlogad import documents
-from qlogad.errors import ResultError
+from qlogad import documents, files
+from qlogad.errors import InputError, ResultError
 from qlogad.experiment.cell import PARTS, Cell, Outcome, read_outcome, remember_code, run_cell
 from qlogad.experiment.experiment import Experiment
 from qlogad.experiment.ground import Ground, Source, ground, open_source, splits
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 
     from qlogad.backend.exact.planner import Rates
 
-__all__ = ["Executed", "Prepared", "cells", "execute", "outcomes", "prepare"]
+__all__ = ["Executed", "Prepared", "cells", "execute", "forget", "outcomes", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -48,19 +46,21 @@ class Prepared:
     rates: Mapping[str, Rates]  # of every device that circuits may run on
 
 
-def prepare(experiment: Experiment, folder: Path, progress: Callable[[str, int], None], *, fresh: bool = False) -> Prepared:
+def forget(folder: Path) -> None:
+    """Forget the cells of earlier runs."""
+    for name in ("cells", "work"):
+        files.remove(folder / name)
+
+
+def prepare(experiment: Experiment, folder: Path, progress: Callable[[str, int], None]) -> Prepared:
     """Read the data, cut the windows, fit the features of every cut and save them for the workers.
 
     Args:
         folder: the experiment's results folder.
         progress: told what is being done and how far it is (lines read, cuts done).
-        fresh: forget cells of earlier runs.
     """
-    if fresh:
-        for name in ("cells", "work"):
-            rmtree(folder / name, ignore_errors=True)
     source = open_source(experiment.data, lambda lines: progress("lines read", lines))
-    documents.write_atomic(folder / ".gitignore", "cells/\nwork/\nalarms.md\n.gitignore\n")  # what holds log lines stays local
+    files.write(folder / ".gitignore", "cells/\nwork/\nalarms.md\n.gitignore\n")  # what holds log lines stays local
     views = sorted({view for contender in experiment.contenders for view in type(contender.build()).reads} | {"ids"})
     grounds = []
     for number, _ in enumerate(splits(experiment.data, source)):
@@ -78,16 +78,27 @@ def _rates(experiment: Experiment, folder: Path) -> dict[str, Rates]:
         return {}
     from torch import device
 
-    from qlogad.backend.exact.planner import Rates, rates_of
+    from qlogad.backend.exact.planner import rates_of
 
     found = {}
     for name in sorted(named):
         kind = device(name).type
         path = folder / f"rates-{kind}.json"
-        stored = path.read_text(encoding="utf-8") if path.is_file() else ""
-        stored = stored or documents.write_once(path, json.dumps(documents.plain(rates_of(device(name))), indent=1) + "\n")
-        found[kind] = documents.from_mapping(Rates, json.loads(stored), str(path))
+        if (kept := _kept_rates(path)) is None:
+            files.remove(path)  # damaged, if it is there
+            files.write_once(path, files.facts_text(documents.plain(rates_of(device(name)))))
+            kept = _kept_rates(path)
+        found[kind] = kept or rates_of(device(name))
     return found
+
+
+def _kept_rates(path: Path) -> Rates | None:
+    from qlogad.backend.exact.planner import Rates
+
+    try:
+        return documents.from_mapping(Rates, files.read_facts(path), str(path))
+    except InputError:
+        return None
 
 
 def cells(prepared: Prepared) -> list[Cell]:

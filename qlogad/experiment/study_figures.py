@@ -10,7 +10,6 @@ import math
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from qlogad import documents
+from qlogad import files
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.draw import draw, to_svg
 from qlogad.experiment.figures import ALARM, INK
@@ -74,13 +73,11 @@ def write(study: Study, studies: Mapping[str, optuna.Study], best: Mapping[str, 
         made["importance.png"] = importance(study, studies)
         made["circuits.png"] = circuits(best)
     for name in FILES:
-        (folder / name).unlink(missing_ok=True)
+        files.remove(folder / name)
     written = []
     for name, figure in made.items():
         if figure is not None:
-            drawn = BytesIO()
-            figure.savefig(drawn, dpi=110, metadata={"Software": ""})
-            documents.write_atomic(folder / name, drawn.getvalue())
+            files.write_figure(figure, folder / name, dpi=110)
             written.append(folder / name)
     return written
 

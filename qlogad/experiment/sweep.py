@@ -11,9 +11,9 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -33,13 +33,13 @@ from optuna.samplers import (
 from optuna.study import Study as Trials
 from optuna.trial import FixedTrial, FrozenTrial
 
-from qlogad import documents, seeds
+from qlogad import documents, files, seeds
 from qlogad.backend.exact.planner import Rates, rates_of
 from qlogad.circuit.circuit import Circuit
 from qlogad.errors import MissingExtra, QlogadError, ResultError
 from qlogad.experiment import study_figures
 from qlogad.experiment.cell import code_of, designs_of
-from qlogad.experiment.experiment import Watch
+from qlogad.experiment.experiment import WAITING, Watch
 from qlogad.experiment.ground import Ground, held_ground, open_source
 from qlogad.experiment.space import ChoiceAxis, IntAxis, Value
 from qlogad.experiment.storage import open_storage
@@ -89,19 +89,19 @@ def run(
     watch = watch or Onlooker()
     folder = Path(out) / study.name
     place = storage or str(folder / "journal.log")
-    if fresh:
-        _forget(study, place, folder)
-    prepared = prepare(study, folder, watch.preparing)
-    watch.prepared(before(prepared))
-    found, trials, circuits = {}, {}, {}
-    for entrant in study.entrants:
-        job = _opened(prepared, entrant, place, watch)
-        trials[entrant.name] = _driven(study, entrant, job, place, workers, watch)
-        found[entrant.name] = trials_of(study, entrant, trials[entrant.name])
-        circuits[entrant.name] = _circuits(job, entrant, best(study, found[entrant.name])[:SHOWN])
-    finished = write(prepared, found, place)
-    study_figures.write(study, trials, circuits, folder)
-    return finished
+    forget = partial(_forget, study, place, folder) if fresh else None
+    with files.at_work(folder, forget, partial(watch.preparing, WAITING, 1)):
+        prepared = prepare(study, folder, watch.preparing)
+        watch.prepared(before(prepared))
+        found, trials, circuits = {}, {}, {}
+        for entrant in study.entrants:
+            job = _opened(prepared, entrant, place, watch)
+            trials[entrant.name] = _driven(study, entrant, job, place, workers, watch)
+            found[entrant.name] = trials_of(study, entrant, trials[entrant.name])
+            circuits[entrant.name] = _circuits(job, entrant, best(study, found[entrant.name])[:SHOWN])
+        finished = write(prepared, found, place)
+        study_figures.write(study, trials, circuits, folder)
+        return finished
 
 
 def prepare(study: Study, folder: Path, progress: Callable[[str, int], None]) -> Prepared:
@@ -115,7 +115,7 @@ def prepare(study: Study, folder: Path, progress: Callable[[str, int], None]) ->
     data = documents.override_value(documents.plain(study.base.data), "split.cuts", list(study.cuts))
     held = documents.from_mapping(type(study.base.data), data, study.name)
     source = open_source(held, lambda lines: progress("lines read", lines))
-    documents.write_atomic(folder / ".gitignore", "work/\nartifacts/\ndesigns/\njournal.log*\n.gitignore\n")
+    files.write(folder / ".gitignore", "work/\nartifacts/\ndesigns/\njournal.log*\n.gitignore\n")
     views = sorted({view for entrant in study.entrants for view in type(entrant.contender.build()).reads} | {"ids"})
     inject = study.plan.inject if "injected-average-precision" in study.plan.objectives else None
     grounds: list[Ground] = []
@@ -251,10 +251,9 @@ def _forget(study: Study, place: str, folder: Path) -> None:
         for one in sorted(there):
             if one == name or one.startswith(f"{name}: {FRESH} "):
                 optuna.delete_study(study_name=one, storage=storage)
-    for name in ("work", "designs", "artifacts", "found"):
-        rmtree(folder / name, ignore_errors=True)
-    for name in ("trials.csv", "table.md", "manifest.json", "winners.md", "winners.toml", *study_figures.FILES):
-        (folder / name).unlink(missing_ok=True)
+    made = ("trials.csv", "table.md", "manifest.json", "winners.md", "winners.toml", *study_figures.FILES)
+    for name in ("work", "designs", "artifacts", "found", *made):
+        files.remove(folder / name)
 
 
 def _opened(prepared: Prepared, entrant: Entrant, place: str, watch: Watch) -> TrialJob:

@@ -20,7 +20,7 @@ from optuna.study import Study as Trials
 from optuna.trial import FrozenTrial, TrialState
 from tabulate import tabulate
 
-from qlogad import documents
+from qlogad import documents, files
 from qlogad.errors import counted, one_line
 from qlogad.experiment.report import commit
 from qlogad.experiment.study import Entrant, Study
@@ -178,11 +178,11 @@ def write(prepared: Prepared, found: Mapping[str, list[dict[str, Any]]], place: 
     folder = prepared.folder
     rows = [row for trials in found.values() for row in trials]
     frame = pd.DataFrame(rows)
-    documents.write_atomic(folder / "trials.csv", frame.to_csv(index=False, float_format="%.9g"))
+    files.write(folder / "trials.csv", frame.to_csv(index=False, float_format="%.9g"))
     manifest = _manifest(prepared, found, place)
-    documents.write_atomic(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    files.write(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
     text = _table(prepared, found)
-    documents.write_atomic(folder / "table.md", text)
+    files.write(folder / "table.md", text)
     barren = tuple(name for name, trials in found.items() if not any(row["state"] == "complete" for row in trials))
     clean = [{k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()} for row in rows]
     return Finished(clean, text, folder, barren)

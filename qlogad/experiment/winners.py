@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from optuna.trial import FixedTrial, TrialState
 from tabulate import tabulate
 
-from qlogad import documents, names
+from qlogad import documents, files, names
 from qlogad.circuit.design import Check, Design
 from qlogad.errors import DesignError, InputError, QlogadError
 from qlogad.evaluate.compare import Contrast, contrast, holm
@@ -125,10 +125,10 @@ def rerun(
     kept = [one for one in winners if one.stays]
     written = {id(one): _save(study, one, found) for one in kept}
     experiment = folder / "winners.toml"
-    documents.write_atomic(experiment, documents.dump(_experiment(study, kept, written)))
+    files.write(experiment, documents.dump(_experiment(study, kept, written)))
     Experiment.load(experiment)
     text = _text(study, rows, seeds, experiment)
-    documents.write_atomic(folder / "winners.md", text)
+    files.write(folder / "winners.md", text)
     return Winners(rows, text, experiment, tuple(path for path in written.values() if path is not None))
 
 
@@ -283,7 +283,6 @@ def _save(study: Study, one: Winner, found: Path) -> Path | None:
     source = f"found by the study {study.name}: {study.question or 'trial'} (trial {one.index})"
     named = replace(built, name=_called(study, one), source=source, check=Check(weights=counts))
     path = found / f"{named.name}.toml"
-    path.parent.mkdir(parents=True, exist_ok=True)
     named.save(path, _provenance(study, one))
     return path
 

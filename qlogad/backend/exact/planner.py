@@ -8,7 +8,6 @@ same choice. A plan is data: it is written beside results and saved detectors, s
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import time
@@ -22,10 +21,10 @@ from typing import Self, TypeVar
 
 import torch
 
-from qlogad import documents
+from qlogad import documents, files
 from qlogad.backend.exact.method import Cost, Form, Kernel, Method, Task
 from qlogad.circuit.circuit import Circuit, z_each
-from qlogad.errors import BackendError
+from qlogad.errors import BackendError, InputError
 
 __all__ = [
     "DEFAULTS",
@@ -145,11 +144,11 @@ def measured_once(
     found = _read(path, type(default))
     if found is None:
         with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            files.make_folder(path.parent)
             if os.access(path.parent, os.W_OK):
                 measured = measure(device)
                 if not (found := _read(path, type(default))):  # else another process was first, and what it measured counts
-                    documents.write_atomic(path, json.dumps(documents.plain(measured), indent=1) + "\n")
+                    files.write_facts(path, documents.plain(measured))
                     found = _read(path, type(default))
     return found or default
 
@@ -157,8 +156,8 @@ def measured_once(
 def _read(path: Path, kind: type[Measured]) -> Measured | None:
     """What was written whole, or None."""
     try:
-        return documents.from_mapping(kind, json.loads(path.read_text(encoding="utf-8")), str(path))
-    except (OSError, ValueError, TypeError):
+        return documents.from_mapping(kind, files.read_facts(path), str(path))
+    except InputError:
         return None
 
 

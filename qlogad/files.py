@@ -1,0 +1,348 @@
+"""Files: one writer and one reader for what lies in results folders, where anything may be torn, replaced or written by others.
+
+    write    a scratch file of a unique name in the same folder, synced, put in place at once, and the folder synced
+    facts    JSON, and arrays, npz, that carry a digest of themselves, so that damage anywhere in them is known when they are read
+
+A link in a file's place is replaced; what it points to is never written to.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+from uuid import uuid4
+from zipfile import ZipFile
+
+from qlogad import documents
+from qlogad.errors import FileError, ResultError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+__all__ = [
+    "append",
+    "at_work",
+    "facts_text",
+    "make_folder",
+    "open_to_append",
+    "read_arrays",
+    "read_facts",
+    "remove",
+    "sealed",
+    "sync_folder",
+    "unsealed",
+    "write",
+    "write_arrays",
+    "write_facts",
+    "write_figure",
+    "write_once",
+]
+
+_SEAL = 64  # characters of a SHA-256 digest
+
+
+# ---------------------------------------------------------------- writing
+
+
+def write(path: str | Path, content: str | bytes) -> None:
+    """Write a file so that a reader, or a crash, meets either the old content or the new, never a part.
+
+    Raises:
+        FileError: it cannot be written; what stood there is kept.
+    """
+    _put(Path(path), lambda file: file.write(content.encode() if isinstance(content, str) else content))
+
+
+def write_once(path: str | Path, content: str) -> str:
+    """Write a file unless there is one; what stands in it then. Of several who write at once, on one host or many, all get the same."""
+    path = Path(path)
+    with _scratch(path, lambda file: file.write(content.encode())) as scratch:
+        try:
+            os.link(scratch, path)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without hard links: of two at the same instant, the second one wins
+            if not path.exists():
+                os.replace(scratch, path)
+        sync_folder(path.parent)
+        return path.read_text(encoding="utf-8")
+
+
+def write_facts(path: str | Path, facts: Mapping[str, Any]) -> None:
+    """Write a table as JSON that carries its own digest; `read_facts` reads it."""
+    write(path, facts_text(facts))
+
+
+def facts_text(facts: Mapping[str, Any]) -> str:
+    """What `write_facts` writes."""
+    plain = json.loads(json.dumps(documents.plain(facts)))
+    return json.dumps({**plain, "seal": documents.digest(plain)}, indent=1) + "\n"
+
+
+def write_arrays(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays as npz, its comment a digest of all that stands before it; `read_arrays` reads it, and so does numpy."""
+
+    def fill(file: IO[bytes]) -> None:
+        import numpy as np
+
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+        with ZipFile(file, "a") as packed:
+            packed.comment = b"0" * _SEAL
+        seal = _digest(file)
+        file.seek(-_SEAL, os.SEEK_END)
+        file.write(seal)
+
+    _put(Path(path), fill)
+
+
+def write_figure(figure: Figure, path: str | Path, **settings: Any) -> None:
+    """Save a figure; equal figures are equal files. The ending of the path says the format, `settings` go to `savefig`."""
+    path = Path(path)
+    kind = path.suffix.removeprefix(".")
+    metadata = {"svg": {"Date": None}, "png": {"Software": ""}}.get(kind)
+    _put(path, lambda file: figure.savefig(file, format=kind, metadata=metadata, **settings))
+
+
+def append(path: str | Path, content: bytes) -> None:
+    """Add to the end of a file, which is made where it is missing, and sync it."""
+    file = open_to_append(Path(path))
+    try:
+        with _told(Path(path)):
+            os.write(file, content)
+            os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def open_to_append(path: Path) -> int:
+    """The descriptor of a file that is read, and only ever added to; it and its folder are made where they are missing.
+
+    Raises:
+        FileError: it cannot be opened, or is a link.
+    """
+    make_folder(path.parent)
+    with _told(path):
+        return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those it lies in, where they are missing.
+
+    Raises:
+        FileError: it cannot be made; a file stands in its place, say.
+    """
+    with _told(path, "make the folder"):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a whole folder, if it is there; what a link points to stays.
+
+    Raises:
+        FileError: it cannot be removed.
+    """
+    with _told(path, "remove"), suppress(FileNotFoundError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, onerror=_unless_gone)
+        else:
+            path.unlink()
+
+
+def _unless_gone(call: Callable[..., Any], path: str, found: tuple[type[BaseException], BaseException, Any]) -> None:
+    """Go on where somebody else was faster."""
+    if not isinstance(found[1], FileNotFoundError):
+        raise found[1]
+
+
+@contextmanager
+def at_work(folder: Path, clear: Callable[[], None] | None = None, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Be among those who write to a folder, which is made where it is missing; the system knows when a process has ended.
+
+    Args:
+        folder: where.
+        clear: is called first, once nobody else is at work there.
+        waiting: is called every second until then.
+    """
+    make_folder(folder)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            if clear is not None:
+                while not _locked(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                    waiting()
+                    time.sleep(1)
+            else:
+                _locked(descriptor, fcntl.LOCK_SH)
+        if clear is not None:
+            clear()
+            with suppress(OSError):
+                _locked(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+        with suppress(OSError):  # where nothing was written
+            folder.rmdir()
+
+
+def _locked(descriptor: int, how: int) -> bool:
+    try:
+        fcntl.flock(descriptor, how)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder on disk; where a file system cannot, nothing is done."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _put(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
+    with _scratch(path, fill) as scratch:
+        os.replace(scratch, path)
+        sync_folder(path.parent)
+
+
+@contextmanager
+def _scratch(path: Path, fill: Callable[[IO[bytes]], object]) -> Iterator[Path]:
+    """A filled file beside the one it is for; gone afterwards. Whatever the system refuses is told of that one."""
+    make_folder(path.parent)
+    scratch = path.with_name(f".{path.name[:100]}.{uuid4().hex[:12]}.tmp")
+    with _told(path):
+        try:
+            with open(scratch, "x+b") as file:
+                fill(file)
+                file.flush()
+                os.fsync(file.fileno())
+            yield scratch
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+_MENDS = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EFBIG: "allow larger files",
+    errno.EACCES: "make it writable, or choose another place",
+    errno.EPERM: "make it writable, or choose another place",
+    errno.EROFS: "choose another place",
+    errno.EISDIR: "a folder stands in its place: move it away",
+    errno.ENOTDIR: "a file stands in the place of a folder above it: move it away",
+    errno.EEXIST: "a file stands in its place: move it away",
+    errno.ELOOP: "it is a link: move it away, or put the file itself in its place",
+}
+
+
+@contextmanager
+def _told(path: Path, what: str = "write") -> Iterator[None]:
+    """Say of which file it is what the system refuses, and the mend."""
+    try:
+        yield
+    except FileError:
+        raise
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise FileError(f"cannot {what} {path}: {cause}; {_MENDS.get(error.errno or 0, 'check the path')}") from error
+
+
+# ---------------------------------------------------------------- reading
+
+
+def read_facts(path: str | Path) -> dict[str, Any]:
+    """The table that `write_facts` wrote.
+
+    Raises:
+        ResultError: it is missing, or not as it was written.
+    """
+    try:
+        facts = json.loads(Path(path).read_text(encoding="utf-8"))
+        if facts.pop("seal") == documents.digest(facts):
+            return dict(facts)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _damaged(path, error) from error
+    raise _damaged(path)
+
+
+def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
+    """The arrays that `write_arrays` wrote.
+
+    Raises:
+        ResultError: they are missing, or not as they were written.
+    """
+    import numpy as np
+
+    try:
+        with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size > _SEAL and file.seek(-_SEAL, os.SEEK_END) and file.read() == _digest(file):
+                file.seek(0)
+                with np.load(file, allow_pickle=False) as stored:
+                    return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+    raise _damaged(path)
+
+
+def _damaged(path: str | Path, error: Exception | None = None) -> ResultError:
+    if isinstance(error, FileNotFoundError):
+        return ResultError(f"{path} is missing")
+    if isinstance(error, OSError):
+        return ResultError(f"{path} cannot be read: {error.strerror or error}")
+    return ResultError(f"{path} is damaged, or of another version")
+
+
+def _digest(file: IO[bytes]) -> bytes:
+    """The SHA-256 digest of a file up to its seal."""
+    left = file.seek(0, os.SEEK_END) - _SEAL
+    file.seek(0)
+    hasher = hashlib.sha256()
+    while left and (block := file.read(min(left, 1 << 20))):
+        hasher.update(block)
+        left -= len(block)
+    return hasher.hexdigest().encode()
+
+
+def sealed(record: Mapping[str, Any]) -> bytes:
+    """A record as a line of JSON whose last key is a digest of what stands before it.
+
+    >>> sealed({"a": 1})
+    b'{"a":1,"seal":"a6f9eae78d6b7a2c"}\\n'
+    >>> unsealed(sealed({"a": 1})), unsealed(sealed({"a": 1}).replace(b"1", b"2", 1))
+    ({'a': 1}, None)
+    """
+    line = json.dumps(record, separators=(",", ":")).encode()
+    return line[:-1] + _tail(line[:-1]) + b"\n"
+
+
+def unsealed(line: bytes) -> dict[str, Any] | None:
+    """The record of a line, None where it is not as it was written; earlier versions wrote lines without a digest."""
+    body = line.rstrip(b"\n")
+    try:
+        record = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or ("seal" in record and body[-_TAIL:] != _tail(body[:-_TAIL])):
+        return None
+    record.pop("seal", None)
+    return record
+
+
+def _tail(body: bytes) -> bytes:
+    return f',"seal":"{hashlib.sha256(body).hexdigest()[:16]}"}}'.encode()
+
+
+_TAIL = len(_tail(b""))
