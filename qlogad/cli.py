@@ -188,7 +188,7 @@ def bench(
         str,
         typer.Argument(
             help="machine (reading, epochs, circuits: minutes), engine (every method: an hour), backends (a minute), "
-            "sweep (trials per hour: minutes) or warm-start (what relatives are worth: half an hour)."
+            "sweep (trials per hour: minutes), warm-start (what relatives are worth: half an hour) or parser (accuracy: seconds)."
         ),
     ] = "machine",
     out: Annotated[Path, typer.Option(help="Where results folders lie.")] = Path("results"),
@@ -196,7 +196,13 @@ def bench(
     repeats: Annotated[
         int, typer.Option(min=1, help="Repetitions of each step, the median counts; warm-start: pairs of studies.")
     ] = 5,
-    peers: Annotated[Path | None, typer.Option(help="engine: a Python that has jax, tensorcircuit-ng and pennylane.")] = None,
+    peers: Annotated[
+        Path | None,
+        typer.Option(help="engine: a Python that has jax, tensorcircuit-ng and pennylane; parser: one that has drain3."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="parser: the folder of LogHub's samples [default: $QLOGAD_DATA/loghub_2k].")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="engine: a few small points, well under a minute.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -232,6 +238,13 @@ def bench(
             pairs = bench_warm.measure(out / "sweep-warm-start", pairs=repeats, progress=progress.preparing)
         path = bench_warm.report(pairs, out / "sweep-warm-start")
         print(json.dumps(pairs, indent=1) if as_json else path.read_text())
+    elif what == "parser":
+        from qlogad.experiment import bench_parser
+
+        with _Progress() as progress:
+            parsed = bench_parser.measure(bench_parser.samples(data), progress.preparing, python=peers)
+        path = bench_parser.write(parsed, out / "bench-parser")
+        print(json.dumps(parsed, indent=1) if as_json else path.read_text())
     elif what == "machine":
         from qlogad.experiment.bench import measure, write
 
@@ -240,7 +253,7 @@ def bench(
         path = write(rows, out / "bench")
         _print_rows(rows, as_json)
     else:
-        raise InputError(f"there is no benchmark '{what:.40}'; known: machine, engine, backends, sweep, warm-start")
+        raise InputError(f"there is no benchmark '{what:.40}'; known: machine, engine, backends, sweep, warm-start, parser")
     print(f"report: {path}", file=sys.stderr)
 
 

@@ -1,9 +1,11 @@
 """Drain: log messages to templates with a tree of fixed depth.  He, Zhu, Zheng, Lyu, ICWS 2017, doi:10.1109/ICWS.2017.13.
 
-    number of tokens ── first token ── second token ── templates        (depth 4: root, two token layers, leaf)
+    root ── number of tokens ── first token ── templates        (depth 4: four layers; each layer more looks at one token more)
 
-A parser is fitted on training messages and then frozen: what it meets later gets a known template or none (-1). Messages come
-masked, with `<:NAME:>` where a variable part was cut out (see events.py); `<*>` in a template is where its messages differ.
+Depth is counted as in the settings published with logparser and Drain3: equal settings grow the tree that they grow from the same
+messages. A message goes down the branch of its token, else the wildcard's; the tree grows only where no template there is similar
+enough. A parser is fitted on training messages and then frozen: what it meets later gets a known template or none (-1). Messages
+come masked, with `<:NAME:>` where a variable part was cut out (see events.py); `<*>` in a template is where its messages differ.
 """
 
 from __future__ import annotations
@@ -55,18 +57,18 @@ class Drain:
     ('7', 'carol')
     """
 
-    depth: int = 4  # layers of the tree; depth - 2 of them hold leading tokens
+    depth: int = 4  # layers of the tree, root and templates among them: depth - 3 hold leading tokens
     similarity: float = 0.4  # the least share of tokens that agree with the template, in [0, 1]
-    max_children: int = 100  # literal branches of a node; further tokens take its wildcard branch
+    max_children: int = 100  # branches of a node, the wildcard's among them, which takes tokens with digits and those beyond
     _templates: list[list[Token]] = field(default_factory=list, init=False, repr=False)
-    _children: dict[tuple[int, Path], set[str]] = field(default_factory=dict, init=False, repr=False)
+    _children: dict[tuple[int, Path], set[Token]] = field(default_factory=dict, init=False, repr=False)
     _leaves: dict[tuple[int, Path], list[int]] = field(default_factory=dict, init=False, repr=False)
     _frozen: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.depth < 2 or not 0 <= self.similarity <= 1 or self.max_children < 1:
+        if self.depth < 3 or not 0 <= self.similarity <= 1 or self.max_children < 1:
             raise DataError(
-                "Drain needs depth >= 2, 0 <= similarity <= 1 and max_children >= 1, "
+                "Drain needs depth >= 3 (root, number of tokens, templates), 0 <= similarity <= 1 and max_children >= 1, "
                 f"got {self.depth}, {self.similarity} and {self.max_children}"
             )
 
@@ -92,7 +94,7 @@ class Drain:
         """The template id of each masked message; -1 where no template is similar enough."""
         if not self._frozen:
             raise NotFitted("this Drain is not fitted; call fit(texts) with the training messages first")
-        known = {text: self._match(tokens, self._path(tokens)) for text in dict.fromkeys(texts) for tokens in [text.split()]}
+        known = {text: self._find(text.split()) for text in dict.fromkeys(texts)}
         return np.fromiter((known[text] for text in texts), dtype=np.int64, count=len(texts))
 
     def parameters(self, template_id: int, text: str, values: Sequence[str]) -> tuple[str, ...]:
@@ -119,54 +121,66 @@ class Drain:
     def state(self) -> dict[str, Any]:
         """Everything it knows, as JSON types. The tree follows from the templates, taken in order."""
         settings = {"depth": self.depth, "similarity": self.similarity, "max_children": self.max_children}
-        return {"parser": "drain", "version": 1, **settings, "templates": [list(tokens) for tokens in self._templates]}
+        return {"parser": "drain", "version": 2, **settings, "templates": [list(tokens) for tokens in self._templates]}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """The fitted parser that `state()` was taken from."""
         drain = cls(state["depth"], state["similarity"], state["max_children"])
         for template in state["templates"]:
-            drain._add(list(template), drain._path(template, grow=True))
+            drain._add(list(template))
         drain._frozen = True
         return drain
 
     def _learn(self, tokens: list[str]) -> None:
-        path = self._path(tokens, grow=True)
-        found = self._match(tokens, path)
+        path: Path = ()
+        for token in self._leading(tokens):
+            path = (*path, token if token in self._children.get((len(tokens), path), ()) else None)
+        found = self._best(tokens, [path])
         if found < 0:
-            self._add([*tokens], path)
+            self._add([*tokens])
         else:
             self._templates[found] = [a if a == b else None for a, b in zip(self._templates[found], tokens, strict=True)]
 
-    def _add(self, tokens: list[Token], path: Path) -> None:
+    def _add(self, tokens: list[Token]) -> None:
+        """Grow the tree by a template: a token takes its own branch if there is one or room for it, else the wildcard's."""
+        path: Path = ()
+        for token in self._leading(tokens):
+            known = self._children.setdefault((len(tokens), path), set())
+            literal = len(known) - (None in known)
+            if token not in known and (token is None or literal + 1 >= self.max_children or any(map(str.isdigit, token))):
+                token = None
+            known.add(token)
+            path = (*path, token)
         self._leaves.setdefault((len(tokens), path), []).append(len(self._templates))
         self._templates.append(tokens)
 
-    def _path(self, tokens: Sequence[Token], grow: bool = False) -> Path:
-        """The way down: a known branch, else (growing, with room, for a token without digits) a new one, else the wildcard's."""
-        path: Path = ()
-        for token in tokens[: self.depth - 2]:
-            known = (
-                self._children.setdefault((len(tokens), path), set()) if grow else self._children.get((len(tokens), path), set())
-            )
-            if grow and token is not None and len(known) < self.max_children and not any(map(str.isdigit, token)):
-                known.add(token)
-            path = (*path, token if token in known else None)
-        return path
+    def _leading(self, tokens: Sequence[Token]) -> Sequence[Token]:
+        """The tokens that branches are taken by: never the last one."""
+        return tokens[: max(0, min(self.depth - 3, len(tokens) - 1))]
 
-    def _match(self, tokens: list[str], path: Path) -> int:
-        """The best of a leaf's templates that are similar enough, or -1.
+    def _find(self, tokens: list[str]) -> int:
+        """The best template on any way down the tree, one that the message fits wholly before all others; or -1.
 
-        One that the message fits wholly goes first (the paper lacks this; without it a training message could be given to a
-        template that does not fit it), then the more similar one, the one with more wildcards, the older one.
+        After a training message went down the wildcard's branch, its token may have got one of its own: so both are searched, and
+        the message finds a template that it fits.
         """
-        best, rank = -1, (False, -1, -1)
-        for candidate in self._leaves.get((len(tokens), path), ()):
-            template = self._templates[candidate]
-            agree, wild = sum(map(eq, template, tokens)), template.count(None)
-            score = (agree + wild == len(tokens), agree, wild)
-            if agree >= self.similarity * len(tokens) and score > rank:
-                best, rank = candidate, score
+        paths: list[Path] = [()]
+        for token in self._leading(tokens):
+            known = [(path, self._children.get((len(tokens), path), ())) for path in paths]
+            paths = [(*path, branch) for path, branches in known for branch in (token, None) if branch in branches]
+        return self._best(tokens, paths, whole=True)
+
+    def _best(self, tokens: list[str], paths: Sequence[Path], whole: bool = False) -> int:
+        """The most similar of the templates there that are similar enough, then the one with more wildcards, then the older; or -1."""
+        best, rank = -1, (False, -1, -1, 0)
+        for path in paths:
+            for candidate in self._leaves.get((len(tokens), path), ()):
+                template = self._templates[candidate]
+                agree, wild = sum(map(eq, template, tokens)), template.count(None)
+                score = (whole and agree + wild == len(tokens), agree, wild, -candidate)
+                if score > rank and (not tokens or agree / len(tokens) >= self.similarity):
+                    best, rank = candidate, score
         return best
 
 
@@ -222,7 +236,7 @@ def load_parser(state: Mapping[str, Any]) -> Parser:
     Raises:
         DataError: the state is of another parser or version.
     """
-    known: dict[tuple[object, object], type[Drain] | type[Identity]] = {("drain", 1): Drain, ("identity", 1): Identity}
+    known: dict[tuple[object, object], type[Drain] | type[Identity]] = {("drain", 2): Drain, ("identity", 1): Identity}
     kind = known.get((state.get("parser"), state.get("version")))
     if kind is None:
         raise DataError(f"no parser '{state.get('parser')}' of version {state.get('version')}; it was written by another qlogad")
