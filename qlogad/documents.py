@@ -15,15 +15,19 @@ import tomllib
 from collections.abc import Hashable, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from qlogad.errors import DocumentError, did_you_mean, one_line, shown
+from qlogad.errors import DocumentError, InputError, did_you_mean, one_line, shown
 
 __all__ = [
     "cache_folder",
     "digest",
     "dump",
+    "enforce",
+    "enforce_value",
     "from_mapping",
     "json_schema",
     "override",
@@ -148,6 +152,98 @@ def _owners(cls: type, path: Sequence[str | int]) -> list[Any]:
         ]
         owners = chosen or inside
     return owners
+
+
+def enforce(instance: object, error: type[InputError] = InputError) -> None:
+    """Refuse a dataclass whose fields are not what its own annotations say, wherever it was built; for `__post_init__`.
+
+    Looked at are Literals, numbers, texts, truth values and None, alone, in unions and in tuples.
+
+    Raises:
+        InputError: with the field, what was met and what would fit.
+    """
+    for name, hint in _hints(cast(Hashable, type(instance))).items():
+        enforce_value(name, getattr(instance, name), hint, error)
+
+
+def enforce_value(name: str, value: object, hint: object, error: type[InputError] = InputError) -> None:
+    """`enforce` for one value.
+
+    >>> enforce_value("rule", "f1", Literal["fpr", "f1"])
+
+    Raises:
+        InputError: it does not fit.
+    """
+    if _fits(value, hint):
+        return
+    if get_origin(hint) is tuple and isinstance(value, Sequence) and not isinstance(value, str):
+        for place, one in enumerate(value):
+            enforce_value(f"{name}[{place}]", one, get_args(hint)[0], error)
+    known = [str(one) for one in _choices(hint)]
+    if known and (isinstance(value, str) or not _WORDS.keys() & {hint, *get_args(hint)}):
+        hinted = did_you_mean(value, known) if isinstance(value, str) else ""
+        raise error(f"{name} = {shown(value, 80)}{hinted}; known: {', '.join(known)}")
+    raise error(f"{name} is {' or '.join(_said(hint))}, got {shown(value, 80)}")
+
+
+_WORDS: dict[object, str] = {int: "an integer", float: "a number", str: "text", bool: "True or False", NoneType: "None"}
+
+
+@cache
+def _hints(cls: Any) -> dict[str, object]:
+    """The annotations of a dataclass's fields that can refuse anything."""
+    own = {f.name for f in dataclasses.fields(cls) if f.init}
+    try:
+        hints = get_type_hints(cls)
+    except NameError:  # somebody's class with names that only a type checker imports
+        return {}
+    return {name: hint for name, hint in hints.items() if name in own and not _fits(_nothing, hint)}
+
+
+class _Nothing:
+    """A value that no annotation means."""
+
+
+_nothing = _Nothing()
+
+
+def _fits(value: object, hint: object) -> bool:
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return any(type(value) is type(one) and value == one for one in inner)
+    if origin in (Union, UnionType):
+        return any(_fits(value, one) for one in inner)
+    if origin is Annotated:
+        return _fits(value, inner[0])
+    if origin is tuple and inner[-1] is Ellipsis:
+        return isinstance(value, Sequence) and not isinstance(value, str) and all(_fits(one, inner[0]) for one in value)
+    if hint is bool:
+        return isinstance(value, bool)
+    if hint is int or hint is float:
+        return isinstance(value, Integral if hint is int else Real) and not isinstance(value, bool)
+    if hint is str or hint is NoneType or (isinstance(hint, type) and dataclasses.is_dataclass(hint)):
+        return isinstance(value, hint)
+    return True
+
+
+def _choices(hint: object) -> list[object]:
+    """Everything that the Literals of an annotation allow."""
+    if get_origin(hint) is Literal:
+        return list(get_args(hint))
+    return [one for inner in get_args(hint) for one in _choices(inner)]
+
+
+def _said(hint: object) -> list[str]:
+    """An annotation in words."""
+    if get_origin(hint) in (Union, UnionType):
+        return [word for one in get_args(hint) for word in _said(one)]
+    if get_origin(hint) is Annotated:
+        return _said(get_args(hint)[0])
+    if get_origin(hint) is Literal:
+        return [repr(one) for one in get_args(hint)]
+    if get_origin(hint) is tuple:
+        return ["a list"]
+    return [_WORDS.get(hint) or f"a {getattr(hint, '__name__', hint)}"]
 
 
 def json_schema(cls: type) -> dict[str, Any]:

@@ -69,6 +69,9 @@ class Status:
     tag: str  # what is written on it
     detail: str = ""  # why it failed, say
 
+    def __post_init__(self) -> None:
+        documents.enforce(self)
+
 
 class Service(Protocol):
     """Where jobs are run. Every method may raise Unavailable, or another BackendError where asking again is no use (an expired token)."""

@@ -34,6 +34,10 @@ class Angle:
     scale: float = 1.0
     shift: float = 0.0
 
+    def __post_init__(self) -> None:
+        if self.source not in (None, "input", "weight"):  # millions are made
+            documents.enforce(self, DesignError)
+
     def __neg__(self) -> Angle:
         return replace(self, scale=-self.scale, shift=-self.shift)
 
@@ -82,6 +86,7 @@ class Circuit:
     dephased: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        documents.enforce(self, DesignError)
         if not 1 <= self.wires <= MAX_WIRES:
             raise DesignError(f"a circuit has 1 to {MAX_WIRES} wires, got {self.wires}")
         if min(self.inputs, self.weights) < 0:

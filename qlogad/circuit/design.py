@@ -59,15 +59,13 @@ class Row:
     rows: tuple[Row, ...] = ()  # in place of a gate: rows for each group of wires, as if the group were all there is
 
     def __post_init__(self) -> None:
+        documents.enforce(self, DesignError)
         if self.rows:
             self._check_group()
         else:
             self._check_gate()
         if self.on not in STEPPED and (self.stride, self.start) != (1, 0):
             raise DesignError(f"stride and start belong to {' and '.join(sorted(STEPPED))}, but on = {shown(self.on)}; drop them")
-        if self.share is not None and self.share not in get_args(Share):
-            shares = get_args(Share)
-            raise DesignError(f"share = {shown(self.share)}{did_you_mean(self.share, shares)}; known: {', '.join(shares)}")
 
     def _check_group(self) -> None:
         arity(self.on)
@@ -154,6 +152,9 @@ class Design:
     repeat: int = 1  # of an encoding: how often `layer` comes in one upload
     prepare: str = ""  # of an encoding: "amplitude", the state preparation that stands in place of rows
     where: str = field(default="", compare=False)  # what errors call it
+
+    def __post_init__(self) -> None:
+        documents.enforce(self, DesignError)
 
     @classmethod
     def load(cls, name: str | Path, role: Role) -> Design:

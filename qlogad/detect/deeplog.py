@@ -23,7 +23,7 @@ from qlogad.detect.detector import Detector, State
 from qlogad.errors import DataError
 from qlogad.features.features import Features, Labels
 from qlogad.nn.core import Cell, Classical, Core, CoreNetwork, Quantum
-from qlogad.nn.layer import QuantumLayer
+from qlogad.nn.layer import GateCircuits
 from qlogad.nn.recurrent import GRU, LSTM
 from qlogad.nn.train import History, Schedule, check_device, train
 
@@ -123,7 +123,7 @@ class DeepLog(Detector):
         """Circuits run by this object so far, in training and scoring; a micro-batch counts as a whole."""
         return self._network.executions
 
-    def circuits(self) -> list[QuantumLayer]:
+    def circuits(self) -> list[GateCircuits]:
         return self._network.layers()
 
     def passes(self, features: Features) -> Floats:

@@ -26,7 +26,7 @@ from qlogad.features.features import Features, Labels
 
 if TYPE_CHECKING:
     from qlogad.backend.backend import Backend
-    from qlogad.nn.layer import QuantumLayer
+    from qlogad.nn.layer import GateCircuits
     from qlogad.nn.train import Epoch
 
 __all__ = ["Detector", "State", "Track"]
@@ -53,8 +53,25 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     supervised: ClassVar[bool] = False  # whether it learns from the labels of the training rows, and needs both kinds
 
     def __post_init__(self) -> None:
+        documents.enforce(self, DataError)
         if not 0 <= self.fpr < 1:
             raise DataError(f"fpr is a share of normal windows in [0, 1), got {self.fpr}")
+
+    def set_params(self, **params: Any) -> Self:
+        """The same detector with some fields replaced.
+
+        Raises:
+            ValueError: there is no such field, or a value does not fit; then nothing is replaced.
+        """
+        before = self.get_params(deep=False)
+        try:
+            super().set_params(**params)
+            self.__post_init__()
+        except ValueError:
+            for name, value in before.items():
+                setattr(self, name, value)
+            raise
+        return self
 
     def check(self) -> None:
         """Build what can be built before there is data; an InputError or a BackendError where that fails."""
@@ -83,7 +100,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         """One score per event, (E,), ragged as `features.offsets_N1`; NaN where the detector has no opinion on single events."""
         return np.full(len(features.ids_E), np.nan)
 
-    def circuits(self) -> list[QuantumLayer]:
+    def circuits(self) -> list[GateCircuits]:
         """The layers of circuits of a fitted detector; whoever sets the `backend` of one has its circuits run there."""
         return []
 
@@ -129,6 +146,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             DataError: there is nothing to learn from, windows are not written like that, or labels do not fit the rows or are
                 missing where they are learnt from.
         """
+        documents.enforce(self, DataError)
         features = features if isinstance(features, Features) else Features.from_sequences(_lists(features))
         if len(features) == 0:
             raise DataError("there are no training windows; choose a later cut or more data")

@@ -8,6 +8,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from qlogad import documents
 from qlogad.errors import DataError
 
 __all__ = ["Threshold"]
@@ -21,6 +22,9 @@ class Threshold:
     rule: Literal["fpr", "f1"]
     target: float  # the false positive rate asked for, or the F1 reached on validation
     windows: int  # how many validation windows it was fitted on
+
+    def __post_init__(self) -> None:
+        documents.enforce(self)
 
     def __call__(self, scores: ArrayLike) -> NDArray[np.bool_]:
         """Which scores raise an alarm."""

@@ -28,7 +28,7 @@ from qlogad.errors import DataError, DesignError, QlogadWarning
 from qlogad.features.counts import Counts
 from qlogad.features.features import Features, Labels
 from qlogad.nn.core import Cell, Classical, Core, CoreNetwork, Quantum, SameWrapper
-from qlogad.nn.layer import QuantumLayer
+from qlogad.nn.layer import GateCircuits
 from qlogad.nn.maps import GateLinear, Map
 from qlogad.nn.train import History, Schedule, check_device, train
 
@@ -134,7 +134,7 @@ class VQC(Detector):
         """Circuits run by this object so far, in training and scoring; a micro-batch counts as a whole."""
         return self._network.executions
 
-    def circuits(self) -> list[QuantumLayer]:
+    def circuits(self) -> list[GateCircuits]:
         return self._network.layers()
 
     def _state(self) -> State:

@@ -38,7 +38,7 @@ from qlogad.backend.exact.planner import memory_limit, options, rates_of
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import assemble
 from qlogad.errors import InputError
-from qlogad.nn.layer import QuantumLayer
+from qlogad.nn.layer import GateCircuits
 from qlogad.nn.maps import Wrapped
 from qlogad.nn.recurrent import LSTM
 
@@ -574,7 +574,7 @@ def cell(circuit: Circuit, backend: Backend, device: str = "cpu") -> LSTM:
             gates,
             inputs=circuit.inputs,
             readouts=len(circuit.readout),
-            middle=lambda: QuantumLayer(circuit, gates=gates, backend=backend, generator=generator),
+            middle=lambda: GateCircuits(circuit, gates=gates, backend=backend, generator=generator),
             shared=False,
             generator=generator,
         )

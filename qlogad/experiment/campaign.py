@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qlogad import documents
 from qlogad.backend.backend import Backend
 from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
 from qlogad.backend.sampled import Answer, Cost, Floats, Kind, Lifted, SampledBackend, Target
@@ -88,6 +89,7 @@ class Asked:
     label: str = ""
 
     def __post_init__(self) -> None:
+        documents.enforce(self)
         if not 1 <= self.repeats <= MAX_REPEATS:
             raise InputError(f"a campaign is repeated 1 to {MAX_REPEATS} times, got {self.repeats}")
 
@@ -184,6 +186,9 @@ class Collected:
     threshold: float
     runs: tuple[Run, ...]
     spent: Spent
+
+    def __post_init__(self) -> None:
+        documents.enforce(self)
 
     @property
     def state(self) -> str:

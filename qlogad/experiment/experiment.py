@@ -70,6 +70,7 @@ class Data:
     seed: int = 0  # of the injections
 
     def __post_init__(self) -> None:
+        documents.enforce(self)
         if self.inject is not None:
             parse_spec(self.inject)
 
@@ -137,6 +138,7 @@ class Judge:
     resamples: int = 1000
 
     def __post_init__(self) -> None:
+        documents.enforce(self)
         for name, most in (("seeds", MAX_SEEDS), ("resamples", MAX_RESAMPLES)):
             if not 1 <= getattr(self, name) <= most:
                 raise DocumentError(f"{name} is 1 or more, and at most {most}, got {shown(getattr(self, name))}")

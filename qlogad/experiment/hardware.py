@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from qlogad import seeds
+from qlogad import documents, seeds
 from qlogad.backend.backend import Backend, open_backend
 from qlogad.backend.exact import Exact
 from qlogad.backend.sampled import DECIMALS, Answer, Cost, Floats, Lifted, SampledBackend, Target
@@ -78,6 +78,9 @@ class Plan:
     rounds: int  # calls that wait for one another
     references: int  # reference rows in each of them
     cost: Cost  # of all rounds together
+
+    def __post_init__(self) -> None:
+        documents.enforce(self)
 
     @property
     def passes(self) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from qlogad import documents
 from qlogad.detect.detector import Detector
 from qlogad.detect.threshold import Threshold
 from qlogad.errors import BackendError, DataError, DocumentError, UnknownName, did_you_mean, shown
@@ -64,6 +65,9 @@ class Objective:
     measure: Callable[[Fitted], float]
     labelled: bool = False  # reads labels of anomalies
     trained: bool = True  # False: known before training
+
+    def __post_init__(self) -> None:
+        documents.enforce(self)
 
 
 def objective(name: str) -> Objective:

@@ -69,6 +69,7 @@ class Rung:
     epochs: int = 2  # of the proxy "loss": the validation loss after so many epochs of the first fold
 
     def __post_init__(self) -> None:
+        documents.enforce(self)
         if not 0 < self.keep < 1:
             raise DocumentError(f"keep is a share between 0 and 1, got {self.keep}")
         if not 2 <= self.sample <= 10_000 or self.epochs < 1:
@@ -118,6 +119,7 @@ class Plan:
     constraints: Constraints = field(default_factory=Constraints)
 
     def __post_init__(self) -> None:
+        documents.enforce(self)
         parse_spec(self.inject)
         if not self.objectives or len(set(self.objectives)) < len(self.objectives):
             raise DocumentError(f"objectives lists one or more, each once, got {list(self.objectives)}")

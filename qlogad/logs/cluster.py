@@ -18,7 +18,7 @@ from functools import lru_cache
 from itertools import accumulate, chain, count, repeat
 from typing import Literal, NamedTuple, TypeVar
 
-from qlogad import seeds
+from qlogad import documents, seeds
 
 __all__ = [
     "KINDS",
@@ -248,6 +248,9 @@ class Block:
     low: int = 1  # turns of a loop
     high: int = 1
 
+    def __post_init__(self) -> None:
+        documents.enforce(self)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Workflow:
@@ -283,6 +286,9 @@ class Faults:
     kinds: tuple[Kind, ...]
     rates: tuple[float, ...]  # share of requests, by kind
     severity: float
+
+    def __post_init__(self) -> None:
+        documents.enforce(self)
 
 
 class Dice:

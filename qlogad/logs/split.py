@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from qlogad import documents
 from qlogad.errors import DataError, DocumentError
 from qlogad.logs.events import Events
 from qlogad.logs.windows import Windows
@@ -38,6 +39,7 @@ class SplitBy:
     validation: float = 0.25  # the share of the past, its latest windows, that is kept for validation
 
     def __post_init__(self) -> None:
+        documents.enforce(self)
         if not self.cuts:
             raise DocumentError("a split needs at least one cut, such as cuts = [0.4, 0.55, 0.7]")
         for cut in self.cuts:
@@ -60,6 +62,9 @@ class Split:
     validation: Ints
     test: Ints
     in_flight: Ints  # open at the cut; also a window whose time or part is not known
+
+    def __post_init__(self) -> None:
+        documents.enforce(self)
 
 
 def make_splits(windows: Windows, split: SplitBy, given_part_W: NDArray[np.str_] | None = None) -> list[Split]:

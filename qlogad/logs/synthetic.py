@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
+from qlogad import documents
 from qlogad.documents import digest
 from qlogad.errors import DataError
 from qlogad.logs.bgl import format_line
@@ -61,6 +62,7 @@ class Synthetic(Dataset):
     )
 
     def __post_init__(self) -> None:
+        documents.enforce(self)
         """Refuse what makes no log."""
         shares = self.rate if isinstance(self.rate, tuple) else (self.rate,)
         if isinstance(self.rate, tuple) and len(self.rate) != len(self.kinds):

@@ -38,6 +38,7 @@ class Window:
     seconds: float | None = None  # length of a window, by = "time"
 
     def __post_init__(self) -> None:
+        documents.enforce(self)
         needed = {"session": None, "count": "size", "time": "seconds"}[self.by]
         for name in ("size", "seconds"):
             if name != needed and getattr(self, name) is not None:

@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import nn
 
-from qlogad import seeds
+from qlogad import documents, seeds
 from qlogad.backend.backend import open_backend
 from qlogad.backend.exact.jacobian import live_weights
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Encoding, assemble
 from qlogad.errors import BackendError, DesignError, ResultError
-from qlogad.nn.layer import QuantumLayer
+from qlogad.nn.layer import GateCircuits, InitOf
 from qlogad.nn.maps import Diagonal, Direct, Linear, Wrapped
 from qlogad.nn.separable import matched
 
@@ -54,6 +54,7 @@ class Classical:
     hidden: int = 32  # H, units of the cell
 
     def __post_init__(self) -> None:
+        documents.enforce(self, DesignError)
         _at_least(1, hidden=self.hidden)
 
     def map(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> Linear:
@@ -84,9 +85,10 @@ class Quantum:
     entangling: bool = True  # False: without the gates on two and more wires
     matched: bool = False  # True: a separable circuit of as many live weights in its place (nn/separable.py)
     dephased: bool = False  # True: every wire loses its phases after each encoding and each layer
-    init: Literal["design", "uniform", "small-angle", "identity-block"] = "design"  # how the weights start; else as the file says
+    init: InitOf = "design"  # how the weights start; else as the file says
 
     def __post_init__(self) -> None:
+        documents.enforce(self, DesignError)
         _at_least(1, hidden=self.hidden, wires=self.wires)
         _at_least(0, depth=self.depth)
 
@@ -176,7 +178,7 @@ class Quantum:
             f"encoding '{self.encoding}' does not hold {in_features} features{many} on {self.wires} wires; {fix}, or feed = 'linear'"
         )
 
-    def _middle(self, encoding: Encoding, gates: int, generator: torch.Generator) -> Callable[[], QuantumLayer]:
+    def _middle(self, encoding: Encoding, gates: int, generator: torch.Generator) -> Callable[[], GateCircuits]:
         circuit, backend = self.circuit(), open_backend(self.backend)
         if not (backend.abilities.differentiable or backend.abilities.shift):
             raise BackendError(
@@ -185,8 +187,8 @@ class Quantum:
         if circuit.wires > backend.abilities.max_wires:
             raise BackendError(f"backend '{self.backend}' runs up to {backend.abilities.max_wires} wires, got {circuit.wires}")
 
-        def middle() -> QuantumLayer:
-            return QuantumLayer(circuit, gates=gates, backend=backend, generator=generator, frozen=self.frozen, encoding=encoding)
+        def middle() -> GateCircuits:
+            return GateCircuits(circuit, gates=gates, backend=backend, generator=generator, frozen=self.frozen, encoding=encoding)
 
         return middle
 
@@ -197,7 +199,7 @@ class Quantum:
         gates: int,
         generator: torch.Generator,
         circuit: Circuit,
-        middle: Callable[[], QuantumLayer | Diagonal],
+        middle: Callable[[], GateCircuits | Diagonal],
     ) -> Wrapped:
         """The linear maps of this core around any middle of the circuit's width."""
         encoding = self.encoder()
@@ -224,6 +226,9 @@ class SameWrapper:
 
     of: Quantum
     kind: Literal["same-wrapper"] = "same-wrapper"
+
+    def __post_init__(self) -> None:
+        documents.enforce(self, DesignError)
 
     @property
     def hidden(self) -> int:
@@ -278,6 +283,9 @@ class SameTotal:
     of: Quantum
     kind: Literal["same-total"] = "same-total"
 
+    def __post_init__(self) -> None:
+        documents.enforce(self, DesignError)
+
     def resolve(self, count: Callable[[Cell], int]) -> Classical:
         """The classical core that fits.
 
@@ -315,9 +323,9 @@ class CoreNetwork(nn.Module):
         super().__init__()
         self.core, self.values = core, values
 
-    def layers(self) -> list[QuantumLayer]:
+    def layers(self) -> list[GateCircuits]:
         """The circuits in it."""
-        return [module for module in self.modules() if isinstance(module, QuantumLayer)]
+        return [module for module in self.modules() if isinstance(module, GateCircuits)]
 
     @property
     def priced(self) -> bool:

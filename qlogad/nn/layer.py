@@ -1,30 +1,34 @@
-"""A parameterized circuit as a torch layer: its weights are one registered parameter, so they train, move, save and count.
+"""Parameterized circuits as torch modules: their weights are registered parameters, so they train, move, save and count.
 
-The weights serve a whole batch and every time step alike; `prepare` therefore does whatever depends on the weights alone once, and
-what it returns serves all steps of a sequence.
+`QuantumLayer` is one circuit in a network of anybody's own. `GateCircuits` is the circuits of a cell's gates, side by side: their weights
+serve a whole batch and every time step alike, so `prepare` does whatever depends on the weights alone once, and what it returns serves
+all steps of a sequence.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from qlogad.backend.backend import CALLS, Backend, Key
+from qlogad import documents, seeds
+from qlogad.backend.backend import CALLS, Backend, Key, open_backend
 from qlogad.backend.exact.method import Form
 from qlogad.circuit.circuit import Circuit
-from qlogad.circuit.design import Encoding
+from qlogad.circuit.design import Encoding, assemble
 from qlogad.circuit.readout import bases
+from qlogad.errors import BackendError, DesignError, InputError, shown
 from qlogad.nn.speed import kernel_memory, speed_of
 
-__all__ = ["Prepared", "QuantumLayer", "start"]
+__all__ = ["GateCircuits", "Prepared", "QuantumLayer", "start"]
 
 SMALL_ANGLE = 0.1  # radians
 
 Prepared = Callable[[Tensor], Tensor]
+InitOf = Literal["design", "uniform", "small-angle", "identity-block"]  # as the design says, or one of its kinds
 
 
 def start(circuit: Circuit, gates: int, generator: torch.Generator) -> Tensor:
@@ -45,7 +49,7 @@ def start(circuit: Circuit, gates: int, generator: torch.Generator) -> Tensor:
     return start_GP
 
 
-class QuantumLayer(nn.Module):
+class GateCircuits(nn.Module):
     """G copies of one circuit, each with weights of its own: (1|G, N, D) features -> (G, N, K) readouts in [-1, 1].
 
     Args:
@@ -125,3 +129,135 @@ class QuantumLayer(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.circuit.wires} wires, {self.gates} x {self.circuit.weights} weights, backend={self.backend.name}"
+
+
+class QuantumLayer(nn.Module):
+    """A parameterized circuit as an ordinary torch module: features (..., D) -> readouts (..., K) in [-1, 1].
+
+    The encoding puts the features into the circuit, the ansatz follows with the weights, and the readouts are expectation values or
+    probabilities. Both shapes stand in `in_features` (D) and `out_features` (K). All its parameters are quantum weights, in radians;
+    like any module it moves and changes its precision with `to`, copies, pickles and saves, and it has derivatives of its weights and
+    features. Backends that sample draw the same shots again for the same features.
+
+    Args:
+        wires: of the circuit.
+        ansatz: a name of `qlogad list ansatz`, or the path of a design file.
+        encoding: a name of `qlogad list encoding`, or the path of a design file; it says how many features the wires hold.
+        backend: where the circuit runs: a name with its target and options, such as "exact" or "aer:shots=1024", or a backend.
+        depth: layers of the ansatz.
+        readout: what is read: "z" on every wire, "x+z", "zz", "parity", "probabilities", ...; or words: see qlogad.circuit.readout.
+        init: how the weights start: "design" as the ansatz says, "uniform" in [-pi, pi], "small-angle" or "identity-block"; see `start`.
+        reupload: the encoding before every layer of the ansatz.
+        scaling: every upload multiplies the features by weights of its own, which start at 1.
+        values: how many different integers there are, where the encoding takes integers and has a weight for each.
+        seed: of the initial weights and of shots.
+
+    >>> layer = QuantumLayer(wires=4, ansatz="sim14", encoding="angle-y", backend="exact", seed=0)
+    >>> layer(torch.zeros(32, 10, 4)).shape, sum(weight.numel() for weight in layer.parameters())
+    (torch.Size([32, 10, 4]), 16)
+    >>> model = nn.Sequential(nn.Linear(20, 4), layer, nn.Linear(4, 2))
+
+    Raises:
+        InputError: there is no such design, backend, readout or init, or the designs do not fit the wires; on a call: the features are no
+            tensor of the layer's width, precision and device, or outside the encoding's range.
+        BackendError: the backend cannot run the circuit; on a call: a feature or weight is not finite.
+    """
+
+    def __init__(
+        self,
+        wires: int = 4,
+        ansatz: str = "strongly-entangling",
+        encoding: str = "angle-y",
+        backend: str | Backend = "exact",
+        *,
+        depth: int = 1,
+        readout: str | Sequence[str] = "z",
+        init: InitOf = "design",
+        reupload: bool = False,
+        scaling: bool = False,
+        values: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value in (("wires", wires), ("depth", depth), ("seed", seed)):
+            documents.enforce_value(name, value, int)
+        documents.enforce_value("init", init, InitOf)
+        documents.enforce_value("values", values, int | None)
+        own = None if init == "design" else init
+        circuit = assemble(encoding, ansatz, wires, depth, reupload=reupload, scaling=scaling, readout=readout, init=own)
+        encoder = Encoding.load(encoding, uploads=depth if reupload else 1, scaling=scaling, values=values)
+        self.ansatz, self.depth, self.values = ansatz, depth, values
+        self.wires, self.encoding = wires, encoder
+        self.in_features, self.out_features = encoder.features(wires), len(circuit.readout)
+        opened = open_backend(backend) if isinstance(backend, str) else backend
+        if not isinstance(opened, Backend):
+            raise InputError(f"backend is a name such as 'exact', or a backend, got {shown(backend)}")
+        if wires > opened.abilities.max_wires:
+            raise BackendError(f"backend '{opened.name}' runs up to {opened.abilities.max_wires} wires, got {wires}; use fewer")
+        self.circuits = GateCircuits(circuit, backend=opened, generator=seeds.torch_generator(seed, "weights"), encoding=encoder)
+
+    @property
+    def circuit(self) -> Circuit:
+        """The circuit that is run."""
+        return self.circuits.circuit
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.compiler.is_compiling():
+            return cast(Tensor, torch.compiler.disable(self._run)(x))  # type: ignore[no-untyped-call]
+        return self._run(x)
+
+    def _run(self, x: Tensor) -> Tensor:
+        x = self._checked(x)
+        with torch.autocast(x.device.type, enabled=False):
+            mean_NK: Tensor = self.circuits(x.reshape(1, -1, self.in_features))[0]
+        return mean_NK.reshape(*x.shape[:-1], self.out_features)
+
+    def _checked(self, x: Tensor) -> Tensor:
+        """The features, in the precision of the weights where they are integers and may be, or autocast has lowered theirs."""
+        if not isinstance(x, Tensor):
+            raise InputError(f"features are a torch tensor (..., {self.in_features}), got {type(x).__name__}; use torch.as_tensor")
+        if x.layout != torch.strided:
+            raise InputError(f"features are a dense tensor, got {x.layout}; use x.to_dense()")
+        weights = self._ready()
+        got = x.shape[-1] if x.ndim else 0
+        if got != self.in_features:
+            takes = f"encoding '{self.encoding.design.name}' takes {self.in_features} features on {self.wires} wires"
+            raise InputError(f"{takes}, got shape {tuple(x.shape)}; {self._mend(got)}")
+        if x.device != weights.device:
+            raise InputError(f"features are on {x.device} and weights on {weights.device}; use x.to('{weights.device}')")
+        whole = not x.is_complex() and not x.is_floating_point()
+        if (whole and self.encoding.design.takes.integer) or torch.is_autocast_enabled(x.device.type):
+            x = x.to(weights.dtype)
+        if x.dtype != weights.dtype:
+            raise InputError(f"features are {x.dtype} and weights {weights.dtype}; use x.to({weights.dtype}), or layer.to(...)")
+        return x
+
+    def _ready(self) -> Tensor:
+        """The weights, where a circuit can be run with them, and here."""
+        if torch._C._functorch.maybe_current_level() is not None or torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
+            raise InputError(
+                "a QuantumLayer does not run inside torch.func.vmap, grad or jacrev, nor in torch.jit.trace; give it all rows at once, "
+                "(..., D), and take derivatives with torch.autograd"
+            )
+        weights = self.circuits.weights_GP
+        if weights.is_meta:
+            raise InputError("weights on the device meta have no values; call layer.to_empty(device='cpu') and load a state")
+        if weights.dtype not in (torch.float32, torch.float64):
+            raise InputError(f"circuits run in float32 or float64, got weights of {weights.dtype}; call layer.float()")
+        return weights
+
+    def _mend(self, features: int) -> str:
+        if not features:
+            return "give a row of features or more"
+        try:
+            other = self.encoding.wires_for(features)
+            fits = self.encoding.features(other) == features and other <= self.circuits.backend.abilities.max_wires
+        except DesignError:
+            fits = False
+        return f"use wires={other}" if fits else f"put torch.nn.Linear({features}, {self.in_features}) before it"
+
+    def extra_repr(self) -> str:
+        return (
+            f"wires={self.wires}, ansatz='{self.ansatz}', depth={self.depth}, encoding='{self.encoding.design.name}', "
+            f"in_features={self.in_features}, out_features={self.out_features}"
+        )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from qlogad.backend.backend import CALLS
 from qlogad.backend.exact.method import Form
-from qlogad.nn.layer import Prepared, QuantumLayer
+from qlogad.nn.layer import GateCircuits, Prepared
 
 __all__ = ["Diagonal", "Direct", "GateLinear", "Linear", "Map", "MapFactory", "Wrapped"]
 
@@ -115,7 +115,7 @@ class Wrapped(Map):
         *,
         inputs: int,
         readouts: int,
-        middle: Callable[[], QuantumLayer | Diagonal],
+        middle: Callable[[], GateCircuits | Diagonal],
         shared: bool,
         generator: torch.Generator,
         limits: tuple[float, float] | None = None,
@@ -160,7 +160,7 @@ class Direct(Map):
         *,
         inputs: int,
         readouts: int,
-        middle: Callable[[], QuantumLayer | Diagonal],
+        middle: Callable[[], GateCircuits | Diagonal],
         shared: bool,
         generator: torch.Generator,
     ) -> None:

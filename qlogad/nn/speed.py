@@ -71,14 +71,14 @@ def _measure(dtype: torch.dtype, device: torch.device) -> Speed:
 
 def _more(wires: int, dtype: torch.dtype, device: torch.device) -> float:
     """The seconds that a training step takes longer with many rows than with few."""
-    from qlogad.nn.layer import QuantumLayer
+    from qlogad.nn.layer import GateCircuits
     from qlogad.nn.maps import Wrapped
     from qlogad.nn.recurrent import LSTM
 
     circuit, generator = assemble("angle-y", "identity", wires, 0), torch.Generator().manual_seed(0)
 
     def make(in_features: int, out_features: int, gates: int) -> Wrapped:
-        middle = partial(QuantumLayer, circuit, gates=gates, backend=Exact("real"), generator=generator)
+        middle = partial(GateCircuits, circuit, gates=gates, backend=Exact("real"), generator=generator)
         size = (in_features, out_features, gates)
         return Wrapped(*size, inputs=wires, readouts=wires, middle=middle, shared=False, generator=generator)
 

@@ -16,7 +16,7 @@ from qlogad.circuit.readout import bases
 from qlogad.detect.deeplog import DeepLog, Network
 from qlogad.nn.controls import control, controls
 from qlogad.nn.core import Cell, Classical, Core, Quantum, SameTotal
-from qlogad.nn.layer import QuantumLayer
+from qlogad.nn.layer import GateCircuits
 from qlogad.nn.recurrent import LSTM
 
 USUAL = {
@@ -123,7 +123,7 @@ def test_equal_inputs_give_equal_outputs_again_and_after_saving(core: Cell) -> N
 @pytest.mark.parametrize("shared", [False, True])
 def test_depth_adds_weights_and_changes_what_is_computed(ansatz: str, shared: bool) -> None:
     modules = [cell(Quantum(ansatz=ansatz, wires=4, depth=depth, hidden=4, shared=shared)) for depth in range(4)]
-    counts = [sum(layer.weights_GP.numel() for layer in m.modules() if isinstance(layer, QuantumLayer)) for m in modules]
+    counts = [sum(layer.weights_GP.numel() for layer in m.modules() if isinstance(layer, GateCircuits)) for m in modules]
     added = [after - before for before, after in pairwise(counts)]
     fixed = ansatz in {"clifford", "identity"}  # no weights, and some depths give equal <Z>
     assert (added[0] > 0) != fixed

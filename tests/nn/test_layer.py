@@ -8,14 +8,14 @@ import torch
 from qlogad import names, seeds
 from qlogad.backend.backend import open_backend
 from qlogad.circuit.design import Encoding, assemble
-from qlogad.nn.layer import QuantumLayer, start
+from qlogad.nn.layer import GateCircuits, start
 
 DESIGNS = [("angle-y", "strongly-entangling", 3, 2), ("angle-x", "qulog", 4, 1), ("angle-y", "basic-entangler", 2, 1)]
 
 
-def layer(design: tuple[str, str, int, int], seed: int = 0, gates: int = 3, frozen: bool = False) -> QuantumLayer:
+def layer(design: tuple[str, str, int, int], seed: int = 0, gates: int = 3, frozen: bool = False) -> GateCircuits:
     generator = seeds.torch_generator(seed, "weights")
-    return QuantumLayer(assemble(*design), gates=gates, backend=open_backend("exact"), generator=generator, frozen=frozen)
+    return GateCircuits(assemble(*design), gates=gates, backend=open_backend("exact"), generator=generator, frozen=frozen)
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -59,7 +59,7 @@ def test_an_identity_block_starts_as_the_encoding_alone(ansatz: str, reupload: b
     wires, depth = 2 + 2 * reupload, 2
     circuit = assemble("angle-y", ansatz, wires, depth, reupload=reupload, init="identity-block").alive()
     bare = assemble("angle-y", ansatz, wires, 0).alive()  # RY twice is RY of the sum
-    module = QuantumLayer(circuit, gates=3, backend=open_backend("exact"), generator=seeds.torch_generator(0)).double()
+    module = GateCircuits(circuit, gates=3, backend=open_backend("exact"), generator=seeds.torch_generator(0)).double()
     inputs_GNI = torch.randn(1, 5, wires, dtype=torch.float64)
     expected = open_backend("exact").bind(bare, torch.zeros(3, bare.weights, dtype=torch.float64))
     torch.testing.assert_close(module(inputs_GNI), expected((depth if reupload else 1) * inputs_GNI), rtol=0, atol=1e-5)
@@ -73,7 +73,7 @@ def test_every_start_moves_freely_and_follows_from_the_generator(init: str) -> N
     first, again, other = (start(circuit, 3, seeds.torch_generator(seed)) for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    module = QuantumLayer(circuit, gates=3, backend=open_backend("exact"), generator=seeds.torch_generator(0))
+    module = GateCircuits(circuit, gates=3, backend=open_backend("exact"), generator=seeds.torch_generator(0))
     module(torch.randn(1, 20, 3)).sin().sum().backward()
     assert (module.weights_GP.grad.abs() > 0).float().mean() > 0.5
     for one, two in circuit.twins:
@@ -112,11 +112,11 @@ ENCODED = [
 ENCODED = [(name, scaling) for name, scaling in ENCODED if not (scaling and name.startswith("chebyshev"))]
 
 
-def encoded(name: str, *, scaling: bool = False, values: int | None = None, frozen: bool = False) -> QuantumLayer:
+def encoded(name: str, *, scaling: bool = False, values: int | None = None, frozen: bool = False) -> GateCircuits:
     circuit = assemble(name, "strongly-entangling", 3, 2, reupload=True, scaling=scaling, readout="x+z")
     encoding = Encoding.load(name, uploads=2, scaling=scaling, values=values)
     parts = {"backend": open_backend("exact"), "generator": seeds.torch_generator(0), "frozen": frozen}
-    return QuantumLayer(circuit, gates=2, encoding=encoding, **parts).double()
+    return GateCircuits(circuit, gates=2, encoding=encoding, **parts).double()
 
 
 @pytest.mark.parametrize(("name", "scaling"), ENCODED)
@@ -170,7 +170,7 @@ def test_a_table_of_event_angles_is_trained_where_its_events_occur() -> None:
 def test_shots_go_by_the_seed_of_the_layer() -> None:
     circuit, x_1ND = assemble("angle-y", "basic-entangler", 2, 1), torch.full((1, 3, 2), 0.8)
     layers = [
-        QuantumLayer(circuit, backend=open_backend("aer:shots=500"), generator=seeds.torch_generator(seed, "core"))
+        GateCircuits(circuit, backend=open_backend("aer:shots=500"), generator=seeds.torch_generator(seed, "core"))
         for seed in (0, 0, 1)
     ]
     for layer in layers:

@@ -10,7 +10,7 @@ from qlogad.backend.exact import Exact
 from qlogad.backend.exact.method import Form
 from qlogad.circuit.design import assemble
 from qlogad.nn.core import Quantum
-from qlogad.nn.layer import QuantumLayer
+from qlogad.nn.layer import GateCircuits
 from qlogad.nn.recurrent import LSTM
 from qlogad.nn.speed import Speed, kernel_memory, speed_of
 from qlogad.seeds import torch_generator
@@ -51,7 +51,7 @@ def test_a_cell_has_second_derivatives_where_they_are_asked_for(second):
     for engine in (Exact(), Exact("gates"), Exact(second=second)):
         cell = LSTM(2, 3, make=partial(core.map, generator=torch_generator(0, "speed"))).double()
         for layer in cell.modules():
-            if isinstance(layer, QuantumLayer):
+            if isinstance(layer, GateCircuits):
                 layer.backend = engine
         cells.append(cell)
     x_NTI = torch.randn(3, 4, 2, dtype=torch.float64, requires_grad=True)
@@ -68,5 +68,5 @@ def test_a_cell_has_second_derivatives_where_they_are_asked_for(second):
 def test_a_layer_gives_tables_where_the_kernel_is_quicker():
     shallow, wide = (assemble("angle-y", "qulog", wires, 1) for wires in (2, 12))
     for circuit, tabled in ((shallow, True), (wide, False)):  # 12 wires: a closed form against tables of 2^12 rows
-        layer = QuantumLayer(circuit, gates=4, backend=Exact(), generator=torch_generator(0, "layer"))
+        layer = GateCircuits(circuit, gates=4, backend=Exact(), generator=torch_generator(0, "layer"))
         assert (layer.form(640) is not None) == tabled

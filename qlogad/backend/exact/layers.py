@@ -15,6 +15,7 @@ from functools import lru_cache
 from itertools import chain, pairwise
 from typing import Literal
 
+from qlogad import documents
 from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases
@@ -46,6 +47,9 @@ class Layer:
 
     kind: Kind
     gates: tuple[Gate, ...]
+
+    def __post_init__(self) -> None:
+        documents.enforce(self)
 
 
 @dataclass(frozen=True)

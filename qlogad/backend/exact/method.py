@@ -13,6 +13,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 from torch import Tensor
 
+from qlogad import documents
 from qlogad.circuit.circuit import Angle, Circuit
 
 __all__ = ["Cost", "Form", "Kernel", "Later", "Method", "Run", "Task"]
@@ -30,6 +31,9 @@ class Task:
     calls: int = 1  # calls for each bind: the time steps
     itemsize: Literal[4, 8] = 4  # bytes of a real number: 4 for float32, 8 for float64
     gradient: bool = True  # forward and backward, or forward alone
+
+    def __post_init__(self) -> None:
+        documents.enforce(self)
 
     def halved(self) -> Task:
         """The same with half the rows."""
@@ -63,6 +67,9 @@ class Form:
     table: Tensor
     signs_DK: Tensor | None = None
     later: Later | None = None
+
+    def __post_init__(self) -> None:
+        documents.enforce(self)
 
     @property
     def multiplied(self) -> int:
