@@ -123,14 +123,16 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'s' * (number != 1)}"
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A short hint naming the closest known word, or nothing.
+def did_you_mean(word: str, known: Iterable[str], most: int = 1) -> str:
+    """A short hint naming the closest known words, the nearest first, or nothing.
 
     >>> did_you_mean("rign", ["ring", "linear"])
     " (did you mean 'ring'?)"
+    >>> did_you_mean("depth 2", ["depth=1", "depth=2", "ring"], most=3)
+    " (did you mean 'depth=2' or 'depth=1'?)"
     """
-    close = get_close_matches(word[:_SHOWN], list(known), n=1)
-    return f" (did you mean '{close[0]}'?)" if close else ""
+    close = [f"'{one}'" for one in get_close_matches(word[: 2 * _SHOWN], list(known), n=most)]
+    return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 
 def shown(value: object, limit: int = _SHOWN) -> str:

@@ -31,6 +31,11 @@ def test_the_toml_in_the_readme_is_an_experiment_or_a_study(text: str) -> None:
     content = tomllib.loads(text)
     if "base" in content:
         assert len(Study.from_document(content).entrants) == 2
+    elif "grid" in content:  # of the experiment above it
+        above = tomllib.loads(next(block for block in blocks("toml") if "[[contender]]" in block))
+        made = [one.name for one in Experiment.from_document(above | content).contenders if one.grid]
+        assert len(made) == 8
+        assert "quantum chen depth=2" in made
     else:
         assert len(Experiment.from_document(content).contenders) == 3
 

@@ -53,10 +53,10 @@ class Cell:
 
     def identify(self) -> str:
         """The identity of the cell as code and design files are now."""
-        contender = {"detector": self.contender.detector, "params": self.contender.params, "control": self.contender.control}
-        designs = designs_of(self.contender.build().get_params(deep=False))  # with what is named unless said
+        params = self.contender.build().get_params(deep=False) | {"seed": self.seed}  # with what holds unless said
+        contender = {"detector": self.contender.detector, "params": params}
         return documents.digest(
-            FORMAT, code_of(self.contender.detector), *designs, contender, self.seed, self.cut, self.training, self.ground
+            FORMAT, code_of(self.contender.detector), *designs_of(params), contender, self.cut, self.training, self.ground
         )
 
     def __str__(self) -> str:

@@ -1,14 +1,14 @@
 """An experiment is a document: a question, the data, contenders on the same features, and how they are judged.
 
-`like` copies another contender's keys; `control` replaces its quantum core by one of the controls of qlogad.nn.controls. Both are
-resolved when the document is loaded, so a manifest always holds what really ran.
+`like` copies another contender's keys; `control` replaces its quantum core by one of the controls of qlogad.nn.controls; `[grid]` makes
+contenders (grid.py). All are resolved when the document is loaded, so a manifest always holds what really ran.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import partial
 from os.path import isdir, isfile
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from qlogad import documents, files, names
 from qlogad.detect.detector import Detector, Track
 from qlogad.errors import BackendError, DocumentError, InputError, did_you_mean, one_line, shown
+from qlogad.experiment.grid import Axes, combinations, grids_of, made_name, nested
 from qlogad.logs.dataset import Dataset
 from qlogad.logs.inject import parse_spec
 from qlogad.logs.split import SplitBy
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Contender", "Data", "Experiment", "Judge", "ParserBy", "Watch"]
 
 _NAME = 80  # characters
+_OURS = ("name", "like", "detector", "control")  # keys of a [[contender]] that are not its detector's
 WAITING = "waiting for those at work in the results folder to end"  # before it is cleared
 MAX_SEEDS, MAX_RESAMPLES = 1000, 1_000_000
 
@@ -94,6 +96,7 @@ class Contender:
     params: Mapping[str, Any]
     like: str | None = None
     control: str | None = None
+    grid: Mapping[str, Any] | None = None  # of one that a grid made: dotted key -> value
 
     def build(self) -> Detector:
         """The unfitted detector.
@@ -178,7 +181,7 @@ class Experiment:
         if not isfile(path):
             hint = did_you_mean(name, shipped)
             raise DocumentError(f"there is no experiment file {shown(str(path), 100)}{hint}; shipped: {', '.join(shipped)}")
-        content = documents.read(path)
+        content = _with_grids(documents.read(path))
         for assignment in overrides:
             content = documents.override(content, assignment)
         return cls.from_document(content, name=path.stem, where=str(path))
@@ -186,7 +189,8 @@ class Experiment:
     @classmethod
     def from_document(cls, content: Mapping[str, Any], *, name: str = "experiment", where: str = "experiment") -> Experiment:
         """An experiment from a table as TOML gives it."""
-        top = {"name", "question", "data", "contender", "judge"}
+        top = {"name", "question", "data", "contender", "grid", "judge"}
+        content = _with_grids(content)
         if "base" in content and "objectives" in content:
             raise DocumentError(f"{where}: this is a study, not an experiment; run it: qlogad sweep {where}")
         if "data" not in content:
@@ -204,7 +208,7 @@ class Experiment:
             name=given,
             question=str(content.get("question", "")),
             data=_data(_table(content.get("data", {}), f"{where}: data"), where),
-            contenders=_contenders(content.get("contender", []), where),
+            contenders=_contenders(content.get("contender", []), content.get("grid", {}), where),
             judge=documents.from_mapping(Judge, _table(content.get("judge", {}), f"{where}: judge"), f"{where}: [judge]"),
             document=content,
         )
@@ -263,7 +267,7 @@ class Experiment:
             for name in pair:
                 if name not in known:
                     raise DocumentError(
-                        f"{where}: contrast {list(pair)} names no contender {shown(name)}{did_you_mean(name, known)}"
+                        f"{where}: contrast {list(pair)} names no contender {shown(name)}{did_you_mean(name, known, most=3)}"
                     )
         tracks = {c.name: c.track(self.data.training) for c in self.contenders}
         for left, right in self.judge.contrasts:
@@ -280,7 +284,8 @@ class Experiment:
             try:
                 detector.check()
             except (InputError, BackendError) as error:
-                raise DocumentError(f"{where}: contender '{contender.name}': {error}") from error
+                place = f"{where}: [grid.{contender.like}]" if contender.grid else where
+                raise DocumentError(f"{place}: contender '{contender.name}': {error}") from error
 
 
 def _table(value: Any, where: str) -> Mapping[str, Any]:
@@ -296,37 +301,98 @@ def _data(table: Mapping[str, Any], where: str) -> Data:
     return documents.from_mapping(Data, content, f"{where}: [data]")
 
 
-def _contenders(tables: Any, where: str) -> tuple[Contender, ...]:
+def _with_grids(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {**content, "grid": nested(content["grid"])} if "grid" in content else dict(content)
+
+
+def _contenders(tables: Any, grids: Any, where: str) -> tuple[Contender, ...]:
     if not tables or not isinstance(tables, list):
         raise DocumentError(f"{where}: there is no [[contender]]; name at least one detector")
+    written = [_name(table, position, where) for position, table in enumerate(tables, 1)]
+    varied = grids_of(grids, written, where)
     resolved: dict[str, Contender] = {}
-    for position, table in enumerate(tables, 1):
-        name = _table(table, f"{where}: [[contender]] number {position}").get("name")
-        if not isinstance(name, str) or not name:
-            raise DocumentError(f"{where}: [[contender]] number {position} has no name")
-        if name != one_line(name, _NAME):
-            raise DocumentError(f"{where}: the name of a contender is one line of at most {_NAME} characters, got {shown(name)}")
+    for name, table in zip(written, tables, strict=True):
         if name in resolved:
             raise DocumentError(f"{where}: two contenders are called '{name}'")
-        like = table.get("like")
-        if like is not None and (not isinstance(like, str) or like not in resolved):
-            raise DocumentError(
-                f"{where}: contender '{name}' is like {shown(like)}, which is not defined above it{did_you_mean(str(like), resolved)}"
-            )
-        base = resolved[like] if like is not None else None
-        detector = table.get("detector", base.detector if base else None)
-        if not isinstance(detector, str):
-            raise DocumentError(f"{where}: contender '{name}' has no detector; known: {', '.join(names.known('detector'))}")
-        ours = ("name", "like", "detector", "control")
-        own = {key: value for key, value in table.items() if key not in ours}
-        known = [*ours, *(f.name for f in fields(names.find("detector", detector)))]
-        for key in own:
-            if key not in known:
-                raise DocumentError(
-                    f"{where}: contender '{name}': unknown key {shown(key)}{did_you_mean(key, known)}; known: {', '.join(known)}"
-                )
-        control = table.get("control", base.control if base else None)
-        if control is not None and not isinstance(control, str):
-            raise DocumentError(f"{where}: contender '{name}': control is a name such as 'frozen', got {control!r:.60}")
-        resolved[name] = Contender(name, detector, {**(base.params if base else {}), **own}, like, control)
+        resolved[name] = _contender(name, table, resolved, where)
+        for axes in varied.get(name, ()):
+            for values in combinations(axes):
+                made = _made(resolved[name], axes, values, f"{where}: [grid.{name}]")
+                if made.name in resolved or made.name in written:
+                    raise DocumentError(
+                        f"{where}: [grid.{name}] makes a second contender '{made.name}'; rename the other, or leave it out"
+                    )
+                resolved[made.name] = made
     return tuple(resolved.values())
+
+
+def _name(table: Any, position: int, where: str) -> str:
+    name = _table(table, f"{where}: [[contender]] number {position}").get("name")
+    if not isinstance(name, str) or not name:
+        raise DocumentError(f"{where}: [[contender]] number {position} has no name")
+    if name != one_line(name, _NAME):
+        raise DocumentError(f"{where}: the name of a contender is one line of at most {_NAME} characters, got {shown(name)}")
+    return name
+
+
+def _contender(name: str, table: Mapping[str, Any], resolved: Mapping[str, Contender], where: str) -> Contender:
+    like = table.get("like")
+    if like is not None and (not isinstance(like, str) or like not in resolved):
+        raise DocumentError(
+            f"{where}: contender '{name}' is like {shown(like)}, which is not defined above it{did_you_mean(str(like), resolved)}"
+        )
+    base = resolved[like] if like is not None else None
+    detector = table.get("detector", base.detector if base else None)
+    if not isinstance(detector, str):
+        raise DocumentError(f"{where}: contender '{name}' has no detector; known: {', '.join(names.known('detector'))}")
+    own = {key: value for key, value in table.items() if key not in _OURS}
+    known = [*_OURS, *(f.name for f in fields(names.find("detector", detector)))]
+    for key in own:
+        if key not in known:
+            raise DocumentError(
+                f"{where}: contender '{name}': unknown key {shown(key)}{did_you_mean(key, known)}; known: {', '.join(known)}"
+            )
+    control = _control(table.get("control", base.control if base else None), f"{where}: contender '{name}'")
+    return Contender(name, detector, {**(base.params if base else {}), **own}, like, control)
+
+
+def _control(given: Any, where: str) -> str | None:
+    """The name of a control; "none" takes away the one that a contender would have."""
+    if given is not None and not isinstance(given, str):
+        raise DocumentError(f"{where}: control is a name such as 'frozen', got {given!r:.60}")
+    return None if given == "none" else given
+
+
+def _made(base: Contender, axes: Axes, values: Mapping[str, Any], where: str) -> Contender:
+    """The contender of one combination of a grid's values."""
+    name = made_name(base.name, axes, values)
+    if name != one_line(name, _NAME):
+        raise DocumentError(
+            f"{where} makes a name of more than {_NAME} characters, {shown(name, 100)}; give '{base.name}' a shorter one"
+        )
+    params = {key: value for key, value in values.items() if key not in _OURS}
+    known = _keys(base)
+    for key in params:
+        first = key.partition(".")[0]
+        if first not in known:
+            raise DocumentError(f"{where}: unknown key {shown(key)}{did_you_mean(key, known)}; known: {', '.join(known)}")
+    detector = values.get("detector", base.detector)
+    if not isinstance(detector, str):
+        raise DocumentError(f"{where}: detector is a name such as 'deeplog', got {shown(detector)}")
+    varied = dict(base.params)
+    try:
+        for key, value in params.items():
+            varied = documents.override_value(varied, key, value)
+        made = Contender(name, detector, varied, base.name, _control(values.get("control", base.control), where), values)
+        made.build()
+    except InputError as error:
+        raise DocumentError(f"{where}: {error}") from error
+    return made
+
+
+def _keys(contender: Contender) -> list[str]:
+    """What can be varied of a contender, keys of its core with their dot."""
+    detector = replace(contender, control=None).build()
+    core = detector.get_params(deep=False).get("core")
+    inside = [f"core.{f.name}" for f in fields(core)] if is_dataclass(core) else []
+    return ["control", "detector", *(f.name for f in fields(detector)), *inside]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from os.path import isdir
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from qlogad.circuit.draw import draw
 from qlogad.errors import DataError, InputError, UnknownName, WidthError, did_you_mean
 from qlogad.experiment import analysis
 from qlogad.experiment.analysis import check_column
+
+if TYPE_CHECKING:
+    from qlogad.experiment.experiment import Contender
 
 __all__ = ["Shown", "analysed", "describe", "export", "facts_text", "plan", "rows", "show"]
 
@@ -350,7 +353,7 @@ def _show_keys(name: str, kind: Literal["detector", "dataset"]) -> Shown:
 
 def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int], None]) -> dict[str, Any]:
     """What is in a data set: every line accounted for, templates, windows, labels and what each cut would give."""
-    from qlogad.experiment.experiment import Data, Experiment
+    from qlogad.experiment.experiment import Experiment
     from qlogad.experiment.ground import open_source, splits
     from qlogad.logs.drain import Drain
 
@@ -359,15 +362,15 @@ def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int],
         for assignment in overrides:
             table = documents.override(table, assignment.removeprefix("data."))
         content = {"data": table, "contender": [{"name": "new-event", "detector": "new-event"}]}
-        data = Experiment.from_document(content, where="data describe").data
+        data, contenders = Experiment.from_document(content, where="data describe").data, {}
     elif name.endswith(".toml") or name in names.documents("experiment"):
-        data = Experiment.load(name, overrides).data
+        experiment = Experiment.load(name, overrides)
+        data, contenders = experiment.data, {contender.name: _made_of(contender) for contender in experiment.contenders}
     else:
         hint = did_you_mean(name, names.known("dataset"))
         raise InputError(
             f"'{name}' is neither a dataset nor an experiment file{hint}; known datasets: {', '.join(names.known('dataset'))}"
         )
-    assert isinstance(data, Data)
     source = open_source(data, lambda lines: progress("lines read", lines), judged=False)
     events, windows, intake = source.events, source.windows, source.events.intake
     time_E = events.time_E[np.isfinite(events.time_E)]
@@ -396,6 +399,7 @@ def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int],
         texts = (events.texts[code] for code in events.text_E)
         parser = Drain(**documents.plain(data.parser)).fit(texts)
         facts["templates (parser fitted on everything)"] = len(parser.templates)
+    facts |= {"contenders": contenders} if contenders else {}
     try:
         found = splits(data, source)
     except DataError as error:
@@ -404,6 +408,14 @@ def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int],
         label = {part: windows.label_W[getattr(split, part)] for part in ("train", "validation", "test", "in_flight")}
         facts[f"cut {split.name}"] = {part: f"{len(v)} windows, {int((v == 1).sum())} anomalous" for part, v in label.items()}
     return facts
+
+
+def _made_of(contender: Contender) -> str:
+    """A contender in a few words: its detector, and what it has of a grid."""
+    like = f", like {contender.like}" if contender.like else ""
+    control = f", {contender.control}" if contender.control else ""
+    varied = ", ".join(f"{key} = {value}" for key, value in (contender.grid or {}).items() if key != "control")
+    return f"{contender.detector}{like}{control}{': ' if varied else ''}{varied}"
 
 
 def _stamp(seconds: float) -> str:

@@ -64,10 +64,12 @@ def before(prepared: Prepared) -> str:
     """What is known before training: the data of every cut and the smallest difference it can show."""
     experiment = prepared.experiment
     intake = prepared.source.events.intake
+    made = sum(contender.grid is not None for contender in experiment.contenders)
     lines = [
         experiment.question or experiment.name,
         f"{intake.lines} lines, {intake.records} understood, {intake.blank} blank, {len(intake.quarantine)} quarantined"
         f" -> {len(prepared.source.windows)} windows ({prepared.source.unknown} more of unknown label left out)",
+        *([f"{counted(made, 'contender')} of {len(experiment.contenders)} made by [grid]"] if made else []),
         "",
         _data_table(prepared, "simple"),
     ]
