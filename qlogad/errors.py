@@ -21,6 +21,9 @@ QlogadWarning                a Python warning: what was asked is done, and may n
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from qlogad.credentials import hidden
+from qlogad.escape import layout, terminal
+
 __all__ = [
     "BackendError",
     "DataError",
@@ -44,11 +47,15 @@ __all__ = [
 ]
 
 
+_BEGINNING = 10  # times as many characters as are shown are looked at: a secret is found before it is cut
 _SHOWN = 40  # characters of what somebody gave
 
 
 class QlogadError(Exception):
-    """The root of the tree: catch it to catch everything qlogad raises on purpose."""
+    """The root of the tree: catch it to catch everything qlogad raises on purpose. Its text has no secrets, and only shows."""
+
+    def __init__(self, *said: object) -> None:
+        super().__init__(*map(_harmless, said))
 
 
 class InputError(QlogadError, ValueError):
@@ -111,7 +118,14 @@ class StorageError(QlogadError):
 
 
 class QlogadWarning(UserWarning):
-    """What was asked is done, and may not be what was meant."""
+    """What was asked is done, and may not be what was meant. Its text has no secrets, and only shows."""
+
+    def __init__(self, *said: object) -> None:
+        super().__init__(*map(_harmless, said))
+
+
+def _harmless(said: object) -> object:
+    return layout(hidden(said)) if isinstance(said, str) else said
 
 
 def counted(number: int, thing: str) -> str:
@@ -142,18 +156,20 @@ def shown(value: object, limit: int = _SHOWN) -> str:
     ("'ring'", "'two\\\\nlines'", 40)
     """
     try:
-        text = repr(value if not isinstance(value, str) else value[:limit])  # only the beginning is looked at
+        text = repr(hidden(value[: _BEGINNING * limit])[:limit] if isinstance(value, str) else value)
     except (ValueError, RecursionError):  # a number of thousands of digits, alone or in a list
         return f"<a {type(value).__name__}, too large to show>"[:limit]
+    if not isinstance(value, str):
+        text = terminal(hidden(text[: _BEGINNING * limit]))
     cut = len(text) > limit or (isinstance(value, str) and len(value) > limit)
     return text[: limit - 3] + "..." if cut else text
 
 
 def one_line(text: object, limit: int = 1000) -> str:
-    """Any text as one line of at most `limit` characters.
+    """Any text as one line of at most `limit` characters, without secrets and without anything that a terminal would obey.
 
     >>> one_line("no such\\n  thing")
     'no such thing'
     """
-    joined = " ".join(str(text).split())
+    joined = terminal(hidden(" ".join(str(text)[: _BEGINNING * limit].split())))
     return joined if len(joined) <= limit else joined[: limit - 3] + "..."

@@ -14,6 +14,7 @@ ROOT = Path(qlogad.__file__).parent
 MODULES = sorted(path for path in ROOT.rglob("*.py") if "_data" not in path.parts)
 LAYERS = [
     "escape",
+    "credentials",
     "errors",
     "seeds",
     "documents",

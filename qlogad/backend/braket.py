@@ -41,11 +41,12 @@ from qlogad.backend.sampled import (
     read_chances,
     read_counts,
 )
-from qlogad.backend.service import Spoiled, State, Status, Unavailable, Work, hidden
+from qlogad.backend.service import Spoiled, State, Status, Unavailable, Work
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.gates import pauli
 from qlogad.circuit.noise import Noise
 from qlogad.circuit.readout import bases
+from qlogad.credentials import told
 from qlogad.errors import BackendError, MissingExtra, counted, did_you_mean, shown
 
 try:
@@ -538,7 +539,7 @@ class BraketService:
         """How a task is."""
         task = _ask(lambda: self._session.get_quantum_task(job))
         state = _STATES.get(task["status"], "waiting")
-        return Status(state, task.get("tags", {}).get("qlogad", ""), hidden(task.get("failureReason", "")))
+        return Status(state, task.get("tags", {}).get("qlogad", ""), told(task.get("failureReason", "")))
 
     def result(self, job: str, work: Work) -> Answer:
         """The answer of a task."""
@@ -565,7 +566,7 @@ _STATES: dict[str, State] = {"COMPLETED": "done", "FAILED": "failed", "CANCELLED
 def _counts(measured: Any, wires: int) -> dict[str, int]:
     """How often each outcome came; letter w is wire w."""
     if not isinstance(measured, MeasuredEntry):
-        raise Spoiled(f"a circuit of a task failed: {hidden(str(getattr(measured, 'failureMetadata', '')))}")
+        raise Spoiled(f"a circuit of a task failed: {told(str(getattr(measured, 'failureMetadata', '')))}")
     if sorted(measured.measured_qubits) != list(range(wires)):
         raise BackendError(f"{wires} wires were to be measured, and qubits {measured.measured_qubits} were; use another device")
     places = [measured.measured_qubits.index(wire) for wire in range(wires)]
@@ -582,13 +583,13 @@ def _ask(request: Callable[[], T]) -> T:
 
 
 def _refusal(error: Exception) -> BackendError:
-    kind, cause = type(error).__name__, hidden(str(error))
+    kind, cause = type(error).__name__, told(str(error))
     passing, fix = (
         isinstance(error, (HTTPClientError, NoConnection)),
         "run again later, or run it here with 'braket:depolarizing=0.01'",
     )
     if isinstance(error, ClientError):
-        kind = hidden(error.response.get("Error", {}).get("Code", kind))
+        kind = told(error.response.get("Error", {}).get("Code", kind))
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         passing = status == 429 or status >= 500
     if isinstance(error, NoCredentialsError) or kind in _REFUSED:

@@ -36,10 +36,11 @@ from qiskit.transpiler import generate_preset_pass_manager
 from qlogad.backend.backend import Abilities, Backend
 from qlogad.backend.qiskit import placed, to_qiskit
 from qlogad.backend.sampled import Answer, Cost, Floats, Lifted, SampledBackend, Target, draw, number, options, read_counts
-from qlogad.backend.service import State, Status, Unavailable, Work, hidden
+from qlogad.backend.service import State, Status, Unavailable, Work
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
+from qlogad.credentials import told
 from qlogad.errors import BackendError, MissingExtra, QlogadWarning, did_you_mean
 
 try:
@@ -360,7 +361,7 @@ class IBMService:
         found = _ask(lambda: self._runtime.job(job))
         state = _STATES.get(str(_ask(found.status)), "waiting")
         detail = str(_ask(found.error_message) or "") if state == "failed" else ""
-        return Status(state, " ".join(found.tags), hidden(detail))
+        return Status(state, " ".join(found.tags), told(detail))
 
     def result(self, job: str, work: Work) -> Answer:
         """The answer of a job."""
@@ -647,7 +648,7 @@ def _ask(request: Any, fix: str = _LATER) -> Any:
     try:
         return request()
     except Exception as error:  # the runtime, its HTTP client and its cloud kit raise many kinds
-        cause = hidden(str(error))
+        cause = told(str(error))
         kind, refusal = type(error).__name__, Unavailable if _passing(error) else BackendError
     if kind in ("AccountNotFoundError", "InvalidAccountError", "IBMNotAuthorizedError"):
         fix = (

@@ -25,8 +25,9 @@ import numpy as np
 
 from qlogad.backend.backend import Abilities, Backend
 from qlogad.backend.sampled import Answer, Floats, Lifted, SampledBackend, Target
-from qlogad.backend.service import Service, Spoiled, Unavailable, Work, censored, credentials
+from qlogad.backend.service import Service, Spoiled, Unavailable, Work
 from qlogad.circuit.gates import GATES
+from qlogad.credentials import hidden, known
 from qlogad.errors import BackendError, InputError, Pending, ResultError, counted, one_line, shown
 
 __all__ = ["Clock", "Journal", "Ledger", "Recorded", "Replay"]
@@ -115,7 +116,7 @@ class Journal:
         """Write one record to disk, and learn it."""
         assert self._file is not None, "a journal that is only read"
         line = json.dumps({"record": kind, **content}, allow_nan=False)
-        for name, secret in credentials(12):
+        for name, secret in known():
             if secret in line or json.dumps(secret)[1:-1] in line:
                 raise InputError(
                     f"the value of ${name} was to be written to {self.path}; leave it out of labels, targets and names"
@@ -341,7 +342,7 @@ class Ledger(Target):
             error=None if answer.error_MK is None else answer.error_MK.tolist(),
             executions=answer.executions,
             jobs=answer.jobs,
-            provenance={name: censored(said) if isinstance(said, str) else said for name, said in answer.provenance.items()},
+            provenance={name: hidden(said) if isinstance(said, str) else said for name, said in answer.provenance.items()},
         )
         return True
 
@@ -375,7 +376,7 @@ class Ledger(Target):
         )
 
     def _trouble(self, tag: str, state: str, cause: str) -> None:
-        self._append("trouble", tag=tag, state=state, cause=one_line(censored(cause), 300))
+        self._append("trouble", tag=tag, state=state, cause=one_line(hidden(cause), 300))
 
     def _append(self, kind: str, **content: Any) -> None:
         self.journal.append(kind, **content, time=self.clock.now())

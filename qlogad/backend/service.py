@@ -7,9 +7,7 @@ A tag is written on the job when it is submitted and never used twice: whoever l
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
@@ -18,7 +16,7 @@ from qlogad import documents
 from qlogad.backend.sampled import Answer, Floats, Lifted, Target
 from qlogad.errors import BackendError
 
-__all__ = ["Immediate", "Service", "Spoiled", "State", "Status", "Unavailable", "Work", "censored", "credentials", "hidden", "hire"]
+__all__ = ["Immediate", "Service", "Spoiled", "State", "Status", "Unavailable", "Work", "hire"]
 
 State = Literal["waiting", "done", "failed", "cancelled"]
 
@@ -146,23 +144,3 @@ def hire(target: Target) -> Service:
             f"{target.name} offers no jobs that can be found again, so a crash could be paid for twice; use another target"
         )
     return target.service or Immediate(target)
-
-
-def credentials(least: int = 12) -> Iterator[tuple[str, str]]:
-    """The environment variables that are called like credentials, those of at least so many characters, the longest first."""
-    for name, value in sorted(os.environ.items(), key=lambda item: -len(item[1])):
-        if len(value) >= least and re.search("TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL|INSTANCE", name, re.IGNORECASE):
-            yield name, value
-
-
-def censored(text: str, least: int = 12) -> str:
-    """What somebody else said, without credentials of at least so many characters."""
-    for _, secret in credentials(least):
-        text = text.replace(secret, "...")
-    return text
-
-
-def hidden(text: str) -> str:
-    """The first line of what a service said, without credentials, nor anything that looks like one."""
-    line = (text.strip().splitlines() or [""])[0]
-    return re.sub(r"[A-Za-z0-9_\-/+=]{32,}|\bA[A-Z]{3}[A-Z0-9]{16}\b", "...", censored(line, 8))[:200].rstrip(".;")

@@ -244,9 +244,12 @@ class Experiment:
             InputError: the document or its data cannot be used.
             QlogadError: workers cannot start, or the storage is away.
         """
+        from qlogad.experiment.address import check_place
         from qlogad.experiment.report import before, write
         from qlogad.experiment.runner import cells, execute, forget, prepare
 
+        if storage is not None:
+            check_place(storage)
         watch, folder = watch or Watch(), Path(out) / self.name
         with files.at_work(folder, partial(forget, folder) if fresh else None, partial(watch.preparing, WAITING, 1)):
             prepared = prepare(self, folder, watch.preparing)

@@ -25,7 +25,8 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
 from optuna.storages.journal import BaseJournalBackend
 
-from qlogad.errors import InputError, MissingExtra, QlogadWarning, StorageError, one_line, shown
+from qlogad.errors import InputError, QlogadWarning, StorageError, one_line, shown
+from qlogad.experiment.address import Database, database, is_path
 
 __all__ = ["Journal", "Timing", "open_storage"]
 
@@ -45,7 +46,8 @@ def open_storage(place: str, timing: Timing | None = None, *, wait: bool = False
     """The storage at a place; created where there is none.
 
     Args:
-        place: the path of a journal file, or postgresql://user@host/database (the password in it, in $PGPASSWORD or in ~/.pgpass).
+        place: the path of a journal file, or a database, see `qlogad.experiment.address` (the password in it, in $PGPASSWORD or
+            in ~/.pgpass).
         timing: of heartbeats, and of how long calls wait for a storage that went away after it was opened.
         wait: be as patient with opening; else a storage that cannot be opened now is an error now.
 
@@ -63,12 +65,9 @@ def open_storage(place: str, timing: Timing | None = None, *, wait: bool = False
     """
     timing = timing or Timing()
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # what matters is said by us
-    scheme, separator, _ = place.partition("://")
-    if not separator:
+    if is_path(place):
         return _PatientJournal(Journal(Path(place), timing.patience), timing)
-    if scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
-        raise InputError(f"there is no storage {shown(scheme + separator)}; write the path of a journal file, or postgresql://...")
-    return _open_database(place, timing, wait)
+    return _open_database(database(place), timing, wait)
 
 
 class Journal(BaseJournalBackend):
@@ -209,8 +208,8 @@ def _passing(error: BaseException) -> bool:
     )
 
 
-def _patiently(call: Callable[[], T], what: str, patience: float) -> T:
-    """The call's answer; tried again, less and less often, while its storage is away."""
+def _patiently(call: Callable[[], T], what: str, patience: float, hidden: Callable[[object], str] = str) -> T:
+    """The call's answer; tried again, less and less often, while its storage is away. `hidden` takes secrets out of what is told."""
     deadline = time.monotonic() + patience
     pause, told = 0.1, False
     while True:
@@ -219,11 +218,11 @@ def _patiently(call: Callable[[], T], what: str, patience: float) -> T:
         except Exception as error:
             if not _passing(error):
                 raise
-            cause = one_line(error.__cause__ or error, 300)
+            cause = one_line(hidden(error.__cause__ or error), 300)
             if time.monotonic() + pause > deadline:
                 raise StorageError(
                     f"{what} cannot be reached or written ({cause}); what was recorded is kept: put it right and run the same command again"
-                ) from error
+                ) from _safe(error, hidden)
         if not told:
             warnings.warn(
                 f"{what} cannot be reached or written ({cause}); trying for {patience:.0f} seconds", QlogadWarning, stacklevel=3
@@ -261,12 +260,12 @@ _DATABASE_CALLS = (  # those that Optuna's cache over the database makes, past t
 
 
 def _patient(names: Sequence[str]) -> Callable[[type[T]], type[T]]:
-    """Make the named calls of a storage wait while it is away; `what` and `patience` are the storage's own."""
+    """Make the named calls of a storage wait while it is away; `what`, `patience` and `hidden` are the storage's own."""
 
     def waiting(method: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(method)
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-            return _patiently(lambda: method(self, *args, **kwargs), self.what, self.patience)
+            return _patiently(lambda: method(self, *args, **kwargs), self.what, self.patience, self.hidden)
 
         return call
 
@@ -281,53 +280,56 @@ def _patient(names: Sequence[str]) -> Callable[[type[T]], type[T]]:
 @_patient(_CALLS)
 class _PatientJournal(JournalStorage):
     def __init__(self, journal: Journal, timing: Timing) -> None:
-        self.what, self.patience = f"the journal {journal.path}", timing.patience
+        self.what, self.patience, self.hidden = f"the journal {journal.path}", timing.patience, str
         super().__init__(journal)
 
 
 @_patient(_CALLS + _DATABASE_CALLS)
 class _PatientDatabase(RDBStorage):
-    def __init__(self, url: str, what: str, timing: Timing) -> None:
+    def __init__(self, place: Database, timing: Timing) -> None:
         from sqlalchemy.pool import NullPool
 
-        self.what, self.patience = what, timing.patience
+        self.what, self.patience, self.hidden = f"the database {place}", timing.patience, place.hidden
         connect: dict[str, Any] = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-        connect["options"] = f"-c idle_in_transaction_session_timeout={timing.grace}s"  # a host that stops must not keep its locks
+        stop = f"-c idle_in_transaction_session_timeout={timing.grace}s"  # a host that stops must not keep its locks
+        options = f"{place.parameters.get('options', '')} {stop}".strip()
         super().__init__(
-            url,  # no connection is held while a trial runs: a hundred workers need few
-            engine_kwargs={"poolclass": NullPool, "connect_args": connect},
+            "postgresql+psycopg://",  # the driver is told the rest past whatever keeps or shows an address
+            engine_kwargs={
+                "poolclass": NullPool,  # no connection is held while a trial runs: a hundred workers need few
+                "connect_args": connect | dict(place.parameters) | {"options": options},
+            },
             heartbeat_interval=timing.heartbeat,
             grace_period=timing.grace,
         )
 
 
-def _open_database(place: str, timing: Timing, wait: bool) -> BaseStorage:
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-
-    try:
-        import psycopg  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra("psycopg", "pg") from error
-    try:
-        url = make_url(place).set(drivername="postgresql+psycopg")
-    except (ArgumentError, ValueError) as error:
-        raise InputError(f"the storage is written postgresql://user@host/database: {one_line(error, 100)}") from error
-    what = f"the database {url.set(drivername='postgresql').render_as_string(hide_password=True)}"
+def _open_database(place: Database, timing: Timing, wait: bool) -> BaseStorage:
+    from sqlalchemy.exc import SQLAlchemyError
 
     def opened() -> _PatientDatabase:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats
-            return _PatientDatabase(url.render_as_string(hide_password=False), what, timing)
+            return _PatientDatabase(place, timing)
 
+    what = f"the database {place}"
     tries = 5
     for last in range(tries):
         try:
-            return get_storage(_patiently(opened, what, timing.patience) if wait else opened())
+            return get_storage(_patiently(opened, what, timing.patience, place.hidden) if wait else opened())
         except (SQLAlchemyError, StorageInternalError) as error:
             if last == tries - 1 or _passing(error):
-                raise StorageError(
-                    f"{what} cannot be opened: {one_line(error.__cause__ or error, 300)}; is the server up?"
-                ) from error
+                cause = one_line(place.hidden(error.__cause__ or error), 300)
+                raise StorageError(f"{what} cannot be opened: {cause}; is the server up?") from _safe(error, place.hidden)
             time.sleep(0.2 + random.random())  # two workers met while making the tables
     raise AssertionError("the last try returns or raises")
+
+
+def _safe(error: BaseException, hidden: Callable[[object], str]) -> BaseException | None:
+    """An error as the cause of ours, unless it or what led to it tells a secret."""
+    one: BaseException | None = error
+    while one is not None:
+        if hidden(one) != str(one):
+            return None
+        one = one.__cause__ or one.__context__
+    return error

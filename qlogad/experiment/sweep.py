@@ -38,6 +38,7 @@ from qlogad.backend.exact.planner import Rates, rates_of
 from qlogad.circuit.circuit import Circuit
 from qlogad.errors import MissingExtra, QlogadError, ResultError
 from qlogad.experiment import study_figures
+from qlogad.experiment.address import check_place
 from qlogad.experiment.cell import code_of, designs_of
 from qlogad.experiment.experiment import WAITING, Watch
 from qlogad.experiment.ground import Ground, held_ground, open_source
@@ -89,6 +90,7 @@ def run(
     watch = watch or Onlooker()
     folder = Path(out) / study.name
     place = storage or str(folder / "journal.log")
+    check_place(place)
     forget = partial(_forget, study, place, folder) if fresh else None
     with files.at_work(folder, forget, partial(watch.preparing, WAITING, 1)):
         prepared = prepare(study, folder, watch.preparing)

@@ -22,6 +22,7 @@ from tabulate import tabulate
 
 from qlogad import documents, files
 from qlogad.errors import counted, one_line
+from qlogad.experiment.address import database, is_path
 from qlogad.experiment.report import commit
 from qlogad.experiment.study import Entrant, Study
 from qlogad.experiment.workers import attempts, cause, over
@@ -201,13 +202,20 @@ def _manifest(prepared: Prepared, found: Mapping[str, list[dict[str, Any]]], pla
         "features": prepared.grounds,
         "warnings": list(prepared.warnings),
         "trials": {name: dict(Counter(row["state"] for row in rows)) for name, rows in found.items()},
-        "storage": "journal.log" if place == str(prepared.folder / "journal.log") else one_line(place.split("@")[-1]),
+        "storage": _storage(place, prepared.folder),
         "versions": {name: version(name) for name in packages},
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "commit": commit(),
         "written": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
+
+
+def _storage(place: str, folder: Path) -> str:
+    """What is written of where the trials are: no secret."""
+    if not is_path(place):
+        return str(database(place))
+    return "journal.log" if Path(place) == folder / "journal.log" else place
 
 
 def _table(prepared: Prepared, found: Mapping[str, list[dict[str, Any]]]) -> str:

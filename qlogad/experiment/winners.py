@@ -29,6 +29,7 @@ from qlogad.circuit.design import Check, Design
 from qlogad.errors import DesignError, InputError, QlogadError
 from qlogad.evaluate.compare import Contrast, contrast, holm
 from qlogad.experiment import sweep
+from qlogad.experiment.address import check_place
 from qlogad.experiment.experiment import MAX_SEEDS, Contender, Experiment
 from qlogad.experiment.objectives import circuit_of
 from qlogad.experiment.storage import open_storage
@@ -114,6 +115,7 @@ def rerun(
     watch = watch or sweep.Onlooker()
     folder = Path(out) / study.name
     place = storage or str(folder / "journal.log")
+    check_place(place)
     prepared = sweep.prepare(study, folder, watch.preparing)
     winners = [one for entrant in study.entrants for one in _again(prepared, entrant, place, seeds, workers, watch)]
     if not winners:

@@ -20,7 +20,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -35,6 +35,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from qlogad.documents import digest
 from qlogad.errors import QlogadError, StorageError, one_line
+from qlogad.experiment.address import is_path
 from qlogad.experiment.storage import Timing, open_storage
 
 __all__ = ["RETRIES", "Job", "attempts", "cause", "drive", "enqueue", "identity", "over"]
@@ -235,7 +236,7 @@ def _started(pid: int) -> str | None:
 class _Orders:
     """What a worker is told."""
 
-    place: str
+    place: str = field(repr=False)  # a password may be in it
     study: str
     job: Job
     trials: int | None
@@ -248,7 +249,7 @@ class _Orders:
     @property
     def signs(self) -> Path | None:
         """The folder of signs of life beside a journal; a database keeps heartbeats of its own."""
-        return None if "://" in self.place else Path(self.place + ".alive")
+        return Path(self.place + ".alive") if is_path(self.place) else None
 
     def forget(self, worker: _Process) -> None:
         """Remove the sign of life of a worker that is no more."""
