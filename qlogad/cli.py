@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
+import warnings
 from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import typer
 
-from qlogad.errors import InputError, QlogadError, counted, one_line
+from qlogad import escape
+from qlogad.credentials import hidden
+from qlogad.errors import InputError, QlogadError, QlogadWarning, counted, one_line
+from qlogad.escape import layout, terminal
 
 if TYPE_CHECKING:
     from qlogad.experiment.campaign import Collected
@@ -59,15 +65,15 @@ def run(
     with _Progress() as progress:
         loaded = Experiment.load(experiment, overrides or ())
         record = loaded.run(out, workers=workers, fresh=fresh, storage=storage, watch=cast("Watch", progress))
-    print(json.dumps(record.rows, indent=1) if as_json else record.text)
-    print(f"report: {out / loaded.name / 'table.md'}", file=sys.stderr)
+    _print(json.dumps(record.rows, indent=1) if as_json else record.text)
+    _print(f"report: {out / loaded.name / 'table.md'}", file=sys.stderr)
     if record.reused:
-        print(
+        _print(
             f"{record.reused} of {counted(record.cells, 'cell')} had finished in an earlier run and were reused; --fresh runs them again",
             file=sys.stderr,
         )
     for what, cause in record.failed.items():
-        print(f"failed: {what}: {cause}", file=sys.stderr)
+        _print(f"failed: {what}: {cause}", file=sys.stderr)
     if record.failed:
         raise QlogadError(f"{counted(len(record.failed), 'cell')} failed; run the same command again to retry")
 
@@ -97,8 +103,8 @@ def sweep(
             loaded, out, workers=workers or os.cpu_count() or 1, fresh=fresh, storage=storage, watch=cast("Onlooker", board)
         )
     if not winners:
-        print(json.dumps(found.rows, indent=1) if as_json else found.text)
-    print(f"report: {found.folder / 'table.md'}", file=sys.stderr)
+        _print(json.dumps(found.rows, indent=1) if as_json else found.text)
+    _print(f"report: {found.folder / 'table.md'}", file=sys.stderr)
     if found.barren:
         raise QlogadError(f"no trial of {' and '.join(found.barren)} came through; see the causes in {found.folder / 'table.md'}")
     if winners:
@@ -110,9 +116,9 @@ def _winners(study: Study, out: Path, seeds: int, workers: int, storage: str | N
 
     with _Board() as board:
         won = rerun(study, out, seeds=seeds, workers=workers or os.cpu_count() or 1, storage=storage, watch=cast("Onlooker", board))
-    print(json.dumps(won.rows, indent=1) if as_json else won.text)
+    _print(json.dumps(won.rows, indent=1) if as_json else won.text)
     for path in (won.experiment, *won.designs):
-        print(f"written: {path}", file=sys.stderr)
+        _print(f"written: {path}", file=sys.stderr)
 
 
 @app.command("list", epilog="Example: qlogad list ansatz --analyse --sort expressibility")
@@ -159,7 +165,7 @@ def show(
 
     if out is not None:
         listing.export(name, out, wires=wires, depth=depth, drawer=drawer, role=role)
-        print(f"written: {out}", file=sys.stderr)
+        _print(f"written: {out}", file=sys.stderr)
     if plan:
         layers = 1 if depth is None else depth
         shown = listing.plan(
@@ -167,7 +173,7 @@ def show(
         )
     else:
         shown = listing.show(name, wires=wires, depth=depth, analyse=analyse, role=role)
-    print(json.dumps(shown.facts, indent=1) if as_json else shown.text)
+    _print(json.dumps(shown.facts, indent=1) if as_json else shown.text)
 
 
 @app.command(epilog="Example: qlogad doctor")
@@ -215,7 +221,7 @@ def bench(
         with _Progress() as progress:
             bench_engine.measure(points, bench_engine.grid(quick=quick), progress.preparing, python=peers)
         path = bench_engine.write(points, folder)
-        print(json.dumps(bench_engine.tables(points), indent=1) if as_json else path.read_text())
+        _print(json.dumps(bench_engine.tables(points), indent=1) if as_json else path.read_text())
     elif what == "backends":
         from qlogad.experiment import bench_backends
 
@@ -230,21 +236,21 @@ def bench(
         with _Progress() as progress:
             measured = bench_sweep.measure(progress.preparing, trials=trials, repeats=repeats)
         path = bench_sweep.write(measured, out / "bench-sweep", trials=trials, repeats=repeats)
-        print(json.dumps(measured, indent=1) if as_json else path.read_text())
+        _print(json.dumps(measured, indent=1) if as_json else path.read_text())
     elif what == "warm-start":
         from qlogad.experiment import bench_warm
 
         with _Progress() as progress:
             pairs = bench_warm.measure(out / "sweep-warm-start", pairs=repeats, progress=progress.preparing)
         path = bench_warm.report(pairs, out / "sweep-warm-start")
-        print(json.dumps(pairs, indent=1) if as_json else path.read_text())
+        _print(json.dumps(pairs, indent=1) if as_json else path.read_text())
     elif what == "parser":
         from qlogad.experiment import bench_parser
 
         with _Progress() as progress:
             parsed = bench_parser.measure(bench_parser.samples(data), progress.preparing, python=peers)
         path = bench_parser.write(parsed, out / "bench-parser")
-        print(json.dumps(parsed, indent=1) if as_json else path.read_text())
+        _print(json.dumps(parsed, indent=1) if as_json else path.read_text())
     elif what == "machine":
         from qlogad.experiment.bench import measure, write
 
@@ -254,7 +260,7 @@ def bench(
         _print_rows(rows, as_json)
     else:
         raise InputError(f"there is no benchmark '{what:.40}'; known: machine, engine, backends, sweep, warm-start, parser")
-    print(f"report: {path}", file=sys.stderr)
+    _print(f"report: {path}", file=sys.stderr)
 
 
 @data_app.command(epilog="Example: qlogad data describe synthetic --set lines=20000")
@@ -268,7 +274,7 @@ def describe(
 
     with _Progress() as progress:
         facts = listing.describe(name, overrides or (), progress.preparing)
-    print(json.dumps(facts, indent=1) if as_json else listing.facts_text(facts))
+    _print(json.dumps(facts, indent=1) if as_json else listing.facts_text(facts))
 
 
 _Result = Annotated[Path, typer.Argument(help="The results folder of a finished run.")]
@@ -317,11 +323,11 @@ def plan(
     whole = planned.times(planned.passes)
     hardware.check_limits(whole, max_seconds=max_seconds, max_cost=max_cost)
     origin = {"contender": found.contender, "seed": found.seed, "cut": found.cut, "choice": choice}
-    print(json.dumps(origin | planned.facts(), indent=1) if as_json else planned.text)
+    _print(json.dumps(origin | planned.facts(), indent=1) if as_json else planned.text)
     if planned.passes > 1:
         cost = f"{whole.cost.seconds:,.0f} s and {whole.cost.dollars:,.2f} USD"
-        print(f"this is one pass; submit runs {planned.passes} of them unless told (--repeats): {cost}", file=sys.stderr)
-    print(f"detector of {found.contender}, seed {found.seed}, cut {found.cut}; nothing was submitted", file=sys.stderr)
+        _print(f"this is one pass; submit runs {planned.passes} of them unless told (--repeats): {cost}", file=sys.stderr)
+    _print(f"detector of {found.contender}, seed {found.seed}, cut {found.cut}; nothing was submitted", file=sys.stderr)
 
 
 @hardware_app.command(
@@ -371,7 +377,7 @@ def submit(
             max_cost=max_cost,
             clock=Clock(patience=wait),
         )
-        print(collected.plan.text, file=sys.stderr)
+        _print(collected.plan.text, file=sys.stderr)
         found.append(collected)
     _print_campaigns(found, {}, result, as_json)
 
@@ -397,8 +403,8 @@ def ladder(result: _Result, as_json: Json = False) -> None:
 
     models, skipped = ladder.ladders(result)
     path = ladder.write(models, result)
-    print(json.dumps([model.facts() for model in models], indent=1) if as_json else path.read_text(encoding="utf-8"))
-    print(f"report: {path}", file=sys.stderr)
+    _print(json.dumps([model.facts() for model in models], indent=1) if as_json else path.read_text(encoding="utf-8"))
+    _print(f"report: {path}", file=sys.stderr)
     _tell_skipped(skipped)
 
 
@@ -407,7 +413,7 @@ def _print_campaigns(found: Sequence[Collected], skipped: Mapping[str, str], res
     _print_rows([one.facts() for one in found], as_json)
     for one in found:
         for cause in dict.fromkeys(one.stopped):
-            print(f"{one.state}: {cause}", file=sys.stderr)
+            _print(f"{one.state}: {cause}", file=sys.stderr)
     _tell_skipped(skipped)
     if any(one.state == "stopped" for one in found):
         raise QlogadError(f"not every run has finished; go on from there with: qlogad hardware collect {result}")
@@ -415,18 +421,22 @@ def _print_campaigns(found: Sequence[Collected], skipped: Mapping[str, str], res
 
 def _tell_skipped(skipped: Mapping[str, str]) -> None:
     for name, cause in skipped.items():
-        print(f"skipped: {name}: {cause}", file=sys.stderr)
+        _print(f"skipped: {name}: {cause}", file=sys.stderr)
     if skipped:
         raise QlogadError(f"{counted(len(skipped), 'campaign')} cannot be shown; the others are above")
 
 
 def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(rows, indent=1))
+        _print(json.dumps(rows, indent=1))
         return
-    from tabulate import tabulate
 
-    print(tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True))
+    _print(escape.table(rows, "simple"))
+
+
+def _print(text: object = "", *, file: TextIO | None = None, flush: bool = False) -> None:
+    """All that is printed: nothing in it drives the terminal."""
+    print(layout(text), file=file, flush=flush)
 
 
 class _Progress:
@@ -437,7 +447,13 @@ class _Progress:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._bar.start()
         self._task = self._bar.add_task("starting", total=None)
@@ -449,11 +465,11 @@ class _Progress:
 
     def preparing(self, what: str, count: int) -> None:
         """Say how far a step of unknown length is."""
-        self._bar.update(self._task, description=what, completed=count)
+        self._bar.update(self._task, description=terminal(what), completed=count)
 
     def prepared(self, text: str) -> None:
         """Print what is known before training."""
-        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True) if not self._bar.disable else print(
+        self._bar.console.print(layout(text), markup=False, highlight=False, soft_wrap=True) if not self._bar.disable else _print(
             text, file=sys.stderr
         )
         self._bar.reset(self._task, description="cells", total=None)
@@ -461,9 +477,9 @@ class _Progress:
     def finished(self, what: str, total: int) -> None:
         """One more cell is done."""
         self._count += 1
-        self._bar.update(self._task, description=what, completed=self._count, total=total)
+        self._bar.update(self._task, description=terminal(what), completed=self._count, total=total)
         if self._bar.disable and self._count * 10 // total > (self._count - 1) * 10 // total:
-            print(f"{self._count}/{total} cells", file=sys.stderr, flush=True)
+            _print(f"{self._count}/{total} cells", file=sys.stderr, flush=True)
 
 
 class _Board:
@@ -488,7 +504,7 @@ class _Board:
         from rich.text import Text
 
         if self._live:
-            self._live.update(Text(text, no_wrap=True), refresh=True)
+            self._live.update(Text(layout(text), no_wrap=True), refresh=True)
 
     def preparing(self, what: str, count: int) -> None:
         """Say how far a step of unknown length is."""
@@ -496,7 +512,7 @@ class _Board:
 
     def prepared(self, text: str) -> None:
         """Print what is known before the first trial."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(layout(text), markup=False, highlight=False, soft_wrap=True)
 
     def standing(self, text: str, ended: int, total: int | None) -> None:
         """Show the best trials so far."""
@@ -505,45 +521,55 @@ class _Board:
         part = f"{line.split(':')[0]} {ended * 10 // (total or 1)}"
         if self._live is None and part != self._said:
             self._said = part
-            print(line, file=sys.stderr, flush=True)
+            _print(line, file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    """The entry point: errors become one line and an exit code, unless --debug is given."""
+    """The entry point: errors become one line and an exit code; --debug adds where they come from."""
     debug = "--debug" in sys.argv
     sys.argv = [word for word in sys.argv if word != "--debug"]
     if len(sys.argv) == 1:
         sys.argv.append("--help")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # of whatever the terminal's encoding has no letter for
+    warnings.showwarning = _warned
     try:
         code = app(prog_name="qlogad", standalone_mode=False)
         if code == INTERRUPTED:  # what Typer makes of Ctrl-C
             raise KeyboardInterrupt
         sys.exit(code)
-    except _UsageError as error:
-        if debug:
-            raise
+    except (Exception, KeyboardInterrupt) as error:
+        text, code = _ended(error)
+        if debug or text is None:
+            _print(hidden("".join(traceback.format_exception(error))).rstrip(), file=sys.stderr)
+        if text is not None:
+            _print(text, file=sys.stderr)
+        sys.exit(code)
+
+
+def _ended(error: BaseException) -> tuple[str | None, int]:
+    """What is said of an error, and the exit code; no words for one of our own mistakes."""
+    if isinstance(error, _UsageError):
         message, command = error.format_message().rstrip("."), error.ctx.command_path if error.ctx else "qlogad"
-        print(f"error: {one_line(message[:1].lower() + message[1:])}; see: {command} --help", file=sys.stderr)
-        sys.exit(2)
-    except QlogadError as error:
-        if debug:
-            raise
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, InputError) else 1)
-    except (KeyboardInterrupt, typer.Abort):
-        if debug:
-            raise
+        return f"error: {one_line(message[:1].lower() + message[1:])}; see: {command} --help", 2
+    if isinstance(error, QlogadError):
+        return f"error: {one_line(error)}", 2 if isinstance(error, InputError) else 1
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         same = "the same command without --fresh" if "--fresh" in sys.argv else "the same command"
-        print(f"interrupted; what was finished or submitted is kept, and {same} goes on from there", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except OSError as error:
-        if debug:
-            raise
-        print(
-            f"error: {error.strerror or error}: {error.filename}; check the path, its permissions and the space left",
-            file=sys.stderr,
-        )
-        sys.exit(1)
+        return f"interrupted; what was finished or submitted is kept, and {same} goes on from there", INTERRUPTED
+    if isinstance(error, OSError):
+        what = one_line(f"{error.strerror or error}: {error.filename}")
+        return f"error: {what}; check the path, its permissions and the space left", 1
+    return None, 1
+
+
+def _warned(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
+) -> None:
+    """A warning in one line."""
+    kind = "" if issubclass(category, QlogadWarning) else f" ({category.__name__})"
+    _print(f"warning: {one_line(message)}{kind}", file=sys.stderr)
 
 
 if __name__ == "__main__":

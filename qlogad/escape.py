@@ -9,12 +9,13 @@ from __future__ import annotations
 import html as _html
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
-__all__ = ["csv", "csv_table", "html", "label", "layout", "markdown", "table", "terminal"]
+__all__ = ["csv", "csv_table", "figure", "html", "label", "layout", "markdown", "table", "terminal"]
 
 _NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
@@ -91,18 +92,37 @@ def html(text: object) -> str:
 
 
 def label(text: object) -> str:
-    r"""Text of a figure: matplotlib sees no formula between dollars, and hides no name that begins with an underscore.
+    r"""The label of a line of a figure; matplotlib would leave one that begins with an underscore out of the legend.
 
-    >>> label("$x$"), label("_a")
-    ('\\$x\\$', ' _a')
+    >>> label("a\x07"), label("_a")
+    ('a\\x07', ' _a')
     """
-    plain = terminal(text).replace("$", r"\$")
+    plain = terminal(text)
     return f" {plain}" if plain.startswith("_") else plain
+
+
+def figure(drawn: Figure) -> None:
+    """Make the texts of a figure plain: no TeX between dollars, nothing invisible. The numbers that matplotlib writes at axes stay."""
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter, FuncFormatter  # what ticks with names of their own have
+
+    written = {
+        tick
+        for axes in drawn.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        if not isinstance(axis.get_major_formatter(), (FixedFormatter, FuncFormatter))
+        for tick in (*axis.get_ticklabels(which="both"), axis.get_offset_text())
+    }
+    for text in drawn.findobj(lambda artist: isinstance(artist, Text) and artist not in written):
+        assert isinstance(text, Text)
+        text.set_parse_math(False)
+        text.set_usetex(False)
+        text.set_text(layout(text.get_text()))
 
 
 def table(
     rows: Sequence[Mapping[str, Any]] | Sequence[Sequence[Any]],
-    style: Literal["github", "simple"],
+    style: str,
     headers: Sequence[str] | None = None,
     **how: Any,
 ) -> str:

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
 from zipfile import ZipFile
 
-from qlogad import documents
+from qlogad import documents, escape
 from qlogad.errors import FileError, ResultError
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def write_figure(figure: Figure, path: str | Path, **settings: Any) -> None:
     path = Path(path)
     kind = path.suffix.removeprefix(".")
     metadata = {"svg": {"Date": None}, "png": {"Software": ""}}.get(kind)
+    escape.figure(figure)
     _put(path, lambda file: figure.savefig(file, format=kind, metadata=metadata, **settings))
 
 

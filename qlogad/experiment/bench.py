@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from qlogad import files
+from qlogad import escape, files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,12 +52,11 @@ def measure(*, lines: int, repeats: int, progress: Progress) -> list[Row]:
 
 def write(rows: list[Row], folder: Path) -> Path:
     """Write bench.json and table.md; returns the table's path."""
-    from tabulate import tabulate
 
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
     head = f"Measured {datetime.now(UTC):%Y-%m-%d} by `qlogad bench` on: {machine}; one thread. Only ratios carry to other machines.\n\n"
     files.write(folder / "bench.json", json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
-    table = tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
+    table = escape.table(rows, "github")
     files.write(folder / "table.md", f"# Bench\n\n{head}{table}\n")
     return folder / "table.md"
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from qlogad import files, names
+from qlogad import escape, files, names
 from qlogad.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -127,7 +127,6 @@ def _text(value: str | float) -> str:
 
 def write(rows: list[Row], folder: Path) -> Path:
     """Write bench.json and table.md; returns the table's path."""
-    from tabulate import tabulate
 
     place = f"{platform.machine()}, {os.cpu_count()} cores (load {os.getloadavg()[0]:.1f})"
     machine = f"{place}, {platform.system()}, Python {platform.python_version()}"
@@ -138,6 +137,6 @@ def write(rows: list[Row], folder: Path) -> Path:
         "Timed in turns; only ratios carry to other machines.\n\n"
     )
     files.write(folder / "bench.json", json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
-    table = tabulate(shown(rows), headers="keys", tablefmt="github", disable_numparse=True)
+    table = escape.table(shown(rows), "github")
     files.write(folder / "table.md", f"# Backends\n\n{head}{table}\n")
     return folder / "table.md"

@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from qlogad import files
+from qlogad import escape, files
 from qlogad.backend.backend import Backend, open_backend
 from qlogad.backend.exact import METHODS, Exact
 from qlogad.backend.exact.method import Task
@@ -479,7 +479,6 @@ def regrets(points: Points) -> str:
 
 def write(points: Points, folder: Path) -> Path:
     """Write table.md and engine.png; returns the table's path."""
-    from tabulate import tabulate
 
     head = (
         f"Measured {datetime.now(UTC):%Y-%m-%d} by `qlogad bench engine` on: {points.setup}. Only ratios carry to other machines.\n\n"
@@ -490,11 +489,7 @@ def write(points: Points, folder: Path) -> Path:
         f"over {LONG:g} s. A floor is the larger of operations over the rate of a large matrix product and bytes over the rate of a copy."
         f"\n\n{regrets(points)}\n"
     )
-    parts = [
-        f"## {name}\n\n{tabulate(_shown(rows), headers='keys', tablefmt='github', disable_numparse=True)}\n"
-        for name, rows in tables(points).items()
-        if rows
-    ]
+    parts = [f"## {name}\n\n{escape.table(_shown(rows), 'github')}\n" for name, rows in tables(points).items() if rows]
     _figure(points, folder / "engine.png")
     figure = "![milliseconds per training step against wires](engine.png)\n"
     files.write(folder / "table.md", "\n".join(["# The exact engine\n", head, figure, *parts]))
@@ -542,7 +537,7 @@ def _figure(points: Points, path: Path) -> None:
         for name, style in _STYLES.items():
             if name in found:
                 wires = sorted(found[name])
-                axis.plot(wires, [found[name][width] for width in wires], style, lw=1.2, ms=4, label=name)
+                axis.plot(wires, [found[name][width] for width in wires], style, lw=1.2, ms=4, label=escape.label(name))
         axis.set(xlabel="wires", yscale="log", title=f"depth {depth}")
         axis.grid(alpha=0.3)
     panels[0].set(ylabel="ms per training step")

@@ -18,9 +18,8 @@ from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial
-from tabulate import tabulate
 
-from qlogad import documents, files
+from qlogad import documents, escape, files
 from qlogad.errors import InputError
 from qlogad.experiment import sweep
 from qlogad.experiment.storage import open_storage
@@ -128,7 +127,7 @@ def write(rows: list[Row], folder: Path, *, trials: int, repeats: int) -> Path:
         f"Measured {datetime.now(UTC):%Y-%m-%d} by `qlogad bench sweep` on: {machine}. {trials} trials (DeepLog, 4 wires, depth 2, two "
         f"epochs on a small synthetic log), the same points in every row, {repeats} repetitions in turns, medians. Only ratios carry "
         "to other machines; the efficiency of two workers is their rate over twice that of one.",
-        str(tabulate(shown, headers="keys", tablefmt="github", disable_numparse=True)),
+        escape.table(shown, "github"),
     ]
     files.write(
         folder / "sweep.json", json.dumps({"machine": machine, "trials": trials, "repeats": repeats, "rows": rows}, indent=1) + "\n"

@@ -21,9 +21,8 @@ import optuna
 import pandas as pd
 from numpy.typing import NDArray
 from optuna.trial import TrialState
-from tabulate import tabulate
 
-from qlogad import documents, files, seeds
+from qlogad import documents, escape, files, seeds
 from qlogad.errors import QlogadError
 from qlogad.evaluate.compare import contrast
 from qlogad.experiment import sweep
@@ -164,9 +163,9 @@ def report(pairs: Sequence[dict[str, Any]], folder: Path) -> Path:
         f"on another log. Objective: {AIM}, nats per event; a difference below 0 speaks for the first. Written by `qlogad bench "
         f"warm-start --repeats {len(pairs)}`.",
         "## Regret",
-        str(tabulate(arms, headers="keys", tablefmt="github", disable_numparse=True)),
+        escape.table(arms, "github"),
         "## Paired differences",
-        str(tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)),
+        escape.table(rows, "github"),
         "p is two-sided, by sign flips over pairs, one test each; the family of six is exploratory.",
         "![mean regret after each trial](regret.png)",
     ]

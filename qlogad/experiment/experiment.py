@@ -206,7 +206,7 @@ class Experiment:
             )
         experiment = cls(
             name=given,
-            question=str(content.get("question", "")),
+            question=" ".join(str(content.get("question", "")).split()),
             data=_data(_table(content.get("data", {}), f"{where}: data"), where),
             contenders=_contenders(content.get("contender", []), content.get("grid", {}), where),
             judge=documents.from_mapping(Judge, _table(content.get("judge", {}), f"{where}: judge"), f"{where}: [judge]"),

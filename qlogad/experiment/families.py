@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from qlogad import escape
 from qlogad.circuit.design import Design
 from qlogad.errors import DocumentError, InputError, shown
 from qlogad.experiment.objectives import Objective
@@ -63,7 +64,7 @@ def ranked(folder: str | Path, contender: str, aim: Objective) -> list[Params]:
     frame = pd.read_csv(path, dtype=object, keep_default_na=False)
     if aim.name not in frame:
         raise DocumentError(f"warm: the study in {shown(str(folder), 100)} did not measure {aim.name}; choose one that did")
-    chosen = frame[(frame["contender"] == contender) & (frame["state"] == "complete") & (frame["reused from"] == "")]
+    chosen = frame[(frame["contender"] == escape.csv(contender)) & (frame["state"] == "complete") & (frame["reused from"] == "")]
     if chosen.empty:
         there = ", ".join(sorted(set(frame["contender"])))
         raise DocumentError(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from qlogad import files
+from qlogad import escape, files
 
 __all__ = ["Climb", "Line", "ladder", "pr_curves", "timeline"]
 
@@ -61,7 +61,13 @@ def pr_curves(cuts: Mapping[str, Sequence[Line]], path: Path) -> None:
                 continue
             precision, recall, _ = precision_recall_curve(line.label_W, _dense(line.scores_W))
             axis.step(
-                recall, precision, where="post", lw=1.4, color=f"C{number % 10}", ls=STYLES[number // 10 % 4], label=line.name
+                recall,
+                precision,
+                where="post",
+                lw=1.4,
+                color=f"C{number % 10}",
+                ls=STYLES[number // 10 % 4],
+                label=escape.label(line.name),
             )
         if lines and len(lines[0].label_W):
             axis.axhline(lines[0].label_W.mean(), color=INK, lw=0.8, ls=":")

@@ -22,9 +22,8 @@ from typing import Any, Literal, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tabulate import tabulate
 
-from qlogad import documents, seeds
+from qlogad import documents, escape, seeds
 from qlogad.backend.backend import Backend, open_backend
 from qlogad.backend.exact import Exact
 from qlogad.backend.sampled import DECIMALS, Answer, Cost, Floats, Lifted, SampledBackend, Target
@@ -125,7 +124,7 @@ class Plan:
             ("price, USD", f"{cost.dollars:,.2f} ({cost.dollars / cost.spread:,.2f} to {cost.dollars * cost.spread:,.2f})"),
             ("memory of the largest answer, MB", f"{cost.bytes / 1e6:,.1f}"),
         ]
-        return f"{tabulate(rows, tablefmt='simple', disable_numparse=True)}\nseconds and price: {cost.formula}"
+        return f"{escape.table(rows, 'simple', ())}\nseconds and price: {cost.formula}"
 
 
 def plan(detector: Detector, features: Features, backend: str, *, mode: Mode = "closed", references: int = 0) -> Plan:

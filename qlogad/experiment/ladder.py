@@ -20,9 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
-from tabulate import tabulate
 
-from qlogad import files
+from qlogad import escape, files
 from qlogad.backend.sampled import Floats
 from qlogad.errors import ResultError, counted
 from qlogad.evaluate.compare import interval, resample, resample_confusion
@@ -327,9 +326,9 @@ def write(models: Sequence[Ladder], folder: Path) -> Path:
     if not models:
         raise ResultError(f"nothing in {folder} can be replayed; submit a campaign with: qlogad hardware submit {folder}")
     path = folder / "ladder.md"
-    parts = [f"# Ladder of {folder.name}", ""]
+    parts = [f"# Ladder of {escape.markdown(folder.name)}", ""]
     for model in models:
-        parts += [f"## {model.name}", ""]
+        parts += [f"## {escape.markdown(model.name)}", ""]
         for mode in ("closed", "open"):
             for title, columns in model.tables(mode).items():
                 parts += [f"{title}:" if title else f"### {mode.capitalize()} loop", "", _markdown(columns), ""]
@@ -343,7 +342,7 @@ def _markdown(columns: Mapping[str, Values]) -> str:
     fullest = sorted(columns.values(), key=len, reverse=True)  # gives the order
     names = dict.fromkeys(name for column in fullest for name in column if not name.endswith((" low", " high")))
     rows = [[name, *(_cell(column, name) for column in columns.values())] for name in names]
-    text: str = tabulate(rows, headers=["", *columns], tablefmt="github", disable_numparse=True)
+    text: str = escape.table(rows, "github", ["", *columns])
     return text
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from qlogad import documents, files, names, seeds
+from qlogad import documents, escape, files, names, seeds
 from qlogad.circuit.circuit import MAX_WIRES
 from qlogad.circuit.design import MAX_DEPTH, Design, Encoding, Role, Takes, assemble, role_of
 from qlogad.circuit.draw import draw
@@ -344,9 +344,8 @@ def _show_keys(name: str, kind: Literal["detector", "dataset"]) -> Shown:
                 "type": field.type.__name__ if isinstance(field.type, type) else str(field.type).removeprefix("typing."),
             }
         )
-    from tabulate import tabulate
 
-    table = tabulate(keys, headers="keys", tablefmt="simple", disable_numparse=True)
+    table = escape.table(keys, "simple")
     about = "\n\n".join(text for text in (inspect.getdoc(inspect.getmodule(cls)), inspect.getdoc(cls), table) if text)
     return Shown(f"{name}: {about}", {"name": name, "kind": kind, "keys": keys})
 

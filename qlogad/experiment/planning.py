@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from qlogad import seeds
+from qlogad import escape, seeds
 from qlogad.backend.exact import Exact, methods_for
 from qlogad.backend.exact.method import Task
 from qlogad.backend.exact.planner import Option, memory_limit, one_thread, options, rates_of
@@ -132,7 +132,6 @@ class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def text(rows: Sequence[Row], title: str) -> str:
     """The table for people; the chosen method has a star."""
-    from tabulate import tabulate
 
     def number(value: float | None) -> str:
         return "" if value is None else f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
@@ -145,7 +144,7 @@ def text(rows: Sequence[Row], title: str) -> str:
         }
         for row in rows
     ]
-    return f"{title}\n\n{tabulate(shown, headers='keys', tablefmt='simple', disable_numparse=True, colalign=_ALIGN)}"
+    return f"{title}\n\n{escape.table(shown, 'simple', colalign=_ALIGN)}"
 
 
 _ALIGN = ("left", "right", "right", "right", "right", "right", "left")

@@ -20,9 +20,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tabulate import tabulate
 
-from qlogad import documents, files
+from qlogad import documents, escape, files
 from qlogad.errors import counted
 from qlogad.evaluate.compare import Detectable, contrast, detectable, holm, interval, resample, resample_confusion
 from qlogad.evaluate.metrics import effective_n, pr_auc, roc_auc
@@ -91,7 +90,7 @@ def write(prepared: Prepared, wanted: Sequence[Cell], executed: Executed) -> Rec
     finished = list(outcomes(wanted))
     rows = [row for cell, outcome in finished for row in judge_cell(cell, outcome, grounds[cell.cut])]
     frame = pd.DataFrame(rows)
-    files.write(folder / "runs.csv", frame.to_csv(index=False, float_format="%.7g"))
+    files.write(folder / "runs.csv", escape.csv_table(frame, "%.7g"))
     manifest = _manifest(prepared, finished) | {"notes": _notes(finished)}
     files.write(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
     files.write(folder / "table.md", _table(prepared, finished, frame, causes))
@@ -203,13 +202,18 @@ def _data_table(prepared: Prepared, style: str) -> str:
 def _turned(rows: list[dict[str, Any]]) -> str:
     """Cuts as columns: fits a terminal."""
     table = [[key, *(row[key] for row in rows)] for key in rows[0] if key != "cut"]
-    text: str = tabulate(table, headers=["cut", *(row["cut"] for row in rows)], tablefmt="simple", disable_numparse=True)
+    text: str = escape.table(table, "simple", ["cut", *(row["cut"] for row in rows)])
     return text
 
 
 def _markdown(rows: list[dict[str, Any]]) -> str:
-    text: str = tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
+    text: str = escape.table(rows, "github")
     return text
+
+
+def _item(text: str) -> str:
+    """A line of a list in Markdown."""
+    return f"- {escape.markdown(text.removeprefix('- '))}"
 
 
 def _number(value: float, digits: int = 3) -> str:
@@ -220,7 +224,7 @@ def _number(value: float, digits: int = 3) -> str:
 
 def _table(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.DataFrame, causes: dict[str, str]) -> str:
     experiment = prepared.experiment
-    parts = [f"# {experiment.name}", "", experiment.question, ""]
+    parts = [f"# {escape.markdown(experiment.name)}", "", escape.markdown(experiment.question), ""]
     if experiment.data.inject is not None:
         parts += [
             f"**Semi-real**: the anomalies are injected into held-out normal windows (`{experiment.data.inject}`); no real label counts.",
@@ -231,8 +235,8 @@ def _table(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.D
     if prepared.grounds[0].ordered_by != "time":
         parts += [f"**No time order**: the windows were split by `{prepared.grounds[0].ordered_by}`.", ""]
     parts += ["## Before training", "", _data_table(prepared, "github"), ""]
-    parts += [f"- warning, cut {made.cut}: {warning}" for made in prepared.grounds for warning in made.warnings]
-    parts += [f"- {note}" for note in _notes(finished)]
+    parts += [_item(f"warning, cut {made.cut}: {warning}") for made in prepared.grounds for warning in made.warnings]
+    parts += [_item(note) for note in _notes(finished)]
     if not finished:
         return "\n".join([*parts, "", "No cell has finished."])
     for track in sorted(frame["track"].unique()):
@@ -241,7 +245,7 @@ def _table(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.D
             chosen = frame[(frame["track"] == track) & (frame["cut"] == made.cut)]
             parts += [f"### Cut {made.cut}", "", _markdown(_result_rows(chosen, finished, made, experiment.judge.resamples)), ""]
             silent = _silent(chosen, finished, made)
-            parts += [*silent, ""] if silent else []
+            parts += [*map(_item, silent), ""] if silent else []
             strata = _recall_rows(chosen, [f"stratum {name}" for name in STRATA], "stratum ")
             if strata:
                 parts += [_STRATA_NOTE, ""]
@@ -265,7 +269,7 @@ def _table(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.D
         "",
     ]
     if causes:
-        parts += ["## Failed cells, not counted above", "", *(f"- {what}: {cause}" for what, cause in causes.items()), ""]
+        parts += ["## Failed cells, not counted above", "", *(_item(f"{what}: {cause}") for what, cause in causes.items()), ""]
     parts += ["## How to read this", "", _MEANING, ""]
     if len(prepared.grounds) > 1:
         parts += [
@@ -288,7 +292,7 @@ def _summary(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd
             short = [{key: row.get(key, row["recall [95 %]"].split(" ")[0]) for key in _SHORT} for row in rows]
             parts += [
                 f"cut {made.cut}, track: {track}",
-                tabulate(short, headers="keys", tablefmt="simple", disable_numparse=True),
+                escape.table(short, "simple"),
                 *_silent(chosen, finished, made),
                 "",
             ]
@@ -413,7 +417,7 @@ def _contrast_part(
         " A claim needs both to leave out zero, and the least detectable difference above is that of one detector pair on one cut."
     )
     title = "## Declared contrasts" if style == "github" else "declared contrasts"
-    return [title, "", tabulate(rows, headers="keys", tablefmt=style, disable_numparse=True), "", note]
+    return [title, "", escape.table(rows, style), "", note]
 
 
 def _signed(value: float) -> str:
@@ -553,7 +557,7 @@ def _alarms(prepared: Prepared, finished: list[tuple[Cell, Outcome]], folder: Pa
                 }
             )
     public = pd.DataFrame([{k: v for k, v in row.items() if k not in ("key", "near")} for row in rows])
-    files.write(folder / "alarms.csv", public.to_csv(index=False, float_format="%.9g"))
+    files.write(folder / "alarms.csv", escape.csv_table(public, "%.9g"))
     text = source.dataset.text({line for row in rows for line in row["near"] if line > 0})
     parts = [f"# Top alarms of {prepared.experiment.name}, cut {made.cut}, seed 0 (local file: it shows log lines)", ""]
     for row in rows:

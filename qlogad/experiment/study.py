@@ -220,7 +220,7 @@ class Study:
         plan = documents.from_mapping(Plan, {key: value for key, value in content.items() if key in own}, where)
         study = cls(
             name=given,
-            question=str(content.get("question", "")),
+            question=" ".join(str(content.get("question", "")).split()),
             base=base,
             entrants=tuple(_warmed(entrant, plan) for entrant in _entrants(content, base, where)),
             plan=plan,

@@ -21,7 +21,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from qlogad import files
+from qlogad import escape, files
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.draw import draw, to_svg
 from qlogad.experiment.figures import ALARM, INK
@@ -133,7 +133,9 @@ def front(study: Study, trials: Trials) -> Figure:
             best = np.flatnonzero([not ((values_NO <= own).all(1) & (values_NO < own).any(1)).any() for own in values_NO])
             best = best[np.array(_firsts(some), dtype=bool)[best]]
             best = best[np.lexsort((y_N[best], x_N[best]))]
-            axis.plot(x_N[best], y_N[best], "o-", ms=4, lw=1, color=f"C{number}", label=f"{name}: front of {len(best)}")
+            axis.plot(
+                x_N[best], y_N[best], "o-", ms=4, lw=1, color=f"C{number}", label=f"{escape.label(name)}: front of {len(best)}"
+            )
         axis.set(xlabel=study.objectives[other].name, ylabel=study.objectives[0].name)
         axis.legend(frameon=False, fontsize=8)
     return figure

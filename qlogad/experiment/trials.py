@@ -18,9 +18,8 @@ import numpy as np
 import pandas as pd
 from optuna.study import Study as Trials
 from optuna.trial import FrozenTrial, TrialState
-from tabulate import tabulate
 
-from qlogad import documents, files
+from qlogad import documents, escape, files
 from qlogad.errors import counted, one_line
 from qlogad.experiment.address import database, is_path
 from qlogad.experiment.report import commit
@@ -158,7 +157,7 @@ def _best_table(study: Study, rows: Sequence[Mapping[str, Any]], style: str) -> 
         | {"seconds": f"{row['seconds']:.1f}", "point": _point(row)}
         for row in rows
     ]
-    return str(tabulate(shown, headers="keys", tablefmt=style, disable_numparse=True))
+    return escape.table(shown, style)
 
 
 def _point(row: Mapping[str, Any]) -> str:
@@ -179,7 +178,7 @@ def write(prepared: Prepared, found: Mapping[str, list[dict[str, Any]]], place: 
     folder = prepared.folder
     rows = [row for trials in found.values() for row in trials]
     frame = pd.DataFrame(rows)
-    files.write(folder / "trials.csv", frame.to_csv(index=False, float_format="%.9g"))
+    files.write(folder / "trials.csv", escape.csv_table(frame, "%.9g"))
     manifest = _manifest(prepared, found, place)
     files.write(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
     text = _table(prepared, found)
@@ -221,17 +220,16 @@ def _storage(place: str, folder: Path) -> str:
 def _table(prepared: Prepared, found: Mapping[str, list[dict[str, Any]]]) -> str:
     study = prepared.study
     several = len(study.objectives) > 1
-    parts = [f"# {study.name}", study.question, f"Base: {study.base.name}, cut {', '.join(prepared.cuts)}; {_budget(study)}."]
+    base = f"Base: {study.base.name}, cut {', '.join(prepared.cuts)}; {_budget(study)}."
+    parts = [f"# {escape.markdown(study.name)}", escape.markdown(study.question), escape.markdown(base)]
     parts += [_MEANING]
-    parts += ["\n".join(f"- warning, {text}" for text in prepared.warnings)] if prepared.warnings else []
-    parts += [
-        tabulate([_summary(study, entrant, found[entrant.name]) for entrant in study.entrants], headers="keys", tablefmt="github")
-    ]
+    parts += ["\n".join(f"- {escape.markdown(f'warning, {text}')}" for text in prepared.warnings)] if prepared.warnings else []
+    parts += [escape.table([_summary(study, entrant, found[entrant.name]) for entrant in study.entrants], "github")]
     for entrant in study.entrants:
         rows = best(study, found[entrant.name])
         shown = rows if several else rows[:SHOWN]
         what = "the Pareto front" if several else f"the best {len(shown)}"
-        parts += [f"## {entrant.name}: {what} ({study.track(entrant)})", _best_table(study, shown, "github")]
+        parts += [f"## {escape.markdown(entrant.name)}: {what} ({study.track(entrant)})", _best_table(study, shown, "github")]
     if not several:
         parts += ["## Expected best of k trials", _curve(study, found)]
     parts += [_causes(found)]
@@ -274,7 +272,7 @@ def _curve(study: Study, found: Mapping[str, list[dict[str, Any]]]) -> str:
         {"contender": name} | {f"k = {k}": f"{expected_best(some, k, aim.direction):.5g}" if k <= len(some) else "-" for k in sizes}
         for name, some in values.items()
     ]
-    return str(tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True))
+    return escape.table(rows, "github")
 
 
 def _causes(found: Mapping[str, list[dict[str, Any]]]) -> str:
@@ -282,7 +280,7 @@ def _causes(found: Mapping[str, list[dict[str, Any]]]) -> str:
     if not counts:
         return ""
     rows = [{"contender": n, "state": s, "cause": c, "trials": count} for (n, s, c), count in counts.most_common()]
-    return f"## Pruned and failed trials, by cause\n\n{tabulate(rows, headers='keys', tablefmt='github')}"
+    return f"## Pruned and failed trials, by cause\n\n{escape.table(rows, 'github')}"
 
 
 def _kind(cause: str) -> str:

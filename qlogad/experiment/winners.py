@@ -22,9 +22,8 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 from optuna.trial import FixedTrial, TrialState
-from tabulate import tabulate
 
-from qlogad import documents, files, names
+from qlogad import documents, escape, files, names
 from qlogad.circuit.design import Check, Design
 from qlogad.errors import DesignError, InputError, QlogadError
 from qlogad.evaluate.compare import Contrast, contrast, holm
@@ -381,11 +380,11 @@ def _text(study: Study, rows: Sequence[Mapping[str, Any]], seeds: int, experimen
     tests = sum(row["p"] is not None for row in rows)
     least = _least(tests, seeds)
     parts = [
-        f"# Winners of {study.name}",
+        f"# Winners of {escape.markdown(study.name)}",
         f"Trained again on {seeds} fresh seeds, which no trial of the study had, on the same validation windows; the base is the "
         "contender as its experiment has it, under the same seeds. The gap is the study's value minus the fresh mean: what the "
         "choice of the best owes to luck.",
-        str(tabulate(shown, headers="keys", tablefmt="github", disable_numparse=True)),
+        escape.table(shown, "github"),
         f"Of {tests} differences that seeds move, the smallest p that {seeds} seeds can give is {least:.3g}."
         + ("" if least <= ALPHA else f" Nothing can be told apart at {ALPHA}: take more seeds."),
         f"Test windows were not read. They are judged once, by `qlogad run {experiment}`.",
