@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export OMP_NUM_THREADS := 1
 
-.PHONY: install demo test test-real test-slow test-gpu test-postgresql test-braket lint format bench clean
+.PHONY: install demo test test-elsewhere test-real test-slow test-gpu test-postgresql test-braket lint format bench clean
 
 install: $(STAMP)
 
@@ -21,6 +21,14 @@ demo: install  ## the built-in synthetic log, a classical detector and its quant
 
 test: install  ## every law that needs no real logs, no GPU and no patience
 	$(BIN)/pytest -n auto
+
+# What other machines do otherwise: the instructions that BLAS, torch and numba choose, and how many cores and threads there are.
+AVX2 := OPENBLAS_CORETYPE=Haswell MKL_CBWR=AVX2 ATEN_CPU_CAPABILITY=avx2 NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=+avx2,+fma
+OLDEST := OPENBLAS_CORETYPE=Prescott MKL_CBWR=COMPATIBLE ATEN_CPU_CAPABILITY=default NUMBA_CPU_NAME=generic
+
+test-elsewhere: install  ## the laws of `make test` as on other machines: four workers with two threads and AVX2; then one old core; an hour
+	env $(AVX2) OMP_NUM_THREADS=2 $(BIN)/pytest -n 4
+	env $(OLDEST) taskset --cpu-list 0 $(BIN)/pytest -n 1
 
 test-real: install  ## the laws on real logs below $$QLOGAD_DATA
 	$(BIN)/pytest -n auto -m real

@@ -40,8 +40,12 @@ def test_lists_are_sorted_and_say_the_same_to_machines(kind: str) -> None:
     assert all("" not in row.values() for row in rows), "every name comes with a line on what it is"
 
 
+INTERRUPTIBLE = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+"""Runs a command that hears Ctrl-C, even where a shell has put the tests into the background, which leaves it ignored."""
+
+
 def test_ctrl_c_says_that_nothing_is_lost(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "qlogad.cli", "run", "quickstart", "--workers", "1"]
+    command = [sys.executable, "-c", INTERRUPTIBLE, sys.executable, "-m", "qlogad.cli", "run", "quickstart", "--workers", "1"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         while not (tmp_path / "results" / "quickstart" / "work").exists() and process.poll() is None:
             time.sleep(0.05)

@@ -2,10 +2,10 @@
 
 import copy
 import re
-import time
 
 import numpy as np
 import pytest
+from steps import MANY, QUICK, at_most
 
 from qlogad import documents, names
 from qlogad.circuit.circuit import Angle
@@ -264,18 +264,14 @@ def test_a_file_that_states_wrong_weights_is_refused():
 
 @pytest.mark.parametrize("wires", [0, -1, 257, 10**9])
 def test_hostile_widths_are_refused_quickly(wires):
-    start = time.process_time()
-    with pytest.raises(DesignError, match="1 to 256 wires"):
+    with at_most(QUICK), pytest.raises(DesignError, match="1 to 256 wires"):
         design(EACH).build(wires, 1)
-    assert time.process_time() - start < 0.5
 
 
 @pytest.mark.parametrize(("row", "wires", "depth"), [(EACH, 4, 10**9), (EACH, 4, -1), ({"gate": "cz", "on": "all"}, 256, 10_000)])
 def test_hostile_sizes_are_refused_quickly(row, wires, depth):
-    start = time.process_time()
-    with pytest.raises(DesignError, match=r"depth of 0 to|more than 100000 gates"):
+    with at_most(MANY), pytest.raises(DesignError, match=r"depth of 0 to|more than 100000 gates"):
         design(row).build(wires, depth)
-    assert time.process_time() - start < 5
 
 
 def nested(row, times):
@@ -286,19 +282,15 @@ def nested(row, times):
 
 @pytest.mark.parametrize("times", [4, 50, 900])
 def test_rows_in_rows_in_rows_are_refused_quickly(times):
-    start = time.process_time()
-    with pytest.raises(DesignError, match="at most 3 deep; write them flatter") as caught:
+    with at_most(QUICK), pytest.raises(DesignError, match="at most 3 deep; write them flatter") as caught:
         design(nested(EACH, times))
     assert len(str(caught.value)) < 200
-    assert time.process_time() - start < 0.5
 
 
 @pytest.mark.parametrize("row", [nested({"gate": "cx", "on": "all", "when": "wires < 0"}, 3), nested(EACH, 3)])
 def test_rows_that_multiply_are_refused_quickly(row):
-    start = time.process_time()
-    with pytest.raises(DesignError, match=r"more than \d+ (steps|gates); use fewer wires or layers"):
+    with at_most(MANY), pytest.raises(DesignError, match=r"more than \d+ (steps|gates); use fewer wires or layers"):
         design(row).build(256, 10_000)
-    assert time.process_time() - start < 5
 
 
 def test_files_that_cannot_be_read(tmp_path):
@@ -407,12 +399,11 @@ def test_whatever_stands_anywhere_is_echoed_in_one_short_line(role, hostile):
         if is_key and not isinstance(hostile, str):
             continue
         content = replaced(full(role), path, is_key, hostile)
-        start = time.process_time()
-        said = said_of(content, role)
+        with at_most(QUICK):
+            said = said_of(content, role)
         refused += said != ""
         assert len(said) < 300, (path, is_key)
         assert len(said.splitlines()) <= 1, (path, is_key)
-        assert time.process_time() - start < 2, (path, is_key)
     assert refused > len(list(places(full(role)))) / 3
 
 

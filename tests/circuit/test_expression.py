@@ -1,13 +1,13 @@
 """The little language agrees with arithmetic, and refuses everything else quickly."""
 
 import math
-import time
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from steps import QUICK, at_most
 
 from qlogad.circuit.circuit import Angle
 from qlogad.circuit.expression import NotAffine, angle, closed, feature, integer, truth, uses
@@ -95,10 +95,8 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_everything_else_is_refused_quickly_and_in_one_line(text):
-    start = time.process_time()
-    with pytest.raises(DesignError) as caught:
+    with at_most(QUICK), pytest.raises(DesignError) as caught:
         angle(text, NAMES, inputs=4)
-    assert time.process_time() - start < 0.5
     assert 0 < len(str(caught.value)) < 300
     assert len(str(caught.value).splitlines()) == 1
 
@@ -157,7 +155,5 @@ def test_tables_are_told_apart_by_number():
 
 @pytest.mark.parametrize("text", [text for text in HOSTILE if "x[" not in text])
 def test_hostile_expressions_are_no_features_either(text):
-    start = time.process_time()
-    with pytest.raises(DesignError):
+    with at_most(QUICK), pytest.raises(DesignError):
         closed(f"{text} * x[0]", NAMES, inputs=4, table=0)
-    assert time.process_time() - start < 0.5

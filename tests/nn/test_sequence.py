@@ -4,12 +4,15 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 import torch
@@ -171,6 +174,7 @@ def test_a_recording_is_the_step_loop(kind: Kind, core: Quantum, method: Method)
 def test_single_precision_is_the_same_to_its_rounding_and_repeats_bit_by_bit(
     kind: Kind, core: Quantum, method: Method, engine: Loops
 ) -> None:
+    """Bits are those of equal numbers of threads: with more, torch's products around the kernel may round otherwise."""
     module = cell(kind, core, method, 8)
     x_NTI = torch.randn(130, 6, WIDTH, dtype=torch.float64, generator=seeds.torch_generator(1)).requires_grad_()
     exact = kernel(module, x_NTI, None, engine)
@@ -178,15 +182,66 @@ def test_single_precision_is_the_same_to_its_rounding_and_repeats_bit_by_bit(
     module, x_NTI = module.float(), x_NTI.detach().float().requires_grad_()
     found = []
     for threads in (1, 1, 2):
-        before = torch.get_num_threads()
-        torch.set_num_threads(threads)
-        outputs = kernel(module, x_NTI, None, engine)
-        found.append([*outputs, *slopes(module, x_NTI, outputs, [True] * len(outputs))])
-        torch.set_num_threads(before)
+        with torch_threads(threads):
+            outputs = kernel(module, x_NTI, None, engine)
+            found.append([*outputs, *slopes(module, x_NTI, outputs, [True] * len(outputs))])
     for one, again, shared, other in zip(*found, exact, strict=True):
         assert torch.equal(one, again)
-        assert torch.equal(one, shared) or engine is loops
-        torch.testing.assert_close(one.double(), other, rtol=1e-3, atol=1e-5 * max(1, float(other.detach().abs().max())))
+        for single in (one, shared):
+            torch.testing.assert_close(single.double(), other, rtol=1e-3, atol=1e-5 * max(1, float(other.detach().abs().max())))
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class Twice:
+    """The compiled loops, each run in one thread and in several: blocks of rows are the same ones, so the bits are."""
+
+    blocks = staticmethod(fast.blocks)
+
+    @staticmethod
+    def _equal(run: Callable[[], Any]) -> Any:
+        found = []
+        for threads in (1, 2, 3):
+            with torch_threads(threads):
+                found.append(run())
+        one, *others = (tensors_of(each) for each in found)
+        for other in others:
+            assert all(torch.equal(mine, its) for mine, its in zip(one, other, strict=True))
+        assert one
+        return found[0]
+
+    def forward(self, *given: Any) -> Any:
+        return self._equal(lambda: fast.forward(*given))
+
+    def backward(self, *given: Any) -> Any:
+        return self._equal(lambda: fast.backward(*given))
+
+
+def tensors_of(found: Any) -> list[Tensor]:
+    """All tensors in nested tuples and lists."""
+    if isinstance(found, Tensor):
+        return [found]
+    return [tensor for each in found for tensor in tensors_of(each)] if isinstance(found, (tuple, list)) else []
+
+
+@ways
+@kinds
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_a_compiled_kernel_has_the_same_bits_in_any_number_of_threads(
+    kind: Kind, core: Quantum, method: Method, dtype: torch.dtype
+) -> None:
+    module = cell(kind, core, method, 8).to(dtype)
+    x_NTI = torch.randn(130, 6, WIDTH, dtype=dtype, generator=seeds.torch_generator(1)).requires_grad_()
+    outputs = kernel(module, x_NTI, [130, 130, 90, 65, 64, 1], Twice())
+    slopes(module, x_NTI, outputs, [True] * len(outputs))
 
 
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 4e-7), (torch.float64, 2e-15)])

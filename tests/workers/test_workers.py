@@ -190,7 +190,7 @@ def test_no_trial_begins_after_the_time_is_over(tmp_path: Path) -> None:
         began = time.time()
         study = drive(place, "study", Bowl(pause=0.5), trials=10**6, seconds=seconds, workers=2, timing=SHORT)
         starts += [trial.datetime_start.timestamp() - began for trial in study.trials if trial.datetime_start is not None]
-    assert max(starts) < seconds + 3.0
+    assert sum(start > seconds for start in starts) <= 2, "each worker may have been about to begin one"
     assert all(trial.state is TrialState.COMPLETE for trial in study.trials)
 
 
