@@ -61,6 +61,7 @@ def run(
 ) -> None:
     """Run an experiment; finished cells are kept, so a killed run continues."""
     from qlogad.experiment import Experiment
+    from qlogad.experiment.workers import next_step
 
     with _Progress() as progress:
         loaded = Experiment.load(experiment, overrides or ())
@@ -75,7 +76,7 @@ def run(
     for what, cause in record.failed.items():
         _print(f"failed: {what}: {cause}", file=sys.stderr)
     if record.failed:
-        raise QlogadError(f"{counted(len(record.failed), 'cell')} failed; run the same command again to retry")
+        raise QlogadError(f"{counted(len(record.failed), 'cell')} failed: {next_step(next(iter(record.failed.values())))}")
 
 
 @app.command(epilog="Example: qlogad sweep quickstart --workers 2")

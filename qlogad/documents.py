@@ -88,22 +88,30 @@ def _adapter(cls: Any) -> Any:
     return TypeAdapter[Any](cls)
 
 
-def from_mapping(cls: type[T], content: Mapping[str, Any], where: str = "document") -> T:
+def from_mapping(cls: type[T], content: Mapping[str, Any], where: str = "document", *, strict: bool = False) -> T:
     """Build a dataclass from a mapping; unknown keys and wrong types are refused.
 
     Args:
         cls: a (frozen) dataclass; nested dataclasses, unions with a `kind` literal, tuples and literals all work.
         content: its keys and values, as TOML gives them.
         where: what errors call the document, a path say.
+        strict: no text is taken for a number, and no whole number for a truth: of what was written by a program.
 
     Raises:
         DocumentError: naming the key, what was met, and the nearest known key.
     """
     from pydantic import ValidationError
 
+    adapter = _adapter(cast(Hashable, cls))
     try:
-        validated: T = _adapter(cast(Hashable, cls)).validate_python(dict(content))
+        validated: T = (
+            adapter.validate_json(json.dumps(content, default=str), strict=True)
+            if strict
+            else adapter.validate_python(dict(content))
+        )
         return validated
+    except RecursionError as error:
+        raise DocumentError(f"{where} is nested too deeply") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = one_line(".".join(str(part) for part in first["loc"]), 80)
@@ -346,14 +354,14 @@ def digest(*values: Any) -> str:
     return hasher.hexdigest()[:16]
 
 
-def dump(value: Any) -> str:
-    """A dataclass or a table as TOML text."""
+def dump(value: Any, *, infinite: bool = False) -> str:
+    """A dataclass or a table as TOML text; `infinite` lets numbers beyond all others stand in it, as scores may be."""
     import tomlkit
 
     table = plain(value)
     if not isinstance(table, dict):
         raise TypeError(f"only tables can be written as TOML, got {type(value).__name__}")
-    return tomlkit.dumps(_finite(table))
+    return tomlkit.dumps(table if infinite else _finite(table))
 
 
 def _finite(value: Any) -> Any:

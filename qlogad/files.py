@@ -12,26 +12,31 @@ import errno
 import fcntl
 import hashlib
 import json
+import math
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
 from zipfile import ZipFile
 
 from qlogad import documents, escape
-from qlogad.errors import FileError, ResultError
+from qlogad.errors import FileError, ResultError, did_you_mean, shown
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 __all__ = [
+    "Array",
     "append",
     "at_work",
+    "check_arrays",
     "facts_text",
     "make_folder",
     "open_to_append",
@@ -315,6 +320,56 @@ def _digest(file: IO[bytes]) -> bytes:
         hasher.update(block)
         left -= len(block)
     return hasher.hexdigest().encode()
+
+
+@dataclass(frozen=True)
+class Array:
+    """What is known of an array before it is read.
+
+    Args:
+        dtype: its name, "float64" say.
+        shape: a number or a name for each axis; axes of one name have one size.
+        low: the smallest value.
+        high: the largest value; floats are finite in any case.
+    """
+
+    dtype: str
+    shape: tuple[int | str, ...]
+    low: float = -math.inf
+    high: float = math.inf
+
+
+def check_arrays(arrays: Mapping[str, NDArray[np.generic]], known: Mapping[str, Array]) -> None:
+    """Hold arrays to what is known of them.
+
+    >>> from numpy import zeros
+    >>> check_arrays({"mean": zeros(3)}, {"mean": Array("float64", ("V",))})
+
+    Raises:
+        ResultError: one is missing, or too many, or has another dtype, shape or range; with what was expected.
+    """
+    import numpy as np
+
+    sizes: dict[str, int] = {}
+    for name in arrays:
+        if name not in known:
+            raise ResultError(f"an array {shown(name)} does not belong here{did_you_mean(name, known)}; known: {', '.join(known)}")
+    for name, one in known.items():
+        if name not in arrays:
+            raise ResultError(f"the array '{name}' is missing")
+        array = arrays[name]
+        if array.dtype.name != one.dtype:
+            raise ResultError(f"'{name}' holds {array.dtype.name}, expected {one.dtype}")
+        if array.ndim == len(one.shape):
+            sizes = {axis: size for axis, size in zip(one.shape, array.shape, strict=True) if isinstance(axis, str)} | sizes
+        expected = tuple(sizes.get(axis, -1) if isinstance(axis, str) else axis for axis in one.shape)
+        if array.shape != expected:
+            wanted = ", ".join(str(axis) for axis in one.shape)
+            raise ResultError(f"'{name}' has the shape {array.shape}, expected ({wanted})")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ResultError(f"'{name}' holds values that are not finite")
+        if array.size and array.dtype.kind in "fi" and not (one.low <= array.min() and array.max() <= one.high):
+            raise ResultError(f"'{name}' holds values from {array.min()} to {array.max()}, expected {one.low:g} to {one.high:g}")
 
 
 def sealed(record: Mapping[str, Any]) -> bytes:

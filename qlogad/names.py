@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from qlogad.errors import DesignError, UnknownName, did_you_mean, shown
 
-__all__ = ["KINDS", "data_folder", "design_path", "designs", "documents", "find", "is_design_file", "known"]
+__all__ = ["KINDS", "data_folder", "design_path", "designs", "documents", "find", "is_design_file", "known", "name_of"]
 
 Kind = Literal["dataset", "detector", "backend", "view"]
 Role = Literal["ansatz", "encoding"]
@@ -58,6 +58,21 @@ def find(kind: Kind, name: str) -> type[Any]:
     if not isinstance(found, type):
         raise TypeError(f"{kind} '{name}' is not a class but {found!r}")
     return found
+
+
+def name_of(kind: Kind, cls: type[Any]) -> str | None:
+    """The name a class goes by; None where it is neither ours nor installed as an entry point.
+
+    >>> name_of("detector", find("detector", "length"))
+    'length'
+    """
+    folder, _, _ = KINDS[kind]
+    for name, called in _own(kind).items():
+        if (cls.__module__, cls.__qualname__) == (f"qlogad.{folder}.{_module(name)}", called):
+            return name
+    package = cls.__module__.partition(".")[0]
+    near = {name: entry for name, entry in _foreign(kind).items() if entry.module.partition(".")[0] == package}
+    return next((name for name, entry in near.items() if entry.load() is cls), None)
 
 
 def designs(role: Role) -> dict[str, Path]:

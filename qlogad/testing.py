@@ -150,7 +150,7 @@ def _labels_are_read_where_it_says_so(make: Make, folder: Path) -> None:
 def _saved_is_same(make: Make, folder: Path) -> None:
     detector = _fitted(make)
     detector.save(folder / "detector")
-    loaded = Detector.load(folder / "detector")
+    loaded = type(detector).load(folder / "detector")
     features = Features.from_sequences(_odd(), size=_SIZE)
     assert type(loaded) is type(detector), f"saved {type(detector).__name__}, loaded {type(loaded).__name__}"
     assert loaded.get_params() == detector.get_params(), "parameters survive save and load"

@@ -16,34 +16,47 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import numpy as np
+from pydantic import Field
 
+from qlogad import documents, files
 from qlogad.backend.backend import Abilities, Backend
 from qlogad.backend.sampled import Answer, Floats, Lifted, SampledBackend, Target
 from qlogad.backend.service import Service, Spoiled, Unavailable, Work
 from qlogad.circuit.gates import GATES
 from qlogad.credentials import hidden, known
-from qlogad.errors import BackendError, InputError, Pending, ResultError, counted, one_line, shown
+from qlogad.errors import BackendError, DocumentError, InputError, Pending, ResultError, counted, one_line, shown
 
 __all__ = ["Clock", "Journal", "Ledger", "Recorded", "Replay"]
 
 T = TypeVar("T")
 Record = dict[str, Any]
 
-_FIELDS = {
-    "target": ("scope", "name", "shots", "noise", "abilities"),
-    "round": ("digest", "scope", "tags", "sizes"),
-    "intent": ("tag", "scope", "rows", "calibrated", "time"),
-    "job": ("tag", "id", "time"),
-    "answer": ("tag", "mean", "error", "executions", "jobs", "provenance", "time"),
-    "trouble": ("tag", "state", "cause", "time"),
-    "campaign": ("name", "asked", "places", "plan", "time"),
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+_Count = Annotated[int, Field(ge=0)]
+_FIELDS: dict[str, dict[str, Any]] = {
+    "target": {"scope": str, "name": str, "shots": _Count | None, "noise": bool, "abilities": dict[str, bool | int]},
+    "round": {"digest": str, "scope": str, "tags": list[str], "sizes": list[_Count]},
+    "intent": {"tag": str, "scope": str, "rows": _Count, "calibrated": str, "time": _Number},
+    "job": {"tag": str, "id": str, "time": _Number},
+    "answer": {
+        "tag": str,
+        "mean": list[list[_Number]],
+        "error": list[list[_Number]] | None,
+        "executions": _Count,
+        "jobs": _Count,
+        "provenance": dict[str, str | int | float],
+        "time": _Number,
+    },
+    "trouble": {"tag": str, "state": str, "cause": str, "time": _Number},
+    "campaign": {"name": str, "asked": dict[str, Any], "places": list[_Count], "plan": dict[str, Any], "time": _Number},
 }
+_RECORDS = {kind: make_dataclass(kind, fields.items(), frozen=True) for kind, fields in _FIELDS.items()}
 _FINAL = ("failed", "cancelled")  # states of a job that will never answer
 
 
@@ -99,13 +112,14 @@ class Journal:
         if write and self._size < len(content):
             self._set_aside(content[self._size :])
         for number, line in enumerate(content[: self._size].splitlines(), 1):
-            try:
-                self._learn(json.loads(line))
-            except (ValueError, KeyError, TypeError) as error:
+            record = _checked_record(line)
+            if record is None:
                 self.close()
                 raise ResultError(
-                    f"{self.path}, line {number} is damaged: {shown(line.decode(errors='replace'))}; restore it"
-                ) from error
+                    f"{self.path}, line {number} is damaged: {shown(line.decode(errors='replace'))}; restore the file from a copy, or take "
+                    "out this line: jobs are found again by their tags (nothing was changed)"
+                )
+            self._learn(record)
 
     @property
     def collect(self) -> str:
@@ -115,13 +129,16 @@ class Journal:
     def append(self, kind: str, **content: Any) -> None:
         """Write one record to disk, and learn it."""
         assert self._file is not None, "a journal that is only read"
-        line = json.dumps({"record": kind, **content}, allow_nan=False)
+        sealed = files.sealed({"record": kind, **content})
+        record, line = _checked_record(sealed), sealed.decode()
+        if record is None:
+            raise ValueError(f"a {kind} is not written like that: {shown(line, 200)}")
         for name, secret in known():
             if secret in line or json.dumps(secret)[1:-1] in line:
                 raise InputError(
                     f"the value of ${name} was to be written to {self.path}; leave it out of labels, targets and names"
                 )
-        rest = memoryview(line.encode() + b"\n")
+        rest = memoryview(sealed)
         try:
             while rest:
                 rest = rest[os.write(self._file, rest) :]
@@ -129,8 +146,8 @@ class Journal:
         except OSError:
             os.ftruncate(self._file, self._size)  # no half line before the next one
             raise
-        self._size += len(line.encode()) + 1
-        self._learn(json.loads(line))
+        self._size += len(sealed)
+        self._learn(record)
 
     def close(self) -> None:
         """Let other processes write."""
@@ -145,29 +162,22 @@ class Journal:
         self.close()
 
     def _open(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        self._file = files.open_to_append(self.path)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self.close()
             raise ResultError(f"another process is writing to {self.path}; wait until it has finished") from error
-        _sync_folder(self.path.parent)
+        files.sync_folder(self.path.parent)
 
     def _set_aside(self, torn: bytes) -> None:
         assert self._file is not None
-        with open(f"{self.path}.torn", "ab") as file:
-            file.write(torn + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        files.append(f"{self.path}.torn", torn + b"\n")
         os.ftruncate(self._file, self._size)
         os.fsync(self._file)
 
     def _learn(self, record: Record) -> None:
-        kind = record["record"]
-        if set(record) != {"record", *_FIELDS[kind]}:
-            raise KeyError(kind)
-        match kind:
+        match kind := record["record"]:
             case "target":
                 self.targets[record["scope"]] = record
             case "round":
@@ -217,7 +227,13 @@ class Recorded(Target):
         waiting = [tag for tag in tags if tag not in self.journal.answers]
         if waiting:
             raise Pending(f"{counted(len(waiting), 'job')} of {self.scope} had not answered; continue with: {self.journal.collect}")
-        return _joined([_answer(self.journal.answers[tag]) for tag in tags])
+        answer, shape = _joined([_answer(self.journal.answers[tag]) for tag in tags]), (len(rows), len(lifted.circuit.readout))
+        if answer.mean_MK.shape != shape:
+            raise ResultError(
+                f"{self.journal.path} answers {self.scope} with {answer.mean_MK.shape[0]} x {answer.mean_MK.shape[1]} numbers where "
+                f"{shape[0]} x {shape[1]} were asked for; restore it from a copy"
+            )
+        return answer
 
 
 class Ledger(Target):
@@ -444,10 +460,15 @@ def _current(journal: Journal, first: str) -> str:
     return tag
 
 
-def _sync_folder(folder: Path) -> None:
-    """A new file's name is on disk, too."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _checked_record(line: bytes) -> Record | None:
+    """The record of a line, None where it is none: torn, altered, or of other fields, types or shapes."""
+    record = files.unsealed(line)
+    kind = None if record is None else record.get("record")
+    if record is None or not isinstance(kind, str) or kind not in _RECORDS:
+        return None
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        documents.from_mapping(_RECORDS[kind], {name: value for name, value in record.items() if name != "record"}, strict=True)
+    except DocumentError:
+        return None
+    tables = [record[name] for name in ("mean", "error") if record.get(name) is not None]
+    return record if len({(len(table), len(row)) for table in tables for row in table}) <= 1 else None

@@ -17,6 +17,7 @@ from scipy import sparse
 from qlogad.detect.detector import Detector, State
 from qlogad.features.counts import Counts
 from qlogad.features.features import Features, Labels
+from qlogad.files import Array, check_arrays
 
 __all__ = ["CountVector"]
 
@@ -82,6 +83,9 @@ class CountVector(Detector):
         return {"known": self._known_MV, "weight": self._weight_V}
 
     def _restore(self, state: State) -> None:
+        size = self.size_ + 1
+        known = {"known": Array("float64", ("windows", size), low=0, high=2**53), "weight": Array("float64", (size,), low=0)}
+        check_arrays(state, known)
         self._learn(state["known"], state["weight"])
 
 

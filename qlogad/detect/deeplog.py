@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from qlogad import seeds
 from qlogad.detect.batches import SLOTS, distinct, micro_batches
 from qlogad.detect.detector import Detector, State
-from qlogad.errors import DataError
+from qlogad.errors import DataError, ResultError
 from qlogad.features.features import Features, Labels
-from qlogad.nn.core import Cell, Classical, Core, CoreNetwork, Quantum
+from qlogad.files import Array, check_arrays
+from qlogad.nn.core import Cell, Classical, Core, CoreNetwork, Quantum, SameTotal
 from qlogad.nn.layer import GateCircuits
 from qlogad.nn.recurrent import GRU, LSTM
 from qlogad.nn.train import History, Schedule, check_device, train
@@ -134,7 +135,17 @@ class DeepLog(Detector):
         return self._network.arrays()
 
     def _restore(self, state: State) -> None:
-        self._network = self._build()
+        units = "hidden" if isinstance(self.core, SameTotal) else self.core.hidden
+        sizes = {
+            "embedding_VD": Array("float32", (self.size_ + 1, self.embedding)),
+            "head_HV": Array("float32", (units, self.size_)),
+        }
+        check_arrays({name: state[name] for name in sizes if name in state}, sizes)  # before anything of such sizes is made
+        hidden = len(state["head_HV"])
+        core = Classical(hidden=hidden) if isinstance(self.core, SameTotal) else self.core
+        if isinstance(core, Classical) and 3 * hidden * (hidden + self.embedding) > sum(array.size for array in state.values()):
+            raise ResultError(f"there are too few of them for {hidden} units")
+        self._network = Network(self.size_, self.embedding, core, self.seed, self.cell).to(self.device)
         self._network.restore(state)
 
     def _build(self) -> Network:

@@ -6,10 +6,8 @@ and its saved form. It writes four small methods: `_fit`, `anomaly_score`, `_sta
 
 from __future__ import annotations
 
-import importlib
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
@@ -19,10 +17,22 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from qlogad import documents, files
+from qlogad import documents, files, names
 from qlogad.detect.threshold import Threshold
-from qlogad.errors import DataError, NotFitted, ResultError, counted, did_you_mean, shown
-from qlogad.features.features import Features, Labels
+from qlogad.errors import (
+    BackendError,
+    DataError,
+    DocumentError,
+    InputError,
+    NotFitted,
+    ResultError,
+    UnknownName,
+    counted,
+    did_you_mean,
+    one_line,
+    shown,
+)
+from qlogad.features.features import MAX_SIZE, Features, Labels
 
 if TYPE_CHECKING:
     from qlogad.backend.backend import Backend
@@ -31,7 +41,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Detector", "State", "Track"]
 
-FORMAT = 1
+FORMAT = 2
+WEIGHTS = "weights.safetensors"
+_ANEW = "train and save the detector anew, or run its experiment again"
 Floats = NDArray[np.float64]
 State = dict[str, np.ndarray]
 Track = Literal["unsupervised", "normal-only", "normal-only, labelled validation", "supervised"]
@@ -86,11 +98,11 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
 
     @abstractmethod
     def _state(self) -> State:
-        """What was learnt, as named arrays."""
+        """What was learnt, as named arrays of finite numbers."""
 
     @abstractmethod
     def _restore(self, state: State) -> None:
-        """The inverse of `_state`; `size_` is already set."""
+        """The inverse of `_state`; `size_` is already set. What comes from a file is checked: see `files.check_arrays`."""
 
     def backends(self) -> list[Backend]:
         """The backends its circuits run on; what they decided for themselves is saved with it."""
@@ -201,7 +213,13 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
 
         Higher is more anomalous (scikit-learn's sign is the opposite).
         """
-        return self.anomaly_score(self._known(windows))
+        scores_N = self.anomaly_score(self._known(windows))
+        if np.isnan(scores_N).any():
+            nan = counted(int(np.isnan(scores_N).sum()), "window")
+            raise DataError(
+                f"{type(self).__name__} gives no number for {nan}: its training has diverged; train it anew with a smaller lr"
+            )
+        return scores_N
 
     def predict(self, windows: Features | Sequences) -> NDArray[np.int64]:
         """1 for an anomaly, 0 for a normal window (scikit-learn's outlier detectors say -1 and 1).
@@ -220,28 +238,31 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         return windows if isinstance(windows, Features) else Features.from_sequences(_lists(windows), size=self.size_)
 
     def save(self, folder: str | Path) -> None:
-        """Write the fitted detector: `detector.toml` (class, parameters, threshold) and `weights.safetensors`. Never pickle."""
+        """Write the fitted detector: `detector.toml` (name, parameters, threshold) and `weights.safetensors`. Never code, never pickle."""
         from safetensors.numpy import save as to_bytes
 
         if not hasattr(self, "size_"):
             raise NotFitted(f"{type(self).__name__} is not fitted yet; call fit(windows) first")
         folder = Path(folder)
-        state = {name: np.ascontiguousarray(array) for name, array in self._state().items()}
-        files.write(folder / "weights.safetensors", to_bytes(state))
+        weights = to_bytes({name: np.ascontiguousarray(array) for name, array in self._state().items()})
+        files.write(folder / WEIGHTS, weights)
         content = {
             "format": FORMAT,
-            "module": type(self).__module__,
-            "class": type(self).__qualname__,
+            "detector": _called(type(self)),
             "size": self.size_,
+            "digest": documents.digest(self.size_, weights),
             "params": self.get_params(deep=False),
-            "plans": json.dumps(self.plans()),
-            "threshold": None if self.threshold_ is None else json.dumps(documents.plain(self.threshold_)),
+            "threshold": self.threshold_,
+            "plans": self.plans(),
         }
-        files.write(folder / "detector.toml", documents.dump(content))
+        files.write(folder / "detector.toml", documents.dump(content, infinite=True))
 
-    @staticmethod
-    def load(folder: str | Path, *, backend: str | None = None) -> Detector:
+    @classmethod
+    def load(cls, folder: str | Path, *, backend: str | None = None) -> Self:
         """Read a detector written by `save`; it gives the same scores bit for bit on the same machine and pins.
+
+        Nothing in the folder makes a module be imported: a detector is one of ours, one that an installed package offers as an entry
+        point `qlogad.detectors`, or the class this is called on.
 
         Args:
             folder: where it was saved.
@@ -249,38 +270,109 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
                 they ran before.
 
         Raises:
-            ResultError: the folder holds no detector, a damaged one, one of a newer format, or one without a backend to change.
+            ResultError: the folder holds no detector, a damaged one, one of another format, one of another class, or one without a
+                backend to change.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
         folder = Path(folder)
-        if not (folder / "detector.toml").is_file():
+        path = folder / "detector.toml"
+        if not path.is_file():
             raise ResultError(f"there is no saved detector in {folder} (detector.toml is missing)")
-        content = documents.read(folder / "detector.toml")
-        if content["format"] > FORMAT:
-            raise ResultError(f"{folder} was written in format {content['format']}, this qlogad reads up to {FORMAT}; upgrade it")
-        params = content["params"]
+        saved = _saved(path)
+        params = dict(saved.params)
         if backend is not None:
-            core = params.get("core", {})
-            if core.get("kind") != "quantum":
+            core = params.get("core")
+            if not isinstance(core, dict) or core.get("kind") != "quantum":
                 raise ResultError(f"the detector in {folder} runs no circuits, so it has no backend to change; load it without one")
-            core["backend"] = backend
-        cls = getattr(importlib.import_module(content["module"]), content["class"])
-        if not (isinstance(cls, type) and issubclass(cls, Detector)):
-            raise ResultError(f"{folder}/detector.toml names {content['class']}, which is no detector")
-        detector: Detector = documents.from_mapping(cls, params, str(folder))
-        detector.size_ = content["size"]
-        stored = content.get("threshold")
-        detector.threshold_ = None if stored is None else Threshold(**json.loads(stored))
+            params["core"] = core | {"backend": backend}
         try:
-            detector._restore(load_file(folder / "weights.safetensors"))
-        except (SafetensorError, OSError, KeyError) as error:
-            raise ResultError(f"{folder}/weights.safetensors cannot be used ({error}); run the experiment again") from error
-        for used in detector.backends():
-            used.adopt(json.loads(content.get("plans", "[]")))
+            detector = documents.from_mapping(cls._saved_as(saved.detector), params, "params", strict=True)
+            detector.size_, detector.threshold_ = saved.size, saved.threshold
+            content = _read(folder / WEIGHTS)
+            detector._restore(_arrays(content))
+            if documents.digest(saved.size, content) != saved.digest:
+                raise ResultError("they are not those that were saved with it")
+            backends = detector.backends()
+            if saved.plans and not backends:
+                raise InputError("it has plans for circuits, and runs none")
+            for used in backends:
+                used.adopt(saved.plans)
+        except ResultError as error:
+            raise ResultError(f"the weights in {folder} do not fit its detector.toml: {error}; {_ANEW}") from error
+        except BackendError as error:
+            raise error if backend is not None else ResultError(f"{path}: {error}; {_ANEW}") from error
+        except (ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:  # ours, or of a detector that checks nothing
+            raise ResultError(f"{path}: {one_line(error)}; {_ANEW}") from error
         detector.weights_ = detector.weights()
         return detector
+
+    @classmethod
+    def _saved_as(cls, name: str) -> type[Self]:
+        """The class of a saved detector, which is this one or one below it."""
+        found = names.find("detector", name) if name in names.known("detector") else cls if name == _called(cls) else None
+        if found is None and ":" in name:
+            raise InputError(
+                f"{shown(name, 100)} is no installed detector, and no file makes qlogad import it; import the class, and call its own load"
+            )
+        if found is None:
+            raise UnknownName("detector", name, names.known("detector"))
+        if not issubclass(found, cls):
+            raise InputError(f"it holds a {shown(name)}, and not a {cls.__name__}")
+        return found
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """What stands in detector.toml."""
+
+    format: int
+    detector: str  # its name, or package:Class of one without
+    size: int  # V
+    digest: str  # of the size and the weights
+    params: Mapping[str, Any]
+    plans: tuple[Mapping[str, Any], ...] = ()
+    threshold: Threshold | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.size <= MAX_SIZE:
+            raise DataError(f"size is the number of event types, up to {MAX_SIZE}, got {self.size}")
+
+
+def _saved(path: Path) -> _Saved:
+    """What was saved, checked."""
+    try:
+        content = documents.read(path)
+        if content.get("format") != FORMAT:
+            raise ResultError(f"{path} is of format {shown(content.get('format'))}, this qlogad reads {FORMAT}; {_ANEW}")
+        return documents.from_mapping(_Saved, content, str(path), strict=True)
+    except DocumentError as error:
+        raise ResultError(f"{error}; {_ANEW}") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ResultError(f"{path.name} cannot be read ({error.strerror})") from error
+
+
+def _arrays(content: bytes) -> State:
+    """The arrays of a file of weights."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays: State = load(content)
+    except (SafetensorError, KeyError, ValueError, TypeError, OverflowError) as error:
+        raise ResultError(f"{WEIGHTS} is damaged ({one_line(error, 100)})") from error
+    for name, array in arrays.items():
+        if array.dtype.kind in "fc" and not np.isfinite(array).all():
+            raise ResultError(f"'{name:.40}' holds values that are not finite")
+    return arrays
+
+
+def _called(cls: type[Detector]) -> str:
+    """What a class is called in a saved detector."""
+    return names.name_of("detector", cls) or f"{cls.__module__}:{cls.__qualname__}"
 
 
 def _lists(windows: Sequences) -> Sequence[Sequence[int]]:

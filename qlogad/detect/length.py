@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from qlogad.detect.detector import Detector, State
 from qlogad.features.features import Features, Labels
+from qlogad.files import Array, check_arrays
 
 __all__ = ["Length"]
 
@@ -34,4 +35,5 @@ class Length(Detector):
         return {"range": self._range}
 
     def _restore(self, state: State) -> None:
+        check_arrays(state, {"range": Array("int64", (2,), low=0)})
         self._range = state["range"]

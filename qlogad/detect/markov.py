@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from qlogad.detect.detector import Detector, State
 from qlogad.detect.ngram import grams, match
-from qlogad.errors import InputError
+from qlogad.errors import InputError, ResultError
 from qlogad.features.features import Features, Labels
+from qlogad.files import Array, check_arrays
 
 __all__ = ["Markov"]
 
@@ -100,4 +101,13 @@ class Markov(Detector):
         return {name: array for table in tables for name, array in table.items()}
 
     def _restore(self, state: State) -> None:
+        known = {}
+        for order in range(min(self.order, len(state)) + 1):
+            known[f"pairs_{order}"] = Array("int64", (f"pairs of order {order}", order + 1), low=-1, high=self.size_)
+            known[f"count_{order}"] = Array("float64", (f"pairs of order {order}",), low=0)
+        check_arrays(state, known)
+        for order in range(self.order + 1):
+            pairs_Pk = state[f"pairs_{order}"]
+            if not np.array_equal(pairs_Pk, np.unique(pairs_Pk, axis=0)):
+                raise ResultError(f"'pairs_{order}' is not distinct and in order")
         self._chains = [_Chain.of(state[f"pairs_{order}"], state[f"count_{order}"]) for order in range(self.order + 1)]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from qlogad.detect.detector import Detector, State
 from qlogad.features.features import Features, Labels
+from qlogad.files import Array, check_arrays
 
 __all__ = ["NewEvent"]
 
@@ -38,4 +39,5 @@ class NewEvent(Detector):
         return {"seen": self._seen_V1}
 
     def _restore(self, state: State) -> None:
+        check_arrays(state, {"seen": Array("bool", (self.size_ + 1,))})
         self._seen_V1 = state["seen"]

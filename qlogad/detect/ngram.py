@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from qlogad.detect.detector import Detector, State
 from qlogad.errors import InputError
 from qlogad.features.features import Features, Labels
+from qlogad.files import Array, check_arrays
 
 __all__ = ["NGram", "grams", "match"]
 
@@ -58,7 +59,8 @@ class NGram(Detector):
         return {"known": self._known_Kn}
 
     def _restore(self, state: State) -> None:
-        self._known_Kn = state["known"]
+        check_arrays(state, {"known": Array("int64", ("n-grams", self.n), low=PAD, high=self.size_)})
+        self._known_Kn = np.unique(state["known"], axis=0)
 
 
 def grams(features: Features, n: int, *, left: int, right: int) -> tuple[Ints, Ints, Ints]:

@@ -15,6 +15,7 @@ from qlogad.detect.detector import Detector, State
 from qlogad.errors import InputError
 from qlogad.features.counts import Counts
 from qlogad.features.features import Features, Labels
+from qlogad.files import Array, check_arrays
 
 __all__ = ["PCA"]
 
@@ -61,6 +62,13 @@ class PCA(Detector):
         return {"scale": self._scale_V, "mean": self._mean_V, "axes": self._axes_VK}
 
     def _restore(self, state: State) -> None:
+        size = self.size_ + 1
+        known = {
+            "scale": Array("float64", (size,)),
+            "mean": Array("float64", (size,)),
+            "axes": Array("float64", (size, "components")),
+        }
+        check_arrays(state, known)
         self._scale_V, self._mean_V, self._axes_VK = state["scale"], state["mean"], state["axes"]
 
 

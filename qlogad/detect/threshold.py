@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -25,6 +26,11 @@ class Threshold:
 
     def __post_init__(self) -> None:
         documents.enforce(self)
+        if math.isnan(self.value) or not 0 <= self.target <= 1 or self.windows < 0:
+            raise DataError(
+                f"a threshold is a number, +inf allowed, with a target in [0, 1] and 0 or more windows, got {self.value}, {self.target} "
+                f"and {self.windows}"
+            )
 
     def __call__(self, scores: ArrayLike) -> NDArray[np.bool_]:
         """Which scores raise an alarm."""

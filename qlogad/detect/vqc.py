@@ -24,9 +24,10 @@ from qlogad import seeds
 from qlogad.circuit.design import Encoding
 from qlogad.detect.batches import SLOTS, distinct, micro_batches
 from qlogad.detect.detector import Detector, State
-from qlogad.errors import DataError, DesignError, QlogadWarning
+from qlogad.errors import DataError, DesignError, QlogadWarning, ResultError
 from qlogad.features.counts import Counts
 from qlogad.features.features import Features, Labels
+from qlogad.files import Array, check_arrays
 from qlogad.nn.core import Cell, Classical, Core, CoreNetwork, Quantum, SameWrapper
 from qlogad.nn.layer import GateCircuits
 from qlogad.nn.maps import GateLinear, Map
@@ -141,8 +142,13 @@ class VQC(Detector):
         return self._network.arrays()
 
     def _restore(self, state: State) -> None:
-        self._network = self._build(len(state["columns_D"]), self.size_)
-        self._network.restore(state)
+        columns = {"columns_D": Array("int64", ("columns",), low=0, high=self.size_)}
+        check_arrays({name: state[name] for name in columns if name in state}, columns)
+        width, numbers = len(state["columns_D"]), sum(array.size for array in state.values())
+        if isinstance(self.core, Classical) and self.core.hidden * width > numbers:  # before anything of such a size is made
+            raise ResultError(f"there are too few of them for {self.core.hidden} units")
+        self._network = self._build(width, self.size_)
+        self._network.restore(state, {"columns_D": Array("int64", (width,), low=0, high=self.size_)})
 
     def _build(self, width: int, size: int) -> Classifier:
         """The network for so many varying features of V = `size` event types."""

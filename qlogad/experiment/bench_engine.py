@@ -114,7 +114,7 @@ class Points:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._path = path
+        self._path, self._kept = path, ""
         self.setup = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
         self.setup += f", torch {torch.__version__}, qlogad {version('qlogad')}"
         self.found: dict[Point, Found] = {}
@@ -122,24 +122,21 @@ class Points:
             self._read(path)
 
     def _read(self, path: Path) -> None:
-        text = path.read_text(encoding="utf-8")
-        if not text.endswith("\n"):  # writing was stopped: that point is measured again
-            text = text[: text.rfind("\n") + 1]
-            path.write_text(text, encoding="utf-8")
         try:
-            for line in map(json.loads, text.splitlines()):
+            text = path.read_text(encoding="utf-8")
+            self._kept = text[: text.rfind("\n") + 1]  # where writing was stopped, that point is measured again
+            for line in map(json.loads, self._kept.splitlines()):
                 if line["setup"] == self.setup:
                     self.found[Point(**line["point"])] = Found(line["ms"], line["choice"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} is no list of points of this version; move it away") from error
 
     def add(self, point: Point, found: Found) -> None:
         """Keep what was measured at a point."""
         self.found[point] = found
         if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(self.line(point))
+            self._kept += self.line(point)
+            files.write(self._path, self._kept)
 
     def line(self, point: Point) -> str:
         """A point as JSON, milliseconds to five digits."""

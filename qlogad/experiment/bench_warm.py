@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from optuna.trial import TrialState
 
 from qlogad import documents, escape, files, seeds
-from qlogad.errors import QlogadError
+from qlogad.errors import InputError, QlogadError
 from qlogad.evaluate.compare import contrast
 from qlogad.experiment import sweep
 from qlogad.experiment.study import Study
@@ -55,8 +55,11 @@ def measure(folder: Path, *, pairs: int, progress: Callable[[str, int], None], t
         trials: of each study.
     """
     path = folder / "pairs.json"
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    found = [one for one in kept if one["trials"] == trials]
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        found = [one for one in kept if one["trials"] == trials and one["best so far"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} holds no pairs of studies of this version, or is damaged; move it away") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     for pair in range(len(found), pairs):
         progress("pairs of studies", pair + 1)

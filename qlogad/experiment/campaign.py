@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from qlogad import documents
 from qlogad.backend.backend import Backend
 from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
-from qlogad.backend.sampled import Answer, Cost, Floats, Kind, Lifted, SampledBackend, Target
+from qlogad.backend.sampled import Answer, Floats, Kind, Lifted, SampledBackend, Target
 from qlogad.backend.service import hire
 from qlogad.detect.detector import Detector
-from qlogad.errors import BackendError, InputError, Pending, QlogadError, counted
+from qlogad.errors import BackendError, InputError, Pending, QlogadError, ResultError, counted, one_line
 from qlogad.experiment.hardware import (
     REFERENCES,
     WINDOWS,
@@ -312,8 +312,10 @@ def _all(result: Path, journal: Journal, *, live: bool, clock: Clock | None, aga
     found: list[Collected] = []
     skipped: dict[str, str] = {}
     for name, record in list(journal.campaigns.items()):
-        asked = Asked(**record["asked"])
         try:
+            asked = documents.from_mapping(Asked, record["asked"], f"{journal.path}: campaign '{one_line(name, 60)}'", strict=True)
+            if str(asked) != name:
+                raise ResultError(f"{journal.path} holds a campaign under the name of another; restore it from a copy")
             detector = kept(result, asked.contender, asked.seed, asked.cut, asked.cell)
             found.append(_Campaign(journal, asked, detector, live=live, clock=clock, again=again).collected())
         except QlogadError as error:
@@ -415,7 +417,10 @@ class _Campaign:
     def collected(self) -> Collected:
         """Every run as far as it goes: one that waits or fails does not keep the others from going on."""
         record = self.journal.campaigns[str(self.asked)]
-        features, label_N = taken(self.found.test, np.array(record["places"]))
+        places_C, windows = np.array(record["places"], dtype=np.int64), len(self.found.test.features.row_W)
+        if (places_C >= windows).any():
+            raise ResultError(f"{self.journal.path} asks for window {places_C.max()} of {windows}; restore it from a copy")
+        features, label_N = taken(self.found.test, places_C)
         detector = exact_detector(self.found.folder)
         if self.asked.mode == "closed":
             runs, stopped = self._run([_Scores(self.asked, self.found.folder, features)])
@@ -425,7 +430,7 @@ class _Campaign:
         exact_N = detector.anomaly_score(features)
         margin_N = margins(detector, exact_N)
         assert detector.threshold_ is not None
-        planned = Plan(**{**record["plan"], "cost": Cost(**record["plan"]["cost"])})
+        planned = documents.from_mapping(Plan, record["plan"], f"{self.journal.path}: plan", strict=True)
         return Collected(
             self.asked,
             planned.times(self.asked.repeats),

@@ -19,7 +19,7 @@ import pandas as pd
 
 from qlogad import escape
 from qlogad.circuit.design import Design
-from qlogad.errors import DocumentError, InputError, shown
+from qlogad.errors import DocumentError, InputError, one_line, shown
 from qlogad.experiment.objectives import Objective
 from qlogad.experiment.space import ChoiceAxis, FloatAxis, IntAxis, Space, Value
 
@@ -61,7 +61,16 @@ def ranked(folder: str | Path, contender: str, aim: Objective) -> list[Params]:
     path = Path(folder) / "trials.csv"
     if not path.is_file():
         raise DocumentError(f"warm: {shown(str(folder), 100)} holds no trials.csv; name the results folder of a finished study")
-    frame = pd.read_csv(path, dtype=object, keep_default_na=False)
+    columns = ("contender", "state", "reused from")
+    try:
+        frame = pd.read_csv(path, dtype=object, keep_default_na=False)
+        missing = [name for name in columns if name not in frame]
+    except (OSError, ValueError) as error:
+        raise DocumentError(f"warm: {path} cannot be read ({one_line(error, 100)}); run its study again") from error
+    if missing:
+        raise DocumentError(
+            f"warm: {path} lacks the column '{missing[0]}', so it is none of a study, or damaged; run its study again"
+        )
     if aim.name not in frame:
         raise DocumentError(f"warm: the study in {shown(str(folder), 100)} did not measure {aim.name}; choose one that did")
     chosen = frame[(frame["contender"] == escape.csv(contender)) & (frame["state"] == "complete") & (frame["reused from"] == "")]
@@ -70,7 +79,9 @@ def ranked(folder: str | Path, contender: str, aim: Objective) -> list[Params]:
         raise DocumentError(
             f"warm: {shown(str(folder), 100)} has no completed trial of contender {shown(contender)}; it has: {there}"
         )
-    values = chosen[aim.name].astype(float) * (1 if aim.direction == "minimize" else -1)
+    numbers = pd.to_numeric(chosen[aim.name], errors="coerce")
+    chosen, numbers = chosen[numbers.notna()], numbers[numbers.notna()]
+    values = numbers * (1 if aim.direction == "minimize" else -1)
     names = [name for name in frame if name.startswith("param ")]
     rows = chosen.loc[values.sort_values(kind="stable").index, names].to_dict("records")
     return [{str(name).removeprefix("param "): text for name, text in row.items() if text != ""} for row in rows]
@@ -124,7 +135,7 @@ def _design(params: Params, space: Space) -> Iterator[tuple[str, Value]]:
             else Design.load(params["core.ansatz"], "ansatz")
         )
         yield from space.design.located(design).items()
-    except InputError:  # this space cannot say it
+    except (InputError, KeyError, ValueError, OverflowError):  # this space cannot say it, or the other's rows are not whole
         return
 
 

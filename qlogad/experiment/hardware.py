@@ -12,7 +12,6 @@ every round, so that a device that drifts can be told from a model that errs.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import count
@@ -23,12 +22,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from qlogad import documents, escape, seeds
+from qlogad import documents, escape, files, seeds
 from qlogad.backend.backend import Backend, open_backend
 from qlogad.backend.exact import Exact
 from qlogad.backend.sampled import DECIMALS, Answer, Cost, Floats, Lifted, SampledBackend, Target
 from qlogad.detect.detector import Detector
-from qlogad.errors import BackendError, InputError, ResultError, UnknownName
+from qlogad.errors import BackendError, InputError, ResultError, UnknownName, shown
 from qlogad.experiment.ground import Ground, Part
 from qlogad.features.features import Features
 
@@ -315,11 +314,16 @@ def trained(result: Path, contender: str, *, seed: int | None = None, cut: str |
         UnknownName: there is no such contender, or it has no such seed or cut.
         ResultError: there is no finished run, or its detectors were not kept.
     """
-    table = result / "runs.csv"
+    table, again = result / "runs.csv", f"run the experiment again: qlogad run {result.name} --out {result.parent}"
     if not table.is_file():
-        raise ResultError(f"there is no finished run in {result} (runs.csv is missing); run: qlogad run {result.name}")
-    with table.open(newline="", encoding="utf-8") as lines:
-        rows = [row for row in csv.DictReader(lines) if row["windows"] == "all"]
+        raise ResultError(f"there is no finished run in {result} (runs.csv is missing); {again}")
+    try:
+        with table.open(newline="", encoding="utf-8") as lines:
+            rows = [row for row in csv.DictReader(lines) if row["windows"] == "all" and int(row["seed"]) >= 0 and row["cell"]]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ResultError(f"{table} is damaged; {again}") from error
+    if not rows:
+        raise ResultError(f"{table} holds no finished cell; {again}")
     for kind, column, wanted in (("contender", "contender", contender), ("cut", "cut", cut), ("seed", "seed", seed)):
         there = {row[column] for row in rows}
         if wanted is not None and str(wanted) not in there:
@@ -335,19 +339,27 @@ def kept(result: Path, contender: str, seed: int, cut: str, cell: str) -> Traine
     Raises:
         ResultError: it was not kept, or the windows of its cut were not.
     """
+    if not cell.isalnum() or Path(cut).name != cut:
+        raise ResultError(
+            f"a cell {shown(cell)} of cut {shown(cut)} is none of {result}; restore the file that names it from a copy"
+        )
     folder, ground = result / "cells" / cell / "detector", result / "work" / f"{cut}.npz"
+    again = f"run the experiment again: qlogad run {result.name} --out {result.parent}"
     if not folder.is_dir() or not ground.is_file():
         raise ResultError(
             f"the trained detector of {contender}, seed {seed}, cut {cut} is not in {result} (cells/ and work/ stay where they were "
-            f"made); run: qlogad run {result.name}"
+            f"made); {again}"
         )
-    made = Ground.load(result / "work", cut)
-    if made.base != json.loads((folder.parent / "cell.json").read_text(encoding="utf-8"))["base"]:
+    try:
+        made = Ground.load(result / "work", cut)
+        facts = files.read_facts(folder.parent / "cell.json")
+        score_N = files.read_arrays(folder.parent / "scores.npz")["scores.test"]
+    except ResultError as error:
+        raise ResultError(f"{error}; {again}") from error
+    if made.base != facts["base"]:
         raise ResultError(
             f"the windows of {result} were made anew since {contender}, seed {seed}, cut {cut} was trained; submit it anew"
         )
-    with np.load(folder.parent / "scores.npz", allow_pickle=False) as stored:
-        score_N = stored["scores.test"]
     return Trained(contender, seed, cut, folder, made.test, score_N)
 
 

@@ -160,9 +160,13 @@ def execute(
     if not missing:
         return Executed(reused, failed)
 
+    from qlogad.experiment.storage import begin_anew_if_damaged
     from qlogad.experiment.workers import attempts, cause, drive, enqueue, over
 
-    place = storage or str(Path(wanted[0].grounds) / "cells.journal")
+    own = Path(wanted[0].grounds) / "cells.journal"
+    if storage is None:
+        begin_anew_if_damaged(own)  # what counts are the outcomes of cells
+    place = storage or str(own)
     study = f"cells {documents.digest(sorted(equal))}"
     job = _CellJob(tuple(same[0] for same in equal.values()), rates)
     enqueue(place, study, {index: {} for index in missing})

@@ -8,7 +8,6 @@ never a stale one to break, and on NFS the kernel turns it into a byte-range loc
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import random
 import time
@@ -25,10 +24,11 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
 from optuna.storages.journal import BaseJournalBackend
 
-from qlogad.errors import InputError, QlogadWarning, StorageError, one_line, shown
+from qlogad import files
+from qlogad.errors import FileError, InputError, QlogadWarning, StorageError, one_line, shown
 from qlogad.experiment.address import Database, database, is_path
 
-__all__ = ["Journal", "Timing", "open_storage"]
+__all__ = ["Journal", "Timing", "begin_anew_if_damaged", "open_storage"]
 
 T = TypeVar("T")
 
@@ -85,10 +85,11 @@ class Journal(BaseJournalBackend):
         if path.is_dir():
             raise InputError(f"{shown(str(path), 100)} is a folder, not a journal file; name a file in it")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             with self._locked() as file:
                 self._check_head(file)
                 self._mend(file)
+        except FileError as error:
+            raise StorageError(str(error)) from error
         except OSError as error:
             raise StorageError(f"cannot open the journal {path}: {error.strerror}; check the path and its permissions") from error
 
@@ -97,7 +98,9 @@ class Journal(BaseJournalBackend):
         number, offset = self._read if log_number_from >= self._read[0] else (0, 0)
         with open(self.path, "rb") as file:
             if os.fstat(file.fileno()).st_size < offset:
-                raise StorageError(f"the journal {self.path} is shorter than it was; did somebody replace it? start again")
+                raise StorageError(
+                    f"the journal {self.path} is shorter than it was; did somebody replace it? run the same command again"
+                )
             file.seek(offset)
             for line in file:
                 if not line.endswith(b"\n"):
@@ -107,14 +110,15 @@ class Journal(BaseJournalBackend):
                     record = _record(line)
                     if record is None:
                         raise StorageError(
-                            f"line {number} of the journal {self.path} is damaged; restore the file, or delete it to begin anew"
+                            f"line {number} of the journal {self.path} is damaged, and was left as it is; restore the file from a copy, "
+                            "or move it away to begin anew"
                         )
                     self._read = (number, offset)
                     yield record
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Add records, all or none of them."""
-        data = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
+        data = b"".join(map(files.sealed, logs))
         with self._locked() as file:
             self._mend(file)
             size = os.fstat(file).st_size
@@ -130,7 +134,7 @@ class Journal(BaseJournalBackend):
     @contextmanager
     def _locked(self) -> Iterator[int]:
         """The file, opened for reading and appending; nobody else writes to it meanwhile."""
-        file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        file = files.open_to_append(self.path)
         try:
             deadline = time.monotonic() + self._patience
             pause = 0.0005
@@ -150,10 +154,11 @@ class Journal(BaseJournalBackend):
             os.close(file)  # and with it the lock
 
     def _check_head(self, file: int) -> None:
-        head, end, _ = os.pread(file, 1 << 20, 0).partition(b"\n")
-        begin = b'{"op_code":'
-        if not (_record(head) if end else head.startswith(begin[: len(head)])):
-            raise InputError(f"{shown(str(self.path), 100)} is no journal of a study; name another file")
+        if not _begins(os.pread(file, 1 << 20, 0)):
+            raise InputError(
+                f"{shown(str(self.path), 100)} is no journal of a study, or its first line is damaged; name another file, or restore it "
+                "from a copy"
+            )
 
     def _mend(self, file: int) -> None:
         """Cut off what follows the last whole record, and keep it in *.torn."""
@@ -164,8 +169,7 @@ class Journal(BaseJournalBackend):
         torn = os.pread(file, size - end, end)
         beside = self.path.with_name(self.path.name + ".torn")
         try:
-            with open(beside, "ab") as kept:
-                kept.write(torn + b"\n")
+            files.append(beside, torn + b"\n")
             where = f"kept in {beside}"
         except OSError as error:  # a full disk, say: the study matters more than the rest of a record
             where = f"lost: {error.strerror}"
@@ -175,6 +179,33 @@ class Journal(BaseJournalBackend):
             QlogadWarning,
             stacklevel=2,
         )
+
+
+def begin_anew_if_damaged(path: Path) -> None:
+    """Set aside, as *.damaged, a journal that cannot be read to its end, where all that counts is kept elsewhere too.
+
+    Others may be at work on it: whoever is first moves it, under its lock.
+    """
+    if path.is_symlink():
+        files.remove(path)
+    if not path.is_file():
+        return
+    file = files.open_to_append(path)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        content = os.pread(file, os.fstat(file).st_size, 0)
+        whole = _begins(content) and all(map(_record, content.split(b"\n")[:-1]))
+        if not whole and os.path.samestat(os.fstat(file), os.stat(path)):
+            os.replace(path, path.with_name(f"{path.name}.damaged"))
+    finally:
+        os.close(file)
+
+
+def _begins(content: bytes) -> bool:
+    """Whether a journal may begin like that."""
+    head, end, _ = content.partition(b"\n")
+    begin = b'{"op_code":'
+    return _record(head) is not None if end else head.startswith(begin[: len(head)])
 
 
 def _end_of_records(file: int, size: int) -> int:
@@ -190,11 +221,8 @@ def _end_of_records(file: int, size: int) -> int:
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) and "op_code" in record else None
+    record = files.unsealed(line)
+    return record if record is not None and "op_code" in record else None
 
 
 def _passing(error: BaseException) -> bool:

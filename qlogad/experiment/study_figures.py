@@ -46,7 +46,7 @@ _WIDTH = 110  # characters of a drawn circuit
 
 def attach(trial: optuna.Trial, circuit: Circuit, folder: Path) -> None:
     """Keep a drawing of the trial's circuit among its artifacts, where optuna-dashboard shows it."""
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "circuit.svg"
         path.write_text(to_svg(draw(circuit)), encoding="utf-8")

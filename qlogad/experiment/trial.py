@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +27,7 @@ from qlogad.circuit.canonical import canonical
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Design
 from qlogad.detect.detector import Detector
-from qlogad.errors import InputError, QlogadWarning
+from qlogad.errors import DesignError, InputError, QlogadWarning
 from qlogad.experiment.experiment import Contender
 from qlogad.experiment.ground import Ground
 from qlogad.experiment.objectives import Fitted, circuit_of, two_qubit_depth, unfit_for
@@ -84,7 +85,8 @@ class TrialJob:
         trial.set_user_attr("key", point.key)
         trial.set_user_attr("circuit", _facts(point.circuit))
         if point.circuit is not None:
-            attach(trial, point.circuit, Path(self.folder) / "artifacts")
+            with suppress(OSError):  # a full disk costs the drawing, not the trial
+                attach(trial, point.circuit, Path(self.folder) / "artifacts")
         for name, value in self.constraints(point.circuit).items():
             trial.set_constraint(name, value)
             if value > 0:
@@ -125,8 +127,9 @@ class TrialJob:
     def _written(self, ansatz: Mapping[str, Any]) -> str:
         """The file of a built ansatz, named by its content."""
         path = Path(self.folder) / "designs" / f"{documents.digest(ansatz)}.toml"
-        if not path.is_file():
-            Design.from_mapping(ansatz, "ansatz", name=path.stem).save(path, {"study": self.study.name})
+        design = Design.from_mapping(ansatz, "ansatz", name=path.stem)
+        if not _stands(path, design):
+            design.save(path, {"study": self.study.name})
         return str(path)
 
     def constraints(self, circuit: Circuit | None) -> dict[str, float]:
@@ -263,6 +266,14 @@ class TrialJob:
 
     def _ground(self, cut: str) -> Ground:
         return _grounds(str(Path(self.folder) / "work"), cut)
+
+
+def _stands(path: Path, design: Design) -> bool:
+    """Whether a file holds a design, whole."""
+    try:
+        return path.is_file() and Design.load(path, "ansatz") == design
+    except DesignError:
+        return False
 
 
 @lru_cache(maxsize=8)

@@ -35,7 +35,7 @@ from qlogad.experiment.storage import open_storage
 from qlogad.experiment.study import MAX_TRIALS, Entrant, Study
 from qlogad.experiment.trial import Point, TrialJob
 from qlogad.experiment.trials import Prepared, best, params_of, trials_of
-from qlogad.experiment.workers import attempts, cause, drive, enqueue
+from qlogad.experiment.workers import attempts, cause, drive, enqueue, next_step
 
 __all__ = ["Winner", "Winners", "fresh_root", "rerun"]
 
@@ -207,7 +207,7 @@ def _train(study: Study, again: _Again, name: str, place: str, seeds: int, worke
     done = _ended(name, place)
     failed = next((done[index] for index in wanted if done[index].state != TrialState.COMPLETE), None)
     if failed is not None:
-        raise QlogadError(f"{name}: a training failed: {cause(failed)}; run the same command again to retry")
+        raise QlogadError(f"{name}: a training failed: {next_step(cause(failed) or '')}")
     return np.array([[done[seed * count + point].values for seed in range(seeds)] for point in range(count)], dtype=np.float64)
 
 

@@ -38,7 +38,7 @@ from qlogad.errors import QlogadError, StorageError, one_line
 from qlogad.experiment.address import is_path
 from qlogad.experiment.storage import Timing, open_storage
 
-__all__ = ["RETRIES", "Job", "attempts", "cause", "drive", "enqueue", "identity", "over"]
+__all__ = ["RETRIES", "Job", "attempts", "cause", "drive", "enqueue", "identity", "next_step", "over"]
 
 Direction = Literal["minimize", "maximize"]
 
@@ -76,6 +76,17 @@ def cause(trial: FrozenTrial) -> str | None:
     )
     times = found.get("retries", 0) + 1
     return f"interrupted: {last}" + (f" (attempt {times})" if times > 1 else "")
+
+
+def next_step(why: str) -> str:
+    """A cause with what to do about it: trying again helps where a worker was killed, and nowhere else.
+
+    >>> next_step("loss is NaN")
+    'loss is NaN; mend that, and the same command runs what is missing'
+    """
+    if why.startswith("interrupted"):
+        return f"{why}; run the same command again, with fewer --workers if memory was short"
+    return why if "again" in why else f"{why}; mend that, and the same command runs what is missing"
 
 
 def attempts(trials: Iterable[FrozenTrial]) -> dict[int, list[FrozenTrial]]:

@@ -30,7 +30,8 @@ from qlogad.backend.backend import open_backend
 from qlogad.backend.exact.jacobian import live_weights
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Encoding, assemble
-from qlogad.errors import BackendError, DesignError, ResultError
+from qlogad.errors import BackendError, DesignError
+from qlogad.files import Array, check_arrays
 from qlogad.nn.layer import GateCircuits, InitOf
 from qlogad.nn.maps import Diagonal, Direct, Linear, Wrapped
 from qlogad.nn.separable import matched
@@ -348,16 +349,17 @@ class CoreNetwork(nn.Module):
         """Its state by name."""
         return {name: value.detach().cpu().numpy() for name, value in self.state_dict().items()}
 
-    def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """The inverse of `arrays`; ready for scoring.
+    def restore(self, arrays: Mapping[str, NDArray[np.generic]], known: Mapping[str, Array] | None = None) -> None:
+        """The inverse of `arrays`; ready for scoring. `known` tells of some of them more than dtype and shape.
 
         Raises:
-            ResultError: they are those of another network.
+            ResultError: they are those of another network, or not finite.
         """
-        try:
-            self.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
-        except RuntimeError as error:
-            raise ResultError(f"the saved weights do not fit core {self.core}: {str(error).splitlines()[-1].strip()}") from error
+        own = {
+            name: Array(str(value.dtype).removeprefix("torch."), tuple(value.shape)) for name, value in self.state_dict().items()
+        }
+        check_arrays(arrays, own | dict(known or {}))
+        self.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in arrays.items()})
         self.eval()
 
 

@@ -148,7 +148,11 @@ class Exact(Backend):
             itemsize: Literal[4, 8] = 4 if weights_GP.dtype == torch.float32 else 8
             task = Task(circuit, len(weights_GP), max(1, rows), calls, itemsize, gradient)
             purpose = Purpose.of(task, device.type, sequence=kernel is not None)
-            kept = [plan for plan in self._adopted if plan.purpose == purpose and plan.method in methods]
+            kept = [
+                plan
+                for plan in self._adopted
+                if plan.purpose == purpose and plan.method in methods and not methods[plan.method].unfit(circuit)
+            ]
             self._plans[case] = kept[-1] if kept else self._choose(task, methods, weights_GP, kernel, purpose)
         return self._plans[case]
 
@@ -176,7 +180,7 @@ class Exact(Backend):
         return [documents.plain(plan) for plan in dict.fromkeys(self._adopted + made)]
 
     def adopt(self, plans: Sequence[Mapping[str, Any]]) -> None:
-        self._adopted += [documents.from_mapping(Plan, plan, "a saved plan") for plan in plans]
+        self._adopted += [documents.from_mapping(Plan, plan, "a saved plan", strict=True) for plan in plans]
         self._plans.clear()
 
 

@@ -24,7 +24,7 @@ import torch
 from qlogad import documents, files
 from qlogad.backend.exact.method import Cost, Form, Kernel, Method, Task
 from qlogad.circuit.circuit import Circuit, z_each
-from qlogad.errors import BackendError, InputError
+from qlogad.errors import BackendError, DocumentError, InputError
 
 __all__ = [
     "DEFAULTS",
@@ -78,6 +78,10 @@ class Plan:
     chunk: int  # more rows run so many at a time, and a backward pass runs each piece again
     tables: bool = False  # of a sequence: the method's tables, in one kernel
 
+    def __post_init__(self) -> None:
+        if self.whole < 0 or self.chunk < 1:
+            raise DocumentError(f"a plan runs 0 rows or more at once and 1 or more at a time, got {self.whole} and {self.chunk}")
+
 
 @dataclass(frozen=True)
 class Rates:
@@ -88,6 +92,10 @@ class Rates:
     bandwidth: float  # bytes read and written beyond the cache
     dispatch: float  # seconds of one torch operation on next to nothing
     tracked: float  # the same with autograd: a forward operation and its backward ones, which count as three
+
+    def __post_init__(self) -> None:
+        if not all(0 < rate < float("inf") for rate in (self.single, self.double, self.bandwidth, self.dispatch, self.tracked)):
+            raise DocumentError("rates are finite numbers above 0")
 
     def seconds(self, cost: Cost, task: Task) -> float:
         """What a task takes, predicted."""
