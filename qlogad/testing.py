@@ -23,7 +23,7 @@ from qlogad.circuit.design import Design, Encoding, Role, assemble
 from qlogad.circuit.draw import draw
 from qlogad.circuit.gates import GATES, matrix
 from qlogad.circuit.readout import is_projector
-from qlogad.detect.detector import Detector
+from qlogad.detect.detector import EXPECTED, Detector
 from qlogad.errors import BackendError, DataError, DesignError, NotFitted
 from qlogad.features.features import Features, Labels
 from qlogad.seeds import generator
@@ -172,6 +172,21 @@ def _alarm_is_above_threshold(make: Make, folder: Path) -> None:
     assert rate <= detector.fpr, f"at most a share {detector.fpr} of the validation windows raises an alarm, got {rate}"
 
 
+def _alarms_name_their_events(make: Make, folder: Path) -> None:
+    detector = _fitted(make)
+    features = Features.from_sequences(_odd(), size=_SIZE)
+    event_N = detector.raised_by(features, detector.anomaly_score(features))
+    inside_N = (event_N >= features.offsets_N1[:-1]) & (event_N < features.offsets_N1[1:])
+    assert (inside_N | (event_N == -1)).all(), "what raised a row's score is one of its own events, or -1"
+    assert (event_N == -1).all() or not np.isnan(detector.event_score(features)).all(), "no opinion on events, no event to blame"
+    named_N = np.flatnonzero(event_N >= 0)
+    expected = detector.expected(features, event_N[named_N])
+    assert len(expected) == len(named_N), "one list of expected events for each event asked for"
+    assert all(len(set(ids)) == len(ids) <= EXPECTED and set(ids) <= {*range(_SIZE)} for ids in expected), (
+        "they are known event types"
+    )
+
+
 def _misuse_is_explained(make: Make, folder: Path) -> None:
     _raises(DataError, lambda: make().fit([]), "no training windows")
     _raises(NotFitted, lambda: make().score_samples([[0]]), "scoring before fit")
@@ -202,6 +217,7 @@ _DETECTOR_LAWS: tuple[Callable[[Make, Path], None], ...] = (
     _labels_are_read_where_it_says_so,
     _saved_is_same,
     _alarm_is_above_threshold,
+    _alarms_name_their_events,
     _misuse_is_explained,
 )
 

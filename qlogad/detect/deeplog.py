@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from qlogad import seeds
 from qlogad.detect.batches import SLOTS, distinct, micro_batches
-from qlogad.detect.detector import Detector, State
+from qlogad.detect.detector import EXPECTED, Detector, State
 from qlogad.errors import DataError, ResultError
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
@@ -114,6 +114,19 @@ class DeepLog(Detector):
         pair_P, pair_K = np.unique(history_K * self.size_ + target_E[known_E], return_inverse=True)
         scores_E[known_E] = self._score(distinct_UH, pair_P // self.size_, pair_P % self.size_)[pair_K]
         return scores_E
+
+    def expected(self, features: Features, event_A: Ints) -> list[list[int]]:
+        """The likeliest event types after the history of each event; none where circuits are paid for."""
+        if self._network.priced:
+            return [[] for _ in event_A]
+        distinct_UH, history_A = distinct(_histories(features, self.history)[event_A])
+        best_UK = np.zeros((len(distinct_UH), min(EXPECTED, self.size_)), dtype=np.int64)
+        for batch_SH, slots_B, rows_B in micro_batches(distinct_UH, fill=self.size_ + 1):
+            with torch.no_grad():
+                logits_SV = self._network(torch.from_numpy(batch_SH).to(self.device)).double().cpu()
+            ranked_SV = torch.sort(logits_SV, dim=1, descending=True, stable=True).indices.numpy()
+            best_UK[rows_B] = ranked_SV[slots_B, : best_UK.shape[1]]
+        return [best_UK[history].tolist() for history in history_A]
 
     def weights(self) -> dict[str, int]:
         """Weights of the network by kind; `live`: of the quantum ones, those the readouts can tell apart (frozen ones included)."""

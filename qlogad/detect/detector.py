@@ -39,11 +39,12 @@ if TYPE_CHECKING:
     from qlogad.nn.layer import GateCircuits
     from qlogad.nn.train import Epoch
 
-__all__ = ["Detector", "State", "Track"]
+__all__ = ["EXPECTED", "Detector", "State", "Track"]
 
 FORMAT = 2
 WEIGHTS = "weights.safetensors"
 _ANEW = "train and save the detector anew, or run its experiment again"
+EXPECTED = 3  # event types that are named in place of an odd event
 Floats = NDArray[np.float64]
 State = dict[str, np.ndarray]
 Track = Literal["unsupervised", "normal-only", "normal-only, labelled validation", "supervised"]
@@ -109,8 +110,34 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         return list({id(layer.backend): layer.backend for layer in self.circuits()}.values())
 
     def event_score(self, features: Features) -> Floats:
-        """One score per event, (E,), ragged as `features.offsets_N1`; NaN where the detector has no opinion on single events."""
+        """One score per event, (E,), ragged as `features.offsets_N1`: above 0 where the event raises its window's score.
+
+        The event that raises it most has the highest; NaN where the detector has no opinion on single events.
+        """
         return np.full(len(features.ids_E), np.nan)
+
+    def raised_by(self, features: Features, scores_N: Floats) -> NDArray[np.int64]:
+        """The position in `features.ids_E` of the event that raised each row's score, (N,); -1 where no single event did.
+
+        Args:
+            features: the rows.
+            scores_N: their anomaly scores.
+
+        Raises:
+            NotFitted: it has no threshold.
+        """
+        if self.threshold_ is None:
+            raise NotFitted(f"{type(self).__name__} has no threshold; call fit(..., validation=windows) first")
+        return self.threshold_.raised_by(self.event_score(features), features.offsets_N1, scores_N)
+
+    def expected(self, features: Features, event_A: NDArray[np.int64]) -> list[list[int]]:
+        """The event types expected in place of some events, likeliest first, `EXPECTED` at most; none where it expects nothing.
+
+        Args:
+            features: the rows.
+            event_A: positions in `features.ids_E`.
+        """
+        return [[] for _ in event_A]
 
     def circuits(self) -> list[GateCircuits]:
         """The layers of circuits of a fitted detector; whoever sets the `backend` of one has its circuits run there."""

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from qlogad.detect.detector import Detector, State
+from qlogad.detect.detector import EXPECTED, Detector, State
 from qlogad.detect.ngram import grams, match
 from qlogad.errors import InputError, ResultError
 from qlogad.features.features import Features, Labels
@@ -89,6 +89,20 @@ class Markov(Detector):
         if self.score == "rank":
             return np.minimum(rank_E, self.size_)
         return -np.log((count_E + self.smoothing) / (total_E + self.smoothing * (self.size_ + 1)))
+
+    def expected(self, features: Features, event_A: Ints) -> list[list[int]]:
+        """The event types that followed the longest context seen most often."""
+        grams_Ak = grams(features, self.order + 1, left=self.order, right=0)[0][event_A]
+        found = []
+        for gram_k in grams_Ak:
+            for order in range(self.order, -1, -1):
+                chain = self._chains[order]
+                after_P = np.flatnonzero((chain.pairs_Pk[:, :-1] == gram_k[self.order - order : -1]).all(axis=1))
+                if len(after_P):
+                    break
+            ranked_P = after_P[np.argsort(-chain.count_P[after_P], kind="stable")]
+            found.append(chain.pairs_Pk[ranked_P[:EXPECTED], -1].tolist())
+        return found
 
     def anomaly_score(self, features: Features) -> Floats:
         """The highest event score of each row, (N,); 0 for an empty row."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qlogad.detect.detector import Detector, State
+from qlogad.detect.detector import EXPECTED, Detector, State
+from qlogad.detect.threshold import highest
 from qlogad.errors import InputError
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
@@ -48,6 +49,39 @@ class NGram(Detector):
         inside_G = event_G >= 0
         score_E[event_G[inside_G]] = unseen_G[inside_G]
         return score_E
+
+    def raised_by(self, features: Features, scores_N: NDArray[np.float64]) -> Ints:
+        """Where the first unseen n-gram of each row ends, (N,): the one before was seen, so its last event is odd; -1 for the end mark.
+
+        Where the row's first n-gram is unseen, any of its events may be odd: it is that whose n-grams are unseen by the highest share.
+        """
+        unseen_G, row_G, event_G = self._unseen(features)
+        gram_N = np.full(len(features), -1, dtype=np.int64)
+        gram_N[row_G[unseen_G][::-1]] = np.flatnonzero(unseen_G)[::-1]  # of several, the first is written last
+        first_N = np.searchsorted(row_G, np.arange(len(features)))
+        found_N = np.where(gram_N < 0, -1, event_G[gram_N]) if len(event_G) else gram_N
+        return np.where((gram_N == first_N) & (self.n > 2), self._among_the_first(features, unseen_G, row_G, event_G), found_N)
+
+    def _among_the_first(self, features: Features, unseen_G: NDArray[np.bool_], row_G: Ints, event_G: Ints) -> Ints:
+        begin_G, end_G = features.offsets_N1[row_G], features.offsets_N1[row_G + 1]
+        held_E, unseen_E = np.zeros(len(features.ids_E)), np.zeros(len(features.ids_E))
+        for back in range(self.n):
+            place_G = np.where(event_G < 0, end_G, event_G) - back
+            inside_G = (place_G >= begin_G) & (place_G < np.minimum(end_G, begin_G + self.n - 1))
+            np.add.at(held_E, place_G[inside_G], 1.0)
+            np.add.at(unseen_E, place_G[inside_G], unseen_G[inside_G].astype(np.float64))
+        return highest(unseen_E / np.maximum(held_E, 1.0) * (1 + unseen_E / 2**20), features.offsets_N1)
+
+    def expected(self, features: Features, event_A: Ints) -> list[list[int]]:
+        """Event types that training saw after the n - 1 events before, in the order of their ids."""
+        grams_Gn, _, event_G = grams(features, self.n, left=1, right=1)
+        gram_E = np.full(len(features.ids_E), -1, dtype=np.int64)
+        gram_E[event_G[event_G >= 0]] = np.flatnonzero(event_G >= 0)
+        found = []
+        for gram in gram_E[event_A]:
+            known_K = self._known_Kn[(self._known_Kn[:, :-1] == grams_Gn[gram, :-1]).all(axis=1), -1] if gram >= 0 else event_A[:0]
+            found.append(known_K[(known_K >= 0) & (known_K < self.size_)][:EXPECTED].tolist())
+        return found
 
     def anomaly_score(self, features: Features) -> NDArray[np.float64]:
         """The share of unseen n-grams in each row, (N,)."""

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from qlogad import documents
 from qlogad.errors import DataError
 
-__all__ = ["Threshold"]
+__all__ = ["Threshold", "highest"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,27 @@ class Threshold:
     def __call__(self, scores: ArrayLike) -> NDArray[np.bool_]:
         """Which scores raise an alarm."""
         return np.asarray(np.asarray(scores, dtype=np.float64) > self.value)
+
+    def raised_by(self, event_E: ArrayLike, offsets_N1: ArrayLike, scores_N: ArrayLike) -> NDArray[np.int64]:
+        """The position in `event_E` of the event that raised each window's score, (N,); -1 where no event did.
+
+        Where a window scores as its highest event, that is the first event above the threshold (what comes after an odd event may
+        look odder still), else the first of the highest; an event that scores 0 or less, or NaN, raises nothing.
+
+        Args:
+            event_E: event scores of all windows, end to end.
+            offsets_N1: window n has event_E[offsets_N1[n]:offsets_N1[n + 1]].
+            scores_N: the windows' scores.
+
+        >>> Threshold(2.0, "fpr", 0.01, 9).raised_by([1.0, 3.0, 4.0, 0.0, 0.0, 1.0], [0, 3, 4, 6, 6], [4.0, 0.0, 1.0, 7.0]).tolist()
+        [1, -1, 5, -1]
+        """
+        score_E, offsets_N1 = np.asarray(event_E, dtype=np.float64), np.asarray(offsets_N1, dtype=np.int64)
+        row_E = np.repeat(np.arange(len(offsets_N1) - 1), np.diff(offsets_N1))
+        top_N = np.full(len(offsets_N1) - 1, -np.inf)
+        np.fmax.at(top_N, row_E, score_E)
+        alone_N = top_N == np.asarray(scores_N, dtype=np.float64)
+        return highest(np.where(alone_N[row_E] & (score_E > max(0.0, self.value)), np.inf, score_E), offsets_N1)
 
     @classmethod
     def at_rate(cls, scores: ArrayLike, fpr: float, weight: ArrayLike | None = None) -> Self:
@@ -74,6 +95,17 @@ class Threshold:
         best = len(f1) - 1 - int(np.argmax(f1[::-1]))
         value = np.nextafter(values[best], -np.inf)
         return cls(float(value), "f1", float(f1[best]), int(weight_N.sum()))
+
+
+def highest(score_E: NDArray[np.float64], offsets_N1: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The position of each window's highest event score above 0, the first of equal ones, (N,); -1 where there is none."""
+    row_E = np.repeat(np.arange(len(offsets_N1) - 1), np.diff(offsets_N1))
+    top_N = np.zeros(len(offsets_N1) - 1)
+    np.fmax.at(top_N, row_E, score_E)
+    place_E = np.flatnonzero((score_E > 0) & (score_E == top_N[row_E]))
+    found_N = np.full(len(top_N), -1, dtype=np.int64)
+    found_N[row_E[place_E][::-1]] = place_E[::-1]  # of several, the first is written last
+    return found_N
 
 
 def _checked(scores: ArrayLike, weight: ArrayLike | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -21,15 +21,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlogad import documents, files, names
-from qlogad.detect.detector import Detector
+from qlogad.detect.detector import EXPECTED, Detector
 from qlogad.errors import QlogadError, QlogadWarning, ResultError, one_line
 from qlogad.experiment.experiment import Contender
 from qlogad.experiment.ground import Ground, Part
+from qlogad.features.features import Features
 
 __all__ = ["PARTS", "Cell", "Outcome", "code_of", "designs_of", "read_outcome", "remember_code", "run_cell"]
 
 FORMAT = 2
 PARTS = ("test", "in_flight")
+ODD = ("row", "place", "expected")
+TOP_ALARMS = 20  # of a contender are shown with the events that raised them
 _FILES = ("scores.npz", "detector/detector.toml", "detector/weights.safetensors")  # of a finished cell, beside cell.json
 
 
@@ -109,6 +112,7 @@ class Outcome:
     facts: dict[str, Any]  # weights, executions, threshold, seconds, ...
     scores: dict[str, NDArray[np.float64]]  # part -> score of each row
     alarms: dict[str, NDArray[np.bool_]]  # part -> alarm of each row
+    odd: dict[str, NDArray[np.int64]]  # the highest alarms of the test part: their `row`, `place` of the odd event, `expected`
 
 
 def run_cell(cell: Cell) -> str | None:
@@ -155,6 +159,8 @@ def _run(cell: Cell) -> None:
     arrays: dict[str, Any] = {"event_scores": detector.event_score(ground.test.features)}
     for name, values in scores.items():
         arrays |= {f"scores.{name}": values, f"alarms.{name}": detector.threshold_(values)}
+    executions = getattr(detector, "executions", 0)
+    arrays |= _odd_events(detector, ground.test.features, scores["test"])
     files.write_arrays(cell.path / "scores.npz", arrays)
     facts = {
         "format": FORMAT,
@@ -169,7 +175,7 @@ def _run(cell: Cell) -> None:
         "weights": detector.weights_,
         "notes": notes,
         "training": getattr(detector, "history_", {}),
-        "executions": getattr(detector, "executions", 0),
+        "executions": executions,
         "plans": detector.plans(),
         "fit_seconds": fitted - began,
         "score_seconds": scored - fitted,
@@ -182,6 +188,21 @@ def _scores(detector: Detector, part: Part) -> NDArray[np.float64]:
     if np.isnan(scores_N).any():
         raise ResultError(f"{type(detector).__name__} gave NaN for {int(np.isnan(scores_N).sum())} of {len(scores_N)} windows")
     return scores_N
+
+
+def _odd_events(detector: Detector, features: Features, scores_N: NDArray[np.float64]) -> dict[str, NDArray[np.int64]]:
+    """The highest alarms: their rows, the place in the row of the event that raised each (-1: none), and what was expected there."""
+    assert detector.threshold_ is not None
+    order_N = np.lexsort((np.arange(len(scores_N)), -scores_N))
+    rows_A = order_N[detector.threshold_(scores_N[order_N])][:TOP_ALARMS]
+    top = features.take(rows_A)
+    event_A = detector.raised_by(top, scores_N[rows_A])
+    expected_AK = np.full((len(rows_A), EXPECTED), -1, dtype=np.int64)
+    odd_A = np.flatnonzero(event_A >= 0)
+    for alarm, ids in zip(odd_A, detector.expected(top, event_A[odd_A]), strict=True):
+        expected_AK[alarm, : len(ids)] = ids
+    found = (rows_A, np.where(event_A < 0, -1, event_A - top.offsets_N1[:-1]), expected_AK)
+    return {f"odd.{name}": values for name, values in zip(ODD, found, strict=True)}
 
 
 @lru_cache(maxsize=4)
@@ -201,8 +222,9 @@ def read_outcome(cell: Cell) -> Outcome | None:
             return None
         stored = files.read_arrays(cell.path / "scores.npz")
         scores, alarms = ({name: stored[f"{what}.{name}"] for name in PARTS} for what in ("scores", "alarms"))
+        odd = {name: stored[f"odd.{name}"] for name in ODD}
     except (ResultError, OSError, KeyError):
         return None
     if any(len(scores[name]) != rows for name, rows in zip(PARTS, cell.rows, strict=True)):
         return None
-    return Outcome(facts, scores, alarms)
+    return Outcome(facts, scores, alarms, odd)

@@ -37,6 +37,7 @@ __all__ = ["STRATA", "Ground", "Part", "Source", "ground", "held_ground", "open_
 STRATA = ("key-length", "2-gram-count", "residual")  # caught by key or length; only by 2-gram or count vector; by none of them
 FEW_VALIDATION_NORMALS = 200
 FEW_TEST_ANOMALIES = 30
+MUCH_UNSEEN = 0.5  # of a part's events
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +66,23 @@ class Part:
     def label_W(self) -> NDArray[np.int64]:
         """The label of each window."""
         return self.labels.window_N[self.features.row_W]
+
+    @property
+    def unseen(self) -> float:
+        """The share of the windows' events that training did not see, in [0, 1]; NaN where there are none."""
+        unseen_N, length_N = self._unseen_N, self.features.lengths_N
+        total = float(self.features.weight_N @ length_N)
+        return float(self.features.weight_N @ unseen_N) / total if total else float("nan")
+
+    @property
+    def only_unseen(self) -> int:
+        """How many windows hold no event that training saw."""
+        return int(self.features.weight_N[(self._unseen_N == self.features.lengths_N) & (self.features.lengths_N > 0)].sum())
+
+    @property
+    def _unseen_N(self) -> NDArray[np.int64]:
+        before_E1 = np.concatenate([[0], np.cumsum(self.features.ids_E == self.features.size)])
+        return np.asarray(np.diff(before_E1[self.features.offsets_N1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,7 +282,7 @@ def _ground(data: Data, source: Source, views: Sequence[str], split: Split) -> G
         ordered_by=split.ordered_by,
         base=parts["train"].features.base,
         stratum_N=_strata(parts["train"], parts["validation"], parts["test"]),
-        warnings=_warnings(parts["validation"], parts["test"], twins),
+        warnings=_warnings(parts, twins, data.inject),
         **parts,
     )
 
@@ -302,8 +320,9 @@ def _odd(features: Features, labels: Labels, spec: str) -> NDArray[np.bool_]:
     return np.asarray(~((labels.window_N == 1) & twin_N)[features.row_W])
 
 
-def _warnings(validation: Part, test: Part, twins: int) -> tuple[str, ...]:
-    found = []
+def _warnings(parts: Mapping[str, Part], twins: int, injected: str | None) -> tuple[str, ...]:
+    validation, test = parts["validation"], parts["test"]
+    found = [text for name, part in parts.items() if (text := _unseen(name.replace("_", "-"), part))]
     if twins:
         found.append(
             f"{counted(twins, 'injected window')} left out: the altered order is the sequence of a normal window all the same"
@@ -313,9 +332,22 @@ def _warnings(validation: Part, test: Part, twins: int) -> tuple[str, ...]:
         found.append(f"only {counted(normals, 'validation normal')} (fewer than {FEW_VALIDATION_NORMALS}): thresholds are coarse")
     anomalies = int((test.label_W == 1).sum())
     if anomalies == 0:
-        found.append("no test anomalies: nothing can be said about recall; move the cut, take more of the log, or set `inject`")
+        why = "" if injected is None else f"inject = '{injected}' left no altered window that differs from all normal ones; "
+        way = "set `inject`" if injected is None else "inject otherwise"
+        found.append(f"no test anomalies: nothing can be said about recall; {why}move the cut, take more of the log, or {way}")
     elif anomalies < FEW_TEST_ANOMALIES:
         found.append(
             f"only {anomalies} test {'anomaly' if anomalies == 1 else 'anomalies'} (fewer than {FEW_TEST_ANOMALIES}): recall is coarse"
         )
     return tuple(found)
+
+
+def _unseen(name: str, part: Part) -> str:
+    """What to say of a part whose windows or events are mostly unseen in training; "" of others."""
+    windows, alone = len(part.label_W), part.only_unseen
+    advice = "what reads event ids cannot tell them apart; choose a later cut, or look at the templates: qlogad data describe"
+    if 2 * alone > windows:
+        return f"{alone} of {counted(windows, f'{name} window')} hold only unseen events: {advice}"
+    if part.unseen > MUCH_UNSEEN:
+        return f"{part.unseen:.0%} of the events of {name} windows are unseen in training: {advice}"
+    return ""

@@ -25,7 +25,7 @@ from qlogad import documents, escape, files
 from qlogad.errors import counted
 from qlogad.evaluate.compare import Detectable, contrast, detectable, holm, interval, resample, resample_confusion
 from qlogad.evaluate.metrics import effective_n, pr_auc, roc_auc
-from qlogad.experiment import figures
+from qlogad.experiment import alarms, figures
 from qlogad.experiment.cell import Cell, Outcome
 from qlogad.experiment.experiment import Judge
 from qlogad.experiment.ground import STRATA, Ground
@@ -38,8 +38,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _ASSUMED = "nothing to be judged has a label, so every window was taken as normal before the injection, even if it is not"
-TOP_ALARMS = 20
-CONTEXT = 3  # log lines shown before and after the line that raised an alarm
 _MEANING = """\
 Higher scores are more anomalous; 1 is an anomaly. Every choice (early stopping, threshold) was made on validation windows; the parser and
 the vocabulary were fitted on training windows. Rows are means over seeds; [a, b] is a 95 % bootstrap interval over distinct sequences.
@@ -96,7 +94,7 @@ def write(prepared: Prepared, wanted: Sequence[Cell], executed: Executed) -> Rec
     files.write(folder / "table.md", _table(prepared, finished, frame, causes))
     if finished:
         _figures(prepared, finished, folder)
-        _alarms(prepared, finished, folder)
+        alarms.write(prepared, finished, folder)
     return Record(
         [{k: _clean(v) for k, v in row.items()} for row in rows],
         _summary(prepared, finished, frame),
@@ -190,6 +188,9 @@ def _data_table(prepared: Prepared, style: str) -> str:
                 "test anomalies (distinct, effective)": f"{int((test.label_W == 1).sum())} ({int((label_N == 1).sum())}, "
                 f"{effective_n(weight_N[label_N == 1]):.1f})",
                 "in flight": len(flight.label_W),
+                "unseen events: train, validation, test, in flight": ", ".join(
+                    "-" if math.isnan(part.unseen) else f"{part.unseen:.1%}" for part in (train, held, test, flight)
+                ),
                 "base rate": _number(share),
                 "all-positive F1": _number(2 * share / (1 + share)),
                 "least detectable difference: recall": _number(least.recall),
@@ -524,48 +525,3 @@ def _line(made: Ground, cell: Cell, outcome: Outcome) -> figures.Line:
     return figures.Line(
         cell.contender.name, outcome.scores["test"][row_W], made.test.label_W, made.test.start_W, outcome.facts["threshold"]
     )
-
-
-def _alarms(prepared: Prepared, finished: list[tuple[Cell, Outcome]], folder: Path) -> None:
-    """The highest-scored test windows of every contender (last cut, first seed), with the events that raised them."""
-    made = prepared.grounds[-1]
-    source, features = prepared.source, made.test.features
-    rows: list[dict[str, Any]] = []
-    for cell, outcome in finished:
-        if cell.cut != made.cut or cell.seed != 0:
-            continue
-        event_E = files.read_arrays(cell.path / "scores.npz")["event_scores"]
-        scores_N = outcome.scores["test"]
-        order_N = [n for n in np.lexsort((np.arange(len(scores_N)), -scores_N)) if outcome.alarms["test"][n]][:TOP_ALARMS]
-        for rank, n in enumerate(order_N, 1):
-            span = slice(int(features.offsets_N1[n]), int(features.offsets_N1[n + 1]))
-            lines, events = features.event_line_E[span], event_E[span]
-            worst = int(np.nanargmax(events)) if len(events) and not np.isnan(events).all() else 0
-            first = int(np.flatnonzero(features.row_W == n)[0])
-            rows.append(
-                {
-                    "contender": cell.contender.name,
-                    "rank": rank,
-                    "score": float(scores_N[n]),
-                    "label": int(made.test.labels.window_N[n]),
-                    "windows_like_it": int(features.weight_N[n]),
-                    "first_line": int(lines[0]) if len(lines) else -1,
-                    "last_line": int(lines[-1]) if len(lines) else -1,
-                    "worst_line": int(lines[worst]) if len(lines) else -1,
-                    "key": str(features.window_keys_W[first]),
-                    "near": [int(line) for line in lines[max(0, worst - CONTEXT) : worst + CONTEXT + 1]],
-                }
-            )
-    public = pd.DataFrame([{k: v for k, v in row.items() if k not in ("key", "near")} for row in rows])
-    files.write(folder / "alarms.csv", escape.csv_table(public, "%.9g"))
-    text = source.dataset.text({line for row in rows for line in row["near"] if line > 0})
-    parts = [f"# Top alarms of {prepared.experiment.name}, cut {made.cut}, seed 0 (local file: it shows log lines)", ""]
-    for row in rows:
-        parts += [
-            f"## {row['contender']} #{row['rank']}: score {row['score']:.4g}, window {row['key']}, "
-            f"{'labelled anomaly' if row['label'] else 'labelled normal'}, {row['windows_like_it']} windows like it",
-            "",
-            *(f"{'>' if line == row['worst_line'] else ' '} {line}: {text.get(line, '')}" for line in row["near"]),
-            "",
-        ]
-    files.write(folder / "alarms.md", "\n".join(parts))
