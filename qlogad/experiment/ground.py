@@ -6,6 +6,7 @@ the judge's own bookkeeping (`Part.labels` of test and in-flight windows never r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -27,7 +28,7 @@ from qlogad.features.features import Features, Labels
 from qlogad.features.pipeline import FeaturePipeline
 from qlogad.logs.dataset import Dataset
 from qlogad.logs.drain import Drain, Identity
-from qlogad.logs.events import Events, read_events
+from qlogad.logs.events import Events, Texts, read_events
 from qlogad.logs.inject import inject, parse_spec
 from qlogad.logs.split import Split, given_parts, make_splits
 from qlogad.logs.windows import Window, Windows, make_windows
@@ -46,7 +47,7 @@ class Part:
 
     features: Features
     labels: Labels
-    kind_W: NDArray[np.str_]  # what sort of anomaly each window is, "" for normal
+    kind_W: Texts  # what sort of anomaly each window is, "" for normal
     windows_W: NDArray[np.int64]  # which window of the source it was
     start_W: NDArray[np.float64]  # seconds since the epoch, NaN where unknown
 
@@ -144,9 +145,9 @@ class Ground:
                     arrays[f"{name}.features.{field.name}"] = value
             for view, values in part.features.views.items():
                 arrays[f"{name}.views.{view}"] = values
-        arrays["vocabulary"] = np.asarray(self.train.features.vocabulary, dtype=np.str_)
-        arrays["head"] = np.asarray([self.cut, self.ordered_by, self.base, *self.warnings], dtype=np.str_)
-        files.write_arrays(folder / f"{self.cut}.npz", arrays)
+        arrays["vocabulary"] = np.asarray(self.train.features.vocabulary, dtype=np.object_)
+        arrays["head"] = np.asarray([self.cut, self.ordered_by, self.base, *self.warnings], dtype=np.object_)
+        files.write_arrays(folder / f"{self.cut}.npz", dict(_packed(name, values) for name, values in arrays.items()))
 
     @classmethod
     def load(cls, folder: Path, cut: str) -> Ground:
@@ -155,16 +156,15 @@ class Ground:
         Raises:
             ResultError: it is missing, damaged or of another version.
         """
-        arrays = files.read_arrays(folder / f"{cut}.npz")
+        stored = files.read_arrays(folder / f"{cut}.npz")
         try:
-            return cls._of(arrays)
-        except (KeyError, TypeError) as error:
+            return cls._of(dict(_unpacked(name, values) for name, values in stored.items()))
+        except (KeyError, TypeError, ValueError) as error:
             raise ResultError(f"{folder / cut}.npz is of another version") from error
 
     @classmethod
     def _of(cls, arrays: Mapping[str, NDArray[Any]]) -> Ground:
-        vocabulary = tuple(str(template) for template in arrays["vocabulary"])
-        head = [str(value) for value in arrays["head"]]
+        vocabulary, head = tuple(arrays["vocabulary"].tolist()), arrays["head"].tolist()
 
         def part(name: str) -> Part:
             prefix = f"{name}.features."
@@ -190,6 +190,22 @@ class Ground:
             arrays["stratum_N"],
             tuple(head[3:]),
         )
+
+
+_AS_JSON = ".json"  # ends the names of stored arrays that hold texts
+
+
+def _packed(name: str, values: NDArray[Any]) -> tuple[str, Any]:
+    """An array by name as it is stored: texts as JSON, which takes the room they need, and no pickle."""
+    if values.dtype != np.object_:
+        return name, values
+    return name + _AS_JSON, np.frombuffer(json.dumps(values.tolist()).encode(), dtype=np.uint8)
+
+
+def _unpacked(name: str, stored: NDArray[Any]) -> tuple[str, NDArray[Any]]:
+    if not name.endswith(_AS_JSON):
+        return name, stored
+    return name.removesuffix(_AS_JSON), np.asarray(json.loads(stored.tobytes()), dtype=np.object_)
 
 
 def open_source(data: Data, progress: Callable[[int], None] | None = None, *, judged: bool = True) -> Source:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from qlogad.documents import digest
 from qlogad.errors import DataError, shown
+from qlogad.logs.events import Texts
 from qlogad.logs.windows import spans
 
 __all__ = ["Features", "Labels", "View"]
@@ -37,7 +38,7 @@ class Features:
     weight_N: Floats  # how many windows the row stands for
     vocabulary: tuple[str, ...]  # V templates, by id
     row_W: Ints  # window -> row
-    window_keys_W: NDArray[np.str_]  # window -> its key (a session's identifier, or its position)
+    window_keys_W: Texts  # window -> its key (a session's identifier, or its position)
     event_line_E: Ints  # source line of each event of the row's first window; -1 where there is none
     seen_N: NDArray[np.bool_]  # an equal sequence of ids was in the training part
     base: str = ""  # digest of data, parser state, split, windows and vocabulary: equal for all contenders of a comparison
@@ -131,7 +132,7 @@ class Features:
             weight_N=np.ones(len(rows)) if weight is None else np.asarray(weight, dtype=np.float64),
             vocabulary=tuple(str(v) for v in range(size)),
             row_W=np.arange(len(rows)),
-            window_keys_W=np.asarray([str(n) for n in range(len(rows))], dtype=np.str_),
+            window_keys_W=np.asarray([str(n) for n in range(len(rows))], dtype=np.object_),
             event_line_E=np.full(len(ids_E), -1, dtype=np.int64),
             seen_N=np.zeros(len(rows), dtype=np.bool_),
             base=digest(ids_E, offsets_N1, size),

@@ -17,9 +17,10 @@ from qlogad.documents import digest
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, Intake
 
-__all__ = ["Events", "Mask", "read_events"]
+__all__ = ["Events", "Mask", "Texts", "read_events"]
 
 Ints = NDArray[np.int64]
+Texts = NDArray[np.object_]  # of str; a fixed-width array would give every text the room of the longest
 
 _EVERY = 1 << 14  # lines between two reports of progress
 
@@ -32,9 +33,9 @@ class Events:
     offset_E: Ints  # byte offset of the line in the uncompressed source
     time_E: NDArray[np.float64]  # seconds since 1970-01-01 UTC; NaN unknown
     label_E: NDArray[np.int8]  # 1 anomaly, 0 normal, -1 unknown
-    kind_E: NDArray[np.int16]  # what sort of anomaly: a position in `kinds`
+    kind_E: NDArray[np.int32]  # what sort of anomaly: a position in `kinds`
     kinds: tuple[str, ...]  # kinds[0] is "", not an anomaly
-    level_E: NDArray[np.int16]  # a position in `levels`
+    level_E: NDArray[np.int32]  # a position in `levels`
     levels: tuple[str, ...]
     component_E: NDArray[np.int32]  # a position in `components`
     components: tuple[str, ...]
@@ -146,9 +147,9 @@ def read_events(dataset: Dataset, progress: Callable[[int], None] | None = None)
         offset_E=np.array(offset_E, dtype=np.int64),
         time_E=np.array(time_E, dtype=np.float64),
         label_E=np.array(label_E, dtype=np.int8),
-        kind_E=np.array(kind_E, dtype=np.int16),
+        kind_E=np.array(kind_E, dtype=np.int32),
         kinds=tuple(kinds),
-        level_E=np.array(level_E, dtype=np.int16),
+        level_E=np.array(level_E, dtype=np.int32),
         levels=tuple(levels),
         component_E=np.array(component_E, dtype=np.int32),
         components=tuple(components),

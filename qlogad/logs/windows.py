@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from qlogad import documents
 from qlogad.errors import DataError, DocumentError
-from qlogad.logs.events import Events
+from qlogad.logs.events import Events, Texts
 
 __all__ = ["Window", "Windows", "make_windows", "spans"]
 
@@ -66,11 +66,11 @@ class Windows:
     event_M: Ints  # positions in Events, windows end to end; inside a window by (time, line)
     time_M: Floats  # seconds; the events' own times but where a delay was injected; NaN unknown
     offsets_W1: Ints  # window w is event_M[offsets_W1[w]:offsets_W1[w + 1]]
-    key_W: NDArray[np.str_]  # a session's identifier, or the window's position
+    key_W: Texts  # a session's identifier, or the window's position
     start_W: Floats  # the first known time; NaN where no time is known
     end_W: Floats  # the last known time; NaN where no time is known
     label_W: NDArray[np.int8]  # 1 anomaly, 0 normal, -1 unknown
-    kind_W: NDArray[np.str_]  # what sort of anomaly: that of its first anomalous line, or an injection's; "" normal or not known
+    kind_W: Texts  # what sort of anomaly: that of its first anomalous line, or an injection's; "" normal or not known
 
     def __len__(self) -> int:
         return len(self.key_W)
@@ -103,7 +103,7 @@ class Windows:
     def digest(self) -> str:
         """A digest of everything in them; equal content, equal digest."""
         columns = (self.event_M, self.time_M, self.offsets_W1, self.label_W)
-        return documents.digest(*columns, self.key_W.tolist(), self.kind_W.tolist())  # as lists: a text array's width is no content
+        return documents.digest(*columns, self.key_W.tolist(), self.kind_W.tolist())  # as lists: an array of texts is no bytes
 
 
 def make_windows(events: Events, window: Window) -> Windows:
@@ -189,7 +189,7 @@ def _grouped(events: Events, event_P: Ints, group_P: Ints, *, sessions: bool) ->
         time_M=time_M,
         offsets_W1=np.append(start_W, len(event_M)).astype(np.int64),
         key_W=np.asarray(
-            [events.sessions[g] for g in groups_W] if sessions else [str(w) for w in range(len(groups_W))], dtype=np.str_
+            [events.sessions[g] for g in groups_W] if sessions else [str(w) for w in range(len(groups_W))], dtype=np.object_
         ),
         start_W=np.fmin.reduceat(time_M, start_W),
         end_W=np.fmax.reduceat(time_M, start_W),
@@ -198,9 +198,9 @@ def _grouped(events: Events, event_P: Ints, group_P: Ints, *, sessions: bool) ->
     )
 
 
-def _first_kind(events: Events, event_M: Ints, start_W: Ints) -> NDArray[np.str_]:
+def _first_kind(events: Events, event_M: Ints, start_W: Ints) -> Texts:
     """The kind of the first line of each window that has one."""
     none = len(event_M)
     place_W = np.minimum.reduceat(np.where(events.kind_E[event_M] > 0, np.arange(none), none), start_W)
     kind_W = np.where(place_W < none, events.kind_E[event_M[np.minimum(place_W, none - 1)]], 0)
-    return np.asarray(events.kinds, dtype=np.str_)[kind_W]
+    return np.asarray(events.kinds, dtype=np.object_)[kind_W]
