@@ -17,6 +17,7 @@ from qlogad.documents import digest
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, Intake, Record
 from qlogad.logs.lines import file_digest, pick_lines, read_lines
+from qlogad.logs.times import calendar
 
 __all__ = ["Bgl", "format_line", "parse_line"]
 
@@ -28,7 +29,7 @@ _EPOCH = re.compile(r"\d{1,12}", re.ASCII)
 class Bgl(Dataset):
     """Raw BGL lines; a line whose first field is not '-' is an alert, and that field its category. A session is a node."""
 
-    path: str  # the log, plain, gz or xz
+    path: str  # the log, plain, gz, bz2 or xz
 
     default_window = "count"
     masks: ClassVar[tuple[tuple[str, str], ...]] = (
@@ -98,10 +99,8 @@ def format_line(time: int, node: str, facility: str, component: str, level: str,
 @lru_cache(maxsize=1 << 12)
 def _minute(text: str) -> int | None:
     """`2005-06-03-15.42` in microseconds since 1970."""
-    try:
-        return int(datetime.strptime(text + "+0000", "%Y-%m-%d-%H.%M%z").timestamp()) * 1_000_000
-    except ValueError:
-        return None
+    seconds = calendar(f"{text[:10]}T{text[11:13]}:{text[14:]}")
+    return None if seconds is None else int(seconds) * 1_000_000
 
 
 @lru_cache(maxsize=1 << 12)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NamedTuple
 
-from qlogad.errors import DataError
+from qlogad.errors import DataError, shown
 
 __all__ = ["Dataset", "Intake", "Quarantined", "Record", "label_of"]
 
@@ -49,6 +49,7 @@ class Intake:
     records: int = 0  # lines understood
     blank: int = 0  # lines that hold nothing to read: empty ones, the header of a table
     quarantine: list[Quarantined] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)  # what was read, and may not be what was meant
 
     def set_aside(self, line: int, offset: int, reason: str) -> None:
         """Put one line into quarantine."""
@@ -62,26 +63,30 @@ class Intake:
         return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-_LABELS = {
-    **dict.fromkeys(("0", "normal", "false", "-"), 0),
-    **dict.fromkeys(("1", "anomaly", "abnormal", "anomalous", "true"), 1),
-    **dict.fromkeys(("", "-1", "unknown"), -1),
-}
+_NORMAL = "0 - normal false no success succeeded successful pass passed ok benign healthy inlier nofailure"
+_ANOMALY = "1 anomaly abnormal anomalous true yes fail failed failure fault faulty error alert outlier"
+_UNKNOWN = "-1 unknown unlabelled unlabeled nan none null na n/a <na> ?"
+_LABELS = {"": -1} | {
+    word: label for label, words in ((0, _NORMAL), (1, _ANOMALY), (-1, _UNKNOWN)) for word in words.split()
+}  # in lower case, without "_"
 
 
 def label_of(text: str) -> int:
-    """A label as people write it: 1 anomaly, 0 normal, -1 unknown.
+    """A label as people write it, in any case: 1 anomaly, 0 normal, -1 unknown.
 
-    >>> label_of("Anomaly"), label_of("normal"), label_of("")
-    (1, 0, -1)
+    >>> label_of("Anomaly"), label_of("normal"), label_of("Success"), label_of("FAIL"), label_of("1.0"), label_of("")
+    (1, 0, 0, 1, 1, -1)
 
     Raises:
         DataError: the word is not known.
     """
+    word, _, zeros = text.strip().lower().replace("_", "").partition(".")  # 1.0 is 1
     try:
-        return _LABELS[text.strip().lower()]
+        return _LABELS[f"{word}.{zeros}" if zeros.strip("0") else word]
     except KeyError:
-        raise DataError(f"'{text}' is not a label; write Normal or Anomaly, 0 or 1, and nothing where it is unknown") from None
+        raise DataError(
+            f"{shown(text)} is not a label; write Normal or Anomaly, Success or Fail, 0 or 1, and nothing where it is unknown"
+        ) from None
 
 
 class Dataset(ABC):

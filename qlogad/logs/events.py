@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from qlogad.documents import digest
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, Intake
+from qlogad.logs.times import EARLIEST, LATEST
 
 __all__ = ["Events", "Mask", "Texts", "read_events"]
 
@@ -142,6 +143,7 @@ def read_events(dataset: Dataset, progress: Callable[[int], None] | None = None)
         progress(intake.lines)
     if not values_E:
         raise DataError(_nothing(dataset, intake))
+    _check_times(np.array(time_E, dtype=np.float64), line_E)
     return Events(
         line_E=np.array(line_E, dtype=np.int64),
         offset_E=np.array(offset_E, dtype=np.int64),
@@ -190,6 +192,16 @@ class _Spaced(dict[str, int]):
         return place
 
 
+def _check_times(time_E: NDArray[np.float64], line_E: Sequence[int]) -> None:
+    """Refuse times that no calendar has: whatever shows or splits them later could not."""
+    bad_E = ~(np.isnan(time_E) | ((time_E >= EARLIEST) & (time_E <= LATEST)))
+    if bad_E.any():
+        first = int(np.argmax(bad_E))
+        raise DataError(
+            f"line {line_E[first]}: {time_E[first]:g} seconds since 1970 is no time between the years 1677 and 2262; mend the clock"
+        )
+
+
 def _labels(sessions: _Places, labels: Mapping[str, int] | None) -> NDArray[np.int8] | None:
     if labels is None:
         return None
@@ -203,4 +215,5 @@ def _parts(sessions: _Places, parts: Mapping[str, str] | None) -> NDArray[np.str
 def _nothing(dataset: Dataset, intake: Intake) -> str:
     name = type(dataset).__name__.lower()
     reasons = ", ".join(f"{count} {reason}" for reason, count in list(intake.reasons().items())[:3])
-    return f"not one of {intake.lines} lines was understood ({reasons or 'all blank'}); is this a log for dataset '{name}'?"
+    what = f"not one of {intake.lines} lines was understood ({reasons or 'all blank'})"
+    return f"{what}; is this a log for dataset '{name}'? see: qlogad show {name}"

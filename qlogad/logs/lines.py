@@ -1,25 +1,43 @@
-"""Lines of a file as they lie there: numbered, with their byte offset, streamed; plain, gzip or xz by content, not by name."""
+"""Lines of a file as they lie there: numbered, with their byte offset, streamed; plain, gzip, bzip2 or xz by content, not by name."""
 
+import bz2
 import gzip
 import hashlib
 import lzma
 import os
 import re
+import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from io import BufferedReader
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from qlogad.errors import DataError, did_you_mean
+from qlogad.errors import DataError, did_you_mean, shown
 from qlogad.logs.dataset import Intake
 
-__all__ = ["LONGEST", "RawLine", "expand", "file_digest", "pick_lines", "read_lines"]
+__all__ = ["FOREIGN", "LONGEST", "UTF16", "RawLine", "expand", "file_digest", "pick_lines", "read_lines"]
 
 LONGEST = 1 << 20  # bytes; a longer line is set aside
 _CHUNK = 1 << 18  # bytes read at once
 _BOM = b"\xef\xbb\xbf"
-_FOREIGN = {b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "Zstandard", b"PK\x03\x04": "zip"}
+_UNPACK = "unpack it, or pack it with gzip, bzip2 or xz"
+FOREIGN = {  # how files begin that hold no lines, what they are, and what to do
+    b"\x28\xb5\x2f\xfd": ("a Zstandard file", _UNPACK),
+    b"\x04\x22\x4d\x18": ("an LZ4 file", _UNPACK),
+    b"\x1f\x9d\x90": ("a compress file (.Z)", _UNPACK),
+    b"PK\x03\x04": ("a zip archive (.zip, .npz, .xlsx)", "unpack it and name a file in it, or save its table as CSV"),
+    b"PK\x05\x06": ("an empty zip archive", "check the path"),
+    b"7z\xbc\xaf\x27\x1c": ("a 7z archive", "unpack it and name a file in it"),
+    b"Rar!\x1a\x07": ("a RAR archive", "unpack it and name a file in it"),
+    b"PAR1": ("a Parquet file", "save its table as CSV"),
+    b"\x93NUMPY": ("a NumPy file", "save its table as CSV"),
+    b"\x89HDF\r\n": ("an HDF5 file", "save its table as CSV"),
+    b"SQLite format 3\0": ("an SQLite database", "save its table as CSV"),
+    b"\x80\x04\x95": ("a Python pickle", "save its table as CSV"),
+}
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
@@ -63,11 +81,12 @@ def file_digest(path: str | Path) -> str:
 def read_lines(path: str | Path, intake: Intake) -> Iterator[RawLine]:
     r"""Every line of a file that holds something, in order and in bounded memory; `intake` counts all of them.
 
-    Undecodable bytes and NUL read as `\xff`; the end of a line is LF or CR LF; blank lines are counted, lines over 1 MiB set aside.
+    Undecodable bytes and NUL read as `\xff`; the end of a line is LF or CR LF, or CR in a file that has no LF in its first MiB;
+    blank lines are counted, lines over 1 MiB set aside.
     Line numbers go on from `intake.lines`, so that the files of one source can be read one after the other.
 
     Raises:
-        DataError: the file is missing, unreadable, or a compressed stream is torn; the message names the line it got to.
+        DataError: the file is missing, unreadable or an archive, or a compressed stream is torn; the message names the line it got to.
     """
     first = intake.lines
     for number, offset, raw in _split(path, intake):
@@ -96,8 +115,15 @@ def pick_lines(paths: str | Sequence[str], lines: Iterable[int]) -> dict[int, st
 
 def _split(path: str | Path, intake: Intake) -> Iterator[tuple[int, int, bytes]]:
     number, offset, rest, over = intake.lines, 0, b"", 0  # over: bytes of a too long line that were let go
-    for chunk in _chunks(path, intake):
-        first, *others = chunk.split(b"\n")
+    chunks = _chunks(path, intake)
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if b"\n" in chunk or len(head) > LONGEST:
+            break
+    old = b"\r" in head and b"\n" not in head  # lines as before Mac OS X
+    for chunk in chain([head] if head else [], chunks):
+        first, *others = (chunk.replace(b"\r", b"\n") if old else chunk).split(b"\n")
         pieces = [rest + first, *others]
         rest = pieces.pop()
         for raw in pieces:
@@ -123,21 +149,43 @@ def _chunks(path: str | Path, intake: Intake) -> Iterator[bytes]:
     found, first = expand(path), intake.lines
     try:
         with _open(found) as file:
+            head = file.read(tarfile.BLOCKSIZE)
+            _check_head(found, head)
+            yield head
             while chunk := file.read1(_CHUNK):
                 yield chunk
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         reason = "ends too early" if isinstance(error, EOFError) else f"is damaged ({str(error).rstrip('.')})"
         raise DataError(f"the compressed file {found} {reason} after line {intake.lines - first}; fetch it again") from error
     except OSError as error:
+        if error.errno is None:  # bzip2's way to say so
+            raise DataError(f"the compressed file {found} is damaged after line {intake.lines - first}; fetch it again") from error
         raise DataError(f"cannot read {found}: {error.strerror or error}") from error
 
 
-def _open(path: Path) -> BufferedReader | gzip.GzipFile | lzma.LZMAFile:
+def _open(path: Path) -> BufferedReader | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile:
     with open(path, "rb") as file:
-        magic = file.read(6)
-    for start, name in _FOREIGN.items():
-        if magic.startswith(start):
-            raise DataError(f"{path} is packed with {name}; unpack it, or pack it with gzip or xz")
+        magic = file.read(10)
     if magic.startswith(b"\x1f\x8b"):
         return gzip.open(path, "rb")
-    return lzma.open(path, "rb") if magic == b"\xfd7zXZ\0" else open(path, "rb")
+    if magic[:3] == b"BZh" and magic[4:] in {b"1AY&SY", b"\x17rE8P\x90"}:
+        return bz2.open(path, "rb")
+    return lzma.open(path, "rb") if magic.startswith(b"\xfd7zXZ\0") else open(path, "rb")
+
+
+def _check_head(path: Path, head: bytes) -> None:
+    """Refuse what holds no lines by how its (unpacked) bytes begin."""
+    for start, (what, mend) in FOREIGN.items():
+        if head.startswith(start):
+            raise DataError(f"{path} is {what}; {mend}")
+    if head.startswith(UTF16) and 4 * head.count(0) >= len(head) > 2:
+        raise DataError(f"{path} is text in UTF-16; save it as UTF-8")
+    if len(head) < tarfile.BLOCKSIZE:
+        return
+    try:
+        member = tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return
+    raise DataError(
+        f"{path} is a tar archive (of {shown(member.name)} and perhaps more); run: tar xf {path.name}, and name a file in it"
+    )

@@ -4,19 +4,24 @@
 blk_7,5 22 5 11 9                                      identifier and sequence
 block_id,label,first_ts,last_ts,keys                   a header naming the columns, in any order and among others
 blk_7,Normal,2008-11-09 20:35:30,2008-11-10 10:37,5 22
+BlockId;Label;EventSequence                            by tab, semicolon or bar too; sequences as lists; labels in other words
+blk_7;Fail;"['E5', 'E22', 'E5']"
+{"block_id": "blk_7", "label": 0, "keys": [5, 22, 5]}  JSON, an object a line
 """
 
-import csv
 import math
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import ClassVar, Literal, NamedTuple
 
 from qlogad.documents import digest
-from qlogad.errors import DataError
-from qlogad.logs.dataset import Dataset, Intake, Record, label_of
-from qlogad.logs.lines import RawLine, file_digest, pick_lines, read_lines
+from qlogad.errors import DataError, shown
+from qlogad.logs.dataset import Dataset, Intake, Record
+from qlogad.logs.lines import file_digest, pick_lines
+from qlogad.logs.tables import Row, items_of, read_label, read_table
+from qlogad.logs.times import Times, Unit
 
 __all__ = ["Sequences"]
 
@@ -24,13 +29,9 @@ Role = Literal["train", "path", "normal", "anomalous"]
 Files = str | tuple[str, ...] | None
 
 _LABEL_OF_ROLE: dict[Role, int] = {"train": 0, "path": -1, "normal": 0, "anomalous": 1}
-_COLUMNS = {  # spellings, in lower case without "_", "-" and spaces
-    "id": {"id", "blockid", "sessionid", "windowid", "session", "window"},
-    "keys": {"keys", "events", "sequence", "eventids"},
-    "label": {"label"},
-    "first": {"firstts", "first", "start", "starttime"},
-    "last": {"lastts", "last", "end", "endtime"},
-}
+_ID = re.compile(r"\w(?:[\w.:/+-]{0,62}\w)?", re.ASCII)  # what an event id looks like; one with blanks in it is a template
+_FREE = 0.02  # share of events that look like no id, from which on they are taken for words
+_RARE, _MANY = 0.5, 200  # so are so many events, if so large a share of them is different ones
 
 
 class _Window(NamedTuple):
@@ -56,6 +57,7 @@ class Sequences(Dataset):
     path: Files = None  # windows with a label column (or of unknown label)
     normal: Files = None  # normal windows
     anomalous: Files = None  # anomalous windows
+    time_unit: Unit | None = None  # of times that are numbers: "s", "ms", "us" or "ns"; None: told by their size
 
     parsed: ClassVar[bool] = True
 
@@ -68,11 +70,15 @@ class Sequences(Dataset):
 
     def records(self, intake: Intake) -> Iterator[Record]:
         """Every event of every window, file by file; `intake` counts the windows."""
+        events: Counter[str] = Counter()
         for window in self._windows(intake):
             last = len(window.tokens) - 1
+            events.update(window.tokens)
             for place, token in enumerate(window.tokens):
                 time = window.first if place == 0 else window.last if place == last else math.nan
                 yield Record(window.line, window.offset, time, (window.key,), "", "", token, -1)
+        if doubt := _doubt(events):
+            intake.warnings.append(doubt)
 
     def source_digest(self) -> str:
         """Of all files and their roles."""
@@ -98,89 +104,59 @@ class Sequences(Dataset):
 
     def _windows(self, intake: Intake) -> Iterator[_Window]:
         seen: set[str] = set()
+        times = Times(self.time_unit)
         for role, path in self._files():
-            read: _Table | None = None
-            for line in read_lines(path, intake):
-                if read is None:
-                    read = _Table(role, path, line.text)
-                    if read.header:
-                        intake.blank += 1
-                        continue
-                window = read(line)
+            for row in read_table(path, intake, ("keys",), ("id", "label", "first", "last"), (("keys",), ("id", "keys"))):
+                window = _window(role, path, row, times)
                 if not isinstance(window, str) and window.key in seen:
                     window = "window identifier met before"
                 if isinstance(window, str):
-                    intake.set_aside(line.number, line.offset, window)
+                    intake.set_aside(row.line.number, row.line.offset, window)
                     continue
                 seen.add(window.key)
                 intake.records += 1
                 yield window
 
 
-class _Table:
-    """How to read the lines of one file, decided by its first line."""
-
-    def __init__(self, role: Role, path: str, first_line: str) -> None:
-        self._role, self._path = role, path
-        cells = _cells(first_line) or []
-        self._column = _columns(cells)
-        self.header = "keys" in self._column
-        self._width = len(cells)
-        if not self.header:
-            if self._column or self._width > 2:
-                raise DataError(f"{path} has {self._width} columns, none named 'keys'; name the columns in its first line")
-            self._column = {"keys": 0} if self._width == 1 else {"id": 0, "keys": 1}
-
-    def __call__(self, line: RawLine) -> _Window | str:
-        """The window of a line, or why there is none."""
-        cells = _cells(line.text)
-        if cells is None or len(cells) != self._width:
-            return f"not {self._width} columns"
-        row = {name: cells[place].strip() for name, place in self._column.items()}
-        tokens, key = row["keys"].split(), row.get("id") or f"{self._role}:{line.number}"
-        first, last = _seconds(row.get("first", "")), _seconds(row.get("last", ""))
-        if not tokens:
-            return "no events"
-        if first is None or last is None:
-            return "no such time"
-        return _Window(line.number, line.offset, key, self._role, self._label(row, key), first, last, tokens)
-
-    def _label(self, row: Mapping[str, str], key: str) -> int:
-        role_label = _LABEL_OF_ROLE[self._role]
-        if "label" not in row:
-            return role_label
-        label = label_of(row["label"])
-        if self._role in {"normal", "anomalous"} and label not in {-1, role_label}:
-            raise DataError(
-                f"{self._path} is given as '{self._role}', but window {key} is labelled '{row['label']}'; give it as 'path'"
-            )
-        return role_label if label < 0 and self._role != "train" else label
+def _window(role: Role, path: str, row: Row, times: Times) -> _Window | str:
+    """The window of a row, or why there is none."""
+    line, cells = row.line, row.cells
+    tokens, key = items_of(cells["keys"]), cells.get("id") or f"{role}:{line.number}"
+    if isinstance(tokens, str):
+        return tokens
+    if not tokens:
+        return "no events"
+    if isinstance(key, list):
+        return "an identifier that is a list"
+    first, last = times(cells.get("first", "")), times(cells.get("last", ""))
+    if isinstance(first, str):
+        return first
+    if isinstance(last, str):
+        return last
+    if last < first:
+        return "ends before it starts"
+    return _Window(line.number, line.offset, key, role, _label(role, path, row, key), first, last, tokens)
 
 
-def _cells(text: str) -> list[str] | None:
-    if '"' not in text:
-        return text.split(",")  # also for sequences longer than csv's limit for a field
-    try:
-        return next(csv.reader([text], strict=True))
-    except csv.Error:
+def _label(role: Role, path: str, row: Row, key: str) -> int:
+    role_label = _LABEL_OF_ROLE[role]
+    if "label" not in row.cells:
+        return role_label
+    where = f"{path}, line {row.place}"
+    label = read_label(row.cells["label"], where)
+    if role in {"normal", "anomalous"} and label not in {-1, role_label}:
+        given = shown(row.cells["label"])
+        raise DataError(f"{where}: window {shown(key)} is labelled {given}, but the file is given as '{role}'; give it as 'path'")
+    return role_label if label < 0 and role != "train" else label
+
+
+def _doubt(events: Counter[str]) -> str | None:
+    """What to say of events that look like words of a log rather than like ids."""
+    total = events.total()
+    odd = {event: count for event, count in events.items() if " " not in event and not _ID.fullmatch(event)}  # " ": a template
+    if sum(odd.values()) <= _FREE * total and not (total >= _MANY and len(events) > _RARE * total):
         return None
-
-
-def _columns(cells: list[str]) -> dict[str, int]:
-    plain = [cell.strip().lower().translate({ord(mark): None for mark in "_- "}) for cell in cells]
-    return {name: place for name, spellings in _COLUMNS.items() for place, cell in enumerate(plain) if cell in spellings}
-
-
-def _seconds(text: str) -> float | None:
-    """Seconds since 1970 of a number or an ISO time (UTC unless it says otherwise); NaN for nothing, None for no time at all."""
-    if not text:
-        return math.nan
-    try:
-        return float(text) if math.isfinite(float(text)) else None
-    except ValueError:
-        pass
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    return (
+        f"the events look like free text, not like event ids: {len(events):,} different ones among {total:,}, such as "
+        f"{shown(min(odd or events))}; a raw log is read with the data set of its format (qlogad list datasets)"
+    )

@@ -113,7 +113,7 @@ def test_labels_by_either_header(tmp_path: Path, header: str) -> None:
         ("", "BlockId"),
         ("id,what\n1,2", "BlockId"),
         ("BlockId,Label\nblk_1,Good", "Good"),
-        ("BlockId,Label\nblk_1", "1 columns"),
+        ("BlockId,Label\nblk_1", "line 2: not 2 columns"),
         ("BlockId,Label\nblk_1,Normal\nblk_1,Anomaly", "both"),
     ],
 )

@@ -1,5 +1,6 @@
 """Laws of the line reader: every line is accounted for, wherever it is stored and whatever it holds."""
 
+import bz2
 import gzip
 import hashlib
 import lzma
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Intake
-from qlogad.logs.lines import LONGEST, expand, file_digest, pick_lines, read_lines
+from qlogad.logs.lines import FOREIGN, LONGEST, UTF16, expand, file_digest, pick_lines, read_lines
 
+NO_LINES = (*FOREIGN, *UTF16, b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")  # what begins so is taken for something else
 on_disk = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 piece = st.one_of(st.binary(max_size=30), st.sampled_from([b"", b" \t", b"\r", b"\x00\x00", b"\xff\xfe", "día".encode(), b"a\rb"]))
-content = st.lists(piece, max_size=30).map(b"\n".join).filter(lambda raw: not raw.startswith((b"\x1f\x8b", b"BZh", b"PK")))
+content = st.lists(piece, max_size=30).map(b"\n".join).filter(lambda raw: not raw.startswith(NO_LINES))
 
 
 @on_disk
@@ -26,13 +28,14 @@ def test_every_line_is_counted_once_and_offsets_point_at_its_bytes(tmp_path: Pat
     path.write_bytes(raw)
     intake = Intake()
     lines = list(read_lines(path, intake))
-    pieces = raw.split(b"\n")
+    end = b"\r" if b"\r" in raw and b"\n" not in raw else b"\n"
+    pieces = raw.split(end)
     if not pieces[-1]:
         pieces.pop()
     assert intake.lines == len(pieces) == len(lines) + intake.blank
     for number, offset, text in lines:
         assert raw[offset:].startswith(pieces[number - 1])
-        assert offset == 0 or raw[offset - 1 : offset] == b"\n"
+        assert offset == 0 or raw[offset - 1 : offset] == end
         bare = pieces[number - 1].removeprefix(b"\xef\xbb\xbf" if number == 1 else b"").removesuffix(b"\r")
         assert text == bare.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
         assert "\n" not in text
@@ -41,18 +44,29 @@ def test_every_line_is_counted_once_and_offsets_point_at_its_bytes(tmp_path: Pat
 
 @on_disk
 @given(content)
-def test_gzip_xz_and_plain_read_alike_under_any_name(tmp_path: Path, raw: bytes) -> None:
-    assume(not raw.startswith((b"\x1f\x8b", b"\xfd7zXZ\0")))  # what begins so is taken for compressed
+def test_packed_and_plain_read_alike_under_any_name(tmp_path: Path, raw: bytes) -> None:
+    assume(not raw.startswith(NO_LINES))
     read = []
-    for packed in (raw, gzip.compress(raw), lzma.compress(raw)):
+    for packed in (raw, gzip.compress(raw), bz2.compress(raw), lzma.compress(raw)):
         path = tmp_path / "a.log"  # the name says nothing
         path.write_bytes(packed)
         intake = Intake()
         read.append((list(read_lines(path, intake)), intake))
+    assert read[0] == read[1] == read[2] == read[3]
+
+
+@on_disk
+@given(st.lists(st.binary(max_size=20).map(lambda raw: raw.replace(b"\r", b"").replace(b"\n", b"")), min_size=1, max_size=20))
+def test_a_file_of_any_line_ends_has_the_same_lines(tmp_path: Path, rows: list[bytes]) -> None:
+    assume(not rows[0].startswith(NO_LINES))
+    read = []
+    for end in (b"\n", b"\r\n", b"\r"):
+        (tmp_path / "a.log").write_bytes(end.join([*rows, b""]))
+        read.append([(line.number, line.text) for line in read_lines(tmp_path / "a.log", Intake())])
     assert read[0] == read[1] == read[2]
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.99])
 def test_a_torn_file_is_a_data_error_after_the_lines_that_are_whole(tmp_path: Path, pack, share: float) -> None:
     raw = b"".join(b"%s\n" % hashlib.sha256(str(n).encode()).hexdigest().encode() for n in range(20_000))
@@ -68,7 +82,7 @@ def test_a_torn_file_is_a_data_error_after_the_lines_that_are_whole(tmp_path: Pa
         assert intake.lines > 10_000
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
 def test_a_flipped_byte_is_noticed(tmp_path: Path, pack) -> None:
     packed = bytearray(pack(b"".join(b"%d\n" % (n * n) for n in range(5000))))
     packed[len(packed) // 2] ^= 0xFF

@@ -1,0 +1,110 @@
+"""Times as people write them, as seconds since 1970 UTC: ISO 8601 in either form, or a number in seconds, ms, us or ns.
+
+What is no time between 1677 and 2262, the span of 64-bit nanoseconds (and so of pandas), is none here.
+"""
+
+import re
+from datetime import UTC, datetime
+from math import nan
+from typing import Literal
+
+__all__ = ["EARLIEST", "LATEST", "Times", "Unit", "calendar"]
+
+Unit = Literal["s", "ms", "us", "ns"]
+
+LATEST = float(2**63 // 10**9)  # seconds since 1970
+EARLIEST = -LATEST
+
+_UNKNOWN = frozenset(("", "-", "nat", "nan", "none", "null", "na", "n/a", "<na>", "unknown"))
+_PER_SECOND: dict[Unit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_FIRST_MS = 1e11  # from here a number is milliseconds (1973), a thousand times as much microseconds, ...; in between it is nothing
+_LONGEST = 64  # characters of a time
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
+_COMPACT = re.compile(r"(?:19|2[012])\d{6}(?:\d{6})?", re.ASCII)
+_USUAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", re.ASCII)  # what Python reads as it is
+_ISO = re.compile(
+    r"(\d{4})([-/.]?)(\d\d)\2(\d\d)"  # 2008-11-09, 2008/11/09, 2008.11.09, 20081109
+    r"(?:[Tt\s]\s*(\d\d(?::?\d\d(?::?\d\d(?:[.,]\d+)?)?)?)\s*(Z|UTC|GMT|[-+]\d\d(?::?\d\d)?)?)?",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+class Times:
+    """Reads the times of one source: text to seconds, NaN where it says that the time is unknown, or why it is no time.
+
+    A number is in `unit`. Without it, the size of a number tells its unit, and 20081109 is a date; all numbers of a source then are
+    in the unit of the first, so that none is misread. ISO times without a zone are UTC.
+
+    >>> times = Times()
+    >>> times("2008-11-09T21:35:30+01:00"), times("1226262930500"), times("NaT"), times("1226262930"), times("soon")
+    (1226262930.0, 1226262930.5, nan, 'time in another unit than the first: set time_unit', 'no such time')
+    """
+
+    def __init__(self, unit: Unit | None = None) -> None:
+        self._unit: Unit | Literal["date"] | None = unit
+        self._told = unit is not None
+
+    def __call__(self, text: str | list[str]) -> float | str:
+        """Seconds since 1970, NaN, or a reason."""
+        if not text:
+            return nan
+        if not isinstance(text, str):
+            return "no such time"
+        text = text.strip()
+        if text[4:5] != "-":  # else the usual case: a date
+            if len(text) <= _LONGEST and _NUMBER.fullmatch(text):
+                return self._number(text)
+            if text.lower() in _UNKNOWN:
+                return nan
+        seconds = calendar(text)
+        return "no such time" if seconds is None else seconds
+
+    def _number(self, text: str) -> float | str:
+        value = float(text)
+        if not self._told and value:
+            unit = _unit(text, value)
+            if unit is None:
+                return "no such time"
+            if self._unit not in {None, unit}:
+                return "time in another unit than the first: set time_unit"
+            self._unit = unit
+            if unit == "date":
+                return calendar(text) or 0.0
+        per_second = 1 if self._unit is None or self._unit == "date" else _PER_SECOND[self._unit]
+        seconds = (int(text) if text.isdecimal() else value) / per_second
+        return seconds if EARLIEST <= seconds <= LATEST else "no such time"
+
+
+def _unit(text: str, value: float) -> Unit | Literal["date"] | None:
+    """The unit that the size of a number tells; None between two units."""
+    if _COMPACT.fullmatch(text):
+        return None if calendar(text) is None else "date"
+    size = abs(value)
+    if size <= LATEST:
+        return "s"
+    return next((unit for unit, by in _PER_SECOND.items() if _FIRST_MS * by / 1e3 <= size <= LATEST * by), None)
+
+
+def calendar(text: str) -> float | None:
+    """Seconds since 1970 of an ISO 8601 time (UTC unless it has a zone); None where the calendar has no such time.
+
+    >>> calendar("20081109T203530Z"), calendar("2008-11-09 20:35:30,5"), calendar("2008-11-31")
+    (1226262930.0, 1226262930.5, None)
+    """
+    if len(text) > _LONGEST:
+        return None
+    if _COMPACT.fullmatch(text) and len(text) == 14:
+        text = f"{text[:8]}T{text[8:]}"
+    written = text
+    if not _USUAL.fullmatch(text):
+        match = _ISO.fullmatch(text)
+        if match is None:
+            return None
+        year, _, month, day, clock, zone = match.groups()
+        written = f"{year}-{month}-{day}T{clock or '00'}{'' if zone is None or zone[0] not in '+-' else zone}"
+    try:
+        time = datetime.fromisoformat(written)
+        seconds = (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return seconds if EARLIEST <= seconds <= LATEST else None
