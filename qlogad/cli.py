@@ -148,7 +148,7 @@ def list_(
 def show(
     name: Annotated[str, typer.Argument(help="An ansatz, encoding, detector or dataset, or a design file.")],
     role: Annotated[str | None, typer.Option(help="Of a file that would do as either: ansatz or encoding.")] = None,
-    wires: Annotated[int, typer.Option(help="Width of the circuit.")] = 4,
+    wires: Annotated[int | None, typer.Option(help="Width of the circuit; 4 unless said, or the only one that it takes.")] = None,
     depth: Annotated[int | None, typer.Option(help="Of an ansatz: how often the layer is repeated; 1 unless said.")] = None,
     analyse: Annotated[bool, typer.Option("--analyse", help="Measure it: expressibility, gradients, spectrum and more.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write it to a .svg, .png or .qasm file.")] = None,

@@ -12,6 +12,7 @@ import math
 import os
 import re
 import tomllib
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
@@ -23,6 +24,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_
 from qlogad.errors import DocumentError, InputError, did_you_mean, one_line, shown
 
 __all__ = [
+    "Written",
     "cache_folder",
     "digest",
     "dump",
@@ -244,7 +246,7 @@ def _choices(hint: object) -> list[object]:
 def _said(hint: object) -> list[str]:
     """An annotation in words."""
     if get_origin(hint) in (Union, UnionType):
-        return [word for one in get_args(hint) for word in _said(one)]
+        return [word for one in get_args(hint) if one is not NoneType for word in _said(one)]
     if get_origin(hint) is Annotated:
         return _said(get_args(hint)[0])
     if get_origin(hint) is Literal:
@@ -319,8 +321,18 @@ def _position(items: list[Any], part: str, assignment: str) -> int:
     raise DocumentError(f"override '{assignment}': no item {shown(part)}{did_you_mean(part, known)}; known: {', '.join(known)}")
 
 
+class Written(ABC):
+    """A dataclass whose document is not its fields but what its own file says."""
+
+    @abstractmethod
+    def table(self) -> Document:
+        """What its file says."""
+
+
 def plain(value: Any) -> Any:
     """A value as JSON types: dataclasses become tables, None fields are left out, paths and numpy scalars become text and numbers."""
+    if isinstance(value, Written):
+        return plain(value.table())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         table = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
         return {name: item for name, item in table.items() if item is not None}

@@ -100,7 +100,7 @@ def design_path(role: Role, name: str) -> Path:
         return files[name]
     if isdir(name):
         raise DesignError(f"{role} {shown(name, 100)} is a folder; name one of its .toml files, or a design of: qlogad list {role}")
-    if name.endswith(".toml") or "/" in name:
+    if name.endswith((".toml", ".qasm")) or "/" in name:
         hint = did_you_mean(Path(name).stem, files)
         raise DesignError(f"there is no {role} file {shown(name, 100)}; check the path, or leave out folder and ending{hint}")
     raise UnknownName(role, name, files)
@@ -108,7 +108,7 @@ def design_path(role: Role, name: str) -> Path:
 
 def is_design_file(name: str) -> bool:
     """Whether a name is the path of a design file that is there."""
-    return name.endswith(".toml") and isfile(name)  # unlike Path.is_file, False for what no path can be
+    return name.endswith((".toml", ".qasm")) and isfile(name)  # unlike Path.is_file, False for what no path can be
 
 
 def data_folder(name: Literal["circuits", "experiments"]) -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, cast
@@ -39,12 +39,14 @@ from qlogad.backend.backend import (
 )
 from qlogad.backend.sampled import Answer, Floats, Lifted, SampledBackend, SampledBound, Target, number, options, read_chances
 from qlogad.backend.sampled import draw as draw_shots
+from qlogad.backend.traced import Traced
+from qlogad.circuit import expression
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
 from qlogad.errors import BackendError, DesignError, InputError
 
-__all__ = ["PennyLane", "PennyLaneBound", "draw", "from_qnode", "from_tape", "to_qnode"]
+__all__ = ["PennyLane", "PennyLaneBound", "draw", "from_pennylane", "from_qnode", "from_tape", "name_of", "to_qnode"]
 
 _OPERATIONS: dict[str, Any] = {
     "h": qml.Hadamard,
@@ -294,7 +296,8 @@ def from_qnode(
 
     The argument called `inputs` holds the inputs, every other one weights; templates and gates that are not in the gate table are taken
     apart. What `to_qnode` made comes back with its gates. The node is run through with torch tensors at two points, so that angles may
-    be any torch expressions that are affine; the rotation by a sum becomes one rotation for each term.
+    be any torch expressions that are affine; the rotation by a sum becomes one rotation for each term. An angle that is not affine in
+    inputs, a product of theirs or an arctan, is an input of its own, which `inputs_of` computes.
 
     Args:
         node: its function takes the arguments by name.
@@ -329,6 +332,59 @@ def from_qnode(
         return qml.workflow.construct_tape(node, level=0)(**given)
 
     return _read(record, inputs, sum(sizes), readout, wire_order or list(node.device.wires or ()))
+
+
+def from_pennylane(
+    circuit: Any,
+    *,
+    encoding: bool = False,
+    weight_shapes: Mapping[str, int | Sequence[int]] | None = None,
+    inputs: int | Collection[int] | None = None,
+) -> Circuit:
+    """A circuit from a PennyLane QNode, `qml.qnn.TorchLayer` or tape, up to a global phase: `from_qnode` or `from_tape`.
+
+    Args:
+        circuit: one of the three.
+        encoding: of a tape: every trainable parameter is an input.
+        weight_shapes: argument of a QNode -> shape; those of a TorchLayer are its own, and an argument whose default is an array has its
+            shape.
+        inputs: how many a QNode reads, as many of its wires as it does unless said; or the places of those of a tape.
+
+    Raises:
+        DesignError: as they say; or the shape of a QNode's argument is not known.
+    """
+    if isinstance(circuit, qml.tape.QuantumScript):
+        places = circuit.trainable_params if encoding else inputs or ()
+        return from_tape(circuit, inputs=[places] if isinstance(places, int) else places)
+    shapes = dict(weight_shapes or {})
+    if isinstance(circuit, qml.qnn.TorchLayer):
+        shapes, circuit = {name: tuple(weight.shape) for name, weight in circuit.qnode_weights.items()}, circuit.qnode
+    if not isinstance(circuit, qml.QNode):
+        raise DesignError(f"a circuit of PennyLane is a QNode, a TorchLayer or a tape, got {type(circuit).__name__}")
+    takes = inspect.signature(circuit.func).parameters
+    for name, argument in takes.items():
+        if name != "inputs" and name not in shapes:
+            if argument.default is inspect.Parameter.empty or not qml.math.shape(argument.default):
+                raise DesignError(f"the shape of the QNode's argument '{name}' is not known; say weight_shapes={{'{name}': (...)}}")
+            shapes[name] = tuple(qml.math.shape(argument.default))
+    if isinstance(inputs, int):
+        return from_qnode(circuit, shapes, inputs=inputs)
+    wires = len(circuit.device.wires or ()) or 1
+    return _trimmed(from_qnode(circuit, shapes, inputs=wires if "inputs" in takes else 0))
+
+
+def name_of(circuit: Any) -> str:
+    """What a QNode's function is called, or a tape."""
+    node = circuit.qnode if isinstance(circuit, qml.qnn.TorchLayer) else circuit
+    return str(node.func.__name__).strip("<>") if isinstance(node, qml.QNode) else "tape"
+
+
+def _trimmed(circuit: Circuit) -> Circuit:
+    """Without the last features, where nothing reads them."""
+    if circuit.computed is not None:
+        return circuit
+    read = [angle.index for gate in circuit.gates for angle in gate.angles if angle.source == "input"]
+    return replace(circuit, inputs=max(read, default=-1) + 1)
 
 
 def from_tape(
@@ -372,12 +428,19 @@ def _read(
     record: Callable[[Tensor, Tensor], Any], inputs: int, weights: int, readout: Sequence[str] | None, order: Sequence[Any] | None
 ) -> Circuit:
     """A circuit from the tape that inputs and weights make."""
-    zero_A = torch.zeros(inputs + weights, dtype=torch.float64, requires_grad=True)
-    other_A = torch.rand(inputs + weights, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    dice = torch.Generator().manual_seed(0)
+    zero_A, other_A = (torch.zeros(inputs + weights, dtype=torch.float64) for _ in range(2))
+    points = [zero_A.requires_grad_(), other_A.uniform_(0.1, 0.9, generator=dice).requires_grad_()]
+    with torch.enable_grad():
+        parts = [torch.split(point_A, [inputs, weights]) for point_A in points]
+    trace = Traced(parts[1][0])
     try:
         with torch.enable_grad():
-            tapes = [record(*torch.split(values_A, [inputs, weights])) for values_A in (zero_A, other_A)]
-            first, second = ([op for one in tape.operations for op in _taken_apart(one)] for tape in tapes)
+            tapes = [record(*parts[0])]
+            first = [op for one in tapes[0].operations for op in _taken_apart(one)]
+            with trace:
+                tapes.append(record(*parts[1]))
+                second = [op for one in tapes[1].operations for op in _taken_apart(one)]
     except DesignError:
         raise
     except Exception as error:  # whatever somebody's function raises
@@ -392,13 +455,15 @@ def _read(
         )
     labels = _labels(tapes[0], order)
     gates: list[Gate] = []
+    reader = _Reader(points, inputs, trace, {f"x[{feature}]": feature for feature in range(inputs)})
     for one, two in zip(first, second, strict=True):
         name, wires = _NAMES[one.name], tuple(labels[wire] for wire in one.wires)
         pairs = zip(one.parameters, two.parameters, strict=True)
-        terms = [angle for pair in pairs for angle in _terms(one.name, pair, (zero_A, other_A), inputs)]
+        terms = [angle for pair in pairs for angle in reader.terms(one.name, pair)]
         gates += [Gate(name, wires, (angle,)) for angle in terms] if GATES[name].angles else [Gate(name, wires)]
     words = readout or [word for measured in tapes[0].measurements for word in _words(measured, labels)] or z_each(len(labels))
-    return Circuit(len(labels), tuple(gates), tuple(words), inputs, weights)
+    computed = tuple(reader.slots) if len(reader.slots) > inputs else None
+    return Circuit(len(labels), tuple(gates), tuple(words), len(reader.slots), weights, computed=computed)
 
 
 def _taken_apart(operation: Any) -> Iterator[Any]:
@@ -431,17 +496,38 @@ def _labels(tape: Any, order: Sequence[Any] | None) -> dict[Any, int]:
     return {label: wire for wire, label in enumerate(known)}
 
 
-def _terms(name: str, values: Sequence[Any], points: Sequence[Tensor], inputs: int) -> list[Angle]:
-    """The angle whose values at two points, the first of them 0, are given; a sum as its terms, each a rotation of its own."""
-    (start, slope_A), (end, other_A) = map(_tangent, values, points)
-    if not torch.equal(slope_A, other_A) or abs(start + float(slope_A @ points[1].detach()) - end) > 1e-9:
-        raise DesignError(f"an angle of '{name}' is not affine in inputs and weights; compute it before the circuit as an input")
-    places = slope_A.nonzero().flatten().tolist()
-    terms = [
-        Angle("input", place, scale) if place < inputs else Angle("weight", place - inputs, scale)
-        for place, scale in zip(places, slope_A[places].tolist(), strict=True)
-    ]
-    return [replace(terms[0], shift=start), *terms[1:]] if terms else [Angle(None, shift=start)]
+@dataclass
+class _Reader:
+    """What angles are read by: the two points that values are of, the first of them 0, and all expressions that are inputs, to add to."""
+
+    points: Sequence[Tensor]
+    inputs: int
+    trace: Traced
+    slots: dict[str, int]
+
+    def terms(self, name: str, values: Sequence[Any]) -> list[Angle]:
+        """The angle whose values at the two points are given; a sum as its terms, each a rotation of its own."""
+        (start, slope_A), (end, other_A) = map(_tangent, values, self.points)
+        if not torch.equal(slope_A, other_A) or not abs(start + float(slope_A @ self.points[1].detach()) - end) <= 1e-9:
+            return [Angle("input", self._slot(name, values[1], end))]
+        places = slope_A.nonzero().flatten().tolist()
+        terms = [
+            Angle("input", place, scale) if place < self.inputs else Angle("weight", place - self.inputs, scale)
+            for place, scale in zip(places, slope_A[places].tolist(), strict=True)
+        ]
+        return [replace(terms[0], shift=start), *terms[1:]] if terms else [Angle(None, shift=start)]
+
+    def _slot(self, name: str, value: object, there: float) -> int:
+        """The number of the input that an angle is which is not affine."""
+        text = self.trace.text(value)
+        closed = None if text is None else expression.closed(text, {}, inputs=self.inputs, table=0)
+        features = list(self.points[1].detach()[: self.inputs, None])
+        if closed is None or not math.isclose(float(expression.feature(closed, features)), there, rel_tol=1e-9, abs_tol=1e-9):
+            raise DesignError(
+                f"an angle of '{name}' is not affine in inputs and weights, nor an expression in inputs that can be read; compute it "
+                "before the circuit as an input"
+            )
+        return self.slots.setdefault(closed, len(self.slots))
 
 
 def _tangent(value: Any, point_A: Tensor) -> tuple[float, Tensor]:

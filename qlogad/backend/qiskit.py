@@ -6,26 +6,30 @@ agree after `QuantumCircuit.reverse_bits()`, and Pauli words are read backwards.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import qiskit.circuit.library as library
-from qiskit import QuantumCircuit, qasm3
+from qiskit import QuantumCircuit, qasm2, qasm3
 from qiskit import __version__ as version
 from qiskit.circuit import Parameter, ParameterExpression, ParameterVector, ParameterVectorElement
+from qiskit.circuit.exceptions import CircuitError
 from qiskit.exceptions import MissingOptionalLibraryError
 from qiskit.quantum_info import Operator, Pauli, Statevector
 
 from qlogad import files
 from qlogad.backend.backend import Abilities, Backend
 from qlogad.backend.sampled import Answer, Floats, Lifted, SampledBackend, Target
+from qlogad.circuit import expression
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
-from qlogad.errors import BackendError, DesignError, InputError, MissingExtra
+from qlogad.errors import BackendError, DesignError, InputError, MissingExtra, shown
 
 __all__ = ["Qiskit", "draw", "from_qasm", "from_qiskit", "placed", "to_qasm", "to_qiskit"]
 
@@ -135,26 +139,36 @@ def placed(whole: QuantumCircuit) -> tuple[list[tuple[Any, tuple[int, ...]]], li
     return steps, places
 
 
-def from_qiskit(circuit: QuantumCircuit, readout: Sequence[str] | None = None) -> Circuit:
+def from_qiskit(circuit: QuantumCircuit, readout: Sequence[str] | None = None, *, encoding: bool = False) -> Circuit:
     """A circuit from Qiskit's, up to a global phase; gates that are not in the gate table are taken apart, rotations by a sum too.
 
+    An angle that is not affine in inputs, a product of theirs or an arctan, is an input of its own, which `inputs_of` computes.
+
     Args:
-        circuit: its parameters `x[0]` or `x_000` are inputs and `w[0]` or `w_000` weights; where one is called otherwise, all are
-            weights, in Qiskit's order. Measurements at the end are dropped.
+        circuit: its parameters called x, input(s), feature(s) or data, alone, as a vector or with a number behind (`x[0]`, `x_000`,
+            `x0`), are inputs; all others are weights. Inputs of one vector keep its numbers, and so do weights `w[0]`, `w_000`; others
+            come in Qiskit's order. Measurements at the end are dropped.
         readout: what to read; otherwise what `to_qiskit` noted, or <Z> on every wire.
+        encoding: all parameters are inputs, whatever they are called.
+
+    >>> from qiskit.circuit.library import zz_feature_map
+    >>> from_qiskit(zz_feature_map(2)).computed
+    ('x[0]', 'x[1]', '(-3.141592653589793 + x[0]) * (-3.141592653589793 + x[1]) * 2')
 
     Raises:
-        DesignError: it has an instruction that is no gate, or an angle that is not affine in parameters.
+        DesignError: it has an instruction that is no gate, or an angle that is not affine in weights.
     """
     noted = (circuit.metadata or {}).get("qlogad", {})
-    places = _places(circuit)
-    gates = tuple(_gates(circuit, places, range(circuit.num_qubits), set()))
+    places = _places(circuit, encoding)
     counts = {
         source: max([noted.get(f"{source}s", 0), *(index + 1 for kind, index in places.values() if kind == source)])
         for source in ("input", "weight")
     }
+    slots = {f"x[{feature}]": feature for feature in range(counts["input"])}
+    gates = tuple(_gates(circuit, _Reader(places, slots), range(circuit.num_qubits), set()))
     words = tuple(readout or noted.get("readout") or z_each(circuit.num_qubits))
-    return Circuit(circuit.num_qubits, gates, words, counts["input"], counts["weight"])
+    computed = tuple(slots) if len(slots) > counts["input"] else None
+    return Circuit(circuit.num_qubits, gates, words, len(slots), counts["weight"], computed=computed)
 
 
 def _translate(circuit: Circuit, inputs: Sequence[Parameter], weights: Sequence[Parameter]) -> QuantumCircuit:
@@ -182,26 +196,52 @@ def _fill(circuit: QuantumCircuit, vector: str, values: Sequence[float]) -> Quan
     return circuit.assign_parameters(found) if found else circuit
 
 
-_NAMED = re.compile(r"([xw])_(\d{1,9})")
-_SOURCES = {"x": "input", "w": "weight"}
+_NAMED = re.compile(r"(x|w|inputs?|features?|data)(?:_?(\d{1,9}))?")
 Places = Mapping[Parameter, tuple[str, int]]
 
 
-def _places(circuit: QuantumCircuit) -> Places:
+def _places(circuit: QuantumCircuit, encoding: bool) -> Places:
     """Which input or weight each parameter is."""
-    found: dict[Parameter, tuple[str, int]] = {}
+    told: dict[str, list[tuple[Parameter, str, int | None]]] = {"input": [], "weight": []}
     for one in circuit.parameters:
-        named = _NAMED.fullmatch(one.name)
-        if isinstance(one, ParameterVectorElement) and one.vector.name in _SOURCES:
-            found[one] = (_SOURCES[one.vector.name], one.index)
-        elif named is not None:
-            found[one] = (_SOURCES[named[1]], int(named[2]))
-        else:
-            return {other: ("weight", place) for place, other in enumerate(circuit.parameters)}
+        vector = one.vector.name if isinstance(one, ParameterVectorElement) else None
+        named = _NAMED.fullmatch(vector or one.name)
+        number = one.index if vector is not None else int(named[2]) if named and named[2] else None
+        word = named[1] if named else ""
+        source = "input" if encoding or word not in ("", "w") else "weight"
+        told[source].append((one, vector or word, number if named else None))
+    found: dict[Parameter, tuple[str, int]] = {}
+    for source, each in told.items():
+        keep = len({word for _, word, _ in each}) == 1 and all(number is not None for _, _, number in each)
+        found |= {one: (source, number if keep and number is not None else place) for place, (one, _, number) in enumerate(each)}
     return found
 
 
-def _gates(circuit: QuantumCircuit, places: Places, wires: Sequence[int], measured: set[int]) -> Iterator[Gate]:
+@dataclass
+class _Reader:
+    """What angles are read by: where parameters are, and every expression that is an input, which it adds to."""
+
+    places: Places
+    slots: dict[str, int]
+
+    def slot(self, value: ParameterExpression) -> int:
+        """The number of the input that an expression in inputs is."""
+        stand = {one: Parameter(f"v{place}") for place, one in enumerate(value.parameters)}
+        text = _ARC.sub(r"arc\1", str(value.subs(stand)))
+        names = {alias.name: f"x[{self.places[one][1]}]" for one, alias in stand.items()}
+        text = re.sub(r"\bv\d+\b", lambda found: names[found[0]], text)
+        closed = expression.closed(text, {}, inputs=len(self.slots), table=0)
+        point = np.linspace(0.3, 0.6, len(self.slots))
+        there = _real(value.bind({one: point[self.places[one][1]] for one in value.parameters}))
+        if not math.isclose(expression.feature(closed, list(point[:, None]))[0], there, rel_tol=1e-12, abs_tol=1e-12):
+            raise DesignError(f"angle {shown(str(value))} cannot be read; compute it before the circuit and make it an input")
+        return self.slots.setdefault(closed, len(self.slots))
+
+
+_ARC = re.compile(r"\ba(sin|cos|tan)\b")
+
+
+def _gates(circuit: QuantumCircuit, reader: _Reader, wires: Sequence[int], measured: set[int]) -> Iterator[Gate]:
     for item in circuit.data:
         operation = item.operation
         on = tuple(wires[circuit.find_bit(qubit).index] for qubit in item.qubits)
@@ -220,13 +260,13 @@ def _gates(circuit: QuantumCircuit, places: Places, wires: Sequence[int], measur
         if operation.base_class is library.UGate:  # takes nothing apart itself
             theta, phi, lam = operation.params
             for rotation, value in (("rz", lam), ("ry", theta), ("rz", phi)):
-                yield from _rotations(rotation, on, value, places)
+                yield from _rotations(rotation, on, value, reader)
         elif name is not None and GATES[name].angles:
-            yield from _rotations(name, on, operation.params[0], places)
+            yield from _rotations(name, on, operation.params[0], reader)
         elif name is not None:
             yield Gate(name, on)
         elif getattr(operation, "definition", None) is not None and not item.clbits:
-            yield from _gates(operation.definition, places, on, measured)
+            yield from _gates(operation.definition, reader, on, measured)
         else:
             raise DesignError(f"instruction '{operation.name}' is no gate that qlogad knows; remove it, or write it with others")
 
@@ -247,19 +287,38 @@ def _defined(operation: Any) -> str | None:
     return operation.name if same.equiv(standard(*angles)) else None
 
 
-def _rotations(name: str, on: tuple[int, ...], value: Any, places: Places) -> Iterator[Gate]:
+def _rotations(name: str, on: tuple[int, ...], value: Any, reader: _Reader) -> Iterator[Gate]:
     """The rotation by an angle; by a sum, one rotation for each term."""
+    places = reader.places
     if not isinstance(value, ParameterExpression) or not value.parameters:
         yield Gate(name, on, (Angle(None, shift=float(value)),))
         return
-    shift = 0.0 if isinstance(value, Parameter) else _real(value.bind(dict.fromkeys(value.parameters, 0.0)))
-    for parameter in sorted(value.parameters, key=lambda one: places[one]):
-        slope = 1.0 if isinstance(value, Parameter) else value.gradient(parameter)
-        if isinstance(slope, ParameterExpression) and slope.parameters:
-            raise DesignError(f"angle '{value}' is not affine in parameters; compute it before the circuit and make it an input")
+    parameters = sorted(value.parameters, key=lambda one: places[one])
+    slopes = {one: _slope(value, one) for one in parameters}
+    if None in slopes.values():
+        if any(places[one][0] == "weight" for one in parameters):
+            raise DesignError(
+                f"angle {shown(str(value))} is not affine in weights, and parameters count as such that are not called x; call those that "
+                "are features x[0], x[1], ..., or read the circuit as an encoding"
+            )
+        yield Gate(name, on, (Angle("input", reader.slot(value)),))
+        return
+    shift = 0.0 if isinstance(value, Parameter) else _real(value.bind(dict.fromkeys(parameters, 0.0)))
+    for parameter, slope in slopes.items():
         source, index = places[parameter]
-        yield Gate(name, on, (Angle("input" if source == "input" else "weight", index, _real(slope), shift),))
+        yield Gate(name, on, (Angle("input" if source == "input" else "weight", index, slope or 0.0, shift),))
         shift = 0.0
+
+
+def _slope(value: ParameterExpression, parameter: Parameter) -> float | None:
+    """The derivative by a parameter; None where it is no constant."""
+    if isinstance(value, Parameter):
+        return 1.0
+    try:
+        slope = value.gradient(parameter)
+    except (RuntimeError, CircuitError):  # of abs and sign
+        return None
+    return None if isinstance(slope, ParameterExpression) and slope.parameters else _real(slope)
 
 
 def _real(value: Any) -> float:
@@ -303,25 +362,26 @@ def to_qasm(circuit: Circuit) -> str:
     )
 
 
-def from_qasm(text: str) -> Circuit:
-    """A circuit from OpenQASM 3.
+def from_qasm(text: str, *, encoding: bool = False) -> Circuit:
+    """A circuit from OpenQASM 3, or 2 (which has no parameters).
 
     What `to_qasm` wrote comes back with its gates, readouts and counts; of foreign text the unitary, see `from_qiskit`.
 
     Raises:
-        DesignError: it is not OpenQASM 3, or holds more than gates.
+        DesignError: it is not OpenQASM, or holds more than gates.
     """
+    second = re.match(r"\s*(//[^\n]*\n\s*)*OPENQASM\s+2", text) is not None
     try:
-        made = qasm3.loads(text)
-    except Exception as error:  # the reader and its grammar raise many kinds
+        made = qasm2.loads(text, custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS) if second else qasm3.loads(text)
+    except Exception as error:  # the readers and their grammars raise many kinds
         raise DesignError(
-            f"this is not OpenQASM 3 that can be read: {str(error).splitlines()[0] if str(error) else error!r}"
+            f"this is not OpenQASM {2 if second else 3} that can be read: {str(error).splitlines()[0] if str(error) else error!r}"
         ) from error
     declared = re.findall(r"^\s*input\s+float(?:\[64\])?\s+([xw])_(\d{1,9})\s*;", text, re.MULTILINE)
     counts = {kind: max((int(index) + 1 for letter, index in declared if letter == kind), default=0) for kind in "xw"}
     words = re.search(r"^// qlogad reads ([IXYZ01 ]+)$", text, re.MULTILINE)
     made.metadata = {"qlogad": {"inputs": counts["x"], "weights": counts["w"], "readout": words[1].split() if words else None}}
-    return from_qiskit(made)
+    return from_qiskit(made, encoding=encoding)
 
 
 def _name(letter: str, index: int) -> str:

@@ -64,7 +64,8 @@ class Circuit:
     """Gates on |0...0>, then readouts, one letter per wire: Pauli words such as "ZIII", each a mean in [-1, 1], or basis states such as
     "0110", each a probability; readout.py makes them by name.
 
-    `inputs` and `weights` say how many numbers the circuit is given; every index of an angle lies below them. `init` says how the
+    `inputs` and `weights` say how many numbers the circuit is given; every index of an angle lies below them. Where inputs are computed
+    from features, `computed` holds the expression of each (`qlogad.circuit.design.inputs_of` computes them). `init` says how the
     weights start (nn/layer.py draws them): where it is "identity-block", the second weight of each of the `twins` starts as the
     first, and a weight without a twin starts at 0. `dephased` lists after how many gates every wire loses its phases.
 
@@ -84,6 +85,7 @@ class Circuit:
     init: Init = "uniform"
     twins: tuple[tuple[int, int], ...] = ()
     dephased: tuple[int, ...] = ()
+    computed: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         documents.enforce(self, DesignError)
@@ -126,6 +128,8 @@ class Circuit:
             yield f"twins name weights from 0 to {self.weights - 1}, got {self.twins}"
         if list(self.dephased) != sorted(set(self.dephased)) or not all(0 <= end <= len(self.gates) for end in self.dephased):
             yield f"dephased lists numbers of gates from 0 to {len(self.gates)}, rising, got {self.dephased}"
+        if self.computed is not None and len(self.computed) != self.inputs:
+            yield f"there are {self.inputs} inputs, but {len(self.computed)} expressions that compute them"
         if not self.readout:
             yield "a circuit reads out at least one Pauli word; use z_each(wires) for <Z> on every wire"
         for word in self.readout:
@@ -141,6 +145,8 @@ class Circuit:
         """
         if other.wires != self.wires:
             raise DesignError(f"a circuit on {self.wires} wires cannot be followed by one on {other.wires}")
+        if self.computed is not None or other.computed is not None:
+            raise DesignError("circuits whose inputs are computed from features are not joined; join them before, or their designs")
         init = other.init if other.weights else self.init
         dephased = self.dephased + tuple(
             end + len(self.gates) for end in other.dephased if end or len(self.gates) not in self.dephased

@@ -8,6 +8,7 @@ encoding it is `x[i]`.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
@@ -25,12 +26,14 @@ from qlogad.circuit.readout import readout as words_of
 from qlogad.circuit.wiring import STEPPED, Wires, arity, place
 from qlogad.errors import DesignError, DocumentError, WidthError, did_you_mean, one_line, shown
 
-__all__ = ["Check", "Design", "Encoding", "Role", "Row", "Takes", "assemble", "role_of"]
+__all__ = ["ROLES", "UNSAID", "Check", "Design", "Encoding", "Role", "Row", "Takes", "assemble", "inputs_of", "role_of"]
 
 Role = Literal["ansatz", "encoding"]
 Share = Literal["wires", "layers", "all"]
 T = TypeVar("T")
 
+ROLES: tuple[Role, ...] = ("ansatz", "encoding")
+UNSAID = "angle-y"  # the encoding where none is named
 MAX_DEPTH = 10_000
 MAX_GATES = 100_000
 MAX_NESTING = 3  # rows in rows
@@ -90,6 +93,12 @@ class Row:
         if self.angle and len(self.angle) != self.angles:
             raise DesignError(f"'{self.gate}' takes {self.angles} angles, got {len(self.angle)}; write as many, or none")
 
+    def texts(self) -> Iterator[str]:
+        """Every angle that is written as text, in its rows too."""
+        yield from (text for text in self.angle if isinstance(text, str))
+        for row in self.rows:
+            yield from row.texts()
+
     @property
     def parts(self) -> tuple[str, ...]:
         """The gates of the table that the row's gate stands for."""
@@ -132,7 +141,7 @@ class Takes:
 
 
 @dataclass(frozen=True)
-class Design:
+class Design(documents.Written):
     """A circuit for any number of wires and any depth.
 
     >>> Design.load("qulog", "ansatz").build(wires=4, depth=1).weights
@@ -165,6 +174,8 @@ class Design:
             DesignError: the file is not well formed; one line with file, row, what was expected and a fix.
         """
         path = names.design_path(role, str(name))
+        if path.suffix == ".qasm":
+            return cls.from_circuit(path, role)
         try:
             content = documents.read(path)
         except DocumentError as error:
@@ -172,12 +183,50 @@ class Design:
         return cls.from_mapping(content, role, where=str(path), name=path.stem)
 
     @classmethod
+    def of(cls, given: object, role: Role) -> Design:
+        """The design that a core or a layer is given: a name, a path, a table of a document, a design, or a circuit made elsewhere."""
+        if isinstance(given, Mapping):
+            return cls.from_mapping(given, role, where=role)
+        if isinstance(given, str | Path) and "\n" not in str(given):
+            return cls.load(given, role)
+        return _design(given if isinstance(given, Design) else cls.from_circuit(given, role), role)
+
+    @classmethod
+    def from_circuit(cls, circuit: object, role: Role = "ansatz", *, name: str = "", **options: Any) -> Design:
+        """The design that is a circuit as it is, on explicit wires: `save` writes it as a file, and a core or a layer takes it.
+
+        Its weights are those of one layer: `depth` repeats it with fresh ones. An ansatz that reads inputs is a whole circuit and
+        stands without an encoding; what it measures is not kept, as a core says its readout itself.
+
+        Args:
+            circuit: of ours, of Qiskit, a PennyLane QNode, TorchLayer or tape, OpenQASM 2 or 3 as text, or the path of a .qasm file.
+            role: "encoding": every parameter is a feature, whatever it is called. "ansatz": parameters called x (`from_qiskit` has the
+                rule), and a QNode's argument `inputs`, are features, all others weights.
+            name: unless said, that of the file or circuit.
+            options: of `from_qnode` (`weight_shapes`, `inputs`) and `from_tape` (`inputs`).
+
+        >>> from qiskit.circuit.library import zz_feature_map
+        >>> Design.from_circuit(zz_feature_map(3), "encoding").takes.features
+        3
+
+        Raises:
+            DesignError: it is no circuit, or has gates, angles or arguments that a design has no words for.
+        """
+        from qlogad.backend.foreign import read
+
+        found, called = read(circuit, encoding=role == "encoding", **options)
+        return _explicit(found, role, name or called)
+
+    @classmethod
     def from_mapping(cls, content: Mapping[str, Any], role: Role, *, where: str = "design", name: str = "") -> Design:
         """A design from a table, as TOML gives it; `where` is what errors call it."""
         known = ["name", "source", "needs", "init", "before", "layer", "after", "check", "provenance"]
         known += _ENCODING if role == "encoding" else []
+        angles = (text for part in ("before", "layer", "after") for text in _angles(content.get(part)))
+        whole = role == "ansatz" and any(_mentions(text, "x") for text in angles)
+        known += ["takes"] if whole else []
         for key in content:
-            if key in _ENCODING and role == "ansatz":
+            if key in _ENCODING and role == "ansatz" and not (whole and key == "takes"):
                 raise DesignError(f"{where}: {shown(key)} belongs to encodings, and this is an ansatz; drop it")
             if key not in known:
                 raise DesignError(f"{where}: unknown key {shown(key)}{did_you_mean(key, known)}; known: {', '.join(known)}")
@@ -213,8 +262,23 @@ class Design:
         builder.add(self, "after")
         return builder.circuit(readout)
 
+    @property
+    def wires(self) -> int | None:
+        """The one width that it takes, where that is said as `needs = "wires == 3"`; None where there may be others."""
+        found = re.fullmatch(r"wires == (\d{1,3})", self.needs or "")
+        return None if found is None else int(found[1])
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is an ansatz that reads features itself, and says so by `takes`, so that no encoding stands before it."""
+        return self.role == "ansatz" and self.takes.features != Takes.features
+
     def save(self, path: str | Path, provenance: Mapping[str, Any] | None = None) -> None:
         """Write the design as a file; `provenance` says where it comes from (a search, a paper, a person)."""
+        files.write(path, documents.dump(self.table() | ({"provenance": dict(provenance)} if provenance else {})))
+
+    def table(self) -> documents.Document:
+        """What its file says; `from_mapping` reads it."""
         table: dict[str, Any] = {"name": self.name, "source": self.source, "needs": self.needs}
         table |= {"init": self.init} if self.init != "uniform" else {}
         table["takes"] = {f.name: getattr(self.takes, f.name) for f in fields(Takes) if getattr(self.takes, f.name) != f.default}
@@ -224,9 +288,8 @@ class Design:
         table["check"] = {key: value for key, value in check.items() if value}
         if self.check.encoding != Check.encoding:
             table["check"]["encoding"] = self.check.encoding
-        table["provenance"] = dict(provenance or {})
-        kept = {key: value for key, value in table.items() if value or key == "layer"}
-        files.write(path, documents.dump(kept))
+        kept: documents.Document = documents.plain({key: value for key, value in table.items() if value or key == "layer"})
+        return kept
 
 
 @dataclass(frozen=True)
@@ -258,17 +321,36 @@ class Encoding:
 
     def __post_init__(self) -> None:
         design, takes = self.design, self.design.takes
-        if design.role != "encoding":
+        if design.role != "encoding" and not design.whole:
             raise DesignError(f"'{design.name}' is an {design.role}, not an encoding; load it with role='encoding'")
+        if self.scaling and design.whole:
+            raise DesignError(f"'{design.name}' encodes by itself, which scaling does not reach; use scaling = false")
         if self.scaling and (takes.integer or takes.range is not None):
             raise DesignError(
                 f"encoding '{design.name}' takes {self._taken()}, which a trained scaling leaves; use scaling = false"
             )
 
     @classmethod
-    def load(cls, name: str | Path, *, uploads: int = 1, scaling: bool = False, values: int | None = None) -> Encoding:
+    def load(cls, name: str | Path | Design, *, uploads: int = 1, scaling: bool = False, values: int | None = None) -> Encoding:
         """The encoding of a name, or of a path that ends in .toml."""
-        return cls(Design.load(name, "encoding"), uploads, scaling, values)
+        return cls(_design(name, "encoding"), uploads, scaling, values)
+
+    @classmethod
+    def of(
+        cls, encoding: str | Design, ansatz: str | Design, *, uploads: int = 1, scaling: bool = False, values: int | None = None
+    ) -> Encoding:
+        """What makes the inputs of the two put together: the encoding, or the ansatz where it is a whole circuit.
+
+        Raises:
+            DesignError: both encode, and the encoding is not just the one that stands where none is named.
+        """
+        second = _design(ansatz, "ansatz")
+        named = encoding.name if isinstance(encoding, Design) else encoding
+        if second.whole and named != UNSAID:
+            raise DesignError(
+                f"ansatz '{second.name}' reads features itself, so no encoding stands before it; leave out encoding = {shown(named)}"
+            )
+        return cls(second if second.whole else _design(encoding, "encoding"), uploads, scaling, values)
 
     def features(self, wires: int) -> int:
         """How many features so many wires hold."""
@@ -429,8 +511,8 @@ class Encoding:
 
 
 def assemble(
-    encoding: str,
-    ansatz: str,
+    encoding: str | Design,
+    ansatz: str | Design,
     wires: int,
     depth: int,
     *,
@@ -443,8 +525,8 @@ def assemble(
     """An encoding, then an ansatz, on the same wires.
 
     Args:
-        encoding: its name or path; `Encoding.inputs` makes the circuit's inputs of features.
-        ansatz: its name or path.
+        encoding: its name or path, or a design; `Encoding.inputs` makes the circuit's inputs of features.
+        ansatz: its name or path, or a design; one that reads features itself stands alone.
         wires: the width of both.
         depth: layers of the ansatz; 0 is the encoding with the ansatz's `before` and `after`.
         reupload: encode again before every layer (encoding, layer, encoding, layer, ...), after `before`.
@@ -462,11 +544,13 @@ def assemble(
     """
     if reupload and depth == 0:
         raise DesignError("reupload = true encodes before every layer, so it needs depth >= 1")
-    first = Encoding.load(encoding, uploads=depth if reupload else 1, scaling=scaling).design
-    second = Design.load(ansatz, "ansatz")
+    second = _design(ansatz, "ansatz")
+    first = Encoding.of(encoding, second, uploads=depth if reupload else 1, scaling=scaling).design
+    if second.whole and reupload:
+        raise DesignError(f"ansatz '{second.name}' reads features itself, in every layer; use reupload = false")
     builder = _Builder(wires, depth)
     builder.init = init or second.init
-    if not reupload:
+    if not reupload and not second.whole:
         builder.whole(first)
     builder.add(second, "before")
     for layer in range(depth):
@@ -489,6 +573,9 @@ def role_of(content: Mapping[str, Any]) -> Role | None:
         None where the table would do as either.
     """
     angles = [text for part in ("before", "layer", "after") for text in _angles(content.get(part))]
+    weights = any(key in content for key in ("check", "init")) or any(_weighted(text) for text in angles)
+    if weights and any(_mentions(text, "x") for text in angles):
+        return "ansatz"
     if any(key in content for key in _ENCODING) or any(_mentions(text, "x") for text in angles):
         return "encoding"
     if any(key in content for key in ("check", "init")) or any(_mentions(text, "w") for text in angles):
@@ -505,11 +592,72 @@ def _angles(rows: object) -> Iterator[str]:
             yield from _angles(row.get("rows"))
 
 
+def _weighted(text: str) -> bool:
+    """Whether it names a weight that is trained with the circuit, and no table of an encoding."""
+    try:
+        return expression.numbered(text) is not None or (expression.uses(text, "w") and not expression.uses(text, "x"))
+    except DesignError:  # loading says what is wrong with it
+        return False
+
+
 def _mentions(text: str, name: str) -> bool:
     try:
         return expression.uses(text, name)
     except DesignError:  # loading says what is wrong with it
         return False
+
+
+def _design(named: str | Path | Design, role: Role) -> Design:
+    if not isinstance(named, Design):
+        return Design.load(named, role)
+    if named.role != role:
+        raise DesignError(f"'{named.name}' is an {named.role}, not an {role}; make it with role = '{role}'")
+    return named
+
+
+def _explicit(circuit: Circuit, role: Role, name: str) -> Design:
+    """The design whose rows are the gates of a circuit."""
+    if role == "encoding" and circuit.weights:
+        raise DesignError(f"an encoding has features and no weights, and '{name}' has {circuit.weights}; read it as an ansatz")
+    if role == "encoding" and not circuit.inputs:
+        raise DesignError(f"an encoding reads features, and '{name}' has no parameters; read it as an ansatz")
+    if circuit.dephased:
+        raise DesignError("a dephased circuit is no unitary and no design; use the circuit it was made from")
+    slots = circuit.computed or _raw(circuit.inputs)
+    features = sum(slot in _raw(len(slots)) for slot in slots)
+    rows = tuple(
+        Row(gate.name, (gate.wires,), angle=tuple(_worded(angle, slots) for angle in gate.angles)) for gate in circuit.gates
+    )
+    takes = Takes(features) if circuit.inputs else Takes()
+    return Design(name=_name(name or "circuit", "a circuit"), role=role, layer=rows, needs=f"wires == {circuit.wires}", takes=takes)
+
+
+def _worded(angle: Angle, slots: Sequence[str]) -> float | str:
+    """An angle as a file writes it."""
+    if angle.source is None:
+        return angle.shift
+    text = f"w[{angle.index}]" if angle.source == "weight" else slots[angle.index]
+    scaled = text if angle.scale == 1 else f"{angle.scale!r} * ({text})"
+    return scaled if angle.shift == 0 else f"{scaled} + {angle.shift!r}"
+
+
+def inputs_of(circuit: Circuit, x_ND: Any) -> Any:
+    """The inputs (..., I) of a circuit that computes them from features (..., D), numpy or torch; in torch differentiable.
+
+    >>> angle = Angle("input", 1)
+    >>> circuit = Circuit(1, (Gate("ry", (0,), (angle,)),), ("Z",), 2, 0, computed=("x[0]", "x[0] ** 2"))
+    >>> inputs_of(circuit, np.array([[3.0]])).tolist()
+    [[3.0, 9.0]]
+
+    Raises:
+        DesignError: there are more or fewer features than it reads.
+    """
+    slots = circuit.computed or _raw(circuit.inputs)
+    wanted = sum(slot in _raw(len(slots)) for slot in slots)
+    if x_ND.shape[-1] != wanted:
+        raise DesignError(f"the circuit reads {wanted} features, got {x_ND.shape[-1]}")
+    features = [x_ND[..., d] for d in range(wanted)]
+    return expression.namespace(x_ND).stack([expression.feature(slot, features) for slot in slots], -1) if slots else x_ND
 
 
 @dataclass(frozen=True)
@@ -625,6 +773,7 @@ class _Builder:
         self.steps = 0
         self.init: Init = "uniform"
         self.gates: list[Gate] = []
+        self.block = 0  # the weight that a part names as w[0]
         self.owned: dict[_Place, int] = {}  # the weight of each place that has one
         self.twins: dict[int, int] = {}  # weights of an undone layer, which start as those of the layer
         self.ends: list[int] = []  # how many gates there are after each encoding and each layer
@@ -643,8 +792,11 @@ class _Builder:
     def add(self, design: Design, part: Literal["before", "layer", "after"], layer: int | None = None) -> None:
         """The rows of one part; errors say where."""
         before, begin, self.layer = self.weights, len(self.gates), layer
-        if design.role == "encoding":
+        if design.role == "encoding" or design.whole:
             self.features = _capacity(design, self.wires)
+        numbers = [expression.numbered(text) for row in getattr(design, part) for text in row.texts()]
+        self.block = self.weights
+        self.weights += max((number + 1 for number in numbers if number is not None), default=0)
         if design.needs is not None and not _needs_met(design, self.wires):
             raise WidthError(f"{_called(design)} needs {one_line(design.needs, _NAME)}, got wires = {self.wires}")
         if design.prepare and part == "layer":
@@ -691,7 +843,12 @@ class _Builder:
     def _gate(self, design: Design, row: Row, wires: Wires, scope: Mapping[str, int], place: _Place) -> None:
         encoding = design.role == "encoding"
         texts = row.angle or (("x[i]" if encoding else "w"),) * row.angles
-        angles = iter([self._angle(text, scope, encoding, place.at(slot)) for slot, text in enumerate(texts)])
+        angles = iter(
+            [
+                self._angle(text, scope, encoding or (design.whole and expression.uses(text, "x")), place.at(slot))
+                for slot, text in enumerate(texts)
+            ]
+        )
         for part in row.parts:
             self.gates.append(Gate(part, wires, tuple(next(angles) for _ in range(GATES[part].angles))))
         self._check_size()
@@ -705,6 +862,8 @@ class _Builder:
             return self._encoding_angle(text, scope)
         if not expression.uses(text, "w"):
             return expression.angle(text, scope)
+        if expression.numbered(text) is not None:
+            return expression.angle(text, scope, weight=self.block)
         weight = self.owned.setdefault(place, self.weights)
         self.weights = max(self.weights, weight + 1)
         return expression.angle(text, scope, weight=weight)

@@ -18,12 +18,12 @@ from typing import Any
 from qlogad.circuit.circuit import Angle
 from qlogad.errors import DesignError, did_you_mean, shown
 
-__all__ = ["NotAffine", "angle", "closed", "feature", "integer", "namespace", "truth", "uses"]
+__all__ = ["NotAffine", "angle", "closed", "feature", "integer", "namespace", "numbered", "truth", "uses"]
 
 Number = int | float
 Value = Number | Angle  # an Angle with a source: affine in an input or a weight
 
-_LENGTH, _DEPTH, _EXPONENT, _SIZE = 200, 20, 16, 1e9
+_LENGTH, _DEPTH, _EXPONENT, _SIZE = 1000, 20, 16, 1e9
 
 _FUNCTIONS: dict[str, Callable[[float], float]] = {
     "abs": abs,
@@ -31,9 +31,13 @@ _FUNCTIONS: dict[str, Callable[[float], float]] = {
     "arcsin": math.asin,
     "arctan": math.atan,
     "cos": math.cos,
+    "exp": math.exp,
+    "log": math.log,
     "log2": math.log2,
     "sin": math.sin,
     "sqrt": math.sqrt,
+    "tan": math.tan,
+    "tanh": math.tanh,
 }
 _ARITHMETIC: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
     ast.Add: operator.add,
@@ -83,7 +87,8 @@ def truth(text: str, names: Mapping[str, Number]) -> bool:
 
 
 def angle(text: str | float, names: Mapping[str, Number], *, inputs: int | None = None, weight: int | None = None) -> Angle:
-    """An angle: a number, affine in an input `x[...]` where there are `inputs`, or affine in the weight `w` of that index.
+    """An angle: a number, affine in an input `x[...]` where there are `inputs`, or affine in the weight `w` of that index, or in
+    `w[k]`, the k-th after it.
 
     >>> angle("pi * x[i] / 2 + 1", {"i": 3}, inputs=4)
     Angle(source='input', index=3, scale=1.5707963267948966, shift=1.0)
@@ -137,6 +142,20 @@ def uses(text: str | float, name: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
+def numbered(text: str | float) -> int | None:
+    """The number of the weight that an expression names as `w[k]`; None where it names none so.
+
+    >>> numbered("2 * w[3]"), numbered("w"), numbered("w[x[0]]")
+    (3, None, None)
+    """
+    for node in ast.walk(_parse(str(text))):
+        match node:
+            case ast.Subscript(value=ast.Name(id="w"), slice=ast.Constant(value=int() as number)):
+                return number
+    return None
+
+
+@lru_cache(maxsize=1024)
 def _parse(text: str) -> ast.expr:
     if len(text) > _LENGTH:
         raise DesignError(f"an expression has at most {_LENGTH} characters, got {len(text)}")
@@ -177,6 +196,8 @@ def _value(node: ast.expr, names: Mapping[str, Number], inputs: int | None) -> V
             return math.pi
         case ast.Name(id="w") if "w" in names:
             return Angle("weight", int(names["w"]))
+        case ast.Subscript(value=ast.Name(id="w"), slice=ast.Constant(value=int() as number)) if "w" in names:
+            return Angle("weight", int(names["w"]) + number)
         case ast.Name(id=name) if name in names:
             return names[name]
         case ast.Name(id=name):
@@ -241,14 +262,21 @@ def _closed(node: ast.expr, names: Mapping[str, Number], inputs: int, table: int
             return ast.UnaryOp(sign, _closed(operand, names, inputs, table))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
             sides = _closed(left, names, inputs, table), _closed(right, names, inputs, table)
-            if isinstance(op, ast.Pow) and not (isinstance(sides[1], ast.Constant) and 0 <= sides[1].value <= _EXPONENT):  # type: ignore[operator]
-                raise DesignError(f"a feature is raised to a number from 0 to {_EXPONENT}")
+            if isinstance(op, ast.Pow) and not _is_exponent(right, names):
+                raise DesignError(f"a feature is raised to a number from -{_EXPONENT} to {_EXPONENT}")
             return ast.BinOp(sides[0], op, sides[1])
         case ast.Call(func=ast.Name(id=name) as function, args=[argument], keywords=[]) if name in _FUNCTIONS:
             return ast.Call(function, [_closed(argument, names, inputs, table)], [])
     raise DesignError(
         f"{_quoted(ast.unparse(node))} is not part of the language of features; use x[i], w[x[i]], numbers, + - * / // % **"
     )
+
+
+def _is_exponent(node: ast.expr, names: Mapping[str, Number]) -> bool:
+    try:
+        return abs(_plain(_value(node, names, None))) <= _EXPONENT
+    except DesignError:  # it reads features
+        return False
 
 
 def _place(node: ast.Subscript, names: Mapping[str, Number], inputs: int) -> int:

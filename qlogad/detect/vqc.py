@@ -230,7 +230,7 @@ class Classifier(CoreNetwork):
         self.ids = view == "last" and feed == "direct"  # the one event id in place of a column for each
         self.limits: tuple[float, float] | None = None
         if quantum is not None and feed != "linear":
-            encoding = Encoding.load(quantum.encoding)
+            encoding = Encoding.of(quantum.encoding, quantum.ansatz)
             _check_feed(encoding, view, feed)
             self.limits = _target(encoding, quantum.wires) if feed == "scaled" else None
         self.register_buffer("columns_D", torch.zeros(width, dtype=torch.int64))

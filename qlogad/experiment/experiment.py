@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qlogad import documents, files, names
+from qlogad.circuit.design import ROLES, Design
 from qlogad.detect.detector import Detector, Track
 from qlogad.errors import BackendError, DocumentError, InputError, did_you_mean, one_line, shown
 from qlogad.experiment.grid import Axes, combinations, grids_of, made_name, nested
@@ -26,7 +27,7 @@ from qlogad.logs.windows import Window
 if TYPE_CHECKING:
     from qlogad.experiment.report import Record
 
-__all__ = ["Contender", "Data", "Experiment", "Judge", "ParserBy", "Watch"]
+__all__ = ["Contender", "Data", "Experiment", "Judge", "ParserBy", "Watch", "located"]
 
 _NAME = 80  # characters
 _OURS = ("name", "like", "detector", "control")  # keys of a [[contender]] that are not its detector's
@@ -184,13 +185,13 @@ class Experiment:
         content = _with_grids(documents.read(path))
         for assignment in overrides:
             content = documents.override(content, assignment)
-        return cls.from_document(content, name=path.stem, where=str(path))
+        return cls.from_document(located(content, path.parent), name=path.stem, where=str(path))
 
     @classmethod
     def from_document(cls, content: Mapping[str, Any], *, name: str = "experiment", where: str = "experiment") -> Experiment:
-        """An experiment from a table as TOML gives it."""
+        """An experiment from a table as TOML gives it; a circuit made elsewhere becomes the table of its design."""
         top = {"name", "question", "data", "contender", "grid", "judge"}
-        content = _with_grids(content)
+        content = _as_data(_with_grids(content))
         if "base" in content and "objectives" in content:
             raise DocumentError(f"{where}: this is a study, not an experiment; run it: qlogad sweep {where}")
         if "data" not in content:
@@ -289,6 +290,41 @@ class Experiment:
             except (InputError, BackendError) as error:
                 place = f"{where}: [grid.{contender.like}]" if contender.grid else where
                 raise DocumentError(f"{place}: contender '{contender.name}': {error}") from error
+
+
+def located(content: Mapping[str, Any], folder: Path) -> documents.Document:
+    """A document whose files of circuits are found: a relative path below its folder stands before one below the current folder."""
+
+    def found(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: found(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [found(one) for one in value]
+        return str(folder / value) if isinstance(value, str) and names.is_design_file(str(folder / value)) else value
+
+    def walked(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            named = ("ansatz", "encoding")
+            return {key: found(one) if key.rpartition(".")[2] in named else walked(one) for key, one in value.items()}
+        return [walked(one) for one in value] if isinstance(value, list) else value
+
+    return {key: walked(value) for key, value in content.items()}
+
+
+def _as_data(content: Mapping[str, Any]) -> documents.Document:
+    """A document whose contenders name designs or hold them as tables, in place of circuits made elsewhere."""
+    content = dict(content)
+    tables = content.get("contender")
+    for place, table in enumerate(tables if isinstance(tables, list) else ()):
+        core = table.get("core") if isinstance(table, Mapping) else None
+        if isinstance(core, Mapping):
+            given = {role: core[role] for role in ROLES if role in core and not isinstance(core[role], Mapping)}
+            foreign = {role: one for role, one in given.items() if not isinstance(one, str) or one.endswith(".qasm")}
+            if foreign:
+                told = {role: Design.of(one, role).table() for role, one in foreign.items()}
+                content["contender"] = [*content["contender"]]
+                content["contender"][place] = {**table, "core": {**core, **told}}
+    return content
 
 
 def _table(value: Any, where: str) -> Mapping[str, Any]:

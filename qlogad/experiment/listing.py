@@ -14,7 +14,7 @@ import numpy as np
 
 from qlogad import documents, escape, files, names, seeds
 from qlogad.circuit.circuit import MAX_WIRES
-from qlogad.circuit.design import MAX_DEPTH, Design, Encoding, Role, Takes, assemble, role_of
+from qlogad.circuit.design import MAX_DEPTH, ROLES, Design, Encoding, Role, Takes, assemble, role_of
 from qlogad.circuit.draw import draw
 from qlogad.errors import DataError, InputError, UnknownName, WidthError, did_you_mean
 from qlogad.experiment import analysis
@@ -63,7 +63,7 @@ def rows(kind: str, *, wires: int | None = None, depth: int | None = None, sort:
     if kind not in _KINDS:
         raise UnknownName("kind of thing to list", kind, _KINDS)
     found = _rows(kind, *_size(kind, wires, depth))
-    if kind in _ROLES and sort in analysis.COLUMNS and sort not in found[0]:
+    if kind in ROLES and sort in analysis.COLUMNS and sort not in found[0]:
         raise InputError(f"the column '{sort}' is measured; add --analyse")
     check_column(sort, list(found[0]))
     return sorted(found, key=lambda row: (isinstance(row[sort], str), row[sort]))  # numbers, then words and what there is not
@@ -71,7 +71,7 @@ def rows(kind: str, *, wires: int | None = None, depth: int | None = None, sort:
 
 def _size(kind: str, wires: int | None, depth: int | None) -> tuple[int, int]:
     """Wires and depth of the circuits to list."""
-    if wires is not None and kind not in _ROLES:
+    if wires is not None and kind not in ROLES:
         raise InputError(f"only ansatz and encoding have wires, got '{kind}'; leave out --wires")
     if depth is not None and kind != "ansatz":
         raise InputError(f"only an ansatz has a depth, got '{kind}'; leave out --depth")
@@ -81,8 +81,13 @@ def _size(kind: str, wires: int | None, depth: int | None) -> tuple[int, int]:
     return wires, depth
 
 
+def _width(name: str, role: Role, wires: int | None) -> int | None:
+    """The width that is asked for, or the only one that a design takes."""
+    return wires if wires is not None else Design.load(name, role).wires
+
+
 def _rows(kind: str, wires: int, depth: int) -> list[dict[str, Any]]:
-    for role in _ROLES:
+    for role in ROLES:
         if kind == role:
             return [_design_row(name, role, wires, depth) for name in names.designs(role)]
     if kind in ("experiments", "studies"):
@@ -108,7 +113,7 @@ def analysed(
     Raises:
         InputError: nothing else can be analysed, or there is no such column.
     """
-    for role in _ROLES:
+    for role in ROLES:
         if kind == role:
             wires, depth = _size(kind, wires, depth)
             return analysis.table(role, wires=wires, depth=depth, sort=sort, progress=progress)
@@ -146,7 +151,7 @@ def _headline(kind: names.Kind, name: str) -> str:
     return "from another package"
 
 
-def show(name: str, *, wires: int, depth: int | None = None, analyse: bool = False, role: str | None = None) -> Shown:
+def show(name: str, *, wires: int | None = None, depth: int | None = None, analyse: bool = False, role: str | None = None) -> Shown:
     """A design drawn and counted, and analysed on request; or the keys of a detector or a dataset.
 
     Args:
@@ -165,27 +170,25 @@ def show(name: str, *, wires: int, depth: int | None = None, analyse: bool = Fal
             if name in names.known(kind):
                 return _show_keys(name, kind)
     found, note = _role(name, role)
-    return _show_design(name, found, note, *_size(found, wires, depth), analyse)
-
-
-_ROLES: tuple[Role, ...] = ("ansatz", "encoding")
+    return _show_design(name, found, note, *_size(found, _width(name, found, wires), depth), analyse)
 
 
 def _role(name: str, given: str | None) -> tuple[Role, str]:
     """What kind of design a name or a file is, and a note where that was a guess."""
     if given is not None:
-        for role in _ROLES:
+        for role in ROLES:
             if role == given:
                 return role, ""
-        raise UnknownName("role", given, _ROLES)
+        raise UnknownName("role", given, ROLES)
     if names.is_design_file(name):
-        told = role_of(documents.read(name)) or next((role for role in _ROLES if Path(name).resolve().parent.name == role), None)
+        told = None if name.endswith(".qasm") else role_of(documents.read(name))
+        told = told or next((role for role in ROLES if Path(name).resolve().parent.name == role), None)
         guess = "note: nothing in the file says whether it is an ansatz or an encoding; --role encoding reads it as the other"
         return (told, "") if told else ("ansatz", guess)
-    for role in _ROLES:
+    for role in ROLES:
         if name in names.designs(role):
             return role, ""
-    if isdir(name) or name.endswith(".toml") or "/" in name:
+    if isdir(name) or name.endswith((".toml", ".qasm")) or "/" in name:
         names.design_path("ansatz", name)  # says what is wrong with the path
     others = [*names.known("detector"), *names.known("dataset")]
     if name in others:
@@ -241,8 +244,8 @@ def _show_design(name: str, role: Role, note: str, wires: int, depth: int, analy
 def plan(
     name: str,
     *,
-    wires: int,
     depth: int,
+    wires: int | None = None,
     reupload: bool = False,
     rows: int = 64,
     calls: int = 10,
@@ -276,6 +279,7 @@ def plan(
     if role is None and not names.is_design_file(name) and name not in {*names.designs("ansatz"), *names.designs("encoding")}:
         raise UnknownName("design", name, [*names.designs("ansatz"), *names.designs("encoding")])
     found_role, _ = _role(name, role)
+    wires, _ = _size(found_role, _width(name, found_role, wires), None)
     pair = (Design.load(name, found_role).check.encoding, name) if found_role == "ansatz" else (name, "strongly-entangling")
     layers = depth if found_role == "ansatz" else 1
     if wires > Exact.abilities.max_wires:
@@ -289,7 +293,7 @@ def plan(
 
 
 def export(
-    name: str, path: Path, *, wires: int, depth: int | None = None, drawer: str = "pennylane", role: str | None = None
+    name: str, path: Path, *, wires: int | None = None, depth: int | None = None, drawer: str = "pennylane", role: str | None = None
 ) -> None:
     """Write a design as a drawing (.svg, .png) or as OpenQASM 3 (.qasm).
 
@@ -307,7 +311,7 @@ def export(
         MissingExtra: the drawer needs a package that is not installed.
     """
     found, _ = _role(name, role)
-    circuit = Design.load(name, found).build(*_size(found, wires, depth))
+    circuit = Design.load(name, found).build(*_size(found, _width(name, found, wires), depth))
     if path.suffix not in (".svg", ".png", ".qasm"):
         raise InputError(f"a circuit is written as .svg, .png or .qasm, got '{path.name}'")
     if not path.resolve().parent.is_dir():

@@ -28,7 +28,7 @@ from typing import Any, Literal
 from qlogad import documents, names
 from qlogad.detect.detector import Track
 from qlogad.errors import DocumentError, QlogadError, UnknownName, did_you_mean, one_line, shown
-from qlogad.experiment.experiment import Contender, Experiment
+from qlogad.experiment.experiment import Contender, Experiment, located
 from qlogad.experiment.families import relatives
 from qlogad.experiment.objectives import Direction, Objective, check_device, circuit_of, objective
 from qlogad.experiment.space import ChoiceAxis, Space, Value, space
@@ -193,6 +193,7 @@ class Study:
         content = documents.read(path)
         for assignment in overrides:
             content = documents.override(content, assignment)
+        content = located(content, path.parent)
         return cls.from_document(content, name=f"{name}-sweep", where=str(path), folder=path.parent)
 
     @classmethod

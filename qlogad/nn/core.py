@@ -22,14 +22,14 @@ from typing import Annotated, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from torch import nn
 
 from qlogad import documents, seeds
 from qlogad.backend.backend import open_backend
 from qlogad.backend.exact.jacobian import live_weights
 from qlogad.circuit.circuit import Circuit
-from qlogad.circuit.design import Encoding, assemble
+from qlogad.circuit.design import UNSAID, Design, Encoding, Role, assemble
 from qlogad.errors import BackendError, DesignError
 from qlogad.files import Array, check_arrays
 from qlogad.nn.layer import GateCircuits, InitOf
@@ -69,11 +69,14 @@ class Classical:
 
 @dataclass(frozen=True)
 class Quantum:
-    """A parameterized circuit per gate, between two linear maps."""
+    """A parameterized circuit per gate, between two linear maps.
+
+    `encoding` and `ansatz` are names, paths of design files, or circuits made elsewhere, which become designs: `Design.from_circuit`.
+    """
 
     kind: Literal["quantum"] = "quantum"
-    encoding: str = "angle-y"
-    ansatz: str = "strongly-entangling"
+    encoding: Annotated[str | Design, BeforeValidator(lambda given: _as_data(given, "encoding"))] = UNSAID
+    ansatz: Annotated[str | Design, BeforeValidator(lambda given: _as_data(given, "ansatz"))] = "strongly-entangling"
     wires: int = 4
     depth: int = 1  # layers of the ansatz
     backend: str = "exact"
@@ -89,6 +92,8 @@ class Quantum:
     init: InitOf = "design"  # how the weights start; else as the file says
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "encoding", _as_data(self.encoding, "encoding"))
+        object.__setattr__(self, "ansatz", _as_data(self.ansatz, "ansatz"))
         documents.enforce(self, DesignError)
         _at_least(1, hidden=self.hidden, wires=self.wires)
         _at_least(0, depth=self.depth)
@@ -120,17 +125,17 @@ class Quantum:
         Raises:
             DesignError: the encoding takes integers, which a linear map does not give.
         """
-        encoding = Encoding.load(self.encoding)
+        encoding = Encoding.of(self.encoding, self.ansatz)
         if encoding.design.takes.integer:
             if values is None:
                 raise DesignError(
-                    f"encoding '{self.encoding}' takes integers, and a core's linear map gives numbers; use angle-y, say"
+                    f"encoding '{encoding.design.name}' takes integers, and a core's linear map gives numbers; use angle-y, say"
                 )
-            return Encoding.load(self.encoding, values=values, scaling=self.scaling)
+            return Encoding.of(self.encoding, self.ansatz, values=values, scaling=self.scaling)
         if not self.scaling or self.matched:  # a matched circuit has all its live weights in itself
             return encoding
         one = encoding.circuit(encoding.features(self.wires), self.wires)
-        return Encoding.load(self.encoding, uploads=self.circuit().inputs // max(1, one.inputs), scaling=True)
+        return Encoding.of(self.encoding, self.ansatz, uploads=self.circuit().inputs // max(1, one.inputs), scaling=True)
 
     def live(self, values: int | None = None) -> int:
         """The live weights of one circuit: how many directions of its weights the readouts can tell apart."""
@@ -176,7 +181,7 @@ class Quantum:
         except DesignError:
             fix = "no width does; use another encoding"
         raise DesignError(
-            f"encoding '{self.encoding}' does not hold {in_features} features{many} on {self.wires} wires; {fix}, or feed = 'linear'"
+            f"encoding '{encoding.design.name}' does not hold {in_features} features{many} on {self.wires} wires; {fix}, or feed = 'linear'"
         )
 
     def _middle(self, encoding: Encoding, gates: int, generator: torch.Generator) -> Callable[[], GateCircuits]:
@@ -363,8 +368,18 @@ class CoreNetwork(nn.Module):
         self.eval()
 
 
+def _as_data(given: object, role: Role) -> object:
+    """A name or a path as it is; whatever else says a circuit, and what lies in an OpenQASM file, as a design."""
+    return given if isinstance(given, str) and not given.endswith(".qasm") else Design.of(given, role)
+
+
 @cache
 def _matched(core: Quantum) -> Circuit:
+    if core.encoder().design.role == "ansatz":
+        raise DesignError(
+            "a circuit that reads features itself has no separable twin behind the same encoding; use another control"
+        )
+
     def separable(uploads: int) -> Circuit:
         plain = replace(core, ansatz="separable", entangling=False, scaling=False, init="uniform")
         return replace(plain, depth=uploads, reupload=uploads > 0).circuit()

@@ -18,12 +18,12 @@ from qlogad import documents, seeds
 from qlogad.backend.backend import CALLS, Backend, Key, open_backend
 from qlogad.backend.exact.method import Form
 from qlogad.circuit.circuit import Circuit
-from qlogad.circuit.design import Encoding, assemble
+from qlogad.circuit.design import Design, Encoding, assemble
 from qlogad.circuit.readout import bases
 from qlogad.errors import BackendError, DesignError, InputError, shown
 from qlogad.nn.speed import kernel_memory, speed_of
 
-__all__ = ["GateCircuits", "Prepared", "QuantumLayer", "start"]
+__all__ = ["GateCircuits", "InitOf", "Prepared", "QuantumLayer", "start"]
 
 SMALL_ANGLE = 0.1  # radians
 
@@ -140,9 +140,11 @@ class QuantumLayer(nn.Module):
     features. Backends that sample draw the same shots again for the same features.
 
     Args:
-        wires: of the circuit.
-        ansatz: a name of `qlogad list ansatz`, or the path of a design file.
-        encoding: a name of `qlogad list encoding`, or the path of a design file; it says how many features the wires hold.
+        wires: of the circuit; unless said, those of a circuit made elsewhere, else 4.
+        ansatz: a name of `qlogad list ansatz`, the path of a design or OpenQASM file, or a circuit: a Design, Qiskit's, a PennyLane
+            QNode, TorchLayer or tape; see `Design.from_circuit`, which also takes the shapes of a QNode's weights. One that reads
+            features itself stands without an encoding.
+        encoding: a name of `qlogad list encoding`, or a file or circuit likewise; it says how many features the wires hold.
         backend: where the circuit runs: a name with its target and options, such as "exact" or "aer:shots=1024", or a backend.
         depth: layers of the ansatz.
         readout: what is read: "z" on every wire, "x+z", "zz", "parity", "probabilities", ...; or words: see qlogad.circuit.readout.
@@ -165,9 +167,9 @@ class QuantumLayer(nn.Module):
 
     def __init__(
         self,
-        wires: int = 4,
-        ansatz: str = "strongly-entangling",
-        encoding: str = "angle-y",
+        wires: int | None = None,
+        ansatz: object = "strongly-entangling",
+        encoding: object = "angle-y",
         backend: str | Backend = "exact",
         *,
         depth: int = 1,
@@ -179,21 +181,24 @@ class QuantumLayer(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for name, value in (("wires", wires), ("depth", depth), ("seed", seed)):
-            documents.enforce_value(name, value, int)
-        documents.enforce_value("init", init, InitOf)
-        documents.enforce_value("values", values, int | None)
+        given = {"wires": wires, "depth": depth, "init": init, "values": values, "seed": seed}
+        for name, hint in {"wires": int | None, "depth": int, "init": InitOf, "values": int | None, "seed": int}.items():
+            documents.enforce_value(name, given[name], hint)
+        second, first = Design.of(ansatz, "ansatz"), Design.of(encoding, "encoding")
+        self.wires: int = second.wires or first.wires or 4 if wires is None else wires
         own = None if init == "design" else init
-        circuit = assemble(encoding, ansatz, wires, depth, reupload=reupload, scaling=scaling, readout=readout, init=own)
-        encoder = Encoding.load(encoding, uploads=depth if reupload else 1, scaling=scaling, values=values)
-        self.ansatz, self.depth, self.values = ansatz, depth, values
-        self.wires, self.encoding = wires, encoder
-        self.in_features, self.out_features = encoder.features(wires), len(circuit.readout)
+        circuit = assemble(first, second, self.wires, depth, reupload=reupload, scaling=scaling, readout=readout, init=own)
+        encoder = Encoding.of(first, second, uploads=depth if reupload else 1, scaling=scaling, values=values)
+        self.ansatz, self.depth, self.values = second.name, depth, values
+        self.encoding = encoder
+        self.in_features, self.out_features = encoder.features(self.wires), len(circuit.readout)
         opened = open_backend(backend) if isinstance(backend, str) else backend
         if not isinstance(opened, Backend):
             raise InputError(f"backend is a name such as 'exact', or a backend, got {shown(backend)}")
-        if wires > opened.abilities.max_wires:
-            raise BackendError(f"backend '{opened.name}' runs up to {opened.abilities.max_wires} wires, got {wires}; use fewer")
+        if self.wires > opened.abilities.max_wires:
+            raise BackendError(
+                f"backend '{opened.name}' runs up to {opened.abilities.max_wires} wires, got {self.wires}; use fewer"
+            )
         self.circuits = GateCircuits(circuit, backend=opened, generator=seeds.torch_generator(seed, "weights"), encoding=encoder)
 
     @property

@@ -421,7 +421,7 @@ MISTAKES = [
     ({"layer": [{**ROW, "angle": "x[i] ** x[i]"}]}, "raised to a number"),
     ({"layer": [{**ROW, "angle": "x[i] ** 99"}]}, "raised to a number"),
     ({"layer": [{**ROW, "angle": "arctan(x[7] ** 2)"}]}, r"there are x\[0\] to x\[2\]"),
-    ({"layer": [{**ROW, "angle": "exp(x[i])"}]}, "not part of the language"),
+    ({"layer": [{**ROW, "angle": "sinh(x[i])"}]}, "not part of the language"),
     ({"layer": [{**ROW, "angle": "x[i] * x[x[i]]"}]}, "x"),
     ({"layer": [{**ROW, "angle": "w * x[i]"}]}, "not part of the language"),
     ({"layer": [{**ROW, "angle": "x[i] * __import__('os')"}]}, "not part of the language|not known here"),
