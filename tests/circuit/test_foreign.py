@@ -221,8 +221,8 @@ detector = "deeplog"
 core = { kind = "quantum", wires = 2, ansatz = "mine.qasm", encoding = "features.qasm" }
 """
 STUDY = """
-base = "mine"
-objectives = ["weights"]
+base = "mine.toml"
+objectives = ["validation-loss"]
 sampler = "grid"
 [space]
 "core.ansatz" = { choice = ["mine.qasm", "sim14"] }
