@@ -67,6 +67,8 @@ def run(
         loaded = Experiment.load(experiment, overrides or ())
         record = loaded.run(out, workers=workers, fresh=fresh, storage=storage, watch=cast("Watch", progress))
     _print(json.dumps(record.rows, indent=1) if as_json else record.text)
+    for warning in record.warnings:
+        _print(f"warning: {warning}", file=sys.stderr)
     _print(f"report: {out / loaded.name / 'table.md'}", file=sys.stderr)
     if record.reused:
         _print(

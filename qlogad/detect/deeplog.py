@@ -26,6 +26,7 @@ from qlogad.files import Array, check_arrays
 from qlogad.nn.core import Cell, Classical, Core, CoreNetwork, Quantum, SameTotal
 from qlogad.nn.layer import GateCircuits
 from qlogad.nn.recurrent import GRU, LSTM
+from qlogad.nn.speed import saved_by_compiling
 from qlogad.nn.train import History, Schedule, check_device, train
 
 __all__ = ["DeepLog", "Network"]
@@ -62,6 +63,8 @@ class DeepLog(Detector):
     lr: float = 0.01  # Adam's step
     clip: float = 1.0  # largest norm of a gradient
     patience: int = 8  # epochs without a better validation loss
+    decay: float = 1.0  # of Adam's step, after every epoch without a better validation loss
+    tolerance: float = 0.0  # share of the validation loss that a better one is lower by
     seed: int = 0  # of weights and shuffling
     device: str = "cpu"  # a torch device
 
@@ -78,7 +81,7 @@ class DeepLog(Detector):
             self.core.map(2, 2, 1, seeds.torch_generator(0, "check"))
 
     def _schedule(self) -> Schedule:
-        return Schedule(self.epochs, self.batch, self.lr, self.clip, self.patience)
+        return Schedule(self.epochs, self.batch, self.lr, self.clip, self.patience, self.decay, self.tolerance)
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         table = self._table(features, features.weight_N)
@@ -143,6 +146,13 @@ class DeepLog(Detector):
     def passes(self, features: Features) -> Floats:
         """Known events of each row: every one of them is predicted."""
         return np.bincount(_row_E(features)[features.ids_E < self.size_], minlength=len(features)).astype(np.float64)
+
+    def compiling_saves(self, features: Features) -> float:
+        if not isinstance(self.core, Quantum) or self.core.backend.partition(":")[0] != "exact":
+            return 0.0
+        distinct_UH, _ = distinct(_histories(features, self.history)[features.ids_E < features.size])
+        rows = (4 if self.cell == "lstm" else 3) * self.history * len(distinct_UH)
+        return self._schedule().expected * saved_by_compiling(self.core.wires, rows)
 
     def _state(self) -> State:
         return self._network.arrays()

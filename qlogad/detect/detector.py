@@ -147,6 +147,10 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         """How often each row would go through the network if nothing that is equal was shared, (N,)."""
         return np.ones(len(features))
 
+    def compiling_saves(self, features: Features) -> float:
+        """Seconds that compiled kernels would save in training on these features, about; 0 where it has no use for them."""
+        return 0.0
+
     def plans(self) -> list[dict[str, Any]]:
         """How its circuits are simulated, see `Backend.plans`; none where it has no circuits."""
         plans = [plan for backend in self.backends() for plan in backend.plans()]

@@ -77,6 +77,8 @@ class VQC(Detector):
     lr: float = 0.02  # Adam's step
     clip: float = 1.0  # largest norm of a gradient
     patience: int = 20  # epochs without a better validation loss
+    decay: float = 1.0  # of Adam's step, after every epoch without a better validation loss
+    tolerance: float = 0.0  # share of the validation loss that a better one is lower by
     seed: int = 0  # of weights and shuffling
     device: str = "cpu"  # a torch device
 
@@ -159,7 +161,7 @@ class VQC(Detector):
         return build(self.core.resolve(lambda core: build(core).weights()["total"])).to(self.device)
 
     def _schedule(self) -> Schedule:
-        return Schedule(self.epochs, self.batch, self.lr, self.clip, self.patience)
+        return Schedule(self.epochs, self.batch, self.lr, self.clip, self.patience, self.decay, self.tolerance)
 
     def _rows(self, features: Features) -> Ints:
         """The view of every row, (N, V + 1)."""

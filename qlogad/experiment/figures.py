@@ -6,13 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qlogad import escape, files
+from qlogad.nn.history import History
 
-__all__ = ["Climb", "Line", "ladder", "pr_curves", "timeline"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Climb", "Line", "ladder", "learning_curves", "pr_curves", "timeline"]
 
 INK, ALARM = "#30363d", "#c2410c"
 STYLES = ("-", "--", "-.", ":")
@@ -106,6 +113,70 @@ def timeline(lines: Sequence[Line], path: Path, *, cut: str) -> None:
     axes[-1].set_xlabel(f"start of the window (test part of cut {cut})" if timed else f"window (test part of cut {cut})")
     axes[0].legend(loc="upper right", fontsize=7, framealpha=0.9)
     files.write_figure(figure, path, dpi=110)
+
+
+def learning_curves(trained: Mapping[str, Sequence[tuple[str, History]]], path: Path) -> None:
+    """Loss by epoch, one panel a contender, a thin line for each seed and cut; the dot is the epoch that was kept.
+
+    Args:
+        trained: contender -> the cut and the history of every training.
+        path: of the PNG; an SVG is written beside it.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import NullFormatter
+
+    if not trained:
+        return
+    across = min(4, len(trained))
+    down = -(-len(trained) // across)
+    figure = Figure(figsize=(max(3.0 * across, 5.0), 2.4 * down + 0.9), layout="constrained")
+    axes = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    cuts = list(dict.fromkeys(cut for runs in trained.values() for cut, _ in runs))
+    color = {cut: f"C{place % 10}" for place, cut in enumerate(cuts)}
+    for axis, (name, runs) in zip(axes.flat, trained.items(), strict=False):
+        for cut, history in runs:
+            numbers = [epoch.number for epoch in history.epochs]
+            axis.plot(numbers, [epoch.loss for epoch in history.epochs], lw=0.6, ls=":", color=color[cut])
+            if history.validated:
+                held = [epoch.validation for epoch in history.epochs]
+                axis.plot(numbers, held, lw=0.7, color=color[cut])
+                axis.plot(history.best, held[history.best - 1], "o", ms=3, color=color[cut])
+        axis.set_title(fill(escape.terminal(name), 40), fontsize=9, loc="left", parse_math=False)
+    for axis in axes.flat[len(trained) :]:
+        axis.set_visible(False)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("loss")
+    for place in range(across):
+        last = max(row for row in range(down) if row * across + place < len(trained))
+        axes[last, place].set_xlabel("epoch")
+        axes[last, place].tick_params(labelbottom=True)
+    if all(epoch.loss > 0 and (epoch.validation or 1) > 0 for runs in trained.values() for _, one in runs for epoch in one.epochs):
+        axes[0, 0].set_yscale("log")
+        axes[0, 0].yaxis.set_major_formatter("{x:g}")
+        axes[0, 0].yaxis.set_minor_formatter("{x:g}" if _decades(axes[0, 0]) < 1 else NullFormatter())
+    keys = [Line2D([], [], color=color[cut], label=f"cut {cut}") for cut in cuts]
+    keys += [
+        Line2D([], [], lw=0.8, ls=":", color=INK, label="training"),
+        Line2D([], [], lw=0.8, color=INK, label="validation"),
+        Line2D([], [], ls="", marker="o", ms=3, color=INK, label="epoch that was kept"),
+    ]
+    figure.legend(handles=keys, loc="outside lower center", ncols=min(len(keys), 3 if across < 3 else 6), fontsize=8, frameon=False)
+    _save(figure, path)
+
+
+def _decades(axis: Axes) -> float:
+    low, high = axis.get_ylim()
+    return float(np.log10(high / low))
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """As PNG, and as SVG beside it."""
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.hashsalt": "qlogad"}):
+        for ending in (".png", ".svg"):
+            files.write_figure(figure, path.with_suffix(ending), dpi=110)
 
 
 def ladder(models: Sequence[Climb], path: Path) -> None:

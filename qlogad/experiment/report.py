@@ -25,12 +25,13 @@ from qlogad import documents, escape, files
 from qlogad.errors import counted
 from qlogad.evaluate.compare import Detectable, contrast, detectable, holm, interval, resample, resample_confusion
 from qlogad.evaluate.metrics import effective_n, pr_auc, roc_auc
-from qlogad.experiment import alarms, figures
+from qlogad.experiment import alarms, figures, learning
 from qlogad.experiment.cell import Cell, Outcome
 from qlogad.experiment.experiment import Judge
 from qlogad.experiment.ground import STRATA, Ground
 from qlogad.experiment.record import judge_cell
 from qlogad.experiment.runner import Executed, Prepared, outcomes
+from qlogad.nn.history import History
 
 __all__ = ["Record", "before", "commit", "write"]
 
@@ -53,6 +54,7 @@ class Record:
     rows: list[dict[str, Any]]
     text: str
     failed: dict[str, str]  # cell -> cause
+    warnings: list[str]  # what the numbers are not to be trusted for
     reused: int  # cells that were finished before
     cells: int  # of the experiment
 
@@ -89,7 +91,7 @@ def write(prepared: Prepared, wanted: Sequence[Cell], executed: Executed) -> Rec
     rows = [row for cell, outcome in finished for row in judge_cell(cell, outcome, grounds[cell.cut])]
     frame = pd.DataFrame(rows)
     files.write(folder / "runs.csv", escape.csv_table(frame, "%.7g"))
-    manifest = _manifest(prepared, finished) | {"notes": _notes(finished)}
+    manifest = _manifest(prepared, finished) | {"notes": [*learning.warnings(learning.trainings(finished)), *_notes(finished)]}
     files.write(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
     files.write(folder / "table.md", _table(prepared, finished, frame, causes))
     if finished:
@@ -99,6 +101,7 @@ def write(prepared: Prepared, wanted: Sequence[Cell], executed: Executed) -> Rec
         [{k: _clean(v) for k, v in row.items()} for row in rows],
         _summary(prepared, finished, frame),
         causes,
+        learning.warnings(learning.trainings(finished)),
         executed.reused,
         len(wanted),
     )
@@ -240,6 +243,8 @@ def _table(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.D
     parts += [_item(note) for note in _notes(finished)]
     if not finished:
         return "\n".join([*parts, "", "No cell has finished."])
+    trained = learning.trainings(finished)
+    parts += [_item(f"warning: {text}") for text in learning.warnings(trained)]
     for track in sorted(frame["track"].unique()):
         parts += ["", f"## Results, track: {track}", ""]
         for made in prepared.grounds:
@@ -260,6 +265,8 @@ def _table(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.D
                     "",
                 ]
     parts += _contrast_part(prepared, finished, frame)
+    if trained:
+        parts += ["", "## Training", "", learning.NOTE, "", _markdown(learning.rows(trained))]
     parts += [
         "",
         "## Cost",
@@ -280,7 +287,7 @@ def _table(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.D
     return "\n".join(parts)
 
 
-_SHORT = ("contender", "weights (q + c)", "F1 [95 %]", "precision", "recall", "specificity", "MCC", "PR-AUC")
+_SHORT = ("contender", "weights (q + c)", "F1 [95 %]", "precision", "recall", "specificity", "MCC", "PR-AUC", "still improving")
 
 
 def _summary(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.DataFrame) -> str:
@@ -306,7 +313,8 @@ def _result_rows(chosen: pd.DataFrame, finished: list[tuple[Cell, Outcome]], mad
     for name in chosen["contender"].unique():
         own = chosen[chosen["contender"] == name]
         whole, distinct, unseen = (own[own["windows"] == part] for part in ("all", "distinct", "unseen"))
-        alarms = np.stack([o.alarms["test"] for c, o in finished if c.contender.name == name and c.cut == made.cut])
+        own_outcomes = [o for c, o in finished if c.contender.name == name and c.cut == made.cut]
+        alarms = np.stack([o.alarms["test"] for o in own_outcomes])
         f1, recall = "-", "-"
         if 0 < made.test.labels.window_N.sum() < len(made.test.labels.window_N):
             test = made.test
@@ -329,6 +337,7 @@ def _result_rows(chosen: pd.DataFrame, finished: list[tuple[Cell, Outcome]], mad
                 "F1, distinct": _mean(distinct["f1"]),
                 "F1, unseen": _mean(unseen["f1"]),
                 "seeds": len(whole),
+                "still improving": learning.still([h for o in own_outcomes if (h := learning.history_of(o)) is not None]),
             }
         )
     return rows
@@ -392,10 +401,11 @@ def _contrast_part(
         return []
     whole = frame[frame["windows"] == "all"]
     pairs = [(left, right, contrast(_difference(whole, left, right, judge))) for left, right in judge.contrasts]
+    trained = learning.trainings(finished)
     adjusted = holm([result.p for _, _, result in pairs])  # a pair without results stays in the family
     rows = [
         {
-            "contrast": f"{left} - {right}",
+            "contrast": f"{left} - {right}{learning.mark(trained, left, right)}",
             f"{judge.metric} difference": _signed(result.mean),
             "over seeds and cuts [95 %]": f"[{_signed(result.low)}, {_signed(result.high)}]",
             "over sequences [95 %]": _over_sequences(prepared, finished, left, right),
@@ -417,6 +427,7 @@ def _contrast_part(
         " p and the first interval speak of new seeds on these very windows; the second of other windows like them, with these seeds."
         " A claim needs both to leave out zero, and the least detectable difference above is that of one detector pair on one cut."
     )
+    note += learning.marked(trained, judge.contrasts)
     title = "## Declared contrasts" if style == "github" else "declared contrasts"
     return [title, "", escape.table(rows, style), "", note]
 
@@ -510,9 +521,19 @@ def _figures(prepared: Prepared, finished: list[tuple[Cell, Outcome]], folder: P
         for made in prepared.grounds
     }
     figures.pr_curves(cuts, folder / "pr-curves.png")
+    figures.learning_curves(_curves(finished), folder / "learning-curves.png")
     last = prepared.grounds[-1].cut
     shown = [line for line in cuts[last] if line.name in _headline(prepared)]
     figures.timeline(shown or cuts[last][:4], folder / "timeline.png", cut=last)
+
+
+def _curves(finished: Sequence[tuple[Cell, Outcome]]) -> dict[str, list[tuple[str, History]]]:
+    """The cut and the training of every cell, by contender."""
+    found: dict[str, list[tuple[str, History]]] = {}
+    for cell, outcome in finished:
+        if (history := learning.history_of(outcome)) is not None:
+            found.setdefault(cell.contender.name, []).append((cell.cut, history))
+    return found
 
 
 def _headline(prepared: Prepared) -> set[str]:

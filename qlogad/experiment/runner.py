@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,10 +68,10 @@ def prepare(experiment: Experiment, folder: Path, progress: Callable[[str, int],
         made.save(folder / "work")
         grounds.append(made)
         progress("cuts prepared", number + 1)
-    return Prepared(experiment, folder, source, tuple(grounds), _rates(experiment, folder / "work"))
+    return Prepared(experiment, folder, source, tuple(grounds), _rates(experiment, grounds, folder / "work"))
 
 
-def _rates(experiment: Experiment, folder: Path) -> dict[str, Rates]:
+def _rates(experiment: Experiment, grounds: Sequence[Ground], folder: Path) -> dict[str, Rates]:
     """What the engine plans with: measured by whoever began the run, for all workers of all hosts and for its continuation."""
     named = {str(contender.build().get_params(deep=False).get("device", "")) for contender in experiment.contenders} - {""}
     if not named:  # no circuits, and torch need not be imported
@@ -86,10 +86,24 @@ def _rates(experiment: Experiment, folder: Path) -> dict[str, Rates]:
         path = folder / f"rates-{kind}.json"
         if (kept := _kept_rates(path)) is None:
             files.remove(path)  # damaged, if it is there
-            files.write_once(path, files.facts_text(documents.plain(rates_of(device(name)))))
+            made = replace(rates_of(device(name)), compiled=_compiling_pays(experiment, grounds))
+            files.write_once(path, files.facts_text(documents.plain(made)))
             kept = _kept_rates(path)
         found[kind] = kept or rates_of(device(name))
     return found
+
+
+def _compiling_pays(experiment: Experiment, grounds: Sequence[Ground]) -> bool:
+    """Whether compiled kernels save more seconds in all cells of a run than compiling takes.
+
+    What this machine has compiled before does not matter: kernels and loops in torch agree to rounding only, and the same run is to
+    give the same numbers again.
+    """
+    from qlogad.nn.speed import COMPILING
+
+    detectors = [contender.build() for contender in experiment.contenders]
+    saved = sum(detector.compiling_saves(made.train.features) for detector in detectors for made in grounds)
+    return experiment.judge.seeds * saved > COMPILING
 
 
 def _kept_rates(path: Path) -> Rates | None:

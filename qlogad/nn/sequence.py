@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 
 from qlogad.backend.backend import CALLS
-from qlogad.backend.exact.compiling import works
+from qlogad.backend.exact.compiling import allowed, works
 from qlogad.backend.exact.method import Form, Later
 from qlogad.errors import BackendError
 from qlogad.nn import loops
 from qlogad.nn.loops import Kind, Live, Slopes, States, Tables, Trace
 from qlogad.nn.maps import Map, Wrapped
 
-__all__ = ["Weights", "quickest", "run", "tabled"]
+__all__ = ["Tabled", "Weights", "quickest", "run", "tabled"]
 
 AT_ONCE = 1 << 20  # numbers: more are not made at once, to be summed
 
@@ -61,7 +61,14 @@ class Weights(NamedTuple):
     expand_bias: Tensor  # (E, 1, H)
 
 
-def tabled(maps: Sequence[Map], rows: int, steps: int = CALLS) -> list[Weights] | None:
+class Tabled(NamedTuple):
+    """The maps of a cell whose circuits are tables."""
+
+    maps: list[Weights]
+    compiled: bool  # the loops over the steps may be
+
+
+def tabled(maps: Sequence[Map], rows: int, steps: int = CALLS) -> Tabled | None:
     """The weights of the maps of a cell, if the circuits of all of them are tables; they are counted as run, then.
 
     Args:
@@ -77,7 +84,7 @@ def tabled(maps: Sequence[Map], rows: int, steps: int = CALLS) -> list[Weights] 
         found.append((module, form))
     for module, _ in found:
         module.middle.count(rows)
-    return [_weights(module, form) for module, form in found]
+    return Tabled([_weights(module, form) for module, form in found], all(form.compiled for _, form in found))
 
 
 def _weights(module: Wrapped, form: Form) -> Weights:
@@ -94,23 +101,23 @@ def _weights(module: Wrapped, form: Form) -> Weights:
     return Weights(reduce, bias, form.table, form.signs_DK, *later, module.expand.weight_GIO, module.expand.bias_G1O)
 
 
-def run(
-    kind: Kind, maps: Sequence[Weights], x_NTI: Tensor, live: Live, through: Loops | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
+def run(kind: Kind, tables: Tabled, x_NTI: Tensor, live: Live, through: Loops | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """All hidden states (N, T, H), the last one (N, H), and an LSTM's last cell (N, H), from the zero state.
 
     Args:
         kind: of the cell.
-        maps: of an LSTM one of four gates; of a GRU one of two and one of one, the candidate's.
+        tables: of an LSTM one map of four gates; of a GRU one of two and one of one, the candidate's.
         x_NTI: the inputs.
         live: how many rows, the first ones, still run at each step; the others keep their state. None: all of them.
-        through: the loops; else the quickest there are.
+        through: the loops; else the quickest there are, compiled or not as the tables say.
 
     Raises:
         BackendError: inputs or weights are not finite; and, in the backward pass, where second derivatives are asked for.
     """
-    tensors = [tensor for one in maps for tensor in one]
-    return cast(tuple[Tensor, Tensor, Tensor], _Sequence.apply(kind, live, through or quickest(x_NTI), x_NTI, *tensors))  # type: ignore[no-untyped-call]
+    tensors = [tensor for one in tables.maps for tensor in one]
+    with allowed(tables.compiled):
+        chosen = through or quickest(x_NTI)
+    return cast(tuple[Tensor, Tensor, Tensor], _Sequence.apply(kind, live, chosen, x_NTI, *tensors))  # type: ignore[no-untyped-call]
 
 
 class _Sequence(torch.autograd.Function):
@@ -211,7 +218,7 @@ def _grouped(kind: type[Any], tensors: Sequence[Tensor | None]) -> list[Any]:
 
 
 def quickest(like: Tensor) -> Loops:
-    """Compiled loops on a processor where numba works, else those in torch."""
+    """Compiled loops on a processor where numba works and may compile, else those in torch."""
     return _fast() if like.device.type == "cpu" and works() else loops
 
 

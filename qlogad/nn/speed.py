@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from qlogad.backend.exact import Exact
-from qlogad.backend.exact.compiling import works
+from qlogad.backend.exact.compiling import allowed, works
 from qlogad.backend.exact.method import Form
 from qlogad.backend.exact.planner import measured_once, one_thread, timed
 from qlogad.circuit.design import assemble
 
-__all__ = ["DEFAULT", "Speed", "kernel_memory", "speed_of"]
+__all__ = ["COMPILING", "DEFAULT", "IN_TORCH", "Speed", "kernel_memory", "saved_by_compiling", "speed_of"]
 
 
 FEATURE = 250  # operations that would take as long as one feature with its derivative, measured over widths
@@ -40,6 +40,22 @@ class Speed:
 
 
 DEFAULT = Speed(7e10)  # where nothing can be kept between runs
+IN_TORCH = Speed(1.2e10)  # the same of loops that are not compiled
+COMPILING = 40.0  # seconds of one core that the kernels of a recurrent cell take until they are compiled, once on a machine
+
+
+def saved_by_compiling(wires: int, rows: int) -> float:
+    """Seconds that a compiled kernel saves over loops in torch in one pass forward and backward, about.
+
+    From speeds as they were measured on one machine, so that everybody plans alike.
+
+    Args:
+        wires: of the circuit, whose inputs enter once.
+        rows: of all circuits and time steps together.
+    """
+    features = 1 << wires
+    operations = rows * features * (12 * features + FEATURE)
+    return operations * (1 / IN_TORCH.operations - 1 / DEFAULT.operations)
 
 
 def kernel_memory(form: Form, rows: int) -> float:
@@ -48,22 +64,23 @@ def kernel_memory(form: Form, rows: int) -> float:
 
 
 def speed_of(like: Tensor) -> Speed:
-    """The kernel's speed in the precision and on the device of a tensor, measured where it is not known."""
-    return _speed(like.dtype, like.device)
+    """The kernel's speed in the precision and on the device of a tensor, measured where it is not known; compiled, if that may be."""
+    return _speed(like.dtype, like.device, like.device.type == "cpu" and works())
 
 
 @cache
-def _speed(dtype: torch.dtype, device: torch.device) -> Speed:
-    compiled = f"numba {version('numba')}" if device.type == "cpu" and works() else "torch"
-    return measured_once(DEFAULT, partial(_measure, dtype), device, "sequence", version("qlogad"), str(dtype), compiled)
+def _speed(dtype: torch.dtype, device: torch.device, compiled: bool) -> Speed:
+    loops = f"numba {version('numba')}" if compiled else "torch"
+    default = DEFAULT if compiled else IN_TORCH
+    return measured_once(default, partial(_measure, dtype, compiled), device, "sequence", version("qlogad"), str(dtype), loops)
 
 
 WIRES, FEW, MANY, STEPS, GATES, SMALL = 6, 16, 64, 8, 4, 4
 
 
-def _measure(dtype: torch.dtype, device: torch.device) -> Speed:
+def _measure(dtype: torch.dtype, compiled: bool, device: torch.device) -> Speed:
     """From the seconds that more rows take with a wide table, beyond those that they take with a narrow one."""
-    with one_thread(), torch.inference_mode(False), torch.enable_grad():
+    with allowed(compiled), one_thread(), torch.inference_mode(False), torch.enable_grad():
         seconds = _more(WIRES, dtype, device) - _more(1, dtype, device)
     operations = GATES * STEPS * (MANY - FEW) * 2**WIRES * (6 * 2 ** (WIRES + 1) + FEATURE)
     return Speed(float(f"{operations / max(seconds, 1e-9):.2g}"))

@@ -12,8 +12,12 @@ from torch import Tensor, nn
 
 from qlogad import seeds
 from qlogad.errors import DataError, QlogadError
+from qlogad.nn.history import Epoch, History
 
 __all__ = ["Epoch", "History", "Schedule", "check_device", "train"]
+
+
+USUAL = 10  # epochs for each one of patience: about what trainings take that patience ends
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Schedule:
     lr: float = 0.01  # Adam's step
     clip: float = 1.0  # largest norm of a gradient
     patience: int = 8  # epochs without a better validation loss before stopping
+    decay: float = 1.0  # of the step, after every epoch that is no better
+    tolerance: float = 0.0  # share of the best validation loss that a better one is lower by
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "patience"):
@@ -37,30 +43,15 @@ class Schedule:
         for name in ("lr", "clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise DataError(f"{name} is above 0, got {getattr(self, name)}")
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch gave."""
-
-    number: int  # from 1
-    loss: float  # mean over the steps, before each step
-    validation: float | None  # None where there is nothing to validate on
-    seconds: float
-    last: bool = False  # nothing comes after it: all epochs are run, or patience is at its end
-
-
-@dataclass(frozen=True)
-class History:
-    """What a training run gave."""
-
-    epochs: tuple[Epoch, ...]
-    best: int  # the epoch whose weights were kept, from 1; 0: the initial ones
+        if not 0 < self.decay <= 1:
+            raise DataError(f"decay is above 0 and at most 1, got {self.decay}")
+        if not 0 <= self.tolerance < 1:
+            raise DataError(f"tolerance is 0 or more, and below 1, got {self.tolerance}")
 
     @property
-    def seconds(self) -> float:
-        """Wall clock of all epochs."""
-        return sum(epoch.seconds for epoch in self.epochs)
+    def expected(self) -> int:
+        """About how many epochs a training will take."""
+        return min(self.epochs, USUAL * self.patience)
 
 
 def check_device(name: str) -> None:
@@ -111,7 +102,7 @@ def train(
         total = _epoch(weights, optimizer, loss, rows, schedule, seeds.torch_generator(seed, "shuffle", number))
         module.eval()
         held = None if validation is None else validation()
-        better = held is None or held < best_loss
+        better = held is None or held < best_loss - schedule.tolerance * abs(best_loss) or best == 0
         last = number == schedule.epochs or (not better and number - best >= schedule.patience)
         epochs.append(Epoch(number, total, held, time.perf_counter() - started, last))
         if not math.isfinite(total) or (held is not None and not math.isfinite(held)):
@@ -123,6 +114,9 @@ def train(
             best = number
         elif better:
             best, best_loss, best_state = number, held, _copy(module)
+        else:
+            for group in optimizer.param_groups:
+                group["lr"] *= schedule.decay
         if last:
             break
     if validation is not None:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from qlogad import seeds
@@ -73,6 +75,25 @@ def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best_weights(
     assert len(history.epochs) == 3 + patience
     assert torch.equal(module.weight, weights[2])
     assert not torch.equal(module.weight, weights[-1])
+
+
+@settings(max_examples=50)
+@given(losses=st.lists(st.floats(-5, 5), min_size=1, max_size=12), patience=st.integers(1, 4), most=st.integers(1, 12))
+def test_a_training_still_improves_where_its_last_epoch_is_better_than_all_before(
+    losses: list[float], patience: int, most: int
+) -> None:
+    module, loss, _ = regression(rows=1)
+    held = iter([*losses, *[6.0] * most])
+    history = train(module, loss, 1, validation=lambda: next(held), schedule=Schedule(epochs=most, patience=patience))
+    seen = [*losses, *[6.0] * most][: len(history.epochs)]
+    assert history.improving == all(seen[-1] < one for one in seen[:-1])
+    assert history.improving <= (len(seen) == most), "patience stops none that improves"
+
+
+def test_without_validation_nobody_can_tell_whether_a_training_still_improves() -> None:
+    module, loss, _ = regression()
+    history = train(module, loss, 64, schedule=Schedule(epochs=3))
+    assert (history.validated, history.improving, history.best) == (False, False, 3)
 
 
 def test_a_step_is_no_longer_than_the_clip_allows() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -32,6 +33,7 @@ from qlogad.backend.backend import (
 from qlogad.backend.exact.adjoint import Adjoint
 from qlogad.backend.exact.blocks import Blocks
 from qlogad.backend.exact.closed import Closed
+from qlogad.backend.exact.compiling import allowed
 from qlogad.backend.exact.dephased import Dephased
 from qlogad.backend.exact.kept import Kept
 from qlogad.backend.exact.method import Form, Kernel, Method, Run, Task
@@ -166,9 +168,11 @@ class Exact(Backend):
                 with torch.no_grad():
                     return method.form(task.circuit, weights_GP)
 
-            if found := choose_tables(task, methods, rates, limit, kernel, form):
-                return found.plan(purpose, tables=True)
-        return choose(task, methods, rates, limit).plan(purpose)
+            with allowed(rates.compiled):
+                found = choose_tables(task, methods, rates, limit, kernel, form)
+            if found:
+                return found.plan(purpose, tables=True, compiled=rates.compiled)
+        return choose(task, methods, rates, limit).plan(purpose, compiled=rates.compiled)
 
     def limit(self, device: torch.device) -> float:
         """The bytes a call may need on a device."""
@@ -239,12 +243,16 @@ class ExactBound(Bound):
         if self._engine.second:
             return None
         if self._engine.method != "auto" or kernel is None:
-            method = self._methods[self.plan(max(1, rows // self._calls)).method]
-            return method.form(self.circuit, self._weights_GP)
+            return self._form(self.plan(max(1, rows // self._calls)))
         gradient = torch.is_grad_enabled() and self._weights_GP.requires_grad
         step = max(1, rows // self._calls)
         plan = self._engine.plan(self.circuit, self._weights_GP, rows=step, calls=self._calls, gradient=gradient, kernel=kernel)
-        return self._methods[plan.method].form(self.circuit, self._weights_GP) if plan.tables else None
+        return self._form(plan) if plan.tables else None
+
+    def _form(self, plan: Plan) -> Form | None:
+        with allowed(plan.compiled):
+            form = self._methods[plan.method].form(self.circuit, self._weights_GP)
+        return None if form is None else replace(form, compiled=plan.compiled)
 
     def states(self, inputs_GNI: Tensor) -> Tensor:
         """The state vectors (G, N, 2^W), complex; wire 0 is the most significant bit of the last axis.

@@ -67,6 +67,7 @@ class Form:
     table: Tensor
     signs_DK: Tensor | None = None
     later: Later | None = None
+    compiled: bool = True  # the kernel that reads it, where one can be compiled
 
     def __post_init__(self) -> None:
         documents.enforce(self)

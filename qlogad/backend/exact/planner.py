@@ -77,6 +77,7 @@ class Plan:
     whole: int  # rows that run at once
     chunk: int  # more rows run so many at a time, and a backward pass runs each piece again
     tables: bool = False  # of a sequence: the method's tables, in one kernel
+    compiled: bool = True  # the kernel may be compiled; else it runs in torch
 
     def __post_init__(self) -> None:
         if self.whole < 0 or self.chunk < 1:
@@ -85,13 +86,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Rates:
-    """What a device does in a second, with one thread."""
+    """What a device does in a second, with one thread, and whether kernels are compiled for it."""
 
     single: float  # floating-point operations of float32 matrix products
     double: float  # and of float64
     bandwidth: float  # bytes read and written beyond the cache
     dispatch: float  # seconds of one torch operation on next to nothing
     tracked: float  # the same with autograd: a forward operation and its backward ones, which count as three
+    compiled: bool = True  # False: of a run that is too short for it
 
     def __post_init__(self) -> None:
         if not all(0 < rate < float("inf") for rate in (self.single, self.double, self.bandwidth, self.dispatch, self.tracked)):
@@ -187,7 +189,8 @@ def _measure(device: torch.device) -> Rates:
         with torch.enable_grad():
             start = small.clone().requires_grad_()
             tracked = timed(lambda: _there_and_back(start), device) / (3 * _LENGTH)
-    return Rates(*(float(f"{rate:.2g}") for rate in (single, double, bandwidth, dispatch, tracked)))
+    one, two, three, four, five = (float(f"{rate:.2g}") for rate in (single, double, bandwidth, dispatch, tracked))
+    return Rates(one, two, three, four, five)
 
 
 @contextmanager
@@ -261,9 +264,9 @@ class Option:
     whole: int = 0
     chunk: int = 0
 
-    def plan(self, purpose: Purpose, *, tables: bool = False) -> Plan:
+    def plan(self, purpose: Purpose, *, tables: bool = False, compiled: bool = True) -> Plan:
         """This option taken."""
-        return Plan(purpose, self.method, self.whole, self.chunk, tables)
+        return Plan(purpose, self.method, self.whole, self.chunk, tables, compiled)
 
 
 def options(task: Task, methods: Mapping[str, Method], rates: Rates, limit: float) -> list[Option]:

@@ -31,13 +31,17 @@ COMPILE_UP_TO = 5  # wires: beyond, products of large blocks are quicker than wi
 
 def form_of(circuit: Circuit, weights_GP: Tensor) -> Form:
     """Any circuit as tables; see `Form`."""
-    return _plan(circuit, weights_GP.dtype, weights_GP.device).form(weights_GP)
+    return _plan(circuit, weights_GP.dtype, weights_GP.device, _compiles(circuit, weights_GP)).form(weights_GP)
+
+
+def _compiles(circuit: Circuit, like: Tensor) -> bool:
+    return like.device.type == "cpu" and circuit.wires <= COMPILE_UP_TO and circuit.weights > 0 and works()
 
 
 class _Plan:
     """What depends on the circuit alone, for one precision and device."""
 
-    def __init__(self, circuit: Circuit, like: Tensor) -> None:
+    def __init__(self, circuit: Circuit, like: Tensor, compiles: bool) -> None:
         found = starts(circuit)
         gates = circuit.gates if found is None else after_start(circuit)
         self._product = Product(found or [Start(None, np.array([[1], [0]]))] * circuit.wires, circuit.inputs, like)
@@ -49,7 +53,6 @@ class _Plan:
         energy_LDE, self._fixed_LD = uploads.tables()
         self._energy_LDA = energy_LDE.new_zeros(*energy_LDE.shape[:2], len(self._angles))
         self._energy_LDA[..., [self._angles.index(angle) for angle in uploads.read]] = energy_LDE
-        compiles = like.device.type == "cpu" and circuit.wires <= COMPILE_UP_TO and circuit.weights > 0 and works()
         self._program = _program(circuit, cut(circuit, gates), self._product) if compiles else None
 
     def form(self, weights_GP: Tensor) -> Form:
@@ -173,5 +176,5 @@ def _program(circuit: Circuit, layered: Cut, product: Product) -> Any:
 
 @lru_cache(maxsize=128)
 @torch.inference_mode(False)  # what is kept serves training too
-def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Plan:
-    return _Plan(circuit, torch.empty(0, dtype=dtype, device=device))
+def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device, compiles: bool) -> _Plan:
+    return _Plan(circuit, torch.empty(0, dtype=dtype, device=device), compiles)

@@ -1,0 +1,112 @@
+"""How the trainings of a run ended: by themselves, or at their last epoch, still improving.
+
+A contender that still improved has had no equal chance: a contrast with it says what so many epochs give, and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qlogad import documents
+from qlogad.experiment.cell import Cell, Outcome
+from qlogad.nn.history import History
+
+__all__ = ["NOTE", "Trainings", "history_of", "mark", "marked", "rows", "still", "trainings", "warnings"]
+
+MARK = "†"
+
+NOTE = (
+    "`still improving` counts the trainings whose best epoch was the last one they were given; where it is not 0, more epochs may"
+    " change the table."
+)
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """All trainings of one contender, over seeds and cuts."""
+
+    most: int  # epochs that each was given
+    histories: tuple[History, ...]
+
+    @property
+    def improving(self) -> int:
+        """How many had their best epoch last."""
+        return sum(history.improving for history in self.histories)
+
+    @property
+    def capped(self) -> int:
+        """How many used all epochs up, so that patience did not stop them."""
+        return sum(len(history.epochs) >= self.most for history in self.histories)
+
+
+def history_of(outcome: Outcome) -> History | None:
+    """The training of a finished cell; None of what is not trained epoch by epoch."""
+    training = outcome.facts["training"]
+    return documents.from_mapping(History, training, "the training of a cell") if training else None
+
+
+def trainings(finished: Iterable[tuple[Cell, Outcome]]) -> dict[str, Trainings]:
+    """Those of every contender that is trained epoch by epoch, by its name."""
+    found: dict[str, Trainings] = {}
+    for cell, outcome in finished:
+        if (history := history_of(outcome)) is not None:
+            before = found.get(cell.contender.name)
+            most = int(cell.contender.build().get_params(deep=False)["epochs"])
+            found[cell.contender.name] = Trainings(most, (*(before.histories if before else ()), history))
+    return found
+
+
+def still(histories: Sequence[History]) -> str:
+    """How many of some trainings still improved at their last epoch; "-" where there are none, or nothing to see it by."""
+    if not histories or not all(history.validated for history in histories):
+        return "-"
+    return f"{sum(history.improving for history in histories)} of {len(histories)}"
+
+
+def rows(found: Mapping[str, Trainings]) -> list[dict[str, Any]]:
+    """A line for each contender, over all seeds and cuts."""
+    return [
+        {
+            "contender": name,
+            "epochs, at most": one.most,
+            "epochs run": _span([len(history.epochs) for history in one.histories]),
+            "best epoch": _span([history.best for history in one.histories]),
+            "still improving": still(one.histories),
+            "used all epochs": f"{one.capped} of {len(one.histories)}",
+        }
+        for name, one in found.items()
+    ]
+
+
+def _span(values: Sequence[int]) -> str:
+    low, high = min(values), max(values)
+    return f"{low}" if low == high else f"{low} - {high}"
+
+
+def warnings(found: Mapping[str, Trainings]) -> list[str]:
+    """One that names all contenders that still improved at their last epoch, and what to do; none where there are none."""
+    early = {name: one for name, one in found.items() if one.improving}
+    if not early:
+        return []
+    who = ", ".join(f"'{name}' ({still(one.histories)})" for name, one in early.items())
+    more = 2 * max(one.most for one in early.values())
+    return [
+        f"trainings still improved at their last epoch: {who}; their numbers, and every contrast marked {MARK}, depend on where training"
+        f" was cut off; give all contenders more epochs (epochs = {more}, say) and let patience stop them"
+    ]
+
+
+def mark(found: Mapping[str, Trainings], *names: str) -> str:
+    """What stands behind a contrast a side of which still improved at its last epoch."""
+    return f" {MARK}" if any(found[name].improving for name in names if name in found) else ""
+
+
+def marked(found: Mapping[str, Trainings], contrasts: Iterable[tuple[str, str]]) -> str:
+    """What the mark means, to be added to a note; empty where no contrast has it."""
+    if not any(mark(found, *pair) for pair in contrasts):
+        return ""
+    return (
+        f" {MARK} A side still improved at its last epoch: the difference is that of so many epochs, not of what the two can learn."
+    )
