@@ -196,8 +196,9 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            help="machine (reading, epochs, circuits: minutes), engine (every method: an hour), backends (a minute), "
-            "sweep (trials per hour: minutes), warm-start (what relatives are worth: half an hour) or parser (accuracy: seconds)."
+            help="machine (reading, epochs, circuits: minutes), engine (every method: an hour), backends (a minute), layer (against "
+            "PennyLane's TorchLayer: seconds), sweep (trials per hour: minutes), warm-start (what relatives are worth: half an hour) "
+            "or parser (accuracy: seconds)."
         ),
     ] = "machine",
     out: Annotated[Path, typer.Option(help="Where results folders lie.")] = Path("results"),
@@ -232,6 +233,13 @@ def bench(
             measured = bench_backends.measure(progress.preparing, repeats=repeats)
         path = bench_backends.write(measured, out / "bench-backends")
         _print_rows(measured if as_json else bench_backends.shown(measured), as_json)
+    elif what == "layer":
+        from qlogad.experiment import bench_layer
+
+        with _Progress() as progress:
+            steps = bench_layer.measure(progress.preparing, repeats=repeats)
+        path = bench_layer.write(steps, out / "bench-layer")
+        _print(json.dumps(steps, indent=1) if as_json else path.read_text())
     elif what == "sweep":
         from qlogad.experiment import bench_sweep
 
@@ -262,7 +270,7 @@ def bench(
         path = write(rows, out / "bench")
         _print_rows(rows, as_json)
     else:
-        raise InputError(f"there is no benchmark '{what:.40}'; known: machine, engine, backends, sweep, warm-start, parser")
+        raise InputError(f"there is no benchmark '{what:.40}'; known: machine, engine, backends, layer, sweep, warm-start, parser")
     _print(f"report: {path}", file=sys.stderr)
 
 

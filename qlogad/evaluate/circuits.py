@@ -36,6 +36,7 @@ __all__ = [
     "entangling_capability",
     "expressibility",
     "gradient_variance",
+    "gradients",
     "haar_states",
     "kl_to_haar",
     "light_cone",
@@ -45,6 +46,7 @@ __all__ = [
     "sampling_floor",
     "spectrum",
     "surrogate",
+    "variance",
 ]
 
 Array = NDArray[np.float64]
@@ -199,14 +201,32 @@ def meyer_wallach(states_ND: States) -> Array:
 
 def gradient_variance(circuit: Circuit, random: Random, *, samples: int = 200) -> Array:
     """The variance (K, P) of every readout's derivative by every weight, weights and inputs uniform in [0, 2 pi); exact gradients."""
+    return variance(gradients(circuit, random, samples=samples))[0]
+
+
+def variance(slopes_NX: Array) -> tuple[Array, Array]:
+    """The variance (...) of N samples (N, ...), and its standard error; what is no more than rounding is 0.
+
+    >>> variance(np.array([1.0, -1.0] * 50))[0].round(2)
+    np.float64(1.01)
+    """
+    samples = len(slopes_NX)
+    square_NX = (slopes_NX - slopes_NX.mean(0)) ** 2
+    value = square_NX.sum(0) / (samples - 1)
+    error = square_NX.std(0, ddof=1) / math.sqrt(samples)
+    return np.where(value < _NOISE, 0.0, value), np.where(value < _NOISE, 0.0, error)
+
+
+def gradients(circuit: Circuit, random: Random, *, samples: int = 200) -> Array:
+    """The derivatives (N, K, P) of readouts by weights at N random points, weights and inputs uniform in [0, 2 pi)."""
     angles = torch.from_numpy(2 * math.pi * random.random((samples, circuit.weights + circuit.inputs)))
     weights_GP, inputs_GI = angles.tensor_split([circuit.weights], dim=1)
     rows = max(1, 4 * _CHUNK >> circuit.wires)
     slopes_GKP = torch.cat(
         [_slopes(circuit, *parts) for parts in zip(torch.split(weights_GP, rows), torch.split(inputs_GI, rows), strict=True)]
     )
-    variance_KP: Array = slopes_GKP.var(0).numpy()
-    return np.where(variance_KP < _NOISE, 0.0, variance_KP)
+    slopes: Array = slopes_GKP.numpy()
+    return slopes
 
 
 def _slopes(circuit: Circuit, weights_GP: torch.Tensor, inputs_GI: torch.Tensor) -> torch.Tensor:
@@ -232,8 +252,9 @@ def plateau(
         samples: random weights, at least 200 for 10 % precision.
 
     Returns:
-        A row for each width: wires, then local and global of the first weight that acts on wire 0, and their means over all weights.
-        A barren plateau shows as a variance that falls exponentially.
+        A row for each width: wires, then local and global of the first weight that moves both (else one of them), those that act on
+        wire 0 before others, and their means over all weights, each with its standard error (`local_error`, ...). A barren plateau
+        shows as a variance that falls exponentially.
     """
     rows: list[dict[str, float | int]] = []
     for wires in widths:
@@ -241,14 +262,35 @@ def plateau(
             circuit = build(wires)
         except DesignError:
             continue
-        first = next((angle.index for gate in circuit.gates if 0 in gate.wires for angle in _weights(gate)), None)
-        if first is not None:
-            read = replace(circuit, readout=("Z" + "I" * (wires - 1), "Z" * wires))
-            variance_KP = gradient_variance(read, random, samples=samples)
-            (local, whole), (local_mean, global_mean) = variance_KP[:, first].tolist(), variance_KP.mean(1).tolist()
-            row = {"local": local, "global": whole, "local_mean": local_mean, "global_mean": global_mean}
-            rows.append({"wires": wires, **row})
+        if not circuit.weights:
+            continue
+        read = replace(circuit, readout=("Z" + "I" * (wires - 1), "Z" * wires))
+        slopes_NKP = gradients(read, random, samples=samples)
+        followed = _followed(circuit, variance(slopes_NKP)[0])
+        row: dict[str, float | int] = {"wires": wires}
+        for name, slopes_NK in (("", slopes_NKP[:, :, followed]), ("_mean", slopes_NKP)):
+            for readout, slopes in zip(("local", "global"), np.moveaxis(slopes_NK, 1, 0), strict=True):
+                value, error = _mean_variance(slopes.reshape(len(slopes), -1))
+                row |= {f"{readout}{name}": value, f"{readout}{name}_error": error}
+        rows.append(row)
     return rows
+
+
+def _followed(circuit: Circuit, variance_KP: Array) -> int:
+    """The weight that a plateau is followed by."""
+    acting = [angle.index for gate in circuit.gates if 0 in gate.wires for angle in _weights(gate)]
+    order = [*acting, *(angle.index for gate in circuit.gates for angle in _weights(gate))]
+    both = [weight for weight in order if variance_KP[:, weight].all()]
+    moving = [weight for weight in order if variance_KP[:, weight].any()]
+    return [*both, *moving, *order][0]
+
+
+def _mean_variance(slopes_NP: Array) -> tuple[float, float]:
+    """The mean over P weights of the variance of N samples, and its standard error."""
+    samples = len(slopes_NP)
+    square_N = ((slopes_NP - slopes_NP.mean(0)) ** 2).mean(1)
+    value = float(square_N.sum() / (samples - 1))
+    return (value, float(square_N.std(ddof=1) / math.sqrt(samples))) if value >= _NOISE else (0.0, 0.0)
 
 
 def _weights(gate: Gate) -> list[Angle]:

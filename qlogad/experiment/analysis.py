@@ -7,6 +7,7 @@ design it was at. A file that does not match its own digest is computed again.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -94,7 +95,7 @@ def _measure(design: Design, bare: Circuit, whole: Circuit, builds: dict[int, Ci
     def random(what: str) -> Any:
         return seeds.generator(0, "analysis", what)
 
-    encoding = Encoding.load(design.check.encoding) if design.role == "ansatz" else None
+    encoding = Encoding.of(design.check.encoding, design) if design.role == "ansatz" else None
     cost = measures.cost(bare)
     states_ND = measures.random_states(bare, 2 * PAIRS, random("states"))
     expressed = measures.kl_to_haar(states_ND)
@@ -124,15 +125,19 @@ def _measure(design: Design, bare: Circuit, whole: Circuit, builds: dict[int, Ci
     }
     if bare.weights:
         ends = replace(bare, readout=("Z" + "I" * (bare.wires - 1), "Z" * bare.wires))
-        variance_KP = measures.gradient_variance(ends, random("gradients"), samples=SAMPLES)
-        facts["gradient_variance"] = {"local": float(variance_KP[0].max()), "global": float(variance_KP[1].max())}
+        value_KP, error_KP = measures.variance(measures.gradients(ends, random("gradients"), samples=SAMPLES))
+        facts["gradient_variance"] = {
+            name: {"value": float(value_P.max()), "error": float(error_P[value_P.argmax()])}
+            for name, value_P, error_P in zip(("local", "global"), value_KP, error_KP, strict=True)
+        }
         facts["gradient_by_width"] = measures.plateau(builds.__getitem__, list(builds), random("plateau"), samples=SAMPLES)
     return facts
 
 
 def summary(name: str, facts: Facts) -> Facts:
     """One row of the table of `qlogad list ansatz --analyse`."""
-    gradient = facts.get("gradient_variance", {"local": 0.0, "global": 0.0})
+    none = {"value": 0.0, "error": 0.0}
+    gradient = facts.get("gradient_variance", {"local": none, "global": none})
     return {
         "name": name,
         "weights": facts["weights"],
@@ -142,8 +147,8 @@ def summary(name: str, facts: Facts) -> Facts:
         "two-qubit": facts["two_qubit_gates"],
         "expressibility": round(facts["expressibility"], 4),
         "entangling": round(facts["entangling"], 4),
-        "gradient local": round(gradient["local"], 4),
-        "gradient global": round(gradient["global"], 4),
+        "gradient local": _rounded(**gradient["local"]),
+        "gradient global": _rounded(**gradient["global"]),
         "features": facts["surrogate"]["features"],
         "closed form": "yes" if facts["closed_form"] else "no",
     }
@@ -201,12 +206,12 @@ def text(facts: Facts) -> str:
     ]
     if "gradient_variance" in facts:
         found = facts["gradient_variance"]
-        lines.append(f"gradient variance, largest of the weights: local Z {found['local']:.3g}, global Z {found['global']:.3g}")
-        lines += [
-            f"  {row['wires']} wires: first weight {row['local']:.3g} and {row['global']:.3g}, "
-            f"mean {row['local_mean']:.3g} and {row['global_mean']:.3g}"
-            for row in facts["gradient_by_width"]
-        ]
+        local, whole = (_with_error(**found[name]) for name in ("local", "global"))
+        lines.append(f"gradient variance from {SAMPLES} samples, largest of the weights: local Z {local}, global Z {whole}")
+        for row in facts["gradient_by_width"]:
+            names_of = ("local", "global", "local_mean", "global_mean")
+            one, two, three, four = (_with_error(row[name], row[f"{name}_error"]) for name in names_of)
+            lines.append(f"  {row['wires']} wires: first weight that moves a readout {one} and {two}, mean {three} and {four}")
     for word, cone in facts["light_cones"].items():
         lines.append(f"light cone of <{word}>: {cone['wires']} wires, {cone['weights']} weights, {cone['inputs']} inputs")
     for each, inputs in _grouped(facts["spectrum"]):
@@ -222,6 +227,27 @@ def text(facts: Facts) -> str:
             *(f"  {one}" for one in facts["closed_form"]),
         ]
     return "\n".join(lines)
+
+
+def _rounded(value: float, error: float) -> float:
+    """A number to the digit that its standard error leaves standing.
+
+    >>> _rounded(0.19345, 0.0163)
+    0.19
+    """
+    return round(value, -math.floor(math.log10(error))) if error > 0 else value
+
+
+def _with_error(value: float, error: float) -> str:
+    """A number and its standard error, to two digits of the error.
+
+    >>> _with_error(0.19345, 0.0163)
+    '0.193 +- 0.016'
+    """
+    if error <= 0:
+        return f"{value:.3g}"
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{digits}f} +- {error:.{digits}f}"
 
 
 def _grouped(spectra: list[list[list[float]]]) -> list[tuple[list[list[float]], str]]:

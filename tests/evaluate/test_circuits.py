@@ -26,6 +26,7 @@ from qlogad.evaluate.circuits import (
     random_states,
     spectrum,
     surrogate,
+    variance,
 )
 from qlogad.seeds import generator
 from qlogad.testing import random_circuit, reference_means
@@ -214,6 +215,21 @@ def test_global_readouts_have_a_plateau_where_local_ones_have_none() -> None:
         np.testing.assert_allclose([row["local"], row["global"]], reference[row["wires"]], rtol=0.45)
     assert rows[0]["global"] > 15 * rows[-1]["global"]
     assert rows[0]["local"] < 2 * rows[-1]["local"]
+
+
+@pytest.mark.parametrize("ansatz", ["strongly-entangling", "qlstm", "sim14", "efficient-su2", "sim2"])
+def test_a_plateau_follows_a_weight_that_moves_a_readout(ansatz: str) -> None:
+    design = Design.load(ansatz, "ansatz")
+    for row in plateau(lambda wires: design.build(wires, 1), [2, 3], generator(0, "moves"), samples=50):
+        assert row["local"] > 0 or row["global"] > 0
+        assert all(row[f"{name}_error"] > 0 for name in ("local_mean", "global_mean") if row[name] > 0)
+
+
+def test_the_standard_error_of_a_variance_is_its_spread_over_draws() -> None:
+    draws = np.random.default_rng(0).normal(size=(200, 4000)) * [[[1.0]], [[3.0]]]
+    value, error = variance(np.moveaxis(draws, 1, 0))
+    np.testing.assert_allclose(error.mean(1), value.std(1), rtol=0.1)
+    np.testing.assert_allclose(value.mean(1), [1, 9], rtol=0.02)
 
 
 def test_widths_that_a_design_refuses_are_left_out() -> None:

@@ -1,0 +1,124 @@
+"""A training step of one circuit in a user's network: `QuantumLayer` against PennyLane's `TorchLayer` on the same circuit and weights.
+
+Both stand between the same two linear layers; a step is forward, backward and an Adam update. They are timed in turns, on one thread, and
+the median of the repetitions counts. Before that, their outputs must agree.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from qlogad import escape, files
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["CASES", "measure", "write"]
+
+Row = dict[str, str | int | float]
+
+CASES = tuple((wires, depth, rows) for wires, depth in ((4, 1), (4, 2), (8, 2)) for rows in (32, 256))
+AGREE = 1e-10
+
+
+def measure(progress: Callable[[str, int], None], *, repeats: int = 5) -> list[Row]:
+    """One row for each of CASES: milliseconds of a step with either layer, their ratio, and by how much their outputs differ.
+
+    Args:
+        progress: told what is measured, and how many were.
+        repeats: timed steps of either.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        found = []
+        for done, case in enumerate(CASES):
+            progress("wires {}, depth {}, rows {}".format(*case), done)
+            found.append(_measure(*case, repeats))
+        return found
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _measure(wires: int, depth: int, rows: int, repeats: int) -> Row:
+    import pennylane as qml
+    import torch
+
+    from qlogad.backend.pennylane import to_qnode
+    from qlogad.nn.layer import QuantumLayer
+
+    ours = QuantumLayer(wires, "sim14", "angle-y", depth=depth)
+    theirs: Any = qml.qnn.TorchLayer(to_qnode(ours.circuit), {"weights": (ours.circuit.weights,)})
+    theirs.load_state_dict({"weights": ours.circuits.weights_GP[0].detach()})
+    models = [_network(layer, wires).double() for layer in (ours, theirs)]
+    x_ND = torch.randn(rows, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    one, two = (model(x_ND) for model in models)
+    apart = float((one - two).detach().abs().max())
+    assert apart < AGREE, f"the two layers differ by {apart}"
+    steps = [_step(model, x_ND) for model in models]
+    taken: list[list[float]] = [[], []]
+    for _ in range(repeats):
+        for step, each in zip(steps, taken, strict=True):
+            began = time.perf_counter()
+            step()
+            each.append(1000 * (time.perf_counter() - began))
+    here, there = map(median, taken)
+    return {
+        "wires": wires,
+        "depth": depth,
+        "rows": rows,
+        "QuantumLayer ms": here,
+        "TorchLayer ms": there,
+        "TorchLayer / QuantumLayer": there / here,
+        "outputs differ by": apart,
+    }
+
+
+def _network(layer: nn.Module, wires: int) -> nn.Module:
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(10, wires), layer, nn.Linear(wires, 2))
+
+
+def _step(model: nn.Module, x_ND: Tensor) -> Callable[[], None]:
+    import torch
+
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        model(x_ND).square().mean().backward()
+        optimizer.step()
+
+    step()  # what is done once is done here
+    return step
+
+
+def write(rows: list[Row], folder: Path) -> Path:
+    """Write bench.json and table.md; returns the table's path."""
+    import pennylane as qml
+
+    place = f"{platform.machine()}, {os.cpu_count()} cores (load {os.getloadavg()[0]:.1f})"
+    machine = f"{place}, {platform.system()}, Python {platform.python_version()}"
+    head = (
+        f"Measured {datetime.now(UTC):%Y-%m-%d} by `qlogad bench layer` on: {machine}; one torch thread, float64,\nPennyLane {qml.version()}. "
+        "Milliseconds of a training step of Linear(10, W), the layer (sim14 behind angle-y, <Z> on every wire), Linear(W, 2), with\n"
+        "QuantumLayer and with qml.qnn.TorchLayer (default.qubit, backpropagation) on the same circuit and weights. Timed in turns;\n"
+        "only ratios carry to other machines.\n\n"
+    )
+    files.write(folder / "bench.json", json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+    shown = [{name: f"{value:.3g}" if isinstance(value, float) else str(value) for name, value in row.items()} for row in rows]
+    files.write(folder / "table.md", f"# A layer\n\n{head}{escape.table(shown, 'github')}\n")
+    return folder / "table.md"
