@@ -299,6 +299,10 @@ _Mode = Annotated[str, typer.Option(help="closed: each round feeds the next; ope
 _References = Annotated[int, typer.Option(min=0, help="Rows of known answer that go with every round.")]
 _Seed = Annotated[int | None, typer.Option(help="Of the training; else the first.")]
 _Cut = Annotated[str | None, typer.Option(help="Of the run; else the first.")]
+_Threshold = Annotated[
+    str, typer.Option(help="clean: as trained; recalibrated: each run also fixes one on validation windows it scores there.")
+]
+_Validation = Annotated[int, typer.Option(min=1, help="With --threshold recalibrated: so many validation windows.")]
 _MaxSeconds = Annotated[float | None, typer.Option(help="Refuse more device time.")]
 _MaxCost = Annotated[float | None, typer.Option(help="Refuse a higher price, in USD.")]
 
@@ -315,6 +319,8 @@ def plan(
     shots: _Shots = None,
     mode: _Mode = "closed",
     references: _References = 3,
+    threshold: _Threshold = "clean",
+    validation: _Validation = 200,
     seed: _Seed = None,
     cut: _Cut = None,
     max_seconds: _MaxSeconds = None,
@@ -331,6 +337,9 @@ def plan(
     detector, _, features = hardware.chosen(found, windows, choice=choice)
     backend = hardware.with_shots(to, shots)
     planned = hardware.plan(detector, features, backend, mode=hardware.mode_of(mode), references=references)
+    if hardware.threshold_of(threshold, hardware.mode_of(mode)) == "recalibrated":
+        held, _ = hardware.calibrating(found, detector, validation, choice=choice)
+        planned = planned.beside(hardware.plan(detector, held, backend, references=references))
     whole = planned.times(planned.passes)
     hardware.check_limits(whole, max_seconds=max_seconds, max_cost=max_cost)
     origin = {"contender": found.contender, "seed": found.seed, "cut": found.cut, "choice": choice}
@@ -355,6 +364,8 @@ def submit(
     shots: _Shots = None,
     mode: _Mode = "closed",
     references: _References = 3,
+    threshold: _Threshold = "clean",
+    validation: _Validation = 200,
     repeats: Annotated[
         int | None, typer.Option(min=1, help="Runs of the whole pass; else 5 in a closed loop that samples, 1 otherwise.")
     ] = None,
@@ -370,26 +381,26 @@ def submit(
     from qlogad.backend.ledger import Clock
     from qlogad.experiment import campaign, hardware
 
-    found = []
-    for each in to:
-        collected = campaign.submit(
-            result,
-            contender,
-            hardware.with_shots(each, shots),
-            windows=windows,
-            choice=choice,
-            mode=hardware.mode_of(mode),
-            references=references,
-            repeats=repeats,
-            seed=seed,
-            cut=cut,
-            label=label,
-            max_seconds=max_seconds,
-            max_cost=max_cost,
-            clock=Clock(patience=wait),
-        )
-        _print(collected.plan.text, file=sys.stderr)
-        found.append(collected)
+    again = hardware.threshold_of(threshold, hardware.mode_of(mode)) == "recalibrated"
+    found = campaign.submit_all(
+        result,
+        contender,
+        [hardware.with_shots(each, shots) for each in to],
+        windows=windows,
+        choice=choice,
+        mode=hardware.mode_of(mode),
+        references=references,
+        repeats=repeats,
+        validation=validation if again else 0,
+        seed=seed,
+        cut=cut,
+        label=label,
+        max_seconds=max_seconds,
+        max_cost=max_cost,
+        clock=Clock(patience=wait),
+    )
+    for collected in found:
+        print(collected.plan.text, file=sys.stderr)
     _print_campaigns(found, {}, result, as_json)
 
 
@@ -421,7 +432,9 @@ def ladder(result: _Result, as_json: Json = False) -> None:
 
 def _print_campaigns(found: Sequence[Collected], skipped: Mapping[str, str], result: Path, as_json: bool) -> None:
     """What campaigns gave; those that stopped or were skipped are a failure, those that wait are not."""
-    _print_rows([one.facts() for one in found], as_json)
+    from qlogad.experiment.campaign import not_begun
+
+    _print_rows([*(one.facts() for one in found), *(not_begun(result, skipped) if skipped else ())], as_json)
     for one in found:
         for cause in dict.fromkeys(one.stopped):
             _print(f"{one.state}: {cause}", file=sys.stderr)

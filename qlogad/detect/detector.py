@@ -206,7 +206,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             self._fit(features, labels, held)
         finally:
             self._report = None
-        self.threshold_ = None if held is None else self._threshold(*held)
+        self.threshold_ = None if held is None else self.threshold_on(*held)
         self.weights_ = self.weights()
         return self
 
@@ -230,7 +230,13 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             return given[0], given[1]
         return (given if isinstance(given, Features) else Features.from_sequences(_lists(given), size=size)), None
 
-    def _threshold(self, features: Features, labels: Labels | None) -> Threshold:
+    def threshold_on(self, features: Features, labels: Labels | None = None) -> Threshold:
+        """The threshold that the detector's rule finds on validation windows, with its circuits where they run now.
+
+        Args:
+            features: of validation windows; test windows have no place here.
+            labels: of each row, which the rule "f1" needs; None: all are normal.
+        """
         scores_N = self.anomaly_score(features)
         if self.threshold == "f1":
             if labels is None:

@@ -37,6 +37,7 @@ from qlogad.experiment.hardware import (
     Mode,
     Plan,
     Trained,
+    calibrating,
     check_limits,
     chosen,
     exact_detector,
@@ -50,9 +51,22 @@ from qlogad.experiment.hardware import (
     target_of,
     trained,
 )
-from qlogad.features.features import Features
+from qlogad.features.features import Features, Labels
 
-__all__ = ["Asked", "Collected", "Heard", "Interleaved", "Run", "Spent", "collect", "ledger_of", "replay", "submit"]
+__all__ = [
+    "Asked",
+    "Collected",
+    "Heard",
+    "Interleaved",
+    "Run",
+    "Spent",
+    "collect",
+    "ledger_of",
+    "not_begun",
+    "replay",
+    "submit",
+    "submit_all",
+]
 
 MAX_REPEATS = 100
 SECONDS = "device seconds"  # what an answer's provenance calls the device time that its service counted
@@ -74,6 +88,7 @@ class Asked:
         references: reference rows in each round.
         repeats: how often the whole pass is run.
         label: tells apart campaigns that ask the same, on two days say.
+        validation: windows that each run scores too, to fix a threshold on; 0: the clean threshold alone.
     """
 
     contender: str
@@ -87,6 +102,7 @@ class Asked:
     references: int
     repeats: int
     label: str = ""
+    validation: int = 0
 
     def __post_init__(self) -> None:
         documents.enforce(self)
@@ -97,10 +113,12 @@ class Asked:
         """Its name, which its calls go by in the ledger."""
         size = f"{counted(self.windows, 'window')} of choice {self.choice}, {counted(self.references, 'reference')}, {self.mode}"
         label = f", {self.label}" if self.label else ""
+        size += f", threshold on {counted(self.validation, 'validation window')}" if self.validation else ""
         return f"{self.contender}, seed {self.seed}, cut {self.cut}, {self.cell} on {self.to}: {size}{label}"
 
     def scope(self, run: int, layer: int = 0) -> str:
-        """What the calls of one repetition go by; in open loop every layer of circuits has its own."""
+        """What the calls of one repetition go by; in open loop every layer of circuits has its own, in a closed one
+        the windows that a threshold is fixed on are the second."""
         return f"{self}, run {run}" + (f", layer {layer}" if layer else "")
 
 
@@ -134,12 +152,14 @@ class Run:
         scores_N: of each row of windows; None in open loop.
         heard: what was answered, call by call.
         references: the same for the reference rows.
+        threshold: of a run of validation windows: what their scores say it is.
     """
 
     number: int
     scores_N: Floats | None
     heard: tuple[Heard, ...]
     references: tuple[Heard, ...]
+    threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -171,6 +191,7 @@ class Collected:
         threshold: a score above it is an alarm.
         runs: those that finished.
         spent: what has been answered.
+        recalibrated: by number of the run, the threshold that its validation windows gave.
     """
 
     asked: Asked
@@ -186,6 +207,7 @@ class Collected:
     threshold: float
     runs: tuple[Run, ...]
     spent: Spent
+    recalibrated: Mapping[int, float]
 
     def __post_init__(self) -> None:
         documents.enforce(self)
@@ -236,6 +258,7 @@ def submit(
     mode: Mode = "closed",
     references: int = REFERENCES,
     repeats: int | None = None,
+    validation: int = 0,
     seed: int | None = None,
     cut: str | None = None,
     label: str = "",
@@ -254,6 +277,7 @@ def submit(
         mode: open or closed loop.
         references: reference rows in each round.
         repeats: how often the whole pass is run; None: 5 times in a closed loop that samples, else once.
+        validation: windows that each run scores as well, to fix a threshold on them beside the clean one; 0: none.
         seed: of the training; None: the first.
         cut: of the run; None: the first.
         label: tells apart campaigns that ask the same.
@@ -267,20 +291,62 @@ def submit(
         ResultError: there is no finished run, or another process writes to its ledger.
         BackendError: there is no such backend, or it cannot run the circuits.
     """
+    given = {"seed": seed, "cut": cut, "label": label, "max_seconds": max_seconds, "max_cost": max_cost, "clock": clock}
+    how = {
+        "windows": windows,
+        "choice": choice,
+        "mode": mode,
+        "references": references,
+        "repeats": repeats,
+        "validation": validation,
+    }
+    return submit_all(result, contender, [to], **how, **given)[0]  # type: ignore[arg-type]
+
+
+def submit_all(
+    result: Path,
+    contender: str,
+    to: Sequence[str],
+    *,
+    windows: int = WINDOWS,
+    choice: int = 0,
+    mode: Mode = "closed",
+    references: int = REFERENCES,
+    repeats: int | None = None,
+    validation: int = 0,
+    seed: int | None = None,
+    cut: str | None = None,
+    label: str = "",
+    max_seconds: float | None = None,
+    max_cost: float | None = None,
+    clock: Clock | None = None,
+) -> list[Collected]:
+    """`submit` to several backends: all are planned and written down before the first is asked, so that `collect` knows each."""
     found = trained(result, contender, seed=seed, cut=cut)
     detector, places_C, features = chosen(found, windows, choice=choice)
-    planned = plan(detector, features, to, mode=mode, references=references)
-    repeats = planned.passes if repeats is None else repeats
-    cell = found.folder.parent.name
-    asked = Asked(contender, found.seed, found.cut, cell, to, len(places_C), choice, mode, references, repeats, label)
-    check_limits(planned.times(repeats), max_seconds=max_seconds, max_cost=max_cost)
+    held = calibrating(found, detector, validation, choice=choice)[0] if validation else None
+    planned: dict[Asked, Plan] = {}
+    for each in to:
+        one = plan(detector, features, each, mode=mode, references=references)
+        one = one if held is None else one.beside(plan(detector, held, each, references=references))
+        count, cell = one.passes if repeats is None else repeats, found.folder.parent.name
+        size = len(places_C), choice, mode, references, count, label, one.validation
+        check_limits(one.times(count), max_seconds=max_seconds, max_cost=max_cost)
+        planned[Asked(contender, found.seed, found.cut, cell, each, *size)] = one
     with Journal(ledger_of(result)) as journal:
-        known = journal.campaigns.get(str(asked))
-        if known is None or known["asked"]["repeats"] < repeats:
-            places = known["places"] if known else places_C.tolist()
-            time = (clock or Clock()).now()
-            journal.append("campaign", name=str(asked), asked=asdict(asked), places=places, plan=asdict(planned), time=time)
-        return _Campaign(journal, asked, found, live=True, clock=clock, again=False).collected()
+        for asked, one in planned.items():
+            known = journal.campaigns.get(str(asked))
+            if known is None or known["asked"]["repeats"] < asked.repeats:
+                places = known["places"] if known else places_C.tolist()
+                time = (clock or Clock()).now()
+                journal.append("campaign", name=str(asked), asked=asdict(asked), places=places, plan=asdict(one), time=time)
+        return [_Campaign(journal, asked, found, live=True, clock=clock, again=False).collected() for asked in planned]
+
+
+def not_begun(result: Path, skipped: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The campaigns of a run's ledger that could not be taken up, in rows of plain data."""
+    asked = [record["asked"] for name, record in Journal(ledger_of(result), write=False).campaigns.items() if name in skipped]
+    return [{**one, "state": "stopped", "runs": f"0/{one.get('repeats')}"} for one in asked]
 
 
 def collect(result: Path, *, clock: Clock | None = None, again: bool = False) -> tuple[list[Collected], dict[str, str]]:
@@ -378,6 +444,24 @@ class _Scores:
 
 
 @dataclass(frozen=True, eq=False)
+class _Calibration:
+    """A pass of validation windows, which gives the threshold that the detector's rule finds there."""
+
+    asked: Asked
+    folder: Path
+    features: Features
+    labels: Labels | None
+
+    def __call__(self, target: Target, run: int) -> Run:
+        detector = Detector.load(self.folder)
+        heard = Interleaved(target, self.asked.references, f"{self.asked.seed}/run {run}/validation")
+        for layer in detector.circuits():
+            layer.backend, layer.key = _Recording(heard), layer.key.at("run", run, "validation")
+        found = detector.threshold_on(self.features, self.labels)
+        return Run(run, None, tuple(heard.heard), tuple(heard.references), found.value)
+
+
+@dataclass(frozen=True, eq=False)
 class _Expectations:
     """All angles of an exact pass in one call."""
 
@@ -423,7 +507,11 @@ class _Campaign:
         features, label_N = taken(self.found.test, places_C)
         detector = exact_detector(self.found.folder)
         if self.asked.mode == "closed":
-            runs, stopped = self._run([_Scores(self.asked, self.found.folder, features)])
+            works: list[Callable[[Target, int], Run]] = [_Scores(self.asked, self.found.folder, features)]
+            if self.asked.validation:
+                held = calibrating(self.found, detector, self.asked.validation, choice=self.asked.choice)
+                works.append(_Calibration(self.asked, self.found.folder, *held))
+            runs, stopped = self._run(works)
         else:
             calls = [call for rehearsal in rehearse(detector, features, self.like) for call in rehearsal.together()]
             runs, stopped = self._run([_Expectations(self.asked, call) for call in calls])
@@ -443,8 +531,9 @@ class _Campaign:
             exact_N,
             margin_N,
             detector.threshold_.value,
-            tuple(runs),
+            tuple(run for run in runs if run.threshold is None),
             self._spent(),
+            {run.number: run.threshold for run in runs if run.threshold is not None},
         )
 
     def _run(self, works: Sequence[Callable[[Target, int], Run]]) -> tuple[list[Run], list[QlogadError]]:

@@ -27,9 +27,9 @@ from qlogad.backend.backend import Backend, open_backend
 from qlogad.backend.exact import Exact
 from qlogad.backend.sampled import DECIMALS, Answer, Cost, Floats, Lifted, SampledBackend, Target
 from qlogad.detect.detector import Detector
-from qlogad.errors import BackendError, InputError, ResultError, UnknownName, shown
+from qlogad.errors import BackendError, InputError, ResultError, UnknownName, did_you_mean, shown
 from qlogad.experiment.ground import Ground, Part
-from qlogad.features.features import Features
+from qlogad.features.features import Features, Labels
 
 __all__ = [
     "REFERENCES",
@@ -38,7 +38,9 @@ __all__ = [
     "Mode",
     "Plan",
     "Rehearsal",
+    "Threshold",
     "Trained",
+    "calibrating",
     "check_limits",
     "choose",
     "chosen",
@@ -52,11 +54,13 @@ __all__ = [
     "rehearse",
     "taken",
     "target_of",
+    "threshold_of",
     "trained",
     "with_shots",
 ]
 
 Mode = Literal["open", "closed"]
+Threshold = Literal["clean", "recalibrated"]
 REPEATS = 5  # of a closed loop that samples
 Ints = NDArray[np.int64]
 
@@ -76,6 +80,7 @@ class Plan:
     rounds: int  # calls that wait for one another
     references: int  # reference rows in each of them
     cost: Cost  # of all rounds together
+    validation: int = 0  # windows the threshold is fixed on anew, beside those tested
 
     def __post_init__(self) -> None:
         documents.enforce(self)
@@ -89,6 +94,16 @@ class Plan:
         """The plan of so many runs, which do not wait for one another."""
         total = {name: repeats * getattr(self.cost, name) for name in ("rows", "jobs", "executions", "shots", "seconds", "dollars")}
         return replace(self, cost=replace(self.cost, **total))
+
+    def beside(self, calibration: Plan) -> Plan:
+        """The plan with that of validation windows, which are run at the same time."""
+        return replace(
+            self,
+            rows_before=self.rows_before + calibration.rows_before,
+            rounds=max(self.rounds, calibration.rounds),
+            cost=_total([self.cost, calibration.cost]),
+            validation=calibration.windows,
+        )
 
     @property
     def range(self) -> tuple[float, float]:
@@ -109,6 +124,7 @@ class Plan:
             ("backend", self.backend),
             ("mode", f"{self.mode} loop"),
             ("windows", f"{self.windows:,}"),
+            *([("validation windows, for the threshold", f"{self.validation:,}")] if self.validation else []),
             ("circuits with own weights", f"{self.circuits:,}"),
             ("rows before de-duplication", f"{self.rows_before:,}"),
             ("rows after de-duplication, with references", f"{cost.rows:,}"),
@@ -201,6 +217,21 @@ def mode_of(text: str) -> Mode:
     if text not in ("open", "closed"):
         raise InputError(f"the mode is open or closed, got '{text:.40}'")
     return cast(Mode, text)
+
+
+def threshold_of(text: str, mode: Mode) -> Threshold:
+    """Which threshold decides, by its name.
+
+    Raises:
+        InputError: it is none, or there are no scores that it could be fixed on.
+    """
+    if text not in ("clean", "recalibrated"):
+        raise InputError(
+            f"the threshold is clean or recalibrated, got {shown(text)}{did_you_mean(text, ('clean', 'recalibrated'))}"
+        )
+    if text == "recalibrated" and mode == "open":
+        raise InputError("an open loop gives no scores to fix a threshold on; take --mode closed, or --threshold clean")
+    return cast(Threshold, text)
 
 
 def with_shots(backend: str, shots: int | None) -> str:
@@ -299,6 +330,7 @@ class Trained:
     folder: Path  # of the detector: see `Detector.load`
     test: Part
     score_N: Floats  # of each row of it, as the table has it
+    validation: Part  # what its threshold was fixed on
 
 
 def trained(result: Path, contender: str, *, seed: int | None = None, cut: str | None = None) -> Trained:
@@ -360,7 +392,9 @@ def kept(result: Path, contender: str, seed: int, cut: str, cell: str) -> Traine
         raise ResultError(
             f"the windows of {result} were made anew since {contender}, seed {seed}, cut {cut} was trained; submit it anew"
         )
-    return Trained(contender, seed, cut, folder, made.test, score_N)
+    normals = made.validation.normals()
+    held = normals if facts["validation_windows"] == len(normals.label_W) else made.validation
+    return Trained(contender, seed, cut, folder, made.test, score_N, held)
 
 
 # ---------------------------------------------------------------- the windows that go
@@ -419,6 +453,20 @@ def chosen(found: Trained, windows: int, *, choice: int = 0) -> tuple[Detector, 
     detector = exact_detector(found.folder)
     places_C = choose(found.test, margins(detector, found.score_N), windows, choice=choice)
     return detector, places_C, taken(found.test, places_C)[0]
+
+
+def calibrating(found: Trained, detector: Detector, windows: int, *, choice: int = 0) -> tuple[Features, Labels | None]:
+    """Validation windows to fix the threshold on anew, drawn evenly, and the label of each row where the detector's rule reads it.
+
+    Raises:
+        InputError: fewer than one window is asked for.
+    """
+    if windows < 1:
+        raise InputError(f"a threshold is fixed on at least 1 validation window, got {windows}")
+    part = found.validation
+    places_C = np.sort(seeds.generator(choice, "hardware", "validation").permutation(len(part.label_W))[:windows])
+    features, label_N = taken(part, places_C)
+    return features, Labels(label_N) if detector.threshold == "f1" else None
 
 
 def _spread(place_P: Ints, row_P: Ints, margin_P: Floats, count: int) -> Ints:

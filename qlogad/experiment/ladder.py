@@ -92,12 +92,37 @@ class Rung:
     """One campaign as a column of the ladder."""
 
     collected: Collected
+    recalibrated: bool = False  # whether thresholds are those of the campaign's validation windows, on the backend itself
 
     @property
     def name(self) -> str:
-        """The backend as it was asked for, and the label."""
+        """The backend as it was asked for, the label, and which threshold decides where there are two."""
         asked = self.collected.asked
-        return asked.to + (f" ({asked.label})" if asked.label else "")
+        threshold = f", {'recalibrated' if self.recalibrated else 'clean'} threshold" if asked.validation else ""
+        return asked.to + (f" ({asked.label})" if asked.label else "") + threshold
+
+    @cached_property
+    def judged(self) -> list[Run]:
+        """The runs of a closed loop whose threshold is known."""
+        known = self.collected.recalibrated
+        return [run for run in self.collected.runs if run.scores_N is not None and (run.number in known or not self.recalibrated)]
+
+    @cached_property
+    def threshold_R(self) -> Floats:
+        """A score of the run above it is an alarm."""
+        clean, known = self.collected.threshold, self.collected.recalibrated
+        return np.array([known[run.number] if self.recalibrated else clean for run in self.judged])
+
+    @cached_property
+    def alarms_RN(self) -> NDArray[np.bool_]:
+        """The decisions of each run."""
+        found = [run.scores_N for run in self.judged if run.scores_N is not None]
+        return np.asarray(np.array(found).reshape(len(found), len(self.collected.features)) > self.threshold_R[:, None])
+
+    @cached_property
+    def flips_RN(self) -> NDArray[np.bool_]:
+        """Where they are not those of the exact scores at the clean threshold."""
+        return np.asarray(self.alarms_RN != (self.collected.exact_N > self.collected.threshold))
 
     @property
     def mitigated(self) -> bool:
@@ -135,7 +160,10 @@ class Rung:
     @cached_property
     def cause_N(self) -> NDArray[np.str_]:
         """Why each row flips."""
-        return causes(self.collected.flips_RN, self.drifted_R, sampled=self.collected.plan.cost.shots > 0)
+        drifted_R = (
+            self.drifted_R if self.flips_RN.shape[0] == len(self.drifted_R) else np.zeros(len(self.flips_RN), dtype=np.bool_)
+        )
+        return causes(self.flips_RN, drifted_R, sampled=self.collected.plan.cost.shots > 0)
 
     @cached_property
     def heard(self) -> list[Heard]:
@@ -166,8 +194,9 @@ class Rung:
             "shots": one.plan.cost.shots // max(one.plan.cost.executions, 1) or "-",
             "runs": f"{len(self.finished)} of {one.asked.repeats}",
         }
-        if len(one.scores_RN):
-            found |= _decisions(one, one.scores_RN) | {"rows that ever flip": int(one.flips_RN.any(axis=0).sum())}
+        if len(self.alarms_RN):
+            found |= {"threshold": float(self.threshold_R.mean())} if one.asked.validation else {}
+            found |= _decisions(one, self.alarms_RN) | {"rows that ever flip": int(self.flips_RN.any(axis=0).sum())}
             found |= {f"of these by {why}": int((self.cause_N == why).sum()) for why in ("bias", "drift", "shot noise", "not told")}
         found |= _readouts(self.heard)
         references = [ref for run in one.runs for ref in run.references if len(ref.mean_MK)]
@@ -186,9 +215,9 @@ class Rung:
         }
 
 
-def _decisions(one: Collected, scores_RN: Floats) -> Values:
+def _decisions(one: Collected, alarms_RN: NDArray[np.bool_]) -> Values:
     """Agreement, F1 and specificity of a closed loop: means over runs, intervals over sequences, spread over runs."""
-    alarms_RN, weight_N = scores_RN > one.threshold, one.features.weight_N
+    weight_N = one.features.weight_N
     numbers: dict[bytes, int] = {}
     sequence_N = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in one.features.rows()])
     agree_RN = alarms_RN == (one.exact_N > one.threshold)
@@ -235,13 +264,15 @@ def _rms(values: Floats) -> float:
 
 _MEANING = """\
 A column is one campaign, and holds numbers of one kind. Agreement, F1 and specificity are means over the runs of a closed loop on windows
-chosen to hold as many anomalies as normal ones and many near the threshold: they compare columns, and are no estimate for the whole
-test part. [a, b] is a 95 % bootstrap interval over distinct sequences. Expectation errors are against exact readouts at the angles that
-were run; their bias is what is left of the square of the error without that of the shots. A step is a round of the closed loop; in open
-loop, the first that would ask the row. A flip is a decision other than the exact one. Its cause, for each row: **bias**, it flips in more
-than half of the runs, or nothing is sampled; else **drift**, it flips only in runs whose reference circuits answered otherwise than in
-most runs (p < 0.001, Bonferroni over runs and references); else **shot noise**. Fewer than three sampled runs do not tell. Planned
-seconds are the device's, of a stand-in those of the device that it stands for; told are those that a service counted."""
+chosen to hold as many anomalies as normal ones and many near the threshold: they compare columns, and are no estimate for the whole test
+part. A recalibrated threshold is what the detector's rule finds on validation windows that the same run scored on the same backend; the
+clean one was fixed on exact scores, and no test window is near either. [a, b] is a 95 % bootstrap interval over distinct sequences.
+Expectation errors are against exact readouts at the angles that were run; their bias is what is left of the square of the error without
+that of the shots. A step is a round of the closed loop; in open loop, the first that would ask the row. A flip is a decision other than
+the exact one. Its cause, for each row: **bias**, it flips in more than half of the runs, or nothing is sampled; else **drift**, it flips
+only in runs whose reference circuits answered otherwise than in most runs (p < 0.001, Bonferroni over runs and references); else **shot
+noise**. Fewer than three sampled runs do not tell. Planned seconds are the device's, of a stand-in those of the device that it stands
+for; told are those that a service counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,7 +306,7 @@ class Ladder:
         if mode == "closed":
             found[""] = {EXACT: self._exact()} | found[""]
             found["Share of flipped decisions by distance of the exact score from the threshold"] = {
-                rung.name: self._bands(rung.collected) for rung in rungs
+                rung.name: self._bands(rung) for rung in rungs
             }
         return found
 
@@ -285,15 +316,15 @@ class Ladder:
 
     def _exact(self) -> Values:
         one = self.rungs[0].collected
-        return {"kind": EXACT, "where": "engine", "runs": "1"} | _decisions(one, one.exact_N[None])
+        return {"kind": EXACT, "where": "engine", "runs": "1"} | _decisions(one, one.exact_N[None] > one.threshold)
 
-    def _bands(self, one: Collected) -> Values:
-        away_N = np.abs(one.margin_N)
+    def _bands(self, rung: Rung) -> Values:
+        away_N = np.abs(rung.collected.margin_N)
         edges = np.unique(np.quantile(away_N, np.arange(1, BANDS) / BANDS, method="lower"))  # no sums: scores may be infinite
         band_N = np.searchsorted(edges, away_N)
         return {
             f"{away_N[band_N == band].min():.3g} to {away_N[band_N == band].max():.3g} ({counted(int((band_N == band).sum()), 'row')})": (
-                float(one.flips_RN[:, band_N == band].mean()) if len(one.flips_RN) else "-"
+                float(rung.flips_RN[:, band_N == band].mean()) if len(rung.flips_RN) else "-"
             )
             for band in np.unique(band_N)
         }
@@ -314,6 +345,8 @@ def ladders(result: Path) -> tuple[list[Ladder], dict[str, str]]:
             continue
         key = (asked.contender, asked.seed, asked.cut, asked.cell, asked.windows, asked.choice, asked.references)
         models.setdefault(key, []).append(Rung(one))
+        if one.recalibrated:
+            models[key].append(Rung(one, recalibrated=True))
     return [Ladder(tuple(sorted(rungs, key=lambda rung: rung.height))) for rungs in models.values()], skipped
 
 
@@ -385,5 +418,5 @@ def _drawn(model: Ladder) -> figures.Climb:
     steps: dict[tuple[str, str], dict[str, float]] = {
         (rung.name, rung.collected.asked.mode): rung.errors("step") for rung in model.rungs if rung.heard
     }
-    flips = {rung.name: rung.collected.flips_RN.mean(axis=0) for rung in model.of("closed") if len(rung.collected.flips_RN)}
+    flips = {rung.name: rung.flips_RN.mean(axis=0) for rung in model.of("closed") if len(rung.flips_RN)}
     return figures.Climb(model.name, decisions, steps, model.rungs[0].collected.margin_N, flips)

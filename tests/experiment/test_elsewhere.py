@@ -1,5 +1,9 @@
 """Laws of detectors trained in one place and scored in another: with noise or shots, and elsewhere without, with more, or on a device."""
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +18,7 @@ from qlogad.experiment import Experiment
 from qlogad.experiment.campaign import submit
 from qlogad.experiment.hardware import plan, trained
 from qlogad.features.features import Features
-from qlogad.nn.core import Quantum
+from qlogad.nn.core import Classical, Quantum
 
 NOISE = "depolarizing=0.02,amplitude_damping=0.05,readout=0.03"
 KINDS = 4
@@ -75,6 +79,48 @@ def test_where_it_was_trained_changes_no_plan(tmp_path):
         plan(Detector.load(tmp_path, backend=name), features, "aer:shots=50") for name in ("exact", f"exact:{NOISE}", "aer:shots=9")
     ]
     assert plans[0] == plans[1] == plans[2]
+
+
+MACHINES = {
+    "AVX2, two threads": {
+        "OPENBLAS_CORETYPE": "Haswell",
+        "MKL_CBWR": "AVX2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "OMP_NUM_THREADS": "2",
+    },
+    "old": {"OPENBLAS_CORETYPE": "Prescott", "MKL_CBWR": "COMPATIBLE", "ATEN_CPU_CAPABILITY": "default", "OMP_NUM_THREADS": "1"},
+}
+SCORE = """
+import json, sys
+from qlogad.detect.detector import Detector
+folders, windows = json.loads(sys.stdin.read())
+print(json.dumps([Detector.load(folder).score_samples(windows).tolist() for folder in folders]))
+"""
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Saved detectors and their scores of some windows here."""
+    windows, _ = sessions(30, "test")
+    core = Classical(hidden=6)
+    classical = DeepLog(core=core, history=2, embedding=4, score="nll", epochs=3)
+    made = [fitted(DeepLog, "exact"), fitted(VQC, "exact"), classical.fit(sessions(50, "train")[0], validation=windows)]
+    found = {}
+    for number, detector in enumerate(made):
+        folder = tmp_path_factory.mktemp(f"saved{number}")
+        detector.save(folder)
+        found[str(folder)] = Detector.load(folder).score_samples(windows)
+    return windows, found
+
+
+@pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
+def test_a_saved_detector_scores_the_same_within_rounding_on_other_processors_and_threads(machine, saved):
+    windows, here = saved
+    given = json.dumps([list(here), windows])
+    done = subprocess.run([sys.executable, "-c", SCORE], input=given, capture_output=True, text=True, env=os.environ | machine)
+    assert done.returncode == 0, done.stderr
+    for there, expected_N in zip(json.loads(done.stdout), here.values(), strict=True):
+        np.testing.assert_allclose(there, expected_N, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.slow
