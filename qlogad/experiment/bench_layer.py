@@ -113,7 +113,8 @@ def write(rows: list[Row], folder: Path) -> Path:
     place = f"{platform.machine()}, {os.cpu_count()} cores (load {os.getloadavg()[0]:.1f})"
     machine = f"{place}, {platform.system()}, Python {platform.python_version()}"
     head = (
-        f"Measured {datetime.now(UTC):%Y-%m-%d} by `qlogad bench layer` on: {machine}; one torch thread, float64,\nPennyLane {qml.version()}. "
+        f"Measured {datetime.now(UTC):%Y-%m-%d} by `qlogad bench layer` on: {machine};\n"
+        f"one torch thread, float64, PennyLane {qml.version()}.\n"
         "Milliseconds of a training step of Linear(10, W), the layer (sim14 behind angle-y, <Z> on every wire), Linear(W, 2), with\n"
         "QuantumLayer and with qml.qnn.TorchLayer (default.qubit, backpropagation) on the same circuit and weights. Timed in turns;\n"
         "only ratios carry to other machines.\n\n"
