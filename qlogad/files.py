@@ -151,14 +151,14 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
 
 
-def remove(path: Path) -> None:
-    """Remove a file, a link or a whole folder, if it is there; what a link points to stays.
+def remove(path: Path, *, folders: bool = False) -> None:
+    """Remove a file or a link, or with `folders` a whole folder, if it is there; what a link points to stays.
 
     Raises:
-        FileError: it cannot be removed.
+        FileError: it cannot be removed, or is a folder.
     """
     with _told(path, "remove"), suppress(FileNotFoundError):
-        if path.is_dir() and not path.is_symlink():
+        if folders and path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, onerror=_unless_gone)
         else:
             path.unlink()

@@ -169,8 +169,10 @@ def test_what_is_removed_is_no_target_of_a_link(tmp_path: Path) -> None:
     for path in (folder, folder, tmp_path / "link"):
         if path.name == "link":
             path.symlink_to(target)
-        files.remove(path)
+        files.remove(path, folders=True)
         assert not os.path.lexists(path)
+    with pytest.raises(FileError, match="move it away"):
+        files.remove(target)
     assert (target / "file").read_text() == "kept"
 
 

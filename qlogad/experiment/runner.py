@@ -49,7 +49,7 @@ class Prepared:
 def forget(folder: Path) -> None:
     """Forget the cells of earlier runs."""
     for name in ("cells", "work"):
-        files.remove(folder / name)
+        files.remove(folder / name, folders=True)
 
 
 def prepare(experiment: Experiment, folder: Path, progress: Callable[[str, int], None]) -> Prepared:

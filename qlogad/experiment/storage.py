@@ -172,7 +172,7 @@ class Journal(BaseJournalBackend):
             files.append(beside, torn + b"\n")
             where = f"kept in {beside}"
         except OSError as error:  # a full disk, say: the study matters more than the rest of a record
-            where = f"lost: {error.strerror}"
+            where = f"lost: {error.strerror or error}"
         os.ftruncate(file, end)
         warnings.warn(
             f"the journal {self.path} ended within a record ({len(torn)} bytes, {where}); it was cut off",

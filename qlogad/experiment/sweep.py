@@ -253,8 +253,9 @@ def _forget(study: Study, place: str, folder: Path) -> None:
         for one in sorted(there):
             if one == name or one.startswith(f"{name}: {FRESH} "):
                 optuna.delete_study(study_name=one, storage=storage)
-    made = ("trials.csv", "table.md", "manifest.json", "winners.md", "winners.toml", *study_figures.FILES)
-    for name in ("work", "designs", "artifacts", "found", *made):
+    for name in ("work", "designs", "artifacts", "found"):
+        files.remove(folder / name, folders=True)
+    for name in ("trials.csv", "table.md", "manifest.json", "winners.md", "winners.toml", *study_figures.FILES):
         files.remove(folder / name)
 
 
