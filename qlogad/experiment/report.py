@@ -72,6 +72,7 @@ def before(prepared: Prepared) -> str:
         "",
         _data_table(prepared, "simple"),
     ]
+    lines += [f"warning: {warning}" for warning in intake.warnings]
     lines += [f"warning: {_ASSUMED}"] if prepared.source.assumed else []
     lines += [f"warning, cut {made.cut}: {warning}" for made in prepared.grounds for warning in made.warnings]
     return "\n".join(lines) + "\n"
@@ -127,6 +128,7 @@ def _manifest(prepared: Prepared, finished: Sequence[tuple[Cell, Outcome]]) -> d
             "blank": events.intake.blank,
             "quarantined": len(events.intake.quarantine),
             "reasons": events.intake.reasons(),
+            "warnings": events.intake.warnings,
         },
         "windows": len(prepared.source.windows),
         "windows_of_unknown_label": prepared.source.unknown,
@@ -234,6 +236,7 @@ def _table(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.D
             f"**Semi-real**: the anomalies are injected into held-out normal windows (`{experiment.data.inject}`); no real label counts.",
             "",
         ]
+    parts += [_item(f"warning: {warning}") for warning in prepared.source.events.intake.warnings]
     if prepared.source.assumed:
         parts += [f"**No labels**: {_ASSUMED}.", ""]
     if prepared.grounds[0].ordered_by != "time":

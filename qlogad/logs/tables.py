@@ -10,7 +10,7 @@ from functools import cache
 from itertools import chain, islice
 from typing import Any, Literal, NamedTuple, NoReturn
 
-from qlogad.errors import DataError, shown
+from qlogad.errors import DataError, counted, shown
 from qlogad.logs.dataset import Intake, label_of
 from qlogad.logs.lines import RawLine, read_lines
 
@@ -44,6 +44,7 @@ _NAMELESS = "an event without a name"
 _NOTHING = ("None", "nan", "NaN", "null")
 _MARKS = re.compile(r"""[][{},;|\t'"]""")
 _TWICE = "a key twice"
+_NUMBERED = re.compile(r"[A-Za-z]?\d+")
 _ITEM = re.compile(r"""'((?:[^'\\]|\\.)*+)'|"((?:[^"\\]|\\.)*+)"|([^\s,;'"]++)""")
 _LIST = r"""\[(?:[^\[\]"']|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')*+\]|\([^()"]*+\)"""  # brackets inside of strings do not count
 
@@ -105,7 +106,7 @@ def read_table(
         elif found is None:
             intake.set_aside(line.number, line.offset, _UNCLOSED)
         elif len(found) != dialect.width:
-            intake.set_aside(line.number, line.offset, f"not {dialect.width} columns")
+            intake.set_aside(line.number, line.offset, f"not {counted(dialect.width, 'column')}")
         else:
             yield Row(line, line.number - before, {column: found[place].strip() for column, place in places})
 
@@ -255,7 +256,7 @@ def _dialect(
             return _checked(where, sample, _Dialect(False, named_by[2], 2, _splitter(likely)))
     several = any(len(_splitter(delimiter)(first) or []) > 1 for delimiter in (",", ";", "|"))
     mixed = "\t" in first.strip() and any(" " in cell.strip() for cell in first.split("\t"))  # else tabs stand between events
-    if several or mixed or 1 not in named_by:
+    if several or mixed or (columns and len(cells) > 1) or 1 not in named_by:
         _refuse(where, cells, needed)
     return _checked(where, sample, _Dialect(False, named_by[1], 1, _splitter(",")))
 
@@ -283,7 +284,8 @@ def _checked(where: str, sample: Sequence[str], dialect: _Dialect) -> _Dialect:
 def _refuse(where: str, cells: Sequence[str], needed: Sequence[Column]) -> NoReturn:
     names = [shown(cell.strip()) for cell in cells[:_SHOWN]] + ["..."] * (len(cells) > _SHOWN)
     wants = " and ".join(f"{_SPELLINGS[column][0]} (named '{_CALLED[column]}')" for column in needed)
-    order = "; counts of events have no order and cannot be read" if len(cells) > _SHOWN and "keys" in needed else ""
+    counts = "keys" in needed and 2 * sum(bool(_NUMBERED.fullmatch(cell.strip())) for cell in cells) > len(cells) > 2
+    order = "; counts of events have no order and cannot be read" if counts else ""
     raise DataError(f"{where}: a column of {wants} is needed; name it in the first line, which has {', '.join(names)}{order}")
 
 

@@ -60,6 +60,13 @@ def test_what_is_no_line_is_set_aside_and_counted(line: str, tmp_path: Path) -> 
     assert intake.quarantine[0].line == 2
 
 
+@given(st.integers(0, 9999))
+def test_a_year_that_no_calendar_here_has_is_set_aside_when_read(year: int) -> None:
+    found = parse_line(f"- 1 {year:04}.06.03 R02 {year:04}-06-03-15.42.50.675872 R02 RAS KERNEL INFO text")
+    assert isinstance(found, Record) == (1678 <= year <= 2261)
+    assert isinstance(found, Record) or found == "no such time"
+
+
 def test_another_format_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "other.log").write_text("081109 203518 143 INFO dfs.DataNode$DataXceiver: Receiving block blk_1\n")
     with pytest.raises(DataError, match="is the dataset right"):

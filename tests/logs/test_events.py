@@ -95,6 +95,13 @@ def test_columns_say_what_the_records_say(rows: list[Record]) -> None:
     assert events.given_part_S.tolist() == ["train" if name == "a" else "" for name in events.sessions]
 
 
+@pytest.mark.parametrize("time", [1_226_262_930_000.0, -1e11, float("inf"), float("-inf")])
+def test_a_time_that_is_no_date_is_refused_when_read_whatever_the_data_set(time: float) -> None:
+    rows = [Record(line, 0, seconds, ("a",), "", "", "x", -1) for line, seconds in enumerate([5.0, time, float("nan")], start=1)]
+    with pytest.raises(DataError, match=r"line 2: .*no time between the years"):
+        read_events(Remembered(tuple(rows)))
+
+
 def split(word: str) -> list[str]:
     """A masked word, its placeholders apart from the rest."""
     return [part for piece in word.replace("<:", "\n<:").split("\n") for part in piece.replace(":>", ":>\n").split("\n")]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from qlogad.documents import from_mapping
 from qlogad.errors import DataError, DocumentError
+from qlogad.experiment.listing import describe, facts_text
 from qlogad.logs.dataset import Intake
 from qlogad.logs.events import Events, read_events
 from qlogad.logs.sequences import Sequences
@@ -105,6 +106,15 @@ def test_a_label_against_its_file_is_refused_and_so_is_no_file_at_all(tmp_path: 
         from_mapping(Sequences, {})
 
 
+def test_a_doubt_about_the_events_is_said_before_anything_is_trained(tmp_path: Path) -> None:
+    (tmp_path / "w.txt").write_text("the fox jumps!\nand so it went.\n" * 30)
+    facts = describe("sequences", [f"path={tmp_path / 'w.txt'}"], lambda what, count: None)
+    assert len(facts["warnings"]) == 1
+    assert "free text" in facts_text(facts)
+    (tmp_path / "w.txt").write_text("5 22 5\n22 5\n" * 30)
+    assert "warnings" not in describe("sequences", [f"path={tmp_path / 'w.txt'}"], lambda what, count: None)
+
+
 REAL = Path(os.environ.get("QLOGAD_DATA", ""))
 
 
@@ -116,6 +126,8 @@ REAL = Path(os.environ.get("QLOGAD_DATA", ""))
         ({"normal": "hdfs/hdfs_loghub_normal.csv.xz", "anomalous": "hdfs/hdfs_loghub_abnormal.csv.xz"}, {0: 5_542, 1: 16_764}),
         ({"normal": "hdfs/hdfs_xu_normal.csv.xz", "anomalous": "hdfs/hdfs_xu_abnormal.csv.xz"}, {0: 5_551, 1: 16_764}),
         ({"path": "hdfs/hdfs_raw_2pct_early.labels_and_keys.csv.xz"}, {0: 7_768, 1: 276}),
+        ({"path": "hdfs/hdfs_100k_sessions.jsonl.xz"}, {0: 7_627, 1: 313}),
+        ({"path": "bgl/bgl_windows20.jsonl.xz"}, {0: 750, 1: 121}),
         ({"path": "thunderbird/thunderbird_cfdr_normal_node_sequences.csv.xz"}, {-1: 16}),
     ],
 )
