@@ -16,7 +16,8 @@ import typer
 
 from qlogad import escape
 from qlogad.credentials import hidden
-from qlogad.errors import InputError, QlogadError, QlogadWarning, counted, one_line
+from qlogad.documents import settle_caches
+from qlogad.errors import InputError, QlogadError, QlogadWarning, counted, one_line, shown
 from qlogad.escape import layout, terminal
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def run(
     experiment: Annotated[str, typer.Argument(help="An experiment file, or the name of a shipped one.")],
     overrides: Set = None,
     out: Annotated[Path, typer.Option(help="Where results folders lie.")] = Path("results"),
-    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 means one for each core.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, max=4096, help="Worker processes; 0 means one for each core.")] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget the finished cells of earlier runs.")] = False,
     storage: Annotated[
         str | None, typer.Option(help="postgresql://user@host/database: machines with a shared --out work on one run.")
@@ -86,13 +87,13 @@ def sweep(
     study: Annotated[str, typer.Argument(help="A study file (*.sweep.toml), or the name of a shipped one.")],
     overrides: SetOfStudy = None,
     out: Annotated[Path, typer.Option(help="Where results folders lie.")] = Path("results"),
-    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 means one for each core.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, max=4096, help="Worker processes; 0 means one for each core.")] = 1,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget the trials of earlier calls.")] = False,
     storage: Annotated[
         str | None, typer.Option(help="A journal file, or postgresql://user@host/db: all who name the same one work together.")
     ] = None,
     winners: Annotated[
-        int, typer.Option(min=0, metavar="SEEDS", help="Then train the best trial, or the front, on so many fresh seeds.")
+        int, typer.Option(min=0, max=1000, metavar="SEEDS", help="Then train the best trial, or the front, on so many fresh seeds.")
     ] = 0,
     as_json: Json = False,
 ) -> None:
@@ -158,8 +159,8 @@ def show(
     plan: Annotated[bool, typer.Option("--plan", help="How the exact engine runs it: methods, seconds, memory.")] = False,
     every: Annotated[bool, typer.Option("--all", help="With --plan: measure every method, not the chosen one alone.")] = False,
     reupload: Annotated[bool, typer.Option("--reupload", help="With --plan: the encoding before every layer.")] = False,
-    rows: Annotated[int, typer.Option(min=1, help="With --plan: rows of a batch.")] = 64,
-    calls: Annotated[int, typer.Option(min=1, help="With --plan: time steps.")] = 10,
+    rows: Annotated[int, typer.Option(min=1, max=1_000_000, help="With --plan: rows of a batch.")] = 64,
+    calls: Annotated[int, typer.Option(min=1, max=10_000, help="With --plan: time steps.")] = 10,
     double: Annotated[bool, typer.Option("--double", help="With --plan: float64 instead of float32.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -202,9 +203,11 @@ def bench(
         ),
     ] = "machine",
     out: Annotated[Path, typer.Option(help="Where results folders lie.")] = Path("results"),
-    lines: Annotated[int, typer.Option(min=1000, help="machine: synthetic log lines for the reading benchmark.")] = 200_000,
+    lines: Annotated[
+        int, typer.Option(min=1000, max=10**8, help="machine: synthetic log lines for the reading benchmark.")
+    ] = 200_000,
     repeats: Annotated[
-        int, typer.Option(min=1, help="Repetitions of each step, the median counts; warm-start: pairs of studies.")
+        int, typer.Option(min=1, max=10_000, help="Repetitions of each step, the median counts; warm-start: pairs of studies.")
     ] = 5,
     peers: Annotated[
         Path | None,
@@ -270,7 +273,7 @@ def bench(
         path = write(rows, out / "bench")
         _print_rows(rows, as_json)
     else:
-        raise InputError(f"there is no benchmark '{what:.40}'; known: machine, engine, backends, layer, sweep, warm-start, parser")
+        raise InputError(f"there is no benchmark {shown(what)}; known: machine, engine, backends, layer, sweep, warm-start, parser")
     _print(f"report: {path}", file=sys.stderr)
 
 
@@ -291,13 +294,14 @@ def describe(
 _Result = Annotated[Path, typer.Argument(help="The results folder of a finished run.")]
 _Contender = Annotated[str, typer.Option(help="Whose detector: a name of the table.")]
 _Windows = Annotated[
-    int, typer.Option(min=1, help="Test windows, half of them anomalies where there are enough, half near the threshold.")
+    int,
+    typer.Option(min=1, max=10**6, help="Test windows, half of them anomalies where there are enough, half near the threshold."),
 ]
-_Choice = Annotated[int, typer.Option(help="The seed that windows are chosen with.")]
-_Shots = Annotated[int | None, typer.Option(min=1, help="Of each row and measurement basis; else the backend's own.")]
+_Choice = Annotated[int, typer.Option(min=0, help="The seed that windows are chosen with.")]
+_Shots = Annotated[int | None, typer.Option(min=1, max=10**7, help="Of each row and measurement basis; else the backend's own.")]
 _Mode = Annotated[str, typer.Option(help="closed: each round feeds the next; open: all rows at once.")]
-_References = Annotated[int, typer.Option(min=0, help="Rows of known answer that go with every round.")]
-_Seed = Annotated[int | None, typer.Option(help="Of the training; else the first.")]
+_References = Annotated[int, typer.Option(min=0, max=10**4, help="Rows of known answer that go with every round.")]
+_Seed = Annotated[int | None, typer.Option(min=0, help="Of the training; else the first.")]
 _Cut = Annotated[str | None, typer.Option(help="Of the run; else the first.")]
 _Threshold = Annotated[
     str, typer.Option(help="clean: as trained; recalibrated: each run also fixes one on validation windows it scores there.")
@@ -372,7 +376,7 @@ def submit(
     seed: _Seed = None,
     cut: _Cut = None,
     label: Annotated[str, typer.Option(help="Tells apart what is asked twice, on two days say.")] = "",
-    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for each round's jobs.")] = 0.0,
+    wait: Annotated[float, typer.Option(min=0, max=10**7, help="Seconds to wait for each round's jobs.")] = 0.0,
     max_seconds: Annotated[float | None, typer.Option(help="Refuse more device time on any one backend.")] = None,
     max_cost: Annotated[float | None, typer.Option(help="Refuse a higher price on any one backend, in USD.")] = None,
     as_json: Json = False,
@@ -407,7 +411,7 @@ def submit(
 @hardware_app.command(epilog="Example: qlogad hardware collect results/quickstart --wait 600")
 def collect(
     result: _Result,
-    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for each round's jobs.")] = 0.0,
+    wait: Annotated[float, typer.Option(min=0, max=10**7, help="Seconds to wait for each round's jobs.")] = 0.0,
     again: Annotated[bool, typer.Option("--again", help="Submit lost jobs anew, which may cost again.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -558,6 +562,7 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # of whatever the terminal's encoding has no letter for
     warnings.showwarning = _warned
+    settle_caches()
     try:
         code = app(prog_name="qlogad", standalone_mode=False)
         if code == INTERRUPTED:  # what Typer makes of Ctrl-C

@@ -11,9 +11,12 @@ import json
 import math
 import os
 import re
+import stat
+import tempfile
 import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from functools import cache
 from numbers import Integral, Real
@@ -21,6 +24,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from qlogad.bounds import Between
+from qlogad.credentials import find
 from qlogad.errors import DocumentError, InputError, did_you_mean, one_line, shown
 
 __all__ = [
@@ -37,12 +42,16 @@ __all__ = [
     "parse",
     "plain",
     "read",
+    "refuse_secrets",
+    "settle_caches",
 ]
 
 T = TypeVar("T")
 Document = dict[str, Any]
 
 _DEEPEST = 20  # keys in a dotted key
+_LONG_KEY = re.compile(r"(?<![\w-])(?:(?:[\w-]+|\"\")[ \t]*\.[ \t]*){20,}")  # _DEEPEST
+_TEXTS = re.compile(r"\"{3}(?:\\.|[^\\])*?\"{3}|'{3}.*?'{3}|\"(?:\\.|[^\"\\\n])*\"|'[^'\n]*'|#[^\n]*", re.DOTALL)
 
 
 def read(path: str | Path) -> Document:
@@ -70,12 +79,16 @@ def parse(text: str, where: str = "document") -> Document:
 
 def _loads(text: str) -> Document:
     """TOML whose integers have 64 bits, as TOML 1.0 asks of a reader; Python's own takes hexadecimal ones of any length."""
+    if _LONG_KEY.search(_TEXTS.sub('""', text)):  # the reader takes quadratic time for it
+        raise ValueError(f"a key of more than {_DEEPEST} parts")
     content = tomllib.loads(text)
-    waiting: list[Any] = [content]
+    waiting: list[tuple[Any, int]] = [(content, 0)]
     while waiting:
-        value = waiting.pop()
+        value, depth = waiting.pop()
+        if depth > _DEEPEST:
+            raise ValueError(f"tables or lists more than {_DEEPEST} deep")
         if isinstance(value, (dict, list)):
-            waiting.extend(value.values() if isinstance(value, dict) else value)
+            waiting.extend((inner, depth + 1) for inner in (value.values() if isinstance(value, dict) else value))
         elif isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise ValueError("an integer of more than 64 bits")
     return content
@@ -124,7 +137,8 @@ def from_mapping(cls: type[T], content: Mapping[str, Any], where: str = "documen
             raise DocumentError(f"{where}: unknown key {shown(place, 80)}{hint}{known_text}") from None
         kinds = [str(owner.kind) for owner in _owners(cls, first["loc"]) if hasattr(owner, "kind")]
         message = _what_fits(first, kinds)
-        raise DocumentError(": ".join(part for part in (where, place, message) if part)) from None
+        told = f"{place} {message}" if first["type"] == "bounds" else ": ".join(part for part in (place, message) if part)
+        raise DocumentError(": ".join(part for part in (where, told) if part)) from None
 
 
 def _what_fits(error: Mapping[str, Any], kinds: Sequence[str]) -> str:
@@ -132,6 +146,8 @@ def _what_fits(error: Mapping[str, Any], kinds: Sequence[str]) -> str:
     message, given, context = error["msg"], shown(error["input"], 80), error.get("ctx", {})
     key = context.get("discriminator", "").strip("'")
     match error["type"]:
+        case "bounds":
+            return str(message)
         case "value_error":  # our own words, which say what was met
             return str(message.removeprefix("Value error, "))
         case "missing":
@@ -164,19 +180,24 @@ def _owners(cls: type, path: Sequence[str | int]) -> list[Any]:
     return owners
 
 
-def enforce(instance: object, error: type[InputError] = InputError) -> None:
+def enforce(instance: object, error: type[InputError] = InputError, *, sizes: bool = True) -> None:
     """Refuse a dataclass whose fields are not what its own annotations say, wherever it was built; for `__post_init__`.
 
-    Looked at are Literals, numbers, texts, truth values and None, alone, in unions and in tuples.
+    Looked at are Literals, numbers with their bounds, texts, truth values and None, alone, in unions and in tuples.
+
+    Args:
+        instance: the dataclass.
+        error: what is raised.
+        sizes: False leaves out the bounds of numbers.
 
     Raises:
         InputError: with the field, what was met and what would fit.
     """
     for name, hint in _hints(cast(Hashable, type(instance))).items():
-        enforce_value(name, getattr(instance, name), hint, error)
+        enforce_value(name, getattr(instance, name), hint, error, sizes=sizes)
 
 
-def enforce_value(name: str, value: object, hint: object, error: type[InputError] = InputError) -> None:
+def enforce_value(name: str, value: object, hint: object, error: type[InputError] = InputError, *, sizes: bool = True) -> None:
     """`enforce` for one value.
 
     >>> enforce_value("rule", "f1", Literal["fpr", "f1"])
@@ -185,6 +206,10 @@ def enforce_value(name: str, value: object, hint: object, error: type[InputError
         InputError: it does not fit.
     """
     if _fits(value, hint):
+        for place, one in enumerate(value) if isinstance(value, tuple) else [(None, value)]:
+            limits = _limits(one, hint) if sizes else None
+            if limits is not None and not limits.holds(cast(Real, one)):
+                raise error(f"{name if place is None else f'{name}[{place}]'} is {limits}, got {shown(one, 80)}")
         return
     if get_origin(hint) is tuple and isinstance(value, Sequence) and not isinstance(value, str):
         for place, one in enumerate(value):
@@ -204,7 +229,7 @@ def _hints(cls: Any) -> dict[str, object]:
     """The annotations of a dataclass's fields that can refuse anything."""
     own = {f.name for f in dataclasses.fields(cls) if f.init}
     try:
-        hints = get_type_hints(cls)
+        hints = get_type_hints(cls, include_extras=True)
     except NameError:  # somebody's class with names that only a type checker imports
         return {}
     return {name: hint for name, hint in hints.items() if name in own and not _fits(_nothing, hint)}
@@ -236,6 +261,14 @@ def _fits(value: object, hint: object) -> bool:
     return True
 
 
+def _limits(value: object, hint: object) -> Between | None:
+    """The bounds that an annotation sets to a number."""
+    if not isinstance(value, Real):
+        return None
+    found = [one for one in get_args(hint) if isinstance(one, Between)]
+    return next(iter([*found, *(limits for one in get_args(hint) if (limits := _limits(value, one)) is not None)]), None)
+
+
 def _choices(hint: object) -> list[object]:
     """Everything that the Literals of an annotation allow."""
     if get_origin(hint) is Literal:
@@ -254,6 +287,20 @@ def _said(hint: object) -> list[str]:
     if get_origin(hint) is tuple:
         return ["a list"]
     return [_WORDS.get(hint) or f"a {getattr(hint, '__name__', hint)}"]
+
+
+def refuse_secrets(content: Mapping[str, Any], where: str) -> None:
+    """Refuse a document that holds a credential: it is stored with the results.
+
+    Raises:
+        DocumentError: with the key, and without its value.
+    """
+    place = find(content)
+    if place is not None:
+        raise DocumentError(
+            f"{where}: {shown(place, 80)} holds a credential, and documents are stored with their results; leave it out: accounts and "
+            "passwords are read from the environment, logs from files"
+        )
 
 
 def json_schema(cls: type) -> dict[str, Any]:
@@ -285,7 +332,7 @@ def override(content: Mapping[str, Any], assignment: str) -> Document:
 
 def override_value(content: Mapping[str, Any], path: str, value: Any, assignment: str | None = None) -> Document:
     """`override` for a value at hand; `assignment` is what errors call it."""
-    assignment = one_line(assignment or f"{path} = {value!r:.60}", 80)
+    assignment = one_line(assignment or f"{path} = {shown(value)}", 80)
     result = deepcopy(dict(content))
     place: Any = result
     parts = path.split(".")
@@ -387,7 +434,41 @@ def _finite(value: Any) -> Any:
 
 
 def cache_folder() -> Path:
-    """Where what can be computed again is kept between runs: $QLOGAD_CACHE, else $XDG_CACHE_HOME/qlogad, else ~/.cache/qlogad."""
+    """Where what can be computed again is kept between runs.
+
+    $QLOGAD_CACHE, else $XDG_CACHE_HOME/qlogad, else ~/.cache/qlogad; where there is no such place to write to (no home, a read-only
+    one, a file in its way), a folder of this user's below the temporary one.
+    """
     if own := os.environ.get("QLOGAD_CACHE"):
         return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qlogad"
+    home = os.path.expanduser("~")
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or f"{home}/.cache") / "qlogad"
+    return folder if _writable(folder) else _temporary_cache()
+
+
+def _writable(folder: Path) -> bool:
+    """Whether a folder can be written to; it is made where there is none."""
+    if not folder.is_absolute():
+        return False
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+@cache
+def _temporary_cache() -> Path:
+    """The same folder for every process of a user; one that is new where somebody else has taken its name."""
+    folder = Path(tempfile.gettempdir()) / f"qlogad-cache-{os.getuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+    return folder if ours else Path(tempfile.mkdtemp(prefix="qlogad-cache-"))
+
+
+def settle_caches() -> None:
+    """Have the packages beneath keep theirs where ours is, if their usual places cannot be written to."""
+    if not _writable(Path(os.path.expanduser("~/.cache/qlogad"))):
+        folder = cache_folder()
+        for name in ("MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR"):
+            os.environ.setdefault(name, str(folder / name.split("_")[0].removesuffix("CONFIGDIR").lower()))

@@ -16,6 +16,7 @@ LAYERS = [
     "escape",
     "credentials",
     "errors",
+    "bounds",
     "seeds",
     "documents",
     "files",

@@ -27,7 +27,7 @@ from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.noise import Noise
 from qlogad.circuit.readout import bases, is_projector
-from qlogad.errors import BackendError, MissingExtra, did_you_mean
+from qlogad.errors import BackendError, MissingExtra, did_you_mean, shown
 
 try:
     from qiskit_aer import AerSimulator
@@ -68,18 +68,18 @@ class Aer(SampledBackend, Backend):
         method = bare if bare and snapshot is None else "density_matrix" if noisy else "statevector"
         if method not in METHODS:
             raise BackendError(
-                f"aer has no target '{bare:.40}'{did_you_mean(bare, METHODS)}; known: {', '.join(METHODS)}, fake_..."
+                f"aer has no target {shown(bare)}{did_you_mean(bare, METHODS)}; known: {', '.join(METHODS)}, fake_..."
             )
         if noisy and method != "density_matrix":
             raise BackendError(f"noise needs density matrices, got the method '{method}'; leave it out")
         if snapshot is not None and rates:
             raise BackendError(f"{snapshot} brings its own noise; leave out {rates}")
-        level = number("level", found.get("level"), least=0)
+        level = number("level", found.get("level"), least=0, most=3)
         if level is not None and (snapshot is None or level > 3):
-            raise BackendError(f"level is 0 to 3 and for a device, as in 'aer:fake_manila,level=3', got '{target:.60}'")
+            raise BackendError(f"level is 0 to 3 and for a device, as in 'aer:fake_manila,level=3', got {shown(target)}")
         if (device := found.get("device", "cpu").upper()) not in AerSimulator().available_devices():
             raise BackendError(
-                f"Aer finds no device '{device.lower():.20}' here; leave it out, or install qiskit-aer-gpu in its place"
+                f"Aer finds no device {shown(device.lower())} here; leave it out, or install qiskit-aer-gpu in its place"
             )
         runner = AerTarget(
             f"aer:{target}",

@@ -41,7 +41,7 @@ from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
 from qlogad.credentials import told
-from qlogad.errors import BackendError, MissingExtra, QlogadWarning, did_you_mean
+from qlogad.errors import BackendError, MissingExtra, QlogadWarning, did_you_mean, shown
 
 try:
     from qiskit_ibm_runtime import Batch, QiskitRuntimeService, Session, fake_provider
@@ -99,9 +99,9 @@ class IBM(SampledBackend, Backend):
         bare, found = options(target, ("shots", *_SWITCHES, "level", "max_seconds", "gradient", "mode"))
         mode = found.get("mode")
         if mode not in (None, *get_args(Mode)):
-            raise BackendError(f"mode is {', '.join(get_args(Mode))}, got '{mode:.40}'; write mode=session, say")
+            raise BackendError(f"mode is {', '.join(get_args(Mode))}, got {shown(mode)}; write mode=session, say")
         device = _open(bare or "fake_manila")
-        mitigation = Mitigation.of(number("level", found.get("level"), least=0) or 0, found)
+        mitigation = Mitigation.of(number("level", found.get("level"), least=0, most=3) or 0, found)
         shots = number("shots", found.get("shots"), least=1) or SHOTS
         seconds = number("max_seconds", found.get("max_seconds"), least=1)
         runner = IBMTarget(device, mitigation, shots=shots, max_seconds=seconds, mode=cast(Mode | None, mode))
@@ -152,7 +152,7 @@ class Mitigation:
 
 def _switch(name: str, text: str | None, preset: bool) -> bool:
     if text not in (None, "on", "off"):
-        raise BackendError(f"{name} is on or off, got '{text:.40}'; write {name}=on, say")
+        raise BackendError(f"{name} is on or off, got {shown(text)}; write {name}=on, say")
     return preset if text is None else text == "on"
 
 
@@ -614,7 +614,9 @@ def snapshot(name: str) -> BackendV2:
         _snapshot_name(cls): cls for cls in vars(fake_provider).values() if isinstance(cls, type) and hasattr(cls, "backend_name")
     }
     if name not in known:
-        raise BackendError(f"there is no snapshot '{name:.40}'{did_you_mean(name, known)}; 'fake_manila' and 'fake_torino' are two")
+        raise BackendError(
+            f"there is no snapshot {shown(name)}{did_you_mean(name, known)}; 'fake_manila' and 'fake_torino' are two"
+        )
     return known[name]()
 
 

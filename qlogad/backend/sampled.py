@@ -11,6 +11,7 @@ Anselmetti et al. (2021), arXiv:2104.05695, eq. 8; simultaneous perturbation: Sp
 from __future__ import annotations
 
 import hashlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,7 +31,7 @@ from qlogad.backend.backend import CALLS, DEFAULT_KEY, Abilities, Bound, Estimat
 from qlogad.circuit.circuit import Angle, Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
-from qlogad.errors import BackendError, did_you_mean
+from qlogad.errors import BackendError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from qlogad.backend.service import Service
@@ -57,6 +58,7 @@ Floats = NDArray[np.float64]
 Kind = Literal["exact", "noisy-exact", "shots", "noisy-shots"]
 Gradient = Literal["shift", "spsa"]
 
+MAX_SHOTS = 10**7  # of a row; a service may take fewer
 SPSA_STEP = 0.1  # radians
 DECIMALS = 5  # of sampled angles, radians: equal rows of a network differ in their last bits, and no device tells these apart
 
@@ -227,7 +229,7 @@ class SampledBackend:
 
     def __init__(self, target: Target, *, gradient: str = "shift") -> None:
         if gradient not in ("shift", "spsa"):
-            raise BackendError(f"gradient is 'shift' or 'spsa', got '{gradient:.40}'")
+            raise BackendError(f"gradient is 'shift' or 'spsa', got {shown(gradient)}")
         self.target = target
         self.gradient = cast(Gradient, gradient)
         self.abilities = replace(target.abilities, shift=True, shots=target.shots is not None)
@@ -473,7 +475,7 @@ def options(text: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
             continue
         if name not in known or not equals:
             raise BackendError(
-                f"a target has no option '{name:.40}'{did_you_mean(name, known)}; known: {', '.join(known)}, as in 'shots=1024'"
+                f"a target has no option {shown(name)}{did_you_mean(name, known)}; known: {', '.join(known)}, as in 'shots=1024'"
             )
         if name in found:
             raise BackendError(f"the option '{name}' is given twice; give it once")
@@ -481,14 +483,15 @@ def options(text: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
     return bare, found
 
 
-def number(name: str, text: str | None, *, least: int) -> int | None:
-    """An option that is a whole number, or None where it is not given.
+def number(name: str, text: str | None, *, least: int, most: int = MAX_SHOTS) -> int | None:
+    """An option that is a whole number from `least` to `most`, or None where it is not given.
 
     Raises:
         BackendError: it is no such number.
     """
     if text is None:
         return None
-    if not text.isascii() or not text.isdigit() or int(text) < least:
-        raise BackendError(f"{name} is a whole number from {least}, got '{text:.40}'; write {name}={max(least, 1024)}, say")
+    if not re.fullmatch("[0-9]{1,15}", text) or not least <= int(text) <= most:
+        example = min(max(least, 1024), most)
+        raise BackendError(f"{name} is a whole number from {least} to {most:,}, got {shown(text)}; write {name}={example}, say")
     return int(text)

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from qlogad import seeds
+from qlogad import documents, seeds
+from qlogad.bounds import Between, Seed, room
 from qlogad.detect.batches import SLOTS, distinct, micro_batches
 from qlogad.detect.detector import EXPECTED, Detector, State
 from qlogad.errors import DataError, ResultError
@@ -27,7 +28,7 @@ from qlogad.nn.core import Cell, Classical, Core, CoreNetwork, Quantum, SameTota
 from qlogad.nn.layer import GateCircuits
 from qlogad.nn.recurrent import GRU, LSTM
 from qlogad.nn.speed import saved_by_compiling
-from qlogad.nn.train import History, Schedule, check_device, train
+from qlogad.nn.train import Batch, Clip, Decay, Epochs, History, Patience, Rate, Schedule, Tolerance, check_device, train
 
 __all__ = ["DeepLog", "Network"]
 
@@ -54,25 +55,23 @@ class DeepLog(Detector):
 
     core: Core = Classical()  # what runs inside the cell; its `hidden` is the size of the state
     cell: Literal["lstm", "gru"] = "lstm"  # the recurrent layer: see nn/recurrent.py
-    history: int = 10  # h, events a prediction is made from
-    embedding: int = 32  # width of the learned event vectors
+    history: Annotated[int, Between(1, 10_000)] = 10  # h, events a prediction is made from
+    embedding: Annotated[int, Between(1, 10_000)] = 32  # width of the learned event vectors
     score: Literal["rank", "nll"] = "rank"  # of an event
     unseen: Literal["anomaly", "ignore"] = "anomaly"  # an event unseen in training; "ignore": NaN, no part in the maximum
-    epochs: int = 30  # at most
-    batch: int = 128  # distinct histories per step
-    lr: float = 0.01  # Adam's step
-    clip: float = 1.0  # largest norm of a gradient
-    patience: int = 8  # epochs without a better validation loss
-    decay: float = 1.0  # of Adam's step, after every epoch without a better validation loss
-    tolerance: float = 0.0  # share of the validation loss that a better one is lower by
-    seed: int = 0  # of weights and shuffling
+    epochs: Epochs = 30  # at most
+    batch: Batch = 128  # distinct histories per step
+    lr: Rate = 0.01  # Adam's step
+    clip: Clip = 1.0  # largest norm of a gradient
+    patience: Patience = 8  # epochs without a better validation loss
+    decay: Decay = 1.0  # of Adam's step, after every epoch without a better validation loss
+    tolerance: Tolerance = 0.0  # share of the validation loss that a better one is lower by
+    seed: Seed = 0  # of weights and shuffling
     device: str = "cpu"  # a torch device
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("history", "embedding"):
-            if getattr(self, name) < 1:
-                raise DataError(f"{name} is 1 or more, got {getattr(self, name)}")
+        documents.enforce(self, DataError)
         self._schedule()
         check_device(self.device)
 
@@ -283,6 +282,7 @@ def _row_E(features: Features) -> Ints:
 def _histories(features: Features, history: int) -> Ints:
     """The `history` ids before every event of its row, oldest first; V + 1 where the row has not begun."""
     events = len(features.ids_E)
+    room(24.0 * events * history, f"histories of {history:,} events before each of {events:,}", "take a smaller history")
     place_E = np.arange(events) - np.repeat(features.offsets_N1[:-1], features.lengths_N)
     histories_EH = np.full((events, history), features.size + 1)
     for back in range(1, min(history, int(features.lengths_N.max(initial=1)) - 1) + 1):

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from qlogad import documents, files, names
+from qlogad.bounds import Between
 from qlogad.detect.threshold import Threshold
 from qlogad.errors import (
     BackendError,
@@ -49,6 +50,7 @@ Floats = NDArray[np.float64]
 State = dict[str, np.ndarray]
 Track = Literal["unsupervised", "normal-only", "normal-only, labelled validation", "supervised"]
 Sequences: TypeAlias = Sequence[Sequence[int]] | pd.DataFrame  # a list of event ids for each window, or a row for each event
+Rate = Annotated[float, Between(0, 1, "high")]
 COLUMNS = ("window", "event")  # of a DataFrame
 
 
@@ -60,15 +62,14 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     """
 
     threshold: Literal["fpr", "f1"] = "fpr"  # the rule on validation: label-free false positive rate, or best labelled F1
-    fpr: float = 0.01  # the false positive rate asked for by the rule "fpr"
+    fpr: Rate = 0.01  # the false positive rate asked for by the rule "fpr"
 
     reads: ClassVar[tuple[str, ...]] = ("ids",)  # the views it needs
     supervised: ClassVar[bool] = False  # whether it learns from the labels of the training rows, and needs both kinds
 
     def __post_init__(self) -> None:
-        documents.enforce(self, DataError)
-        if not 0 <= self.fpr < 1:
-            raise DataError(f"fpr is a share of normal windows in [0, 1), got {self.fpr}")
+        documents.enforce(self, DataError, sizes=False)  # those of the detector's own fields are looked at by `fit`
+        documents.enforce_value("fpr", self.fpr, Rate, DataError)
 
     def set_params(self, **params: Any) -> Self:
         """The same detector with some fields replaced.

@@ -6,14 +6,15 @@ Ye, IEEE SMC Workshop 2000; scored as DeepLog scores (Du et al., CCS 2017, doi:1
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qlogad.bounds import Between
 from qlogad.detect.detector import EXPECTED, Detector, State
 from qlogad.detect.ngram import grams, match
-from qlogad.errors import InputError, ResultError
+from qlogad.errors import ResultError
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
 
@@ -56,13 +57,11 @@ class Markov(Detector):
     [1.0, 3.0, 4.0]
     """
 
-    order: int = 1  # how many events are looked back
+    order: Annotated[int, Between(0, 1_000)] = 1  # how many events are looked back
     score: Literal["rank", "nll"] = "rank"  # or the negative log likelihood, in nats, with additive smoothing
-    smoothing: float = 1.0  # added to each of the V + 1 counts of a context, for "nll"
+    smoothing: Annotated[float, Between(0, 1e9, "low")] = 1.0  # added to each of the V + 1 counts of a context, for "nll"
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
-        if self.order < 0 or self.smoothing <= 0:
-            raise InputError(f"order is 0 or more and smoothing above 0, got order = {self.order}, smoothing = {self.smoothing}")
         grams_Ek, row_E, _ = grams(features, self.order + 1, left=self.order, right=0)
         known_E = grams_Ek[:, -1] < features.size
         self._chains = []

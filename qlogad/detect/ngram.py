@@ -7,13 +7,14 @@ with one mark at each end, so a wrong first or last event counts too.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qlogad.bounds import Between
 from qlogad.detect.detector import EXPECTED, Detector, State
 from qlogad.detect.threshold import highest
-from qlogad.errors import InputError
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
 
@@ -31,11 +32,9 @@ class NGram(Detector):
     [0.0, 0.333, 1.0]
     """
 
-    n: int = 2  # events in an n-gram, padding counted
+    n: Annotated[int, Between(1, 1_000)] = 2  # events in an n-gram, padding counted
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
-        if self.n < 1:
-            raise InputError(f"an n-gram has at least one event, got n = {self.n}")
         self._known_Kn = np.unique(grams(features, self.n, left=1, right=1)[0], axis=0)
 
     def _unseen(self, features: Features) -> tuple[NDArray[np.bool_], Ints, Ints]:

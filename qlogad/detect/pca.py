@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from qlogad.bounds import Share
 from qlogad.detect.detector import Detector, State
-from qlogad.errors import InputError
 from qlogad.features.counts import Counts
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
@@ -31,12 +31,10 @@ class PCA(Detector):
     [0.0, 4.0]
     """
 
-    variance: float = 0.95  # the share of the training variance that the components have to exceed, in (0, 1)
+    variance: Share = 0.95  # the share of the training variance that the components have to exceed, in (0, 1)
     weighting: Literal["tf-idf", "none"] = "tf-idf"  # counts times log((1 + N) / (1 + N_e)), N_e of N training windows holding e
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
-        if not 0 < self.variance < 1:
-            raise InputError(f"variance is a share between 0 and 1, got {self.variance}")
         counts_NV = _counts(features)
         share_N = features.weight_N / features.weight_N.sum()
         holding_V = features.weight_N @ (counts_NV > 0)

@@ -20,7 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from qlogad import seeds
+from qlogad import documents, seeds
+from qlogad.bounds import Seed
 from qlogad.circuit.design import Encoding
 from qlogad.detect.batches import SLOTS, distinct, micro_batches
 from qlogad.detect.detector import Detector, State
@@ -31,7 +32,7 @@ from qlogad.files import Array, check_arrays
 from qlogad.nn.core import Cell, Classical, Core, CoreNetwork, Quantum, SameWrapper
 from qlogad.nn.layer import GateCircuits
 from qlogad.nn.maps import GateLinear, Map
-from qlogad.nn.train import History, Schedule, check_device, train
+from qlogad.nn.train import Batch, Clip, Decay, Epochs, History, Patience, Rate, Schedule, Tolerance, check_device, train
 
 __all__ = ["VQC", "Classifier"]
 
@@ -72,20 +73,21 @@ class VQC(Detector):
     view: View = "counts"  # what a window is to the classifier
     feed: Feed = "linear"  # how a quantum core takes it
     balance: bool = True  # normal windows and anomalies weigh the same in the loss, however few the anomalies
-    epochs: int = 100  # at most
-    batch: int = 128  # distinct windows per step
-    lr: float = 0.02  # Adam's step
-    clip: float = 1.0  # largest norm of a gradient
-    patience: int = 20  # epochs without a better validation loss
-    decay: float = 1.0  # of Adam's step, after every epoch without a better validation loss
-    tolerance: float = 0.0  # share of the validation loss that a better one is lower by
-    seed: int = 0  # of weights and shuffling
+    epochs: Epochs = 100  # at most
+    batch: Batch = 128  # distinct windows per step
+    lr: Rate = 0.02  # Adam's step
+    clip: Clip = 1.0  # largest norm of a gradient
+    patience: Patience = 20  # epochs without a better validation loss
+    decay: Decay = 1.0  # of Adam's step, after every epoch without a better validation loss
+    tolerance: Tolerance = 0.0  # share of the validation loss that a better one is lower by
+    seed: Seed = 0  # of weights and shuffling
     device: str = "cpu"  # a torch device
 
     supervised: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        documents.enforce(self, DataError)
         self._schedule()
         check_device(self.device)
 

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import partial
 from os.path import isdir, isfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from qlogad import documents, files, names
+from qlogad.bounds import Between, Seed, Share
 from qlogad.circuit.design import ROLES, Design
 from qlogad.detect.detector import Detector, Track
+from qlogad.documents import refuse_secrets
 from qlogad.errors import BackendError, DocumentError, InputError, did_you_mean, one_line, shown
 from qlogad.experiment.grid import Axes, combinations, grids_of, made_name, nested
 from qlogad.logs.dataset import Dataset
@@ -52,9 +54,9 @@ class Watch:
 class ParserBy:
     """The parser's settings (Drain: He et al., ICWS 2017)."""
 
-    depth: int = 4
-    similarity: float = 0.4
-    max_children: int = 100
+    depth: Annotated[int, Between(3, 1_000)] = 4
+    similarity: Annotated[float, Between(0, 1)] = 0.4
+    max_children: Annotated[int, Between(1, 1_000_000)] = 100
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Data:
         "normals"  # normals: train and fix thresholds on normal windows; all: as they come, labels for supervised detectors only
     )
     inject: str | None = None  # "swap:3", "move:3", "repeat:2", "delay:60": labelled anomalies made from held-out normals
-    seed: int = 0  # of the injections
+    seed: Seed = 0  # of the injections
 
     def __post_init__(self) -> None:
         documents.enforce(self)
@@ -134,20 +136,15 @@ class Contender:
 class Judge:
     """How contenders are judged; all of it is fixed before training."""
 
-    seeds: int = 5
+    seeds: Annotated[int, Between(1, MAX_SEEDS)] = 5
     contrasts: tuple[tuple[str, str], ...] = ()  # the declared family, at most five; everything else is exploratory
     metric: Literal["f1", "recall", "mcc", "pr_auc", "roc_auc"] = "f1"  # what the contrasts compare
-    alpha: float = 0.05
-    power: float = 0.8
-    resamples: int = 1000
+    alpha: Share = 0.05
+    power: Share = 0.8
+    resamples: Annotated[int, Between(1, MAX_RESAMPLES)] = 1000
 
     def __post_init__(self) -> None:
         documents.enforce(self)
-        for name, most in (("seeds", MAX_SEEDS), ("resamples", MAX_RESAMPLES)):
-            if not 1 <= getattr(self, name) <= most:
-                raise DocumentError(f"{name} is 1 or more, and at most {most}, got {shown(getattr(self, name))}")
-        if not (0 < self.alpha < 1 and 0 < self.power < 1):
-            raise DocumentError(f"alpha and power lie between 0 and 1, got {self.alpha} and {self.power}")
         if len(self.contrasts) > 5:
             raise DocumentError(f"at most five contrasts can be declared, got {len(self.contrasts)}")
 
@@ -190,6 +187,7 @@ class Experiment:
     @classmethod
     def from_document(cls, content: Mapping[str, Any], *, name: str = "experiment", where: str = "experiment") -> Experiment:
         """An experiment from a table as TOML gives it; a circuit made elsewhere becomes the table of its design."""
+        refuse_secrets(content, where)
         top = {"name", "question", "data", "contender", "grid", "judge"}
         content = _as_data(_with_grids(content))
         if "base" in content and "objectives" in content:

@@ -23,10 +23,12 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from os.path import isfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from qlogad import documents, names
+from qlogad.bounds import Between, Seed, Share
 from qlogad.detect.detector import Track
+from qlogad.documents import refuse_secrets
 from qlogad.errors import DocumentError, QlogadError, UnknownName, did_you_mean, one_line, shown
 from qlogad.experiment.experiment import Contender, Experiment, located
 from qlogad.experiment.families import relatives
@@ -48,12 +50,11 @@ _FIXED = ("seed", "threshold", "fpr", "device")  # keys that no axis may be over
 class Folds:
     """How often each trial is trained; its value is the mean."""
 
-    seeds: int = 1
-    cuts: tuple[float, ...] = ()  # positions in time, none later than the experiment's first; empty: that one
+    seeds: Annotated[int, Between(1, 1_000)] = 1
+    cuts: tuple[Share, ...] = ()  # positions in time, none later than the experiment's first; empty: that one
 
     def __post_init__(self) -> None:
-        if not 1 <= self.seeds <= 1000:
-            raise DocumentError(f"folds.seeds is 1 to 1000, got {self.seeds}")
+        documents.enforce(self)
 
 
 @dataclass(frozen=True)
@@ -64,16 +65,14 @@ class Rung:
     """
 
     proxy: Literal["gradient-variance", "expressibility", "loss"]
-    keep: float = 0.5
-    sample: int = 16  # random points the bar is measured on
-    epochs: int = 2  # of the proxy "loss": the validation loss after so many epochs of the first fold
+    keep: Share = 0.5
+    sample: Annotated[int, Between(2, 10_000)] = 16  # random points the bar is measured on
+    epochs: Annotated[int, Between(1, 100_000)] = (
+        2  # of the proxy "loss": the validation loss after so many epochs of the first fold
+    )
 
     def __post_init__(self) -> None:
         documents.enforce(self)
-        if not 0 < self.keep < 1:
-            raise DocumentError(f"keep is a share between 0 and 1, got {self.keep}")
-        if not 2 <= self.sample <= 10_000 or self.epochs < 1:
-            raise DocumentError(f"a rung has a sample of 2 to 10,000 and 1 or more epochs, got {self.sample} and {self.epochs}")
 
     @property
     def sign(self) -> int:
@@ -86,14 +85,12 @@ class Constraints:
     """What a circuit must keep to be trained at all."""
 
     device: str | None = None  # "ibm:fake_torino": its pairs of wires fit the coupling map at once, without swaps
-    two_qubit_gates: int | None = None
-    two_qubit_depth: int | None = None  # the longest chain of gates on two wires
-    weights: int | None = None  # of one circuit
+    two_qubit_gates: Annotated[int, Between(0, 10**9)] | None = None
+    two_qubit_depth: Annotated[int, Between(0, 10**9)] | None = None  # the longest chain of gates on two wires
+    weights: Annotated[int, Between(0, 10**9)] | None = None  # of one circuit
 
     def __post_init__(self) -> None:
-        for name in ("two_qubit_gates", "two_qubit_depth", "weights"):
-            if (most := getattr(self, name)) is not None and most < 0:
-                raise DocumentError(f"constraints.{name} is 0 or more, got {most}")
+        documents.enforce(self)
 
     def __str__(self) -> str:
         limits = [f"{name.replace('_', '-')} at most {most}" for name, most in vars(self).items() if isinstance(most, int)]
@@ -107,13 +104,13 @@ class Plan:
     objectives: tuple[str, ...]
     sampler: Sampler = "tpe"
     pruner: Pruner = "none"
-    trials: int | None = None  # of each contender; None: all of a grid
-    seconds: float | None = None  # wall clock of each contender
-    seed: int = 0
+    trials: Annotated[int, Between(1, MAX_TRIALS)] | None = None  # of each contender; None: all of a grid
+    seconds: Annotated[float, Between(0, 1e9, "low")] | None = None  # wall clock of each contender
+    seed: Seed = 0
     inject: str = "swap:3"  # of the objective injected-average-precision
     device: str | None = None  # of the objective device-seconds
     warm: tuple[str, ...] = ()  # results folders of earlier studies, whose best points are tried first
-    warm_share: float = 0.25  # of the trials, at most, that are taken from there
+    warm_share: Annotated[float, Between(0, 1, "low")] = 0.25  # of the trials, at most, that are taken from there
     folds: Folds = field(default_factory=Folds)
     rung: tuple[Rung, ...] = ()
     constraints: Constraints = field(default_factory=Constraints)
@@ -123,18 +120,12 @@ class Plan:
         parse_spec(self.inject)
         if not self.objectives or len(set(self.objectives)) < len(self.objectives):
             raise DocumentError(f"objectives lists one or more, each once, got {list(self.objectives)}")
-        if not 0 < self.warm_share <= 1:
-            raise DocumentError(f"warm_share is a share above 0 and up to 1, got {self.warm_share}")
         if self.warm and self.sampler == "grid":
             raise DocumentError("warm has no use where a grid tries every point; drop it, or use another sampler")
         if self.trials is None and self.sampler != "grid":
             raise DocumentError(
                 f"trials is missing: say how many, or sampler = 'grid' for all there are; got sampler = '{self.sampler}'"
             )
-        if self.trials is not None and not 1 <= self.trials <= MAX_TRIALS:
-            raise DocumentError(f"trials is 1 to {MAX_TRIALS}, got {self.trials}")
-        if self.seconds is not None and not 0 < self.seconds < math.inf:
-            raise DocumentError(f"seconds is above 0, got {self.seconds}")
 
 
 @dataclass(frozen=True)
@@ -201,6 +192,7 @@ class Study:
         cls, content: Mapping[str, Any], *, name: str = "sweep", where: str = "study", folder: Path | None = None
     ) -> Study:
         """A study from a table as TOML gives it; `folder` is where its base may lie."""
+        refuse_secrets(content, where)
         own = set(Plan.__dataclass_fields__)
         known = {"name", "question", "base", "space", "contender", *own}
         if "data" in content and "base" not in content:

@@ -14,12 +14,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import eq
-from typing import Any, Protocol, Self
+from typing import Annotated, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qlogad.errors import DataError, NotFitted
+from qlogad import documents
+from qlogad.bounds import Between
+from qlogad.errors import DataError, NotFitted, shown
 
 __all__ = ["PLACEHOLDER", "Drain", "Identity", "Parser", "load_parser"]
 
@@ -57,9 +59,11 @@ class Drain:
     ('7', 'carol')
     """
 
-    depth: int = 4  # layers of the tree, root and templates among them: depth - 3 hold leading tokens
-    similarity: float = 0.4  # the least share of tokens that agree with the template, in [0, 1]
-    max_children: int = 100  # branches of a node, the wildcard's among them, which takes tokens with digits and those beyond
+    depth: Annotated[int, Between(3, 1_000)] = 4  # layers of the tree, root and templates among them: depth - 3 hold leading tokens
+    similarity: Annotated[float, Between(0, 1)] = 0.4  # the least share of tokens that agree with the template, in [0, 1]
+    max_children: Annotated[int, Between(1, 10**6)] = (
+        100  # branches of a node, the wildcard's among them, for tokens with digits and those beyond
+    )
     _templates: list[list[Token]] = field(default_factory=list, init=False, repr=False)
     _children: dict[tuple[int, Path], set[Token]] = field(default_factory=dict, init=False, repr=False)
     _leaves: dict[tuple[int, Path], list[int]] = field(default_factory=dict, init=False, repr=False)
@@ -69,8 +73,9 @@ class Drain:
         if self.depth < 3 or not 0 <= self.similarity <= 1 or self.max_children < 1:
             raise DataError(
                 "Drain needs depth >= 3 (root, number of tokens, templates), 0 <= similarity <= 1 and max_children >= 1, "
-                f"got {self.depth}, {self.similarity} and {self.max_children}"
+                f"got {shown(self.depth)}, {shown(self.similarity)} and {shown(self.max_children)}"
             )
+        documents.enforce(self, DataError)
 
     @property
     def templates(self) -> tuple[str, ...]:

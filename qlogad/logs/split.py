@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlogad import documents
+from qlogad.bounds import Share
 from qlogad.errors import DataError, DocumentError
 from qlogad.logs.events import Events
 from qlogad.logs.windows import Windows
@@ -31,24 +32,19 @@ class SplitBy:
     """How windows are split, as a document: `split = { by = "time", cuts = [0.4, 0.7] }`. Each cut is an experiment of its own."""
 
     by: Order = "time"
-    cuts: tuple[float, ...] = (
+    cuts: tuple[Share, ...] = (
         0.4,
         0.55,
         0.7,
     )  # positions in (0, 1) of the span of time, or of the row of windows; "given" needs none
-    validation: float = 0.25  # the share of the past, its latest windows, that is kept for validation
+    validation: Share = 0.25  # the share of the past, its latest windows, that is kept for validation
 
     def __post_init__(self) -> None:
         documents.enforce(self)
         if not self.cuts:
             raise DocumentError("a split needs at least one cut, such as cuts = [0.4, 0.55, 0.7]")
-        for cut in self.cuts:
-            if not 0 < cut < 1:
-                raise DocumentError(f"a cut is a position between 0 and 1, got {cut}")
         if len(set(self.cuts)) < len(self.cuts):
             raise DocumentError(f"every cut can be given once, got {list(self.cuts)}")
-        if not 0 < self.validation < 1:
-            raise DocumentError(f"validation is a share between 0 and 1, got {self.validation}")
 
 
 @dataclass(frozen=True, eq=False)

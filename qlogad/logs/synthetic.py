@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 from qlogad import documents
+from qlogad.bounds import Between, Seed
 from qlogad.documents import digest
 from qlogad.errors import DataError
 from qlogad.logs.bgl import format_line
@@ -22,6 +23,9 @@ from qlogad.logs.dataset import Dataset, Intake, Record
 __all__ = ["Injection", "Synthetic", "as_request", "line_text"]
 
 _FORMAT = 1  # raise it when the bytes of a seed change
+
+
+Part = Annotated[float, Between(0, 1)]
 
 
 class Injection(NamedTuple):
@@ -41,15 +45,19 @@ class Synthetic(Dataset):
     An order-only log, where counts and event types tell nothing: `kinds = ["order"]`, `noise = 0`, `drift = 0`.
     """
 
-    lines: int = 50_000
-    seed: int = 0
+    lines: Annotated[int, Between(1, 10**8)] = 50_000
+    seed: Seed = 0
     kinds: tuple[Kind, ...] = KINDS  # what can go wrong
-    rate: float | tuple[float, ...] = 0.05  # share of requests that do: all kinds together in equal parts, or one share per kind
-    severity: float = 1.0  # how badly: 0 hardly outside of the normal, 1 plain to see, more is worse
-    workflows: int = 20  # operations the cluster knows, 2 to 64; each has 14 to 21 templates of its own
-    per_day: int = 1_000  # requests started per simulated day
-    drift: float = 0.005  # share of the templates reworded per simulated day
-    noise: float = 0.03  # share of requests that meet a harmless hiccup (a warning or an error, and they go on)
+    rate: Part | tuple[Part, ...] = 0.05  # share of requests that do: all kinds together in equal parts, or one share per kind
+    severity: Annotated[float, Between(0, 1_000)] = 1.0  # how badly: 0 hardly outside of the normal, 1 plain to see, more is worse
+    workflows: Annotated[int, Between(2, OPERATIONS)] = (
+        20  # operations the cluster knows, 2 to 64; each has 14 to 21 templates of its own
+    )
+    per_day: Annotated[int, Between(1, 10**8)] = 1_000  # requests started per simulated day
+    drift: Annotated[float, Between(0, 1_000)] = 0.005  # share of the templates reworded per simulated day
+    noise: Annotated[float, Between(0, 1)] = (
+        0.03  # share of requests that meet a harmless hiccup (a warning or an error, and they go on)
+    )
 
     third_party = False
     masks: ClassVar[tuple[tuple[str, str], ...]] = (
@@ -62,19 +70,15 @@ class Synthetic(Dataset):
     )
 
     def __post_init__(self) -> None:
-        documents.enforce(self)
         """Refuse what makes no log."""
+        documents.enforce(self, DataError)
         shares = self.rate if isinstance(self.rate, tuple) else (self.rate,)
         if isinstance(self.rate, tuple) and len(self.rate) != len(self.kinds):
             raise DataError(f"rate has {len(self.rate)} shares for {len(self.kinds)} kinds; give one per kind, or one for all")
         if len(set(self.kinds)) != len(self.kinds) or not set(self.kinds) <= set(KINDS):
             raise DataError(f"kinds are some of {', '.join(KINDS)}, each once; got {', '.join(self.kinds)}")
-        if min(shares) < 0 or sum(shares) > 1 or not 0 <= self.noise <= 1 or self.drift < 0 or self.severity < 0:
-            raise DataError("rate and noise are shares in 0 .. 1 (all rates together too), drift and severity are not negative")
-        if not 2 <= self.workflows <= OPERATIONS:
-            raise DataError(f"the simulated cluster knows 2 to {OPERATIONS} workflows, got {self.workflows}")
-        if self.lines < 1 or self.per_day < 1:
-            raise DataError(f"lines and per_day are at least 1, got {self.lines} and {self.per_day}")
+        if sum(shares) > 1:
+            raise DataError(f"the rates of all kinds together are a share of the requests, at most 1, got {sum(shares):g}")
 
     def truth(self) -> Iterator[Line]:
         """Every line with what the simulation knows about it."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qlogad import documents
+from qlogad.bounds import Between, room
 from qlogad.errors import DataError, DocumentError
 from qlogad.logs.events import Events, Texts
 
@@ -33,9 +34,11 @@ class Window:
     """
 
     by: Literal["session", "count", "time"] = "session"
-    size: int | None = None  # events per window, by = "count"
-    stride: int | float | None = None  # from one start to the next, in events or seconds; default: disjoint windows
-    seconds: float | None = None  # length of a window, by = "time"
+    size: Annotated[int, Between(0, 1e9, "low")] | None = None  # events per window, by = "count"
+    stride: Annotated[int | float, Between(0, 1e12, "low")] | None = (
+        None  # from one start to the next, in events or seconds; else disjoint
+    )
+    seconds: Annotated[float, Between(0, 1e12, "low")] | None = None  # length of a window, by = "time"
 
     def __post_init__(self) -> None:
         documents.enforce(self)
@@ -48,10 +51,6 @@ class Window:
                 raise DocumentError("windows by session have no stride; leave it out")
         elif getattr(self, needed) is None:
             raise DocumentError(f"windows by {self.by} need {needed}, such as {needed} = {20 if needed == 'size' else 3600}")
-        for name in ("size", "seconds", "stride"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise DocumentError(f"{name} of a window is above 0, got {value}")
         if self.by == "count" and self.stride is not None and self.stride != int(self.stride):
             raise DocumentError(f"the stride of windows by count is a whole number of events, got {self.stride}")
 
@@ -165,11 +164,19 @@ def _slices(place_E: Floats, length: float, stride: float) -> tuple[Ints, Ints]:
 
     Slices behind the first that holds the last event are left out: they would only repeat its tail.
     """
-    last_E, rest_E = np.divmod(place_E, stride)
-    first_E = np.maximum(last_E - np.ceil((length - rest_E) / stride) + 1, 0)
-    if first_E[-1] <= last_E[-1]:
-        last_E = np.minimum(last_E, first_E[-1])
-    count_E = np.maximum(last_E - first_E + 1, 0).astype(np.int64)
+    with np.errstate(all="ignore"):  # of a stride so small that counts are infinite, which `room` refuses
+        last_E, rest_E = np.divmod(place_E, stride)
+        first_E = np.maximum(last_E - np.ceil((length - rest_E) / stride) + 1, 0)
+        if first_E[-1] <= last_E[-1]:
+            last_E = np.minimum(last_E, first_E[-1])
+        count_E = np.maximum(last_E - first_E + 1, 0)
+        total = float(count_E.sum())
+    room(
+        32 * total,
+        f"windows that overlap so much ({length:g} long, every {stride:g}) hold {total:,.0f} events, which",
+        "take a larger stride",
+    )
+    count_E = count_E.astype(np.int64)
     return np.repeat(np.arange(len(place_E)), count_E), spans(first_E.astype(np.int64), count_E)
 
 

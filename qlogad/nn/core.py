@@ -28,8 +28,9 @@ from torch import nn
 from qlogad import documents, seeds
 from qlogad.backend.backend import open_backend
 from qlogad.backend.exact.jacobian import live_weights
-from qlogad.circuit.circuit import Circuit
-from qlogad.circuit.design import UNSAID, Design, Encoding, Role, assemble
+from qlogad.bounds import Between
+from qlogad.circuit.circuit import MAX_WIRES, Circuit
+from qlogad.circuit.design import MAX_DEPTH, UNSAID, Design, Encoding, Role, assemble
 from qlogad.errors import BackendError, DesignError
 from qlogad.files import Array, check_arrays
 from qlogad.nn.layer import GateCircuits, InitOf
@@ -52,11 +53,10 @@ class Classical:
     """A linear map per gate: the cell is torch's own LSTM."""
 
     kind: Literal["classical"] = "classical"
-    hidden: int = 32  # H, units of the cell
+    hidden: Annotated[int, Between(1, 8_192)] = 32  # H, units of the cell
 
     def __post_init__(self) -> None:
         documents.enforce(self, DesignError)
-        _at_least(1, hidden=self.hidden)
 
     def map(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> Linear:
         """The map of one cell."""
@@ -77,10 +77,10 @@ class Quantum:
     kind: Literal["quantum"] = "quantum"
     encoding: Annotated[str | Design, BeforeValidator(lambda given: _as_data(given, "encoding"))] = UNSAID
     ansatz: Annotated[str | Design, BeforeValidator(lambda given: _as_data(given, "ansatz"))] = "strongly-entangling"
-    wires: int = 4
-    depth: int = 1  # layers of the ansatz
+    wires: Annotated[int, Between(1, MAX_WIRES)] = 4
+    depth: Annotated[int, Between(0, MAX_DEPTH)] = 1  # layers of the ansatz
     backend: str = "exact"
-    hidden: int = 32  # H, units of the cell
+    hidden: Annotated[int, Between(1, 8_192)] = 32  # H, units of the cell
     shared: bool = False  # the linear maps in and out are tied over the gates (the cell of QuLog)
     reupload: bool = False  # the encoding before every layer of the ansatz
     scaling: bool = False  # every upload multiplies the features by trained weights of its own
@@ -95,8 +95,6 @@ class Quantum:
         object.__setattr__(self, "encoding", _as_data(self.encoding, "encoding"))
         object.__setattr__(self, "ansatz", _as_data(self.ansatz, "ansatz"))
         documents.enforce(self, DesignError)
-        _at_least(1, hidden=self.hidden, wires=self.wires)
-        _at_least(0, depth=self.depth)
 
     def circuit(self) -> Circuit:
         """The circuit of every gate."""
@@ -390,9 +388,3 @@ def _matched(core: Quantum) -> Circuit:
 @cache
 def _live(circuit: Circuit, encoding: Encoding) -> int:
     return live_weights(circuit, seeds.generator(0, "live weights"), encoding=encoding)
-
-
-def _at_least(least: int, **sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < least:
-            raise DesignError(f"'{name}' of a core is {least} or more, got {size}")

@@ -6,15 +6,38 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
-from qlogad import seeds
-from qlogad.errors import DataError, QlogadError
+from qlogad import documents, seeds
+from qlogad.bounds import Between
+from qlogad.errors import DataError, QlogadError, counted, shown
 from qlogad.nn.history import Epoch, History
 
-__all__ = ["Epoch", "History", "Schedule", "check_device", "train"]
+__all__ = [
+    "Batch",
+    "Clip",
+    "Decay",
+    "Epoch",
+    "Epochs",
+    "History",
+    "Patience",
+    "Rate",
+    "Schedule",
+    "Tolerance",
+    "check_device",
+    "train",
+]
+
+Epochs = Annotated[int, Between(1, 100_000)]
+Batch = Annotated[int, Between(1, 1_000_000)]
+Rate = Annotated[float, Between(0, 1_000, "low")]
+Clip = Annotated[float, Between(0, 1e9, "low")]
+Patience = Annotated[int, Between(1, 1_000_000)]
+Decay = Annotated[float, Between(0, 1, "low")]
+Tolerance = Annotated[float, Between(0, 1, "high")]
 
 
 USUAL = 10  # epochs for each one of patience: about what trainings take that patience ends
@@ -28,25 +51,16 @@ class Schedule:
         DataError: a number that is out of range.
     """
 
-    epochs: int = 30  # at most
-    batch: int = 128  # rows per step
-    lr: float = 0.01  # Adam's step
-    clip: float = 1.0  # largest norm of a gradient
-    patience: int = 8  # epochs without a better validation loss before stopping
-    decay: float = 1.0  # of the step, after every epoch that is no better
-    tolerance: float = 0.0  # share of the best validation loss that a better one is lower by
+    epochs: Epochs = 30  # at most
+    batch: Batch = 128  # rows per step
+    lr: Rate = 0.01  # Adam's step
+    clip: Clip = 1.0  # largest norm of a gradient
+    patience: Patience = 8  # epochs without a better validation loss before stopping
+    decay: Decay = 1.0  # of the step, after every epoch that is no better
+    tolerance: Tolerance = 0.0  # share of the best validation loss that a better one is lower by
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "patience"):
-            if getattr(self, name) < 1:
-                raise DataError(f"{name} is 1 or more, got {getattr(self, name)}")
-        for name in ("lr", "clip"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise DataError(f"{name} is above 0, got {getattr(self, name)}")
-        if not 0 < self.decay <= 1:
-            raise DataError(f"decay is above 0 and at most 1, got {self.decay}")
-        if not 0 <= self.tolerance < 1:
-            raise DataError(f"tolerance is 0 or more, and below 1, got {self.tolerance}")
+        documents.enforce(self, DataError)
 
     @property
     def expected(self) -> int:
@@ -61,11 +75,15 @@ def check_device(name: str) -> None:
         DataError: it cannot.
     """
     try:
-        kind = torch.device(name).type
+        device = torch.device(name)
     except RuntimeError:
-        raise DataError(f"device is a torch device such as 'cpu' or 'cuda:0', got '{name}'") from None
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise DataError(f"device is '{name}', but torch finds no CUDA device here; use device = 'cpu', or see `qlogad doctor`")
+        raise DataError(f"device is a torch device such as 'cpu' or 'cuda:0', got {shown(name)}") from None
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if device.type not in there:
+        raise DataError(f"device is 'cpu', 'cuda' or 'mps', got {shown(name)}: nothing is computed on that here")
+    if (device.index or 0) >= there[device.type]:
+        found = counted(there[device.type], f"{device.type} device")
+        raise DataError(f"device is '{name}', but torch finds {found} here; use device = 'cpu', or see `qlogad doctor`")
 
 
 def train(

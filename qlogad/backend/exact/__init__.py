@@ -47,7 +47,7 @@ from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.noise import Noise
 from qlogad.circuit.readout import bases
-from qlogad.errors import BackendError, did_you_mean
+from qlogad.errors import BackendError, did_you_mean, shown
 
 __all__ = ["DEPHASED", "METHODS", "Exact", "ExactBound", "methods_for"]
 
@@ -96,7 +96,7 @@ class Exact(Backend):
             method, noise = "auto", Noise.parse(method)
         known = ("auto", *METHODS)
         if isinstance(method, str) and method not in known:
-            raise BackendError(f"exact has no method '{method:.40}'{did_you_mean(method, known)}; known: {', '.join(known)}")
+            raise BackendError(f"exact has no method {shown(method)}{did_you_mean(method, known)}; known: {', '.join(known)}")
         if memory is not None and not 0 < memory < math.inf:
             raise BackendError(f"memory is a number of gigabytes above 0, got {memory}")
         own = METHODS.get(method) if isinstance(method, str) else method
