@@ -285,7 +285,7 @@ def _refuse(where: str, cells: Sequence[str], needed: Sequence[Column]) -> NoRet
     names = [shown(cell.strip()) for cell in cells[:_SHOWN]] + ["..."] * (len(cells) > _SHOWN)
     wants = " and ".join(f"{_SPELLINGS[column][0]} (named '{_CALLED[column]}')" for column in needed)
     counts = "keys" in needed and 2 * sum(bool(_NUMBERED.fullmatch(cell.strip())) for cell in cells) > len(cells) > 2
-    order = "; counts of events have no order and cannot be read" if counts else ""
+    order = "; counts of events have no order, and events of a sequence stand between blanks or in [ ]" if counts else ""
     raise DataError(f"{where}: a column of {wants} is needed; name it in the first line, which has {', '.join(names)}{order}")
 
 
