@@ -371,8 +371,16 @@ def from_qasm(text: str, *, encoding: bool = False) -> Circuit:
         DesignError: it is not OpenQASM, or holds more than gates.
     """
     second = re.match(r"\s*(//[^\n]*\n\s*)*OPENQASM\s+2", text) is not None
+    sizes = re.findall(r"\b(?:qreg|creg|qubit|bit)\b\s*(?:\w+\s*)?\[\s*([^\]]*?)\s*\]", text)
+    large = next((size for size in sizes if not re.fullmatch(r"[0-9]{1,3}", size)), None)
+    if large is not None:
+        raise DesignError(f"registers have up to 999 bits or qubits, written as a number; got [{large[:20]}]")
     try:
-        made = qasm2.loads(text, custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS) if second else qasm3.loads(text)
+        made = (
+            qasm2.loads(text, include_path=(), custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)
+            if second
+            else qasm3.loads(text)
+        )
     except Exception as error:  # the readers and their grammars raise many kinds
         raise DesignError(
             f"this is not OpenQASM {2 if second else 3} that can be read: {str(error).splitlines()[0] if str(error) else error!r}"

@@ -1,6 +1,7 @@
 """Interchange: a circuit that went through OpenQASM 3, Qiskit or PennyLane is the same unitary, and foreign circuits keep theirs."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pennylane as qml
@@ -241,3 +242,21 @@ def test_arguments_that_are_not_there_are_refused() -> None:
         from_qnode(qml.QNode(noisy, qml.device("default.qubit")), {"weights": 2}, inputs=2)
     with pytest.raises(DesignError, match="have 1, from 0 on"):
         from_tape(qml.tape.QuantumScript([qml.RX(0.1, 0)]), inputs=[1])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'OPENQASM 3.0; include "{}"; qubit[2] q;',
+        'OPENQASM 2.0; include "{}"; qreg q[2];',
+        "OPENQASM 3.0; qubit[100000000] q;",
+        "OPENQASM 3.0; qubit[2 * 500000000] q;",
+        "OPENQASM 2.0; qreg q[1000000000];",
+        "OPENQASM 2.0; qreg q[2]; creg c[1000000000];",
+    ],
+)
+def test_qasm_reads_no_other_file_and_makes_no_endless_register(text: str, tmp_path: Path) -> None:
+    (tmp_path / "other.inc").write_text("gate mine a { U(0, 0, 0) a; }")
+    for path in (str(tmp_path / "other.inc"), "../../../../../../../../etc/passwd", "/dev/zero"):
+        with pytest.raises(DesignError):
+            from_qasm(text.format(path))

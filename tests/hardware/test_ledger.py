@@ -335,6 +335,46 @@ def test_any_torn_end_is_set_aside_and_any_damage_before_it_is_refused(double, t
             Journal(path)
 
 
+def test_a_byte_altered_anywhere_is_told_with_the_line_and_nothing_is_lost(double, tmp_path):
+    whole, path, generator = tmp_path / "whole.jsonl", tmp_path / "hardware.jsonl", random.Random(0)
+    with Journal(whole) as journal:
+        run(journal, "whole", Http(double.port, most=MOST))
+    content = whole.read_bytes()
+    for place in generator.sample(range(len(content) - 1), 60):
+        altered = content[:place] + bytes([content[place] ^ 1 << generator.randrange(7)]) + content[place + 1 :]
+        path.write_bytes(altered)
+        with pytest.raises(ResultError, match=r"line \d+ is damaged.*from a copy"):
+            Journal(path, write=False)
+        assert path.read_bytes() == altered
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        ("answer", "mean", [[float("nan")]]),
+        ("answer", "mean", [[0.5], [0.5, 0.5]]),
+        ("answer", "mean", "0.5"),
+        ("answer", "executions", -1),
+        ("round", "tags", "ql"),
+        ("round", "sizes", [-1]),
+        ("job", "id", 5),
+        ("job", "module", "x.y"),
+        ("target", "shots", "many"),
+        ("target", "record", "code"),
+    ],
+)
+def test_a_record_that_cannot_be_one_is_told_with_its_line(kind, name, value, double, tmp_path):
+    path = tmp_path / "hardware.jsonl"
+    with Journal(path) as journal:
+        run(journal, "whole", Http(double.port, most=MOST))
+    records = [{k: v for k, v in json.loads(line).items() if k != "seal"} for line in path.read_text().splitlines()]
+    number = next(number for number, record in enumerate(records) if record["record"] == kind)
+    records[number][name] = value
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    with pytest.raises(ResultError, match=f"line {number + 1} is damaged"):
+        Journal(path, write=False)
+
+
 def test_a_ledger_and_its_replay_are_backends(tmp_path):
     path = tmp_path / "hardware.jsonl"
     inner = open_backend("aer:shots=200")

@@ -202,3 +202,36 @@ def test_what_is_no_journal_is_refused_in_one_line(tmp_path: Path) -> None:
             open_storage(place)
         assert "\n" not in str(error.value)
         assert not before or Path(place).read_bytes() == before
+
+
+def refusal(path: Path) -> str:
+    """Why a journal is not read, in words; empty where it is."""
+    try:
+        open_storage(str(path), BRIEF).get_all_studies()
+    except QlogadError as error:
+        return str(error)
+    return ""
+
+
+def test_a_byte_altered_anywhere_is_told_with_the_line_and_nothing_is_lost(tmp_path: Path) -> None:
+    whole, path, generator = tmp_path / "whole", tmp_path / "journal", random.Random(0)
+    filled(whole)
+    data = whole.read_bytes()
+    last = data[:-1].rfind(b"\n") + 1
+    for place in generator.sample(range(last), 60):
+        altered = data[:place] + bytes([data[place] ^ 1 << generator.randrange(7)]) + data[place + 1 :]
+        path.write_bytes(altered)
+        said = refusal(path)
+        assert path.read_bytes() == altered
+        assert (str(path) in said and "copy" in said) or b'"seal"' not in altered[altered.rfind(b"\n", 0, place) + 1 :].split(
+            b"\n"
+        )[0]
+
+
+def test_a_journal_is_not_written_through_a_link(tmp_path: Path) -> None:
+    filled(tmp_path / "whole")
+    data = (tmp_path / "whole").read_bytes()
+    (tmp_path / "link").symlink_to(tmp_path / "whole")
+    with pytest.raises(StorageError, match="it is a link"):
+        open_storage(str(tmp_path / "link"), BRIEF)
+    assert (tmp_path / "whole").read_bytes() == data
