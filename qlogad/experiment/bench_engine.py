@@ -38,6 +38,7 @@ from qlogad.backend.exact.planner import memory_limit, options, rates_of
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import assemble
 from qlogad.errors import InputError
+from qlogad.experiment.figures import save
 from qlogad.nn.layer import GateCircuits
 from qlogad.nn.maps import Wrapped
 from qlogad.nn.recurrent import LSTM
@@ -542,7 +543,7 @@ def _figure(points: Points, path: Path) -> None:
     figure.legend(
         [shown[name] for name in _STYLES if name in shown], [n for n in _STYLES if n in shown], loc="outside right center"
     )
-    files.write_figure(figure, path, dpi=110)
+    save(figure, path)
 
 
 def circuit_of(point: Point) -> Circuit:

@@ -26,6 +26,7 @@ from qlogad import documents, escape, files, seeds
 from qlogad.errors import InputError, QlogadError
 from qlogad.evaluate.compare import contrast
 from qlogad.experiment import sweep
+from qlogad.experiment.figures import save
 from qlogad.experiment.study import Study
 from qlogad.experiment.trials import trials_of, write
 
@@ -195,4 +196,4 @@ def _figure(found: dict[str, Floats], path: Path) -> None:
         )
     axis.set(xlabel="trials", ylabel="regret (nats per event)", title=f"mean of {len(values_PT)} pairs, with standard error")
     axis.legend(frameon=False)
-    files.write_figure(figure, path, dpi=110)
+    save(figure, path)

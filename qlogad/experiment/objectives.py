@@ -46,6 +46,10 @@ _JUDGED = (
 )
 
 
+_SCHEDULE = ("lr", "epochs", "batch", "clip", "patience", "seed", "threshold", "fpr", "score", "unseen")  # make no model larger
+_NO_CIRCUIT = ("core.hidden", "core.backend", "core.shared", "core.frozen", "core.init")  # of a core, beside its circuit
+
+
 @dataclass(frozen=True, eq=False)
 class Fitted:
     """A fitted detector with the ground it stands on, whose test part holds injected validation windows or nothing."""
@@ -65,6 +69,17 @@ class Objective:
     measure: Callable[[Fitted], float]
     labelled: bool = False  # reads labels of anomalies
     trained: bool = True  # False: known before training
+    reads: Literal["training", "model", "circuit"] = "training"  # what it depends on
+
+    def depends(self, axis: str) -> bool:
+        """Whether a key of the space, "core.depth" say, can make a difference to it.
+
+        >>> [OBJECTIVES["two-qubit-gates"].depends(axis) for axis in ("core.depth", "design.gates", "core.hidden", "lr")]
+        [True, True, False, False]
+        """
+        if self.reads == "circuit":
+            return axis.startswith("design.") or (axis.startswith("core.") and axis not in _NO_CIRCUIT)
+        return self.reads == "training" or axis not in _SCHEDULE
 
     def __post_init__(self) -> None:
         documents.enforce(self)
@@ -241,11 +256,21 @@ OBJECTIVES: dict[str, Objective] = {
         Objective(
             "validation-f1", "maximize", "the best over all thresholds, likewise of labelled windows", _best_f1, labelled=True
         ),
-        Objective("two-qubit-gates", "minimize", "of the circuit", _of_circuit(_two_qubit_gates), trained=False),
-        Objective("depth", "minimize", "of the circuit, all gates", _of_circuit(_depth), trained=False),
+        Objective("two-qubit-gates", "minimize", "of the circuit", _of_circuit(_two_qubit_gates), trained=False, reads="circuit"),
+        Objective("depth", "minimize", "of the circuit, all gates", _of_circuit(_depth), trained=False, reads="circuit"),
         Objective(
-            "weights", "minimize", "of the detector, all trained ones", lambda fitted: float(fitted.detector.weights_["total"])
+            "weights",
+            "minimize",
+            "of the detector, all trained ones",
+            lambda fitted: float(fitted.detector.weights_["total"]),
+            reads="model",
         ),
-        Objective("device-seconds", "minimize", f"of {PASS} validation windows on `device`, by its calibration snapshot", _seconds),
+        Objective(
+            "device-seconds",
+            "minimize",
+            f"of {PASS} validation windows on `device`, by its calibration snapshot",
+            _seconds,
+            reads="model",
+        ),
     )
 }

@@ -520,7 +520,7 @@ _COST = {
 def _figures(prepared: Prepared, finished: list[tuple[Cell, Outcome]], folder: Path) -> None:
     """First seed of every contender; the timeline shows the last cut."""
     cuts = {
-        made.cut: [_line(made, cell, o) for cell, o in finished if cell.cut == made.cut and cell.seed == 0]
+        made.cut: [_line(prepared, made, cell, o) for cell, o in finished if cell.cut == made.cut and cell.seed == 0]
         for made in prepared.grounds
     }
     figures.pr_curves(cuts, folder / "pr-curves.png")
@@ -544,8 +544,17 @@ def _headline(prepared: Prepared) -> set[str]:
     return named or {contender.name for contender in prepared.experiment.contenders[:3]}
 
 
-def _line(made: Ground, cell: Cell, outcome: Outcome) -> figures.Line:
-    row_W = made.test.features.row_W
+def _line(prepared: Prepared, made: Ground, cell: Cell, outcome: Outcome) -> figures.Line:
+    test, injected, assumed = made.test, prepared.experiment.data.inject, prepared.source.assumed
     return figures.Line(
-        cell.contender.name, outcome.scores["test"][row_W], made.test.label_W, made.test.start_W, outcome.facts["threshold"]
+        name=cell.contender.name,
+        scores_N=outcome.scores["test"],
+        label_N=test.labels.window_N,
+        weight_N=test.features.weight_N,
+        sequence_N=made.sequence_N,
+        row_W=test.features.row_W,
+        start_W=test.start_W,
+        threshold=outcome.facts["threshold"],
+        normal=alarms.status(0, injected, assumed),
+        anomaly=alarms.status(1, injected, assumed),
     )

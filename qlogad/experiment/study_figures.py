@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 from qlogad import escape, files
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.draw import draw, to_svg
-from qlogad.experiment.figures import ALARM, INK
+from qlogad.experiment.figures import ALARM, INK, legend, named, save
 from qlogad.experiment.workers import attempts, identity
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ __all__ = ["attach", "circuits", "front", "history", "importance", "importances"
 
 Floats = NDArray[np.float64]
 Trials = Mapping[str, Sequence[FrozenTrial]]  # the completed ones of every contender, by index
-FILES = ("history.png", "parallel.png", "front.png", "importance.png", "circuits.png")
+NAMES = ("history", "parallel", "front", "importance", "circuits")
+FILES = tuple(f"{name}.{kind}" for name in NAMES for kind in ("png", "svg"))
 FEW = 4  # trials, below which importances are not asked for
 DRAWN = 12  # circuits at most
 _AXES = 12  # parallel coordinates at most
@@ -77,8 +78,8 @@ def write(study: Study, studies: Mapping[str, optuna.Study], best: Mapping[str, 
     written = []
     for name, figure in made.items():
         if figure is not None:
-            files.write_figure(figure, folder / name, dpi=110)
-            written.append(folder / name)
+            save(figure, folder / name)
+            written += [folder / name, (folder / name).with_suffix(".svg")]
     return written
 
 
@@ -116,12 +117,15 @@ def history(study: Study, trials: Trials) -> Figure:
             best = np.minimum.accumulate(values) if aim.direction == "minimize" else np.maximum.accumulate(values)
             axis.plot(numbers, values, ".", color=INK, alpha=0.5)
             axis.step(numbers, best, where="post", color=ALARM, lw=1.4)
-            axis.set(xlabel="trial", ylabel=aim.name, title=name if row == 0 else "")
+            axis.set(xlabel="trial", ylabel=aim.name, title=named(name, 44) if row == 0 else "")
     return figure
 
 
 def front(study: Study, trials: Trials) -> Figure:
-    """The first objective against every other; the trials that no other betters in all are joined."""
+    """The first objective against every other, with the trials that no other betters in all.
+
+    Of two objectives the front is drawn as the steps it is: between two trials nothing better than the worse of them is known.
+    """
     others = range(1, len(study.objectives))
     figure, axes = _panels(len(others), 5.2, 4.2)
     signs = np.array([1 if way == "minimize" else -1 for way in study.directions])
@@ -133,25 +137,28 @@ def front(study: Study, trials: Trials) -> Figure:
             best = np.flatnonzero([not ((values_NO <= own).all(1) & (values_NO < own).any(1)).any() for own in values_NO])
             best = best[np.array(_firsts(some), dtype=bool)[best]]
             best = best[np.lexsort((y_N[best], x_N[best]))]
+            steps = "steps-post" if signs[other] > 0 else "steps-pre"
+            look = {"drawstyle": steps, "ls": "-" if len(signs) == 2 else ""}
             axis.plot(
-                x_N[best], y_N[best], "o-", ms=4, lw=1, color=f"C{number}", label=f"{escape.label(name)}: front of {len(best)}"
+                x_N[best], y_N[best], marker="o", ms=4, lw=1, color=f"C{number}", label=f"{name}: front of {len(best)}", **look
             )
         axis.set(xlabel=study.objectives[other].name, ylabel=study.objectives[0].name)
-        axis.legend(frameon=False, fontsize=8)
+    legend(figure, *axes[0, 0].get_legend_handles_labels())
     return figure
 
 
 def importances(study: Study, trials: optuna.Study, objective: int) -> dict[str, dict[str, float]]:
     """How much each parameter matters for an objective, by fANOVA and by PED-ANOVA, each summing to 1; empty where nothing can be said.
 
-    Parameters that not every completed trial has are left out.
+    Parameters that not every completed trial has, and those that the objective cannot depend on, are left out.
     """
     done = completed(study, trials)
     values = _values(done, objective)
     sign = 1 if study.directions[objective] == "minimize" else -1
     if len(done) < FEW or not np.isfinite(values).all() or np.ptp(values) == 0:
         return {}
-    shared = [name for name in done[0].params if all(name in trial.params for trial in done)]
+    aim = study.objectives[objective]
+    shared = [name for name in done[0].params if aim.depends(name) and all(name in trial.params for trial in done)]
     varied = [name for name in shared if len({trial.params[name] for trial in done}) > 1]
     if not varied:
         return {}
@@ -186,7 +193,9 @@ def importance(study: Study, studies: Mapping[str, optuna.Study]) -> Figure | No
         place = np.arange(len(names))
         for offset, (way, share) in zip((0.2, -0.2), shares.items(), strict=True):
             axis.barh(place + offset, [share[name] for name in names], 0.38, label=way, color=INK if way == "fANOVA" else ALARM)
-        axis.set(yticks=place, yticklabels=names, title=title, xlabel="importance", xlim=(0, 1))
+        axis.set(
+            yticks=place, yticklabels=[escape.label(key) for key in names], title=named(title, 44), xlabel="importance", xlim=(0, 1)
+        )
     axes[0, 0].legend(frameon=False, fontsize=8)
     return figure
 
@@ -212,7 +221,7 @@ def parallel(study: Study, trials: Trials) -> Figure:
             xticklabels=labels,
             yticks=[],
             ylim=(-0.05, 1.05),
-            title=f"{name}: the darker, the better the {study.objectives[0].name}",
+            title=named(f"{name}: the darker, the better the {study.objectives[0].name}", 70),
         )
         axis.set_xlim(-0.3, max(0.7, len(columns) - 0.3))
     return figure
@@ -266,7 +275,7 @@ def circuits(best: Mapping[str, Mapping[str, Circuit]]) -> Figure | None:
     top = 0.0
     for (title, text), height in zip(drawn, heights, strict=True):
         y = 1 - (top + 0.8) / (sum(heights) + 0.8)
-        figure.text(0.01, y, title, fontsize=8, weight="bold", va="top")
+        figure.text(0.01, y, escape.label(title), fontsize=8, weight="bold", va="top")
         figure.text(0.01, y - 1.4 / (sum(heights) + 0.8), text, fontsize=8, family="monospace", va="top", linespacing=0.95)
         top += height
     return figure

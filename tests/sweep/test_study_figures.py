@@ -78,17 +78,20 @@ def test_history_and_front_show_what_the_table_says(study: Study, count: int) ->
             ]
             wanted = sorted((row[study.plan.objectives[other]], row[study.plan.objectives[0]]) for row in best(study, rows))
             assert sorted(zip(line.get_xdata(), line.get_ydata(), strict=True)) == wanted
+            assert line.get_drawstyle().startswith("steps-")
+            assert (line.get_linestyle() == "-") == (len(study.objectives) == 2), "of three, what joins them is no front"
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_importances_sum_to_one_and_find_the_axis_that_matters(study: Study, seed: int) -> None:
     trials = done(40, seed, study.directions, planted=True)
-    for objective in range(len(study.objectives)):
+    for objective, aim in enumerate(study.objectives):
         found = study_figures.importances(study, trials, objective)
         assert set(found) == {"fANOVA", "PED-ANOVA"}
         for shares in found.values():
             assert sum(shares.values()) == pytest.approx(1)
-            assert max(shares, key=lambda name: shares[name]) == "lr"
+            assert set(shares) <= {name for name in AXES if aim.depends(name)}
+            assert "lr" not in shares or max(shares, key=lambda name: shares[name]) == "lr"
     uneven = study_figures.importances(study, done(40, seed, study.directions), 0)
     assert set(uneven["fANOVA"]) == {"lr", "core.depth"}  # the cell is not in every trial
     assert study_figures.importances(study, done(study_figures.FEW - 1, seed, study.directions), 0) == {}
@@ -109,17 +112,14 @@ def test_all_figures_are_written_and_old_ones_go(study: Study, tmp_path: Path) -
     circuit = assemble("angle-y", "sim14", 4, 2)
     studies = {"quantum": done(20, 0, study.directions)}
     written = study_figures.write(study, studies, {"quantum": {"trial 1": circuit}}, tmp_path)
-    wanted = {
-        "history.png",
-        "parallel.png",
-        "importance.png",
-        "circuits.png",
-        *(["front.png"] if len(study.objectives) > 1 else []),
-    }
+    drawn = {"history", "parallel", "importance", "circuits", *(["front"] if len(study.objectives) > 1 else [])}
+    wanted = {f"{name}.{kind}" for name in drawn for kind in ("png", "svg")}
     assert {path.name for path in written} == {path.name for path in tmp_path.iterdir()} == wanted
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
+    assert all(path.read_bytes().startswith(b"\x89PNG" if path.suffix == ".png" else b"<?xml") for path in written)
     study_figures.write(study, {"quantum": done(1, 0, study.directions)}, {}, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == wanted - {"importance.png", "circuits.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        name for name in wanted if not name.startswith(("importance", "circuits"))
+    }
 
 
 def test_circuits_are_drawn_as_they_are() -> None:
