@@ -126,6 +126,7 @@ def test_a_run_writes_its_folder_and_says_the_same_to_machines(tmp_path: Path) -
     )
     assert first.returncode == 0, first.stderr
     assert "least detectable difference" in first.stderr
+    assert "warning: trainings still improved at their last epoch: 'lstm' (1 of 1), 'quantum' (1 of 1)" in first.stderr
     assert "declared contrasts" in first.stdout
     folder = tmp_path / "results" / "quickstart"
     made = {path.name for path in folder.iterdir()}
