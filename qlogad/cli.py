@@ -198,8 +198,8 @@ def bench(
         str,
         typer.Argument(
             help="machine (reading, epochs, circuits: minutes), engine (every method: an hour), backends (a minute), layer (against "
-            "PennyLane's TorchLayer: seconds), sweep (trials per hour: minutes), warm-start (what relatives are worth: half an hour) "
-            "or parser (accuracy: seconds)."
+            "PennyLane's TorchLayer: seconds), sweep (trials per hour: minutes), warm-start (what relatives are worth: half an hour), "
+            "parser (accuracy: seconds) or coverage (whether intervals hold what they say: minutes)."
         ),
     ] = "machine",
     out: Annotated[Path, typer.Option(help="Where results folders lie.")] = Path("results"),
@@ -265,6 +265,13 @@ def bench(
             parsed = bench_parser.measure(bench_parser.samples(data), progress.preparing, python=peers)
         path = bench_parser.write(parsed, out / "bench-parser")
         _print(json.dumps(parsed, indent=1) if as_json else path.read_text())
+    elif what == "coverage":
+        from qlogad.experiment import bench_coverage
+
+        with _Progress() as progress:
+            found = bench_coverage.measure(progress.preparing)
+        path = bench_coverage.write(found, out / "bench-coverage")
+        _print(json.dumps(found, indent=1) if as_json else path.read_text())
     elif what == "machine":
         from qlogad.experiment.bench import measure, write
 
@@ -273,7 +280,8 @@ def bench(
         path = write(rows, out / "bench")
         _print_rows(rows, as_json)
     else:
-        raise InputError(f"there is no benchmark {shown(what)}; known: machine, engine, backends, layer, sweep, warm-start, parser")
+        known = ("machine", "engine", "backends", "layer", "sweep", "warm-start", "parser", "coverage")
+        raise InputError(f"there is no benchmark {shown(what)}; known: {', '.join(known)}")
     _print(f"report: {path}", file=sys.stderr)
 
 

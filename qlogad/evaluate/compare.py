@@ -1,40 +1,51 @@
-"""What a difference is worth: intervals over clusters, a paired contrast over seeds and cuts, Holm's correction, power beforehand.
+"""What a difference is worth: intervals over sequences, paired contrasts over sequences and over seeds, Holm, power beforehand.
 
 The unit is the pattern (distinct sequence, test, episode), never the window: see Dror et al., ACL 2018, doi:10.18653/v1/P18-1128.
+
+Letters: N rows of one cut, C clusters (patterns), K detectors or seeds, B draws, T simulated test sets.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.stats import norm
+from scipy.stats import t as student
 
 from qlogad.errors import DataError
-from qlogad.evaluate.metrics import CELLS, Confusion, effective_n
+from qlogad.evaluate.metrics import AREAS, Confusion, area, effective_n
 from qlogad.seeds import generator
 
 __all__ = [
+    "METRICS",
     "Contrast",
     "Detectable",
+    "Difference",
     "Interval",
+    "Paired",
     "contrast",
+    "coverage",
     "detectable",
     "detectable_difference",
+    "difference",
     "holm",
     "interval",
-    "resample",
-    "resample_confusion",
+    "other_sequences",
     "sign_flip",
 ]
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+METRICS = ("recall", "precision", "f1", "specificity", "balanced_accuracy", "mcc")  # of alarms; areas are of scores
 BLOCK = 2**22  # cells of the largest block of draws
 EXACT_SIGNS = 16  # up to this many pairs every one of the 2^n sign patterns is tried
+_CAUTION = 5.0  # sequences' worth of weight with which the agreement of seeds is taken as full until alarms show otherwise
 
 
 @dataclass(frozen=True)
@@ -60,153 +71,386 @@ class Detectable:
 
 
 def detectable(
-    labels: ArrayLike, weight: ArrayLike | None = None, *, family: int = 1, alpha: float = 0.05, power: float = 0.8
+    labels: ArrayLike,
+    weight: ArrayLike | None = None,
+    *,
+    fpr: float | None = None,
+    family: int = 1,
+    alpha: float = 0.05,
+    power: float = 0.8,
 ) -> Detectable:
-    """What the test windows can tell, from labels and multiplicities alone: to be printed before training.
+    """What the test windows can tell, from labels, multiplicities and the threshold alone: to be printed before training.
 
     Args:
         labels: N labels of the distinct test rows, 1 is an anomaly.
         weight: N multiplicities; default ones.
+        fpr: the rate of false alarms that thresholds are set to; None: no such rule binds them.
         family: how many contrasts are declared; the first step of Holm's procedure tests at alpha / family.
         alpha: two-sided level of the family.
         power: the chance wanted of finding the difference.
 
-    >>> found = detectable([1] * 400 + [0] * 1600)
-    >>> round(found.recall, 2), round(found.false_positive_rate, 2)
-    (0.1, 0.05)
+    >>> found = detectable([1] * 400 + [0] * 1600, fpr=0.01)
+    >>> round(found.recall, 2), round(found.false_positive_rate, 3)
+    (0.1, 0.013)
     """
     anomaly_N = np.asarray(labels) == 1
     weight_N = np.ones(len(anomaly_N)) if weight is None else np.asarray(weight, dtype=np.float64)
     anomalies, normals = effective_n(weight_N[anomaly_N]), effective_n(weight_N[~anomaly_N])
     recall = detectable_difference(anomalies, family=family, alpha=alpha, power=power)
-    rate = detectable_difference(normals, family=family, alpha=alpha, power=power)
+    rate = detectable_difference(normals, base=fpr, family=family, alpha=alpha, power=power)
     return Detectable(recall, rate, anomalies, normals, family, alpha, power)
 
 
-def detectable_difference(n: float, *, family: int = 1, alpha: float = 0.05, power: float = 0.8) -> float:
-    """The smallest difference d of two paired proportions that n pairs show with the wanted power; inf if not even 1.
+def detectable_difference(
+    n: float, *, base: float | None = None, family: int = 1, alpha: float = 0.05, power: float = 0.8
+) -> float:
+    """The smallest difference d of two paired proportions that n pairs show with the wanted power; inf if none in reach does.
 
     Solves n d^2 = (z_{1 - alpha / 2} sqrt(psi) + z_power sqrt(psi - d^2))^2 for d: the sample size of McNemar's test (Connor,
     Biometrics 1987, doi:10.2307/2531961). The share psi of pairs that the two detectors judge differently is not known beforehand;
-    taken is (1 + d^2) / 2, the largest that two detectors reach who do not err against each other. Twins that agree more can show
-    a smaller difference: this is the conservative side. A normal approximation: below some twenty patterns it is a rough guide.
+    taken is that of two detectors whose alarms have nothing to do with each other: p (1 - q) + q (1 - p) at rates p and q = p + d.
+    With `base`, p is known, as the rate of false alarms is that a threshold allows; without, p = (1 - d) / 2, where psi is largest.
+    Twins that agree more can show a smaller difference: this is the conservative side. A normal approximation: below some twenty
+    patterns, or where n psi is below some five, it is a rough guide.
+
+    >>> round(detectable_difference(400), 3), round(detectable_difference(400, base=0.01), 3)
+    (0.099, 0.032)
     """
-    if not (0 < alpha < 1 and 0 < power < 1 and family >= 1):
-        raise DataError(f"alpha and power lie in (0, 1) and a family has a member, got {alpha}, {power}, {family}")
+    if not (0 < alpha < 1 and 0 < power < 1 and family >= 1 and (base is None or 0 <= base < 1)):
+        raise DataError(
+            f"alpha and power lie in (0, 1), a base rate in [0, 1), and a family has a member, got {alpha}, {power}, {base}, {family}"
+        )
     z_alpha, z_power = norm.ppf(1 - alpha / family / 2), norm.ppf(power)
 
     def excess(d: float) -> float:
-        return float((z_alpha * math.sqrt((1 + d * d) / 2) + z_power * math.sqrt((1 - d * d) / 2)) ** 2 - n * d * d)
+        low = (1 - d) / 2 if base is None else base
+        psi = low * (1 - low - d) + (low + d) * (1 - low)
+        return float((z_alpha * math.sqrt(psi) + z_power * math.sqrt(psi - d * d)) ** 2 - n * d * d)
 
-    return float(brentq(excess, 0.0, 1.0)) if excess(1.0) <= 0 else math.inf
+    most = 1.0 if base is None else 1.0 - base
+    if excess(most) > 0:
+        return math.inf
+    return float(brentq(excess, 1e-12, most))
 
 
 def interval(values: ArrayLike, level: float = 0.95) -> Interval:
-    """The central percentile interval of bootstrap values; undefined (NaN) values are left out, NaN if all are."""
+    """The central quantiles of draws; undefined (NaN) ones are left out, NaN if all are."""
     values_B = np.asarray(values, dtype=np.float64)
     values_B = values_B[~np.isnan(values_B)]
     low, high = np.quantile(values_B, [(1 - level) / 2, (1 + level) / 2]) if len(values_B) else (math.nan, math.nan)
     return Interval(float(low), float(high), level)
 
 
-def resample_confusion(
-    alarms: ArrayLike,
+# ---------------------------------------------------------------- one detector on other sequences
+
+
+def other_sequences(
+    sides: Sequence[ArrayLike],
     labels: ArrayLike,
     weight: ArrayLike | None = None,
     cluster: ArrayLike | None = None,
     *,
-    resamples: int = 1000,
+    draws: int = 1000,
     seed: int = 0,
-) -> Confusion:
-    """Confusion counts of bootstrap resamples of whole clusters, stratified so that no resample lacks a class.
+) -> list[Confusion]:
+    """Draws of the counts that detectors would have had, were the test made of other sequences as frequent as these.
+
+    If a sequence of a class raises an alarm with a chance p, however frequent it is, then the weight of alarms has a known distribution
+    for every p. Each draw here is the p at which what was observed is the quantile that the draw has: every sequence is given a uniform
+    number, and p is the number at which, in rising order, the observed weight of alarms is reached (even draws) or surpassed (odd
+    ones). That inverts the test of p exactly, by the mid-P rule (Lancaster, JASA 1961; Hannig, Statistica Sinica 2009): without weights
+    quantiles of these draws are the mid-P version of Clopper and Pearson's interval, and where no alarm or only alarms were seen, they are
+    not of width zero. Metrics of both classes are functions of independent draws. Class sizes stay as they are.
 
     Args:
-        alarms: (N,) decisions, or (K, N) of K detectors, which then share every resample: their difference is paired.
+        sides: one array for each contender: (N,) decisions, or (K, N) of its K seeds, which share what they agree on.
         labels: N labels, 1 is an anomaly.
         weight: N multiplicities; default ones.
         cluster: N cluster names or numbers; default every row (a distinct sequence) its own.
-        resamples: B.
-        seed: equal seeds, equal resamples.
+        draws: B.
+        seed: equal seeds, equal draws.
 
     Returns:
-        counts of shape (B,) or (B, K).
+        for each side counts of shape (B,) or (B, K).
 
-    >>> resampled = resample_confusion([True, True, False, False] * 9, [1, 1, 1, 0] * 9)
-    >>> interval(resampled.specificity)
-    Interval(low=1.0, high=1.0, level=0.95)
+    >>> (drawn,) = other_sequences([[True, True, False, False] * 9], [1, 1, 1, 0] * 9)
+    >>> interval(drawn.specificity).low > 0.6, interval(drawn.specificity).high
+    (True, 1.0)
     """
-    alarms_KN = np.atleast_2d(np.asarray(alarms, dtype=np.bool_))
-    strata_C, cluster_N, labels_N, weight_N = _strata(labels, weight, cluster)
-    columns = [weight_N * (fired_N == fired) * (labels_N == label) for fired_N in alarms_KN for fired, label in CELLS]
-    table_CX = np.stack([np.bincount(cluster_N, weights=column, minlength=len(strata_C)) for column in columns], axis=1)
-    random = generator(seed, "bootstrap")
-    total_BX = np.zeros((resamples, table_CX.shape[1]))
-    for stratum in np.unique(strata_C):
-        equal_GX, many_G = np.unique(table_CX[strata_C == stratum], axis=0, return_counts=True)  # equal clusters are drawn as one
-        clusters = int(many_G.sum())
-        for start in range(0, resamples, step := max(1, BLOCK // len(many_G))):
-            drawn_BG = random.multinomial(clusters, many_G / clusters, size=min(step, resamples - start))
-            total_BX[start : start + step] += drawn_BG @ equal_GX
-    total_BKX = total_BX.reshape(resamples, len(alarms_KN), len(CELLS))
-    total_BKX = total_BKX if np.ndim(alarms) == 2 else total_BKX[:, 0]
-    return Confusion(*np.moveaxis(total_BKX, -1, 0))
+    labels_N, weight_N, cluster_N = _rows(labels, weight, cluster)
+    alarms_KN = np.concatenate([np.atleast_2d(np.asarray(side, dtype=np.bool_)) for side in sides])
+    side_K = np.repeat(np.arange(len(sides)), [len(np.atleast_2d(np.asarray(side))) for side in sides])
+    random = generator(seed, "sequences")
+    drawn = []
+    for number, of_class in enumerate((labels_N, ~labels_N)):
+        weight_C, hit_KC = _by_cluster(weight_N * of_class, alarms_KN, cluster_N)
+        rate_BK = _rates(hit_KC.sum(axis=1), weight_C, draws, number, random)
+        for side in range(len(sides)):
+            own = side_K == side
+            rate_BK[:, own] = _shared(rate_BK[:, own], hit_KC[own], weight_C)
+        drawn.append((rate_BK * weight_C.sum(), weight_C.sum()))
+    (true_BK, anomalies), (false_BK, normals) = drawn
+    counts = (true_BK, false_BK, normals - false_BK, anomalies - true_BK)
+    own = [side_K == side if np.ndim(given) == 2 else int(np.argmax(side_K == side)) for side, given in enumerate(sides)]
+    return [Confusion(*(each_BK[:, columns] for each_BK in counts)) for columns in own]
 
 
-def resample(
-    metric: Callable[[Floats], float],
+def _rates(total_T: Floats, weight_C: Floats, draws: int, turn: int, random: np.random.Generator) -> Floats:
+    """(B, T) draws of the chance of an alarm, given the weight of alarms observed T times among clusters of these weights.
+
+    Whether a draw takes the lower or the upper end goes by its number, in another rhythm for every `turn`.
+    """
+    size, slack = len(weight_C), 1e-9 * weight_C.sum()
+    found_BT = np.full((draws, len(total_T)), np.nan)
+    if not size:
+        return found_BT
+    for start in range(0, draws, step := max(1, BLOCK // size)):
+        uniform_bC = random.random((min(step, draws - start), size))
+        order_bC = np.argsort(uniform_bC, axis=1)
+        edge_bC = np.concatenate([np.take_along_axis(uniform_bC, order_bC, axis=1), np.ones((len(order_bC), 1))], axis=1)
+        for b, reached_C in enumerate(np.cumsum(weight_C[order_bC], axis=1), start):
+            if b >> turn & 1:
+                found_BT[b] = edge_bC[b - start][np.searchsorted(reached_C, total_T + slack)]
+            else:
+                place_T = np.searchsorted(reached_C, total_T - slack)
+                found_BT[b] = np.where(total_T > slack, edge_bC[b - start][place_T], 0.0)
+    return found_BT
+
+
+def _shared(rate_BK: Floats, hit_KC: Floats, weight_C: Floats) -> Floats:
+    """Draws of several seeds, which err on the same sequences only in part: the mean over seeds varies less than one seed does.
+
+    The share of a seed's variance that the mean has is seen from how alarms agree, and taken as 1 as far as few alarms show it.
+    """
+    total = weight_C.sum()
+    if len(hit_KC) == 1 or not total:
+        return rate_BK
+    own_K = hit_KC.sum(axis=1) / total
+    share_KC = hit_KC / weight_C
+    one = float(np.mean(np.square(share_KC - own_K[:, None]) @ weight_C)) / total
+    mean = float(np.square(share_KC.mean(axis=0) - own_K.mean()) @ weight_C) / total
+    shown = effective_n(weight_C) * min(own_K.mean(), 1 - own_K.mean())
+    ratio = min(mean / one, 1.0) if one > 0 else 1.0
+    shrink = math.sqrt((shown * ratio + _CAUTION) / (shown + _CAUTION))
+    return np.asarray(own_K + shrink * (rate_BK - own_K))
+
+
+def coverage(
+    metrics: Sequence[str],
     labels: ArrayLike,
     weight: ArrayLike | None = None,
-    cluster: ArrayLike | None = None,
     *,
-    resamples: int = 1000,
+    recall: float,
+    fpr: float,
+    sets: int = 1000,
     seed: int = 0,
-) -> Floats:
-    """Any metric on the same kind of resamples, (B,): `metric` is given the N weights that the rows have in a resample.
+) -> dict[str, float]:
+    """How often the 95 % intervals of metrics hold the true value, simulated on test sets with these labels and multiplicities.
 
-    >>> from qlogad.evaluate.metrics import roc_auc
-    >>> scores, labels = [0.1, 0.4, 0.3, 0.8], [0, 0, 1, 1]
-    >>> resample(lambda weight_N: roc_auc(scores, labels, weight_N), labels, resamples=3).shape
-    (3,)
+    In each of the simulated sets every row raises an alarm with the chance that its class has.
+
+    >>> 0.93 < coverage(["f1"], [1] * 50 + [0] * 200, recall=0.7, fpr=0.02)["f1"] < 0.97
+    True
     """
-    strata_C, cluster_N, _, weight_N = _strata(labels, weight, cluster)
-    random = generator(seed, "bootstrap")
-    members = [np.flatnonzero(strata_C == stratum) for stratum in np.unique(strata_C)]
-    values = []
-    for _ in range(resamples):
-        times_C = np.zeros(len(strata_C))
-        for clusters in members:
-            times_C[clusters] = random.multinomial(len(clusters), np.full(len(clusters), 1 / len(clusters)))
-        values.append(metric(weight_N * times_C[cluster_N]))
-    return np.asarray(values, dtype=np.float64)
+    labels_N, weight_N, _ = _rows(labels, weight, None)
+    random = generator(seed, "coverage")
+    sizes, seen, drawn = [], [], []
+    for number, (of_class, chance) in enumerate(((labels_N, recall), (~labels_N, fpr))):
+        weight_C = weight_N[of_class]
+        step = max(1, BLOCK // max(1, len(weight_C)))
+        blocks = [random.random((min(step, sets - start), len(weight_C))) < chance for start in range(0, sets, step)]
+        seen.append(np.concatenate([alarms @ weight_C for alarms in blocks]))
+        drawn.append(_rates(seen[-1], weight_C, sets, number, random) * weight_C.sum())
+        sizes.append(weight_C.sum())
+
+    def counts(true: Floats, false: Floats) -> Confusion:
+        return Confusion(true, false, sizes[1] - false, sizes[0] - true)
+
+    truth = counts(np.array(recall * sizes[0]), np.array(fpr * sizes[1]))
+    seen_T, drawn_BT = counts(*seen), counts(*drawn)
+    return {metric: _held(*(np.asarray(getattr(each, metric)) for each in (truth, seen_T, drawn_BT))) for metric in metrics}
 
 
-def _strata(
-    labels: ArrayLike, weight: ArrayLike | None, cluster: ArrayLike | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], Floats]:
-    """The stratum of each cluster, the cluster of each row, labels and weights.
+def _held(truth: Floats, seen_T: Floats, drawn_BT: Floats) -> float:
+    """The share of simulated sets, of those where the metric is defined, whose interval holds the truth."""
+    whole_BT = drawn_BT[:, ~np.isnan(seen_T)]
+    if not whole_BT.shape[1]:
+        return math.nan
+    quantile = np.nanquantile if np.isnan(whole_BT).any() else np.quantile
+    low_T, high_T = quantile(whole_BT, [0.025, 0.975], axis=0)
+    return float(np.mean((low_T - 1e-9 <= truth) & (truth <= high_T + 1e-9)))
 
-    Strata are as few as keep both classes in every resample: clusters with an anomaly, and those without. (Clusters holding both
-    labels are no stratum of their own: what nobody can tell apart would then be as frequent in every resample, and intervals too
-    short.) Where every cluster holds an anomaly, the mixed ones must be told from the pure.
-    """
+
+def _rows(labels: ArrayLike, weight: ArrayLike | None, cluster: ArrayLike | None) -> tuple[Bools, Floats, Ints]:
+    """Checked labels, weights and cluster numbers from 0 on."""
     labels_N = np.asarray(labels) == 1
     weight_N = np.ones(len(labels_N)) if weight is None else np.asarray(weight, dtype=np.float64)
     named_N = np.arange(len(labels_N)) if cluster is None else np.asarray(cluster)
     if not len(named_N) == len(labels_N) == len(weight_N) or len(labels_N) == 0:
         raise DataError(f"one label, weight and cluster per row, got {len(labels_N)}, {len(weight_N)} and {len(named_N)}")
-    cluster_N = np.unique(named_N, return_inverse=True)[1].reshape(-1)
-    holds_C2 = np.stack([np.bincount(cluster_N, weights=which_N) > 0 for which_N in (~labels_N, labels_N)], axis=1)
-    anomalous_C = holds_C2[:, 1]
-    strata_C = holds_C2[:, 0] if anomalous_C.all() else anomalous_C
-    return strata_C.astype(np.int64), cluster_N, labels_N, weight_N
+    return labels_N, weight_N, np.unique(named_N, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _by_cluster(weight_N: Floats, alarms_KN: Bools, cluster_N: Ints) -> tuple[Floats, Floats]:
+    """The weight of each cluster that has any, and how much of it each detector raises an alarm for."""
+    weight_C, *hits = (_sums(cluster_N, weight_N * own_N, int(cluster_N.max()) + 1) for own_N in (1.0, *alarms_KN))
+    return weight_C[weight_C > 0], np.stack(hits)[:, weight_C > 0]
+
+
+def _sums(cluster_N: Ints, values_N: Floats, clusters: int) -> Floats:
+    """(C,) the sum of the values in each cluster."""
+    return np.bincount(cluster_N, weights=values_N, minlength=clusters).astype(np.float64)
+
+
+# ---------------------------------------------------------------- two contenders on the same sequences
+
+
+@dataclass(frozen=True, eq=False)
+class Paired:
+    """Two contenders on the rows of one cut. Clusters are numbered alike in all cuts: one number is one sequence."""
+
+    left: ArrayLike  # (K, N) alarms of its seeds, or scores where the metric is an area; one row for a contender without randomness
+    right: ArrayLike
+    labels: ArrayLike
+    weight: ArrayLike
+    cluster: ArrayLike
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """A difference of two contenders, averaged over seeds and cuts, on these sequences and on others like them."""
+
+    mean: float
+    drawn_B: Floats
+    effective_n: float  # of the class with fewer sequences, of those that the metric reads
+    told_apart: float  # the effective number of sequences that the two judge differently; NaN for areas
+
+    def interval(self, level: float = 0.95) -> Interval:
+        """The bootstrap interval, of quantiles that are as far out as Student's t asks of so few (Hesterberg, Am. Stat. 2015)."""
+        n = self.effective_n
+        if not n > 1:
+            return Interval(math.nan, math.nan, level)
+        out = float(norm.cdf(student.ppf((1 + level) / 2, n - 1) * math.sqrt(n / (n - 1))))
+        found = interval(self.drawn_B, 2 * out - 1)
+        return Interval(found.low, found.high, level)
+
+
+def difference(metric: str, cuts: Sequence[Paired], *, resamples: int = 1000, seed: int = 0) -> Difference:
+    """The difference left - right of a metric over bootstrap resamples of whole sequences, seeds and cuts as they are.
+
+    A resample draws sequences once, for both sides, all seeds and all cuts, and the difference is taken inside it. Sequences that are
+    an anomaly at some cut are drawn among themselves, and so are the others; a resample that leaves a cut without one of the classes
+    does not count. Seeds at which the metric is undefined are left out on both sides; in a resample an undefined MCC is 0, chance.
+
+    Args:
+        metric: one of METRICS, or `pr_auc` or `roc_auc`.
+        cuts: the contenders on every cut.
+        resamples: B.
+        seed: equal seeds and cuts, equal resamples, whoever the contenders are.
+
+    >>> labels, ones, numbers = [1] * 50 + [0] * 50, [1.0] * 100, list(range(100))
+    >>> one = Paired([[True] * 26 + [False] * 74], [[True] * 25 + [False] * 75], labels, ones, numbers)
+    >>> found = difference("recall", [one])
+    >>> round(found.mean, 3), found.interval().low, round(found.told_apart)
+    (0.02, 0.0, 1)
+    """
+    _, cluster = np.unique(np.concatenate([np.asarray(cut.cluster) for cut in cuts]), return_inverse=True)
+    cluster_XN = np.split(cluster.reshape(-1), np.cumsum([len(np.asarray(cut.labels)) for cut in cuts])[:-1])
+    tables = [_Table(metric, cut, own_N, int(cluster.max()) + 1) for cut, own_N in zip(cuts, cluster_XN, strict=True)]
+    stratum_C = _strata(np.sum([table.holds_2C for table in tables], axis=0) > 0)
+    drawn_B = np.concatenate(
+        [np.stack([table.difference(times_bC) for table in tables]).mean(axis=0) for times_bC in _times(stratum_C, resamples, seed)]
+        if all(table.sound for table in tables)
+        else [np.full(resamples, np.nan)]
+    )
+    ones_1C = np.ones((1, len(stratum_C)))
+    mean = float(np.mean([table.difference(ones_1C)[0] for table in tables]))
+    weight_2C, otherwise_C = np.sum([table.weight_2C for table in tables], axis=0), np.sum([t.otherwise_C for t in tables], axis=0)
+    read = [kind for kind, blind in ((1, "specificity"), (0, "recall")) if metric != blind]
+    fewest = min(effective_n(weight_2C[kind]) for kind in read)
+    return Difference(mean, drawn_B, fewest, math.nan if metric in AREAS else effective_n(otherwise_C))
+
+
+class _Table:
+    """What resamples of one cut are made of."""
+
+    def __init__(self, metric: str, cut: Paired, cluster_N: Ints, clusters: int) -> None:
+        self.metric, self.cluster_N = metric, cluster_N
+        self.labels_N, self.weight_N, _ = _rows(cut.labels, cut.weight, cluster_N)
+        self.left_KN, self.right_KN = (np.atleast_2d(np.asarray(side)) for side in (cut.left, cut.right))
+        per_class = [self.weight_N * of_class for of_class in (~self.labels_N, self.labels_N)]
+        self.weight_2C = np.stack([_sums(cluster_N, own_N, clusters) for own_N in per_class])
+        self.holds_2C = self.weight_2C > 0
+        self.otherwise_C = np.zeros(clusters)
+        self.counts_CX = np.zeros((clusters, 0))
+        if metric not in AREAS:
+            fired_KN = np.concatenate([self.left_KN, self.right_KN]).astype(np.bool_)
+            sums = [_sums(cluster_N, own_N * f_N, clusters) for own_N in per_class for f_N in fired_KN]
+            self.counts_CX = np.stack([*self.weight_2C, *sums], axis=1)
+            apart_N = np.mean(self.left_KN.astype(np.bool_) != self.right_KN.astype(np.bool_), axis=0)
+            self.otherwise_C = _sums(cluster_N, self.weight_N * apart_N, clusters)
+        left_1K, right_1K = self._sides(np.ones((1, clusters)), soft=False)
+        self.defined_K = ~np.isnan(left_1K[0] - right_1K[0])
+        self.sound = bool(self.defined_K.any() and self.holds_2C.any(axis=1).all())
+
+    def difference(self, times_BC: Floats) -> Floats:
+        """(B,) left - right, averaged over seeds; NaN where a class is lacking."""
+        left_BK, right_BK = self._sides(times_BC, soft=True)
+        both_BK = (left_BK - right_BK)[:, self.defined_K]
+        lacking_B = (times_BC @ self.weight_2C.T == 0).any(axis=1)
+        mean_B = both_BK.mean(axis=1) if both_BK.shape[1] else np.full(len(times_BC), np.nan)
+        return np.where(lacking_B, np.nan, mean_B)
+
+    def _sides(self, times_BC: Floats, *, soft: bool) -> tuple[Floats, Floats]:
+        """The metric of either side, (B, K) each; soft: MCC is 0 where it is undefined."""
+        if self.metric in AREAS:
+            weight_BN = times_BC[:, self.cluster_N] * self.weight_N
+            left, right = (
+                np.stack([area(self.metric, scores_N, self.labels_N, weight_BN) for scores_N in side_KN], axis=1)
+                for side_KN in (self.left_KN, self.right_KN)
+            )
+            return left, right
+        total_BX = times_BC @ self.counts_CX
+        normals_B1, anomalies_B1, hits_BX = total_BX[:, :1], total_BX[:, 1:2], total_BX[:, 2:]
+        false_BK, true_BK = np.split(hits_BX, 2, axis=1)
+        values_BK = np.asarray(getattr(Confusion(true_BK, false_BK, normals_B1 - false_BK, anomalies_B1 - true_BK), self.metric))
+        if soft and self.metric == "mcc":
+            values_BK = np.nan_to_num(values_BK)
+        return values_BK[:, : len(self.left_KN)], values_BK[:, len(self.left_KN) :]
+
+
+def _strata(holds_2C: Bools) -> Ints:
+    """The stratum of each cluster: as few as keep both classes in every resample of one cut.
+
+    They are clusters with an anomaly, and those without. (Clusters holding both labels are no stratum of their own: what nobody can
+    tell apart would then be as frequent in every resample, and intervals too short.) Where every cluster holds an anomaly, the mixed
+    ones must be told from the pure.
+    """
+    return np.asarray(holds_2C[0] if holds_2C[1].all() else holds_2C[1]).astype(np.int64)
+
+
+def _times(stratum_C: Ints, resamples: int, seed: int) -> Iterator[Floats]:
+    """How often each cluster is in a resample, (b, C) at a time; they depend on the strata and the seed alone."""
+    random = generator(seed, "bootstrap")
+    members = [np.flatnonzero(stratum_C == stratum) for stratum in np.unique(stratum_C)]
+    for start in range(0, resamples, step := max(1, BLOCK // len(stratum_C))):
+        count = min(step, resamples - start)
+        times_bC = np.zeros((count, len(stratum_C)))
+        for own in members:
+            place = random.integers(len(own), size=(count, len(own))) + len(own) * np.arange(count)[:, None]
+            times_bC[:, own] = np.bincount(place.ravel(), minlength=count * len(own)).reshape(count, len(own))
+        yield times_bC
+
+
+# ---------------------------------------------------------------- two contenders over seeds
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """A paired difference over cuts and seeds. It speaks of new seeds on these cuts; few cuts support no claim on other times."""
+    """A paired difference over seeds on these very cuts. It supports no claim on other sequences, nor on other times."""
 
     mean: float
-    low: float  # of the hierarchical bootstrap interval
+    low: float  # of Student's interval of the seeds' means over cuts; NaN with one seed
     high: float
     p: float  # two-sided, exact sign flip over seeds (each seed's mean over cuts)
     between_cuts: float  # standard deviation of the cuts' means
@@ -215,14 +459,14 @@ class Contrast:
     undefined: int  # cells left out because the metric is undefined there
 
 
-def contrast(difference: ArrayLike, *, resamples: int = 10_000, level: float = 0.95, seed: int = 0) -> Contrast:
+def contrast(difference: ArrayLike, *, level: float = 0.95) -> Contrast:
     """Judge a paired difference of two contenders over seed x cut cells.
+
+    Cuts are not drawn: their training windows overlap, and no resampling of two or three of them covers what it says.
 
     Args:
         difference: (cuts, seeds) differences, NaN where undefined; the same column is the same seed in every cut.
-        resamples: of the hierarchical bootstrap, which draws cuts as blocks and then seeds inside each.
         level: of the interval.
-        seed: of the bootstrap.
 
     >>> contrast([[0.1, 0.2, 0.1, 0.2, 0.1, 0.2]] * 3).p
     0.03125
@@ -230,21 +474,17 @@ def contrast(difference: ArrayLike, *, resamples: int = 10_000, level: float = 0
     cells_CS = np.atleast_2d(np.asarray(difference, dtype=np.float64))
     defined_CS = ~np.isnan(cells_CS)
     cuts = [row[keep] for row, keep in zip(cells_CS, defined_CS, strict=True) if keep.any()]
-    seeds = [column[keep] for column, keep in zip(cells_CS.T, defined_CS.T, strict=True) if keep.any()]
+    means = np.array([column[keep].mean() for column, keep in zip(cells_CS.T, defined_CS.T, strict=True) if keep.any()])
     count = int(defined_CS.sum())
     if not count:
         return Contrast(math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, 0, cells_CS.size)
-    random = generator(seed, "contrast")
-    mean_BC = np.stack(
-        [row[random.integers(len(row), size=(resamples * len(cuts), len(row)))].mean(axis=1) for row in cuts], axis=1
-    )
-    drawn_BC = random.integers(len(cuts), size=(resamples * len(cuts), 1))  # each draw of a cut has seeds of its own
-    bounds = interval(np.take_along_axis(mean_BC, drawn_BC, axis=1).reshape(resamples, len(cuts)).mean(axis=1), level)
+    mean, seeds = float(np.mean([row.mean() for row in cuts])), len(means)
+    half = float(student.ppf((1 + level) / 2, seeds - 1) * means.std(ddof=1)) / math.sqrt(seeds) if seeds > 1 else math.nan
     return Contrast(
-        mean=float(np.mean([row.mean() for row in cuts])),
-        low=bounds.low,
-        high=bounds.high,
-        p=sign_flip([column.mean() for column in seeds]),
+        mean=mean,
+        low=mean - half,
+        high=mean + half,
+        p=sign_flip(means),
         between_cuts=float(np.std([row.mean() for row in cuts], ddof=1)) if len(cuts) > 1 else math.nan,
         between_seeds=math.sqrt(float(np.mean([row.var(ddof=1) for row in cuts]))) if min(map(len, cuts)) > 1 else math.nan,
         cells=count,

@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from qlogad.errors import DataError
 
-__all__ = ["Confusion", "Metrics", "confusion", "effective_n", "measure", "pr_auc", "pr_curve", "roc_auc"]
+__all__ = ["AREAS", "Confusion", "Metrics", "area", "confusion", "effective_n", "measure", "pr_auc", "pr_curve", "roc_auc"]
 
 Floats = NDArray[np.float64]
+AREAS = ("pr_auc", "roc_auc")  # metrics of scores, at every threshold
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,15 +151,36 @@ def effective_n(weight: ArrayLike) -> float:
 
 def roc_auc(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> float:
     """The chance that an anomaly scores above a normal window, ties counted half; NaN unless both are there."""
-    anomalies_G, normals_G = _by_score(scores, labels, weight)  # highest score first
-    below_G = normals_G.sum() - np.cumsum(normals_G) + normals_G / 2
-    return float(_ratio(anomalies_G @ below_G, anomalies_G.sum() * normals_G.sum()))
+    scores_N, labels_N, weight_N = _checked(scores, labels, weight)
+    return float(area("roc_auc", scores_N, labels_N, weight_N[None])[0])
 
 
 def pr_auc(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> float:
     """Average precision, sum over thresholds of (R_k - R_{k-1}) P_k; NaN without anomalies."""
-    precision_G, recall_G = pr_curve(scores, labels, weight)
-    return float(np.sum(np.diff(recall_G, prepend=0.0) * precision_G)) if len(recall_G) else float("nan")
+    scores_N, labels_N, weight_N = _checked(scores, labels, weight)
+    return float(area("pr_auc", scores_N, labels_N, weight_N[None])[0])
+
+
+def area(name: str, scores: ArrayLike, labels: ArrayLike, weight_BN: Floats) -> Floats:
+    """(B,) areas of one set of scores under B sets of weights; `name` is one of AREAS.
+
+    >>> area("roc_auc", [0.1, 0.9, 0.5], [0, 1, 0], np.array([[1.0, 1, 1], [2, 1, 0]])).tolist()
+    [1.0, 1.0]
+    """
+    scores_N, labels_N = np.asarray(scores, dtype=np.float64), np.asarray(labels).astype(np.bool_)
+    order_N = np.argsort(-scores_N, kind="stable")  # highest first; equal scores are one threshold
+    starts_G = np.flatnonzero(np.append(True, scores_N[order_N][1:] != scores_N[order_N][:-1]))[: len(order_N)]
+    sorted_BN = weight_BN[:, order_N]
+    if not len(starts_G):
+        return np.full(len(weight_BN), np.nan)
+    anomalies_BG, normals_BG = (np.add.reduceat(sorted_BN * own_N[order_N], starts_G, axis=1) for own_N in (labels_N, ~labels_N))
+    anomalies_B, normals_B = anomalies_BG.sum(axis=1), normals_BG.sum(axis=1)
+    if name == "roc_auc":
+        below_BG = normals_B[:, None] - np.cumsum(normals_BG, axis=1) + normals_BG / 2
+        return _ratio((anomalies_BG * below_BG).sum(axis=1), anomalies_B * normals_B)
+    true_BG = np.cumsum(anomalies_BG, axis=1)
+    precision_BG = np.nan_to_num(_ratio(true_BG, true_BG + np.cumsum(normals_BG, axis=1)))  # none has been reached: nothing to add
+    return _ratio((anomalies_BG * precision_BG).sum(axis=1), anomalies_B)
 
 
 def pr_curve(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> tuple[Floats, Floats]:

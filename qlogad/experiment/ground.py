@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from qlogad import documents, files, seeds
 from qlogad.detect.count_vector import CountVector
@@ -33,7 +35,7 @@ from qlogad.logs.inject import inject, parse_spec
 from qlogad.logs.split import Split, given_parts, make_splits
 from qlogad.logs.windows import Window, Windows, make_windows
 
-__all__ = ["STRATA", "Ground", "Part", "Source", "ground", "held_ground", "open_source", "splits"]
+__all__ = ["STRATA", "Ground", "Part", "Source", "ground", "held_ground", "open_source", "shared_sequences", "splits"]
 
 STRATA = ("key-length", "2-gram-count", "residual")  # caught by key or length; only by 2-gram or count vector; by none of them
 FEW_VALIDATION_NORMALS = 200
@@ -306,6 +308,35 @@ def _ground(data: Data, source: Source, views: Sequence[str], split: Split) -> G
 def splits(data: Data, source: Source) -> list[Split]:
     """The splits of the data, one per cut."""
     return make_splits(source.windows, data.split, given_parts(source.events, source.windows))
+
+
+def shared_sequences(grounds: Sequence[Ground]) -> list[NDArray[np.int64]]:
+    """The number of each test row's sequence, for every cut, alike in all cuts: what is equal at one cut has one number everywhere.
+
+    Vocabularies differ between cuts, and so may templates. Two rows are one sequence if they are equal within a cut, if their templates
+    are the same texts (unseen events have none), or if they stand for the same window of the log under the same label.
+    """
+    numbers: dict[Any, int] = {}
+    edges: list[tuple[int, int]] = []  # (row, counted through all cuts; number of a text)
+    seen: list[NDArray[np.int64]] = []  # of each cut, (windows, 2): the row, and a number of the window and its label
+    begin = 0
+    for cut, made in enumerate(grounds):
+        test = made.test
+        words = [*test.features.vocabulary, None]
+        for row, (ids, own) in enumerate(zip(test.features.rows(), made.sequence_N.tolist(), strict=True), begin):
+            text = tuple(words[i] for i in ids)
+            edges.append((row, numbers.setdefault((cut, own), len(numbers))))
+            if None not in text:
+                edges.append((row, numbers.setdefault(text, len(numbers))))
+        seen.append(np.stack([begin + test.features.row_W, 2 * test.windows_W + test.label_W], axis=1))
+        begin += len(test.features)
+    whole = np.concatenate(
+        [np.asarray(edges, dtype=np.int64).reshape(-1, 2), *(pairs + np.array([0, len(numbers)]) for pairs in seen)]
+    )
+    ends = (whole[:, 0], begin + np.unique(whole[:, 1], return_inverse=True)[1].reshape(-1))
+    nodes = begin + len(whole)
+    found = connected_components(coo_array((np.ones(len(whole)), ends), shape=(nodes, nodes)), directed=False)[1][:begin]
+    return np.split(found.astype(np.int64), np.cumsum([len(made.test.features) for made in grounds])[:-1])
 
 
 def _strata(train: Part, validation: Part, test: Part) -> NDArray[np.str_]:

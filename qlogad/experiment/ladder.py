@@ -24,7 +24,7 @@ from scipy.stats import norm
 from qlogad import escape, files
 from qlogad.backend.sampled import Floats
 from qlogad.errors import ResultError, counted
-from qlogad.evaluate.compare import interval, resample, resample_confusion
+from qlogad.evaluate.compare import interval, other_sequences
 from qlogad.evaluate.metrics import confusion
 from qlogad.experiment import figures
 from qlogad.experiment.campaign import Collected, Heard, Run, replay
@@ -222,23 +222,19 @@ def _decisions(one: Collected, alarms_RN: NDArray[np.bool_]) -> Values:
     sequence_N = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in one.features.rows()])
     agree_RN = alarms_RN == (one.exact_N > one.threshold)
     agreement_R = np.average(agree_RN, axis=1, weights=weight_N)
-
-    def agreement(drawn_N: Floats) -> float:
-        return float(np.average(agree_RN.mean(axis=0), weights=drawn_N))
-
-    found = _spread("agreement with exact", agreement_R, resample(agreement, one.label_N, weight_N, sequence_N))
+    (drawn,) = other_sequences([agree_RN], np.ones(len(weight_N)), weight_N, sequence_N)  # a share of one class: that of all rows
+    found = _spread("agreement with exact", agreement_R, drawn.recall)
     if 0 < one.label_N.sum() < len(one.label_N):
-        whole = resample_confusion(alarms_RN, one.label_N, weight_N, sequence_N)
+        (drawn,) = other_sequences([alarms_RN], one.label_N, weight_N, sequence_N)
         runs = [confusion(alarms_N, one.label_N, weight_N) for alarms_N in alarms_RN]
         for name, metric in (("F1", "f1"), ("specificity", "specificity")):
-            values_R = np.array([float(getattr(run, metric)) for run in runs])
-            found |= _spread(name, values_R, np.asarray(getattr(whole, metric)).mean(axis=1))
+            found |= _spread(name, np.array([float(getattr(run, metric)) for run in runs]), getattr(drawn, metric))
     return found
 
 
-def _spread(name: str, values_R: Floats, drawn_B: Floats) -> Values:
-    around = interval(drawn_B)
-    found: Values = {name: float(values_R.mean()), f"{name} low": around.low, f"{name} high": around.high}
+def _spread(name: str, values_R: Floats, drawn_BR: Floats) -> Values:
+    around, mean = interval(drawn_BR.mean(axis=1)), float(values_R.mean())
+    found: Values = {name: mean, f"{name} low": min(around.low, mean), f"{name} high": max(around.high, mean)}
     return found | ({f"{name}, sd over runs": float(values_R.std(ddof=1))} if len(values_R) > 1 else {})
 
 
@@ -266,7 +262,7 @@ _MEANING = """\
 A column is one campaign, and holds numbers of one kind. Agreement, F1 and specificity are means over the runs of a closed loop on windows
 chosen to hold as many anomalies as normal ones and many near the threshold: they compare columns, and are no estimate for the whole test
 part. A recalibrated threshold is what the detector's rule finds on validation windows that the same run scored on the same backend; the
-clean one was fixed on exact scores, and no test window is near either. [a, b] is a 95 % bootstrap interval over distinct sequences.
+clean one was fixed on exact scores, and no test window is near either. [a, b] is a 95 % interval for other sequences as frequent as these.
 Expectation errors are against exact readouts at the angles that were run; their bias is what is left of the square of the error without
 that of the shots. A step is a round of the closed loop; in open loop, the first that would ask the row. A flip is a decision other than
 the exact one. Its cause, for each row: **bias**, it flips in more than half of the runs, or nothing is sampled; else **drift**, it flips

@@ -81,6 +81,11 @@ class Objective:
             return axis.startswith("design.") or (axis.startswith("core.") and axis not in _NO_CIRCUIT)
         return self.reads == "training" or axis not in _SCHEDULE
 
+    @property
+    def fact(self) -> bool:
+        """Whether it is of the circuit or the detector itself: no measurement on windows, which others like them would change."""
+        return self.reads != "training"
+
     def __post_init__(self) -> None:
         documents.enforce(self)
 

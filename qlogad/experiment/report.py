@@ -17,17 +17,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from qlogad import documents, escape, files
 from qlogad.errors import counted
-from qlogad.evaluate.compare import Detectable, contrast, detectable, holm, interval, resample, resample_confusion
-from qlogad.evaluate.metrics import effective_n, pr_auc, roc_auc
-from qlogad.experiment import alarms, figures, learning
+from qlogad.evaluate.compare import Contrast, Detectable, Interval, detectable
+from qlogad.evaluate.metrics import effective_n
+from qlogad.experiment import alarms, contrasts, figures, learning
 from qlogad.experiment.cell import Cell, Outcome
-from qlogad.experiment.experiment import Judge
+from qlogad.experiment.contrasts import Spans
+from qlogad.experiment.experiment import Experiment
 from qlogad.experiment.ground import STRATA, Ground
 from qlogad.experiment.record import judge_cell
 from qlogad.experiment.runner import Executed, Prepared, outcomes
@@ -35,13 +34,12 @@ from qlogad.nn.history import History
 
 __all__ = ["Record", "before", "commit", "write"]
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
 _ASSUMED = "nothing to be judged has a label, so every window was taken as normal before the injection, even if it is not"
+_SPANNED = {"f1": "F1", "recall": "recall"}  # metrics that the tables give intervals for
 _MEANING = """\
 Higher scores are more anomalous; 1 is an anomaly. Every choice (early stopping, threshold) was made on validation windows; the parser and
-the vocabulary were fitted on training windows. Rows are means over seeds; [a, b] is a 95 % bootstrap interval over distinct sequences.
+the vocabulary were fitted on training windows. Rows are means over seeds; [a, b] is a 95 % interval for other sequences as frequent as
+these, if how often a sequence comes says nothing of whether it raises an alarm: exact for recall, and drawn from both classes for F1.
 `recall, distinct` counts every distinct sequence once; `F1, unseen` leaves out windows whose sequence occurred in training; MCC 0 and
 ROC-AUC 0.5 are chance, and so is a PR-AUC equal to the base rate. Weights are quantum + classical = total; live weights are those that
 change a readout. A dash is undefined (no such window)."""
@@ -94,13 +92,14 @@ def write(prepared: Prepared, wanted: Sequence[Cell], executed: Executed) -> Rec
     files.write(folder / "runs.csv", escape.csv_table(frame, "%.7g"))
     manifest = _manifest(prepared, finished) | {"notes": [*learning.warnings(learning.trainings(finished)), *_notes(finished)]}
     files.write(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-    files.write(folder / "table.md", _table(prepared, finished, frame, causes))
+    spans = contrasts.spans(prepared.grounds, finished, prepared.experiment.judge.resamples, _SPANNED)
+    files.write(folder / "table.md", _table(prepared, finished, frame, causes, spans))
     if finished:
         _figures(prepared, finished, folder)
         alarms.write(prepared, finished, folder)
     return Record(
         [{k: _clean(v) for k, v in row.items()} for row in rows],
-        _summary(prepared, finished, frame),
+        _summary(prepared, finished, frame, spans),
         causes,
         learning.warnings(learning.trainings(finished)),
         executed.reused,
@@ -173,7 +172,21 @@ def _detectable(prepared: Prepared, made: Ground) -> Detectable:
     judge = prepared.experiment.judge
     test = made.test
     family = max(1, len(judge.contrasts))
-    return detectable(test.labels.window_N, test.features.weight_N, family=family, alpha=judge.alpha, power=judge.power)
+    return detectable(
+        test.labels.window_N,
+        test.features.weight_N,
+        fpr=_allowed(prepared.experiment),
+        family=family,
+        alpha=judge.alpha,
+        power=judge.power,
+    )
+
+
+def _allowed(experiment: Experiment) -> float | None:
+    """The most false alarms that the threshold of any declared contender allows; None where one goes by another rule."""
+    named = {name for pair in experiment.judge.contrasts for name in pair}
+    detectors = [contender.build() for contender in experiment.contenders if contender.name in named or not named]
+    return max(one.fpr for one in detectors) if all(one.threshold == "fpr" for one in detectors) else None
 
 
 def _data_table(prepared: Prepared, style: str) -> str:
@@ -228,7 +241,9 @@ def _number(value: float, digits: int = 3) -> str:
     return "not even 1" if math.isinf(value) else f"{value:.{digits}f}"
 
 
-def _table(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.DataFrame, causes: dict[str, str]) -> str:
+def _table(
+    prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.DataFrame, causes: dict[str, str], spans: Spans
+) -> str:
     experiment = prepared.experiment
     parts = [f"# {escape.markdown(experiment.name)}", "", escape.markdown(experiment.question), ""]
     if experiment.data.inject is not None:
@@ -252,8 +267,8 @@ def _table(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.D
         parts += ["", f"## Results, track: {track}", ""]
         for made in prepared.grounds:
             chosen = frame[(frame["track"] == track) & (frame["cut"] == made.cut)]
-            parts += [f"### Cut {made.cut}", "", _markdown(_result_rows(chosen, finished, made, experiment.judge.resamples)), ""]
-            silent = _silent(chosen, finished, made)
+            parts += [f"### Cut {made.cut}", "", _markdown(_result_rows(chosen, finished, made, spans)), ""]
+            silent = [*_silent(chosen, finished, made), *spans.notes[made.cut]]
             parts += [*map(_item, silent), ""] if silent else []
             strata = _recall_rows(chosen, [f"stratum {name}" for name in STRATA], "stratum ")
             if strata:
@@ -293,36 +308,33 @@ def _table(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.D
 _SHORT = ("contender", "weights (q + c)", "F1 [95 %]", "precision", "recall", "specificity", "MCC", "PR-AUC", "still improving")
 
 
-def _summary(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.DataFrame) -> str:
+def _summary(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.DataFrame, spans: Spans) -> str:
     """The table in the width of a terminal; table.md holds the rest."""
     parts: list[str] = []
     for made in prepared.grounds:
         for track in sorted(frame["track"].unique()) if finished else []:
             chosen = frame[(frame["track"] == track) & (frame["cut"] == made.cut)]
-            rows = _result_rows(chosen, finished, made, prepared.experiment.judge.resamples)
+            rows = _result_rows(chosen, finished, made, spans)
             short = [{key: row.get(key, row["recall [95 %]"].split(" ")[0]) for key in _SHORT} for row in rows]
             parts += [
                 f"cut {made.cut}, track: {track}",
                 escape.table(short, "simple"),
                 *_silent(chosen, finished, made),
+                *spans.notes[made.cut],
                 "",
             ]
     parts += [*_notes(finished), ""] if _notes(finished) else []
     return "\n".join([*parts, *_contrast_part(prepared, finished, frame, "simple")] if finished else ["no cell has finished"])
 
 
-def _result_rows(chosen: pd.DataFrame, finished: list[tuple[Cell, Outcome]], made: Ground, resamples: int) -> list[dict[str, Any]]:
+def _result_rows(chosen: pd.DataFrame, finished: list[tuple[Cell, Outcome]], made: Ground, spans: Spans) -> list[dict[str, Any]]:
     rows = []
     for name in chosen["contender"].unique():
         own = chosen[chosen["contender"] == name]
         whole, distinct, unseen = (own[own["windows"] == part] for part in ("all", "distinct", "unseen"))
         own_outcomes = [o for c, o in finished if c.contender.name == name and c.cut == made.cut]
-        alarms = np.stack([o.alarms["test"] for o in own_outcomes])
-        f1, recall = "-", "-"
-        if 0 < made.test.labels.window_N.sum() < len(made.test.labels.window_N):
-            test = made.test
-            drawn = resample_confusion(alarms, test.labels.window_N, test.features.weight_N, made.sequence_N, resamples=resamples)
-            f1, recall = _span(whole["f1"], drawn.f1), _span(whole["recall"], drawn.recall)
+        around = spans.around.get((made.cut, name), {})
+        f1, recall = (_span(whole[metric], around.get(metric)) for metric in _SPANNED)
         first = whole.iloc[0]
         rows.append(
             {
@@ -374,8 +386,9 @@ def _mean(values: pd.Series) -> str:
     return f"{_number(float(defined.mean()))} ({len(defined)} of {len(values)} seeds)"
 
 
-def _span(values: Any, drawn_BK: Any) -> str:
-    around = interval(np.mean(drawn_BK, axis=1))
+def _span(values: pd.Series, around: Interval | None) -> str:
+    if around is None:
+        return "-"
     return f"{_number(float(values.mean()))} [{_number(around.low, 2)}, {_number(around.high, 2)}]"
 
 
@@ -402,84 +415,63 @@ def _contrast_part(
     judge = prepared.experiment.judge
     if not judge.contrasts:
         return []
-    whole = frame[frame["windows"] == "all"]
-    pairs = [(left, right, contrast(_difference(whole, left, right, judge))) for left, right in judge.contrasts]
     trained = learning.trainings(finished)
-    adjusted = holm([result.p for _, _, result in pairs])  # a pair without results stays in the family
+    pairs = contrasts.judged(prepared.grounds, finished, frame, judge)
     rows = [
         {
-            "contrast": f"{left} - {right}{learning.mark(trained, left, right)}",
-            f"{judge.metric} difference": _signed(result.mean),
-            "over seeds and cuts [95 %]": f"[{_signed(result.low)}, {_signed(result.high)}]",
-            "over sequences [95 %]": _over_sequences(prepared, finished, left, right),
-            "p": _number(result.p),
-            "p, Holm": _number(float(p)),
-            "sd between cuts": _number(result.between_cuts),
-            "sd between seeds": _number(result.between_seeds),
-            "undefined cells": result.undefined,
+            "contrast": f"{one.left} - {one.right}{learning.mark(trained, one.left, one.right)}",
+            f"{judge.metric} difference": _signed(one.seeds.mean),
+            "over seeds [95 %]": _around(one.seeds),
+            "over sequences [95 %]": _around(one.sequences.interval() if one.sequences else None),
+            "sequences judged differently": _number(one.sequences.told_apart if one.sequences else math.nan, 1)
+            + (" (nominal)" if one.nominal else ""),
+            "p": _number(one.seeds.p),
+            "p, Holm": _number(one.p_holm),
+            "verdict": one.verdict,
+            "sd between cuts": _number(one.seeds.between_cuts),
+            "sd between seeds": _number(one.seeds.between_seeds),
+            "undefined cells": one.seeds.undefined,
         }
-        for (left, right, result), p in zip(pairs, adjusted, strict=True)
+        for one in pairs
     ]
-    least = 2.0 ** (1 - judge.seeds)
-    note = (
-        f"Declared before training; everything else is exploratory. With {counted(judge.seeds, 'seed')} the smallest possible p is "
-    )
-    note += f"{least:.2g}"
-    note += ": no difference can be significant." if least > judge.alpha else "."
-    note += (
-        " p and the first interval speak of new seeds on these very windows; the second of other windows like them, with these seeds."
-        " A claim needs both to leave out zero, and the least detectable difference above is that of one detector pair on one cut."
-    )
+    note = "Declared before training; everything else is exploratory."
+    if any(not math.isnan(one.seeds.p) for one in pairs):
+        least = 2.0 ** (1 - judge.seeds)
+        note += f" With {counted(judge.seeds, 'seed')} the smallest possible p is {least:.2g}"
+        note += ": no difference can be significant." if least > judge.alpha else "."
+    fixed = list(dict.fromkeys(name for one in pairs for name in one.fixed))
+    if fixed:
+        names = ", ".join(escape.markdown(f"'{name}'") if style == "github" else f"'{name}'" for name in fixed)
+        note += (
+            f" No randomness: {names}; such a side is one value for every cut, not one for every seed, and its contrasts have no p."
+        )
+    note += _CLAIM.format(level=f"{100 * (1 - judge.alpha / len(pairs)):.4g}", alpha=judge.alpha)
+    if any(one.nominal for one in pairs):
+        note += _NOMINAL
     note += learning.marked(trained, judge.contrasts)
     title = "## Declared contrasts" if style == "github" else "declared contrasts"
     return [title, "", escape.table(rows, style), "", note]
 
 
+_CLAIM = (
+    " p and the interval over seeds speak of new seeds on these very windows; the interval over sequences of other windows like them, with"
+    " these seeds: a resample draws the distinct sequences once, for both sides, all seeds and all cuts. A verdict needs both intervals,"
+    " at the {level} % that the family asks for, to leave out zero, p (Holm) of at most {alpha:g} where there is one, and enough sequences"
+    " that the two sides judge differently (an effective number, seeds averaged). The least detectable difference above is that of one"
+    " detector pair on one cut."
+)
+_NOMINAL = (
+    f" Nominal: fewer than {contrasts.SIMULATED:.0f} sequences are judged differently, and the 95 % interval over sequences covered 0.68 to"
+    " 0.97 in simulation (`qlogad bench coverage`)."
+)
+
+
+def _around(found: Interval | Contrast | None) -> str:
+    return "-" if found is None or math.isnan(found.low) else f"[{_signed(found.low)}, {_signed(found.high)}]"
+
+
 def _signed(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:+.3f}"
-
-
-def _difference(whole: pd.DataFrame, left: str, right: str, judge: Judge) -> pd.DataFrame:
-    """(cuts, seeds) differences of the declared metric, NaN where a cell is missing or the metric undefined."""
-
-    def table(name: str) -> pd.DataFrame:
-        own = whole[whole["contender"] == name].pivot_table(index="cut", columns="seed", values=judge.metric, dropna=False)
-        own = own.reindex(index=sorted(whole["cut"].unique()))
-        if list(own.columns) == [0]:  # no randomness: the same value at every seed
-            return pd.concat([own[0]] * judge.seeds, axis=1, keys=range(judge.seeds))
-        return pd.DataFrame(own.reindex(columns=range(judge.seeds)))
-
-    return table(left) - table(right)
-
-
-def _over_sequences(prepared: Prepared, finished: list[tuple[Cell, Outcome]], left: str, right: str) -> str:
-    """The interval of the mean difference over bootstrap resamples of distinct test sequences, cuts and seeds as they are."""
-    judge = prepared.experiment.judge
-    total_B = np.zeros(judge.resamples)
-    for made in prepared.grounds:
-        sides = [[o for c, o in finished if c.contender.name == name and c.cut == made.cut] for name in (left, right)]
-        label_N, weight_N = made.test.labels.window_N, made.test.features.weight_N
-        if not all(sides) or not 0 < label_N.sum() < len(label_N):
-            return "-"
-        left_B, right_B = (_resampled(judge, side, label_N, weight_N, made.sequence_N) for side in sides)
-        total_B += left_B - right_B  # equal seeds, equal resamples: the difference is paired
-    around = interval(total_B / len(prepared.grounds))
-    return f"[{_signed(around.low)}, {_signed(around.high)}]"
-
-
-def _resampled(judge: Judge, side: list[Outcome], label_N: Ints, weight_N: Floats, sequence_N: Ints) -> Floats:
-    """(B,) the declared metric, averaged over a contender's seeds, in every resample."""
-    if judge.metric in ("pr_auc", "roc_auc"):
-        area = pr_auc if judge.metric == "pr_auc" else roc_auc
-        scores = [outcome.scores["test"] for outcome in side]
-
-        def mean(drawn_N: Floats) -> float:
-            return float(np.mean([area(scores_N, label_N, drawn_N) for scores_N in scores]))
-
-        return resample(mean, label_N, weight_N, sequence_N, resamples=judge.resamples)
-    alarms_KN = np.stack([outcome.alarms["test"] for outcome in side])
-    drawn = resample_confusion(alarms_KN, label_N, weight_N, sequence_N, resamples=judge.resamples)
-    return np.asarray(np.mean(getattr(drawn, judge.metric), axis=1))
 
 
 def _cost_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

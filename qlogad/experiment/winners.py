@@ -69,9 +69,10 @@ class Winner:
         """By how much it is better than its base, paired by seed; `sign` is 1 where less is better, else -1."""
         return contrast(sign * (self.base_SO[:, objective] - self.fresh_SO[:, objective]))
 
-    def moves(self, objective: int) -> bool:
-        """Whether seeds change the values at all; a count of gates they do not."""
-        return bool(np.ptp(self.fresh_SO[:, objective]) or np.ptp(self.base_SO[:, objective]))
+    def tested(self, objective: int, *, fact: bool) -> bool:
+        """Whether there is a p: seeds change a fact on some side, a measurement on both; what has no randomness is one value."""
+        moves = [bool(np.ptp(side_SO[:, objective])) for side_SO in (self.fresh_SO, self.base_SO)]
+        return any(moves) if fact else all(moves)
 
 
 @dataclass(frozen=True)
@@ -228,13 +229,14 @@ def _ended(name: str, place: str) -> dict[int, optuna.trial.FrozenTrial]:
 
 
 def _rows(study: Study, winners: Sequence[Winner]) -> list[dict[str, Any]]:
-    """One row for each winner and objective, p adjusted over all differences that seeds move (Holm, 1979)."""
+    """One row for each winner and objective, p adjusted over all differences that have one (Holm, 1979)."""
     signs = [1 if way == "minimize" else -1 for way in study.directions]
     pairs = [(one, number) for one in winners for number in range(len(signs))]
     gains = [one.gain(number, signs[number]) for one, number in pairs]
-    moving = [place for place, (one, number) in enumerate(pairs) if one.moves(number)]
-    adjusted = dict(zip(moving, holm([gains[place].p for place in moving]), strict=True)) if moving else {}
-    hopeless = bool(winners) and _least(len(moving), len(winners[0].fresh_SO)) > ALPHA
+    facts = [objective.fact for objective in study.objectives]
+    tested = [place for place, (one, number) in enumerate(pairs) if one.tested(number, fact=facts[number])]
+    adjusted = dict(zip(tested, holm([gains[place].p for place in tested]), strict=True)) if tested else {}
+    hopeless = bool(winners) and _least(len(tested), len(winners[0].fresh_SO)) > ALPHA
     return [
         {
             "contender": one.entrant.name,
@@ -250,7 +252,8 @@ def _rows(study: Study, winners: Sequence[Winner]) -> list[dict[str, Any]]:
             "gain low": gain.low,
             "gain high": gain.high,
             "p": None if place not in adjusted else float(adjusted[place]),
-            "verdict": _verdict(gain.mean, adjusted.get(place), hopeless),
+            "exact": facts[number] and place not in adjusted,
+            "verdict": _verdict(gain.mean, adjusted.get(place), exact=facts[number], hopeless=hopeless),
             "on the fresh front": one.stays,
         }
         for place, ((one, number), gain) in enumerate(zip(pairs, gains, strict=True))
@@ -262,9 +265,11 @@ def _least(tests: int, seeds: int) -> float:
     return min(1.0, tests * 2.0 ** (1 - seeds))
 
 
-def _verdict(gain: float, p: float | None, hopeless: bool = False) -> str:
+def _verdict(gain: float, p: float | None, *, exact: bool, hopeless: bool) -> str:
     if gain == 0:
         return "equal to its base"
+    if p is None and not exact:
+        return "not tested: a side without randomness"
     if p is not None and p > ALPHA:
         return "too few seeds to tell" if hopeless else "not told apart from its base"
     return "better than its base" if gain > 0 else "worse than its base"
@@ -371,7 +376,7 @@ def _text(study: Study, rows: Sequence[Mapping[str, Any]], seeds: int, experimen
             "gap": f"{row['gap']:+.3g}",
             "base, fresh": f"{row['base']:.5g}",
             "better than base by [95 %]": _span(row, "gain"),
-            "p (Holm)": "exact" if row["p"] is None else f"{row['p']:.3g}",
+            "p (Holm)": "exact" if row["exact"] else "-" if row["p"] is None else f"{row['p']:.3g}",
             "verdict": row["verdict"],
         }
         | ({"on the fresh front": "yes" if row["on the fresh front"] else "no"} if several else {})
@@ -385,8 +390,10 @@ def _text(study: Study, rows: Sequence[Mapping[str, Any]], seeds: int, experimen
         "contender as its experiment has it, under the same seeds. The gap is the study's value minus the fresh mean: what the "
         "choice of the best owes to luck.",
         escape.table(shown, "github"),
-        f"Of {tests} differences that seeds move, the smallest p that {seeds} seeds can give is {least:.3g}."
-        + ("" if least <= ALPHA else f" Nothing can be told apart at {ALPHA}: take more seeds."),
+        f"Of {tests} differences that have a p, the smallest that {seeds} seeds can give is {least:.3g}."
+        + ("" if least <= ALPHA else f" Nothing can be told apart at {ALPHA}: take more seeds.")
+        + " What seeds do not change has no p: counts of the circuit are exact, a measured value without randomness is one value.",
+        "Intervals, p and verdicts speak of new seeds on these very validation windows, and of no others.",
         f"Test windows were not read. They are judged once, by `qlogad run {experiment}`.",
     ]
     return "\n\n".join(parts) + "\n"

@@ -59,7 +59,7 @@ def test_who_raises_no_alarm_for_a_threshold_at_the_top_is_told_why(tmp_path: Pa
     for text in (table, record.text):
         assert ("- 'rank' raised no alarm (at 1 of 1 seed): its threshold" in text) == (noise > 0)
         assert "'new-event' raised no alarm" not in text  # nothing is new: no score lies below its threshold
-        assert "With 1 seed the" in text
+        assert "No randomness: 'rank', '2-gram'" in text
 
 
 def test_unlabelled_windows_are_taken_as_normal_where_anomalies_are_injected(tmp_path: Path) -> None:

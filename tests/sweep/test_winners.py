@@ -74,6 +74,16 @@ def test_gap_gain_and_interval_belong_together(won: Any) -> None:
             assert row["verdict"] == "too few seeds to tell"
 
 
+def test_what_has_no_randomness_has_no_p() -> None:
+    """A measurement is tested where both sides move with the seed, a fact where any does; what is one value is told as such."""
+    still, moving = np.full((5, 1), 0.5), np.linspace(0.1, 0.3, 5)[:, None]
+    for fresh_SO, base_SO in ((still, still - 0.1), (still, moving), (moving, still), (moving, moving[::-1])):
+        one = winners.Winner(None, 0, {}, None, np.zeros(1), fresh_SO, base_SO, True)
+        both, some = bool(np.ptp(fresh_SO)) and bool(np.ptp(base_SO)), bool(np.ptp(fresh_SO)) or bool(np.ptp(base_SO))
+        assert one.tested(0, fact=False) == both
+        assert one.tested(0, fact=True) == some
+
+
 def test_designs_are_found_files_and_the_experiment_can_be_run(won: Any) -> None:
     study, out, found, given_back = won
     assert given_back.designs
@@ -137,12 +147,13 @@ def test_a_count_of_seeds_that_is_none_is_refused(make: Any, tmp_path: Path, cou
 
 
 def test_the_verdict_needs_more_than_luck() -> None:
-    for gain, p, said in (
-        (1.0, 0.01, "better"),
-        (-1.0, 0.01, "worse"),
-        (1.0, 0.2, "not told"),
-        (1.0, None, "better"),
-        (0.0, None, "equal"),
+    for gain, p, exact, said in (
+        (1.0, 0.01, False, "better than its base"),
+        (-1.0, 0.01, False, "worse than its base"),
+        (1.0, 0.2, False, "not told apart from its base"),
+        (1.0, None, True, "better than its base"),  # a count of gates
+        (1.0, None, False, "not tested: a side without randomness"),
+        (0.0, None, False, "equal to its base"),
     ):
-        assert said in winners._verdict(gain, p)
-    assert winners._verdict(-1.0, 1.0, hopeless=True) == "too few seeds to tell"
+        assert winners._verdict(gain, p, exact=exact, hopeless=False) == said
+    assert winners._verdict(-1.0, 1.0, exact=False, hopeless=True) == "too few seeds to tell"

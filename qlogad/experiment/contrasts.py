@@ -1,0 +1,236 @@
+"""What is said of the contenders of a run: intervals of each on its own, and the declared contrasts with their verdicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from qlogad.evaluate.compare import (
+    Contrast,
+    Difference,
+    Interval,
+    Paired,
+    contrast,
+    coverage,
+    difference,
+    holm,
+    interval,
+    other_sequences,
+)
+from qlogad.evaluate.metrics import AREAS, confusion, effective_n
+from qlogad.experiment.cell import Cell, Outcome
+from qlogad.experiment.experiment import Judge
+from qlogad.experiment.ground import Ground, shared_sequences
+
+__all__ = ["Judged", "Spans", "judged", "spans"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Finished = Sequence[tuple[Cell, Outcome]]
+SIMULATED = 10.0  # effective sequences from which on intervals were simulated: `qlogad bench coverage`
+SETS = 300  # simulated test sets, where there are fewer
+
+
+# ---------------------------------------------------------------- each contender on its own
+
+
+@dataclass(frozen=True)
+class Spans:
+    """The 95 % intervals of every contender, and what is to be said of them."""
+
+    around: Mapping[tuple[str, str], Mapping[str, Interval]]  # (cut, contender) -> metric -> interval; none without both classes
+    notes: Mapping[str, Sequence[str]]  # cut -> a line where they are nominal
+
+
+def spans(grounds: Sequence[Ground], finished: Finished, draws: int, metrics: Mapping[str, str]) -> Spans:
+    """Intervals of the mean over seeds, for other sequences as frequent as these.
+
+    Args:
+        grounds: all cuts.
+        finished: all cells.
+        draws: of every interval.
+        metrics: name -> how the tables call it.
+    """
+    found: dict[tuple[str, str], dict[str, Interval]] = {}
+    for made in grounds:
+        alarms = _alarms(finished, made.cut)
+        label_N, weight_N = made.test.labels.window_N, made.test.features.weight_N
+        if not alarms or not 0 < label_N.sum() < len(label_N):
+            continue
+        drawn = other_sequences(list(alarms.values()), label_N, weight_N, made.sequence_N, draws=draws)
+        for (name, alarms_KN), counts in zip(alarms.items(), drawn, strict=True):
+            own = [confusion(alarms_N, label_N, weight_N) for alarms_N in alarms_KN]
+            found[made.cut, name] = {
+                metric: _around(float(np.mean([getattr(one, metric) for one in own])), getattr(counts, metric))
+                for metric in metrics
+            }
+    return Spans(found, {made.cut: _nominal(made, finished, metrics) for made in grounds})
+
+
+def _alarms(finished: Finished, cut: str) -> dict[str, NDArray[np.bool_]]:
+    """(K, N) alarms of every contender at a cut."""
+    found: dict[str, list[NDArray[np.bool_]]] = {}
+    for cell, outcome in finished:
+        if cell.cut == cut:
+            found.setdefault(cell.contender.name, []).append(outcome.alarms["test"])
+    return {name: np.stack(rows) for name, rows in found.items()}
+
+
+def _around(value: float, drawn_BK: Floats) -> Interval:
+    """The interval of a mean over seeds, the observed one inside it."""
+    found = interval(np.mean(drawn_BK, axis=1))
+    return Interval(min(found.low, value), max(found.high, value), found.level)
+
+
+def _nominal(made: Ground, finished: Finished, metrics: Mapping[str, str]) -> list[str]:
+    """A line where a class has fewer sequences than intervals were tested with: how often they cover, simulated at these very rates."""
+    label_N, weight_N, alarms = made.test.labels.window_N, made.test.features.weight_N, _alarms(finished, made.cut)
+    of_class = [np.bincount(made.sequence_N, weights=weight_N * (label_N == label)) for label in (1, 0)]
+    few = [effective_n(weight_C) for weight_C in of_class]
+    if not alarms or min(few) >= SIMULATED or min(few) == 0:
+        return []
+    rates = {
+        (_rate(alarms_KN, weight_N, label_N == 1, few[0]), _rate(alarms_KN, weight_N, label_N == 0, few[1]))
+        for alarms_KN in alarms.values()
+    }
+    shares = [coverage(list(metrics), label_N, weight_N, recall=recall, fpr=fpr, sets=SETS) for recall, fpr in sorted(rates)]
+    told = []
+    for metric, name in metrics.items():
+        ends = sorted({f"{100 * extreme(share[metric] for share in shares):.0f}" for extreme in (min, max)}, key=float)
+        told.append(f"that of {name} covers {' to '.join(ends)} %")
+    return [
+        f"- intervals of this cut are nominal: {few[0]:.1f} effective anomalous and {few[1]:.1f} normal sequences (fewer than "
+        f"{SIMULATED:.0f}); simulated with these multiplicities, at the contenders' rates, {', '.join(told)}"
+    ]
+
+
+def _rate(alarms_KN: NDArray[np.bool_], weight_N: Floats, of_class_N: NDArray[np.bool_], n: float) -> float:
+    """The rate of alarms in a class, half a sequence away from 0 and 1."""
+    own_N = weight_N * of_class_N
+    return round((n * float(np.mean(alarms_KN @ own_N)) / float(own_N.sum()) + 0.5) / (n + 1), 2)
+
+
+# ---------------------------------------------------------------- declared contrasts
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A declared contrast, left minus right, and what may be said of it."""
+
+    left: str
+    right: str
+    fixed: tuple[str, ...]  # of the two, those without randomness
+    seeds: Contrast  # over seeds, on these sequences; its p and interval are NaN where nothing is drawn anew
+    sequences: Difference | None  # over sequences, with these seeds; None where a cell or a class is missing
+    p_holm: float
+    verdict: str
+
+    @property
+    def nominal(self) -> bool:
+        """Whether fewer sequences are judged differently than the interval over sequences was tested with."""
+        return self.sequences is not None and self.sequences.told_apart < SIMULATED and self.sequences.mean != 0
+
+
+def judged(grounds: Sequence[Ground], finished: Finished, frame: pd.DataFrame, judge: Judge) -> list[Judged]:
+    """Every declared contrast, p adjusted over all of them; one without p stays in the family.
+
+    Args:
+        grounds: all cuts.
+        finished: all cells.
+        frame: their rows, as `judge_cell` makes them.
+        judge: what was declared.
+    """
+    shared = dict(zip((made.cut for made in grounds), shared_sequences(grounds), strict=True))
+    cells = {name: [one for one in finished if one[0].contender.name == name] for pair in judge.contrasts for name in pair}
+    fixed = [name for name, own in cells.items() if own and _is_fixed(own)]
+    whole = frame[frame["windows"] == "all"]
+    found = []
+    for pair in judge.contrasts:
+        still = tuple(name for name in dict.fromkeys(pair) if name in fixed)
+        values = [_values(whole, name, judge, one=name in still) for name in pair]
+        over_sequences = _over_sequences(grounds, [cells[name] for name in pair], judge, shared, still)
+        found.append((still, _over_seeds(values, bool(still)), _over_seeds(values, bool(still), _level(judge)), over_sequences))
+    adjusted = holm([over_seeds.p for _, over_seeds, _, _ in found])
+    return [
+        Judged(*pair, still, over_seeds, over_sequences, float(p), _verdict(strict, over_sequences, float(p), judge))
+        for pair, (still, over_seeds, strict, over_sequences), p in zip(judge.contrasts, found, adjusted, strict=True)
+    ]
+
+
+def _level(judge: Judge) -> float:
+    """Of the intervals that a verdict needs: each is one of a family, so it is Bonferroni's."""
+    return 1 - judge.alpha / len(judge.contrasts)
+
+
+def _is_fixed(cells: Finished) -> bool:
+    """Whether a contender has no randomness: its detector takes no seed, or several seeds have made no difference at any cut."""
+    if "seed" not in cells[0][0].contender.build().get_params(deep=False):
+        return True
+    firsts: dict[str, Outcome] = {}
+    pairs = [(outcome, firsts.setdefault(cell.cut, outcome)) for cell, outcome in cells]
+    return len(pairs) > len(firsts) and all(
+        np.array_equal(one.scores["test"], first.scores["test"]) and np.array_equal(one.alarms["test"], first.alarms["test"])
+        for one, first in pairs
+    )
+
+
+def _values(whole: pd.DataFrame, name: str, judge: Judge, *, one: bool) -> Floats:
+    """(cuts, seeds) values of the declared metric, NaN where a cell is missing or the metric undefined; one column without randomness."""
+    own = whole[whole["contender"] == name].pivot_table(index="cut", columns="seed", values=judge.metric, dropna=False)
+    own = own.reindex(index=sorted(whole["cut"].unique()), columns=range(judge.seeds))
+    return np.asarray(own.bfill(axis=1).iloc[:, :1] if one else own, dtype=np.float64)
+
+
+def _over_seeds(values: Sequence[Floats], fixed: bool, level: float = 0.95) -> Contrast:
+    """The contrast over seeds; without p where a side has no randomness, without interval where neither has any."""
+    found = contrast(values[0] - values[1], level=level)
+    return replace(found, p=math.nan) if fixed else found
+
+
+def _over_sequences(
+    grounds: Sequence[Ground], sides: Sequence[Finished], judge: Judge, shared: Mapping[str, Ints], fixed: Sequence[str]
+) -> Difference | None:
+    """The difference over resamples of test sequences that all cuts share, cuts and seeds as they are."""
+    cuts = []
+    for made in grounds:
+        label_N, weight_N = made.test.labels.window_N, made.test.features.weight_N
+        by_seed = [{cell.seed: outcome for cell, outcome in side if cell.cut == made.cut} for side in sides]
+        random = [set(own) for own, side in zip(by_seed, sides, strict=True) if side and side[0][0].contender.name not in fixed]
+        seeds = sorted(set.intersection(*random)) if random else [0]  # those at which every side that has seeds has come through
+        if not seeds or not all(by_seed) or not 0 < label_N.sum() < len(label_N):
+            return None
+        left_KN, right_KN = (
+            np.stack(
+                [_judged_rows(own.get(seed, own[min(own)]), judge.metric) for seed in (seeds if name not in fixed else seeds[:1])]
+            )
+            for own, name in zip(by_seed, (side[0][0].contender.name for side in sides), strict=True)
+        )
+        cuts.append(Paired(left_KN, right_KN, label_N, weight_N, shared[made.cut]))
+    return difference(judge.metric, cuts, resamples=judge.resamples) if cuts else None
+
+
+def _judged_rows(outcome: Outcome, metric: str) -> NDArray[Any]:
+    return outcome.scores["test"] if metric in AREAS else outcome.alarms["test"]
+
+
+def _verdict(over_seeds: Contrast, over_sequences: Difference | None, p_holm: float, judge: Judge) -> str:
+    """What the contrast says of the left side; `over_seeds` is at the level of the family."""
+    if over_sequences is None or math.isnan(over_seeds.mean):
+        return "-"
+    least = judge.alpha / len(judge.contrasts)
+    around = over_sequences.interval(_level(judge))
+    if not (around.low > 0 or around.high < 0):
+        return "not told apart"
+    if 2.0 ** (1 - over_sequences.told_apart) > least:  # not even if all of them spoke for one side
+        return "too few sequences to tell"
+    if not math.isnan(over_seeds.p) and 2.0 ** (1 - judge.seeds) > least:
+        return "too few seeds to tell"
+    if p_holm > judge.alpha or over_seeds.low <= 0 <= over_seeds.high:
+        return "not told apart"
+    return "ahead" if over_sequences.mean > 0 else "behind"
