@@ -1,7 +1,6 @@
 """Laws of ladders: a column is of one kind, errors add up, every flip has one cause, and nothing is asked of a device."""
 
 import csv
-import json
 import sys
 from dataclasses import replace
 from shutil import copytree
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from double import HISTORY, SHOTS
 
-from qlogad import cli, seeds
+from qlogad import cli, files, seeds
 from qlogad.backend.sampled import lift
 from qlogad.circuit.design import assemble
 from qlogad.errors import ResultError
@@ -104,12 +103,12 @@ def test_the_bill_is_what_was_planned(ladder):
 
 def test_device_seconds_are_those_that_the_answers_tell(climbed, tmp_path):
     result = copytree(climbed, tmp_path / "quickstart")
-    lines = [json.loads(line) for line in ledger_of(result).read_text().splitlines()]
+    lines = [files.unsealed(line) for line in ledger_of(result).read_bytes().splitlines()]
     random = seeds.generator(0, "device seconds")
     for line in lines:
         if line["record"] == "answer":
             line["provenance"]["device seconds"] = float(random.integers(1, 9))
-    ledger_of(result).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    ledger_of(result).write_bytes(b"".join(files.sealed(line) for line in lines))
     (ladder,), _ = ladders(result)
     scopes = {line["tag"]: line["scope"] for line in lines if line["record"] == "intent"}
     for rung in ladder.rungs:
