@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
+from qlogad import documents
 from qlogad.documents import digest
 from qlogad.errors import DataError, shown
 from qlogad.logs.dataset import Dataset, Intake, Record
@@ -62,6 +63,7 @@ class Sequences(Dataset):
     parsed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        documents.enforce(self, DataError)
         if not self._files():
             raise DataError(
                 "dataset 'sequences' needs a file (path, or train, normal, anomalous) with lines such as 'blk_7,5 22 5 11'; "
