@@ -18,7 +18,7 @@ _WORDS = r"pass(?:word|wd|phrase)?|pwd|secret|token|credentials?|api[_-]?key|acc
 _NAME = re.compile(
     rf"(?:^|[^a-z0-9])(?:{_WORDS})(?:$|[^a-z])|password|passwd|secret|apikey|accesskey|token$|(?<!un)sslkey", re.IGNORECASE
 )
-_VARIABLE = re.compile("TOKEN|KEY|SECRET|PASS|PWD|CREDENTIAL|INSTANCE", re.IGNORECASE)
+_VARIABLE = re.compile("TOKEN|KEY|SECRET|PASS|_PWD|CREDENTIAL|INSTANCE", re.IGNORECASE)  # not $PWD, the working folder
 _ADDRESS = re.compile(
     r"(?P<scheme>[A-Za-z][\w+.-]{0,30}:/{1,2})(?P<user>\S{0,300}(?=@)|[^\s/?#@:]+:(?!\d{0,5}(?:[\s/?#,'\"]|$))[^\s'\"]{0,300})"
 )
@@ -43,7 +43,9 @@ def named(key: str) -> bool:
 def known() -> Iterator[tuple[str, str]]:
     """The environment variables that are called like secrets, the longest value first."""
     for name, value in sorted(os.environ.items(), key=lambda item: -len(item[1])):
-        if len(value) >= _LEAST and _VARIABLE.search(name):
+        if (
+            len(value) >= _LEAST and _VARIABLE.search(name) and not (os.path.isabs(value) and os.path.lexists(value))
+        ):  # where one lies
             yield name, value
 
 

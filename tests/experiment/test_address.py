@@ -147,3 +147,9 @@ def test_what_the_environment_keeps_secret_is_told_by_nobody(monkeypatch, name: 
         ):
             assert secret not in text
     assert name not in os.environ or os.environ[name] != secret
+
+
+@pytest.mark.parametrize("name", ["PWD", "OLDPWD", "SSH_KEY", "PASSFILE", "GOOGLE_APPLICATION_CREDENTIALS"])
+def test_a_path_is_no_secret_whatever_names_it(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, str(tmp_path))
+    assert one_line(f"cannot read {tmp_path}/a.toml") == f"cannot read {tmp_path}/a.toml"
