@@ -249,6 +249,7 @@ class Experiment:
 
         if storage is not None:
             check_place(storage)
+        self.data.open()  # what it refuses leaves nothing behind
         watch, folder = watch or Watch(), Path(out) / self.name
         with files.at_work(folder, partial(forget, folder) if fresh else None, partial(watch.preparing, WAITING, 1)):
             prepared = prepare(self, folder, watch.preparing)

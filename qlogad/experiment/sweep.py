@@ -91,6 +91,7 @@ def run(
     folder = Path(out) / study.name
     place = storage or str(folder / "journal.log")
     check_place(place)
+    study.base.data.open()  # what it refuses leaves nothing behind
     forget = partial(_forget, study, place, folder) if fresh else None
     with files.at_work(folder, forget, partial(watch.preparing, WAITING, 1)):
         prepared = prepare(study, folder, watch.preparing)
