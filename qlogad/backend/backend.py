@@ -17,7 +17,7 @@ from torch import Tensor
 
 from qlogad import names
 from qlogad.circuit.circuit import Circuit
-from qlogad.errors import BackendError
+from qlogad.errors import BackendError, DesignError
 
 if TYPE_CHECKING:
     from qlogad.backend.exact.method import Form, Kernel
@@ -144,6 +144,15 @@ class Backend(Protocol):
     def adopt(self, plans: Sequence[Mapping[str, Any]]) -> None:
         """Decide as an earlier run did, so that its numbers come back; `plans` are of any backend of this name."""
         return
+
+    @classmethod
+    def read_circuit(cls, circuit: object, *, encoding: bool, **options: Any) -> tuple[Circuit, str]:
+        """A circuit of the framework that this backend is called after, as ours, and its name; `encoding`: its parameters are features.
+
+        Raises:
+            DesignError: it is no circuit that can be read, as by default.
+        """
+        raise DesignError(f"backend '{cls.name}' reads no {type(circuit).__name__} as a circuit; export it as OpenQASM 3")
 
 
 def open_backend(spec: str) -> Backend:

@@ -130,6 +130,11 @@ class PennyLane(Backend):
         """With shots, and for default.mixed: what takes its rows."""
         return None if self.sampled is None else self.sampled.target
 
+    @classmethod
+    def read_circuit(cls, circuit: object, *, encoding: bool, **options: Any) -> tuple[Circuit, str]:
+        """A QNode, a TorchLayer or a tape; `options` are those of `from_pennylane`."""
+        return from_pennylane(circuit, encoding=encoding, **options), name_of(circuit)
+
 
 def _open(name: str, wires: int) -> Any:
     try:

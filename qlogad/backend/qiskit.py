@@ -29,7 +29,7 @@ from qlogad.circuit import expression
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
-from qlogad.errors import BackendError, DesignError, InputError, MissingExtra, shown
+from qlogad.errors import BackendError, DesignError, InputError, MissingExtra, one_line, shown
 
 __all__ = ["Qiskit", "draw", "from_qasm", "from_qiskit", "placed", "to_qasm", "to_qiskit"]
 
@@ -86,6 +86,17 @@ class Qiskit(SampledBackend, Backend):
         if target != "statevector":
             raise BackendError(f"qiskit has no target '{target}'; use 'qiskit'")
         super().__init__(_Statevector())
+
+    @classmethod
+    def read_circuit(cls, circuit: object, *, encoding: bool, **options: Any) -> tuple[Circuit, str]:
+        """A QuantumCircuit, or OpenQASM 2 or 3 as text."""
+        if options:
+            raise DesignError(f"a circuit of Qiskit takes no {one_line(', '.join(options), 80)}; leave it out")
+        if isinstance(circuit, str):
+            return from_qasm(circuit, encoding=encoding), ""
+        if isinstance(circuit, QuantumCircuit):
+            return from_qiskit(circuit, encoding=encoding), str(circuit.name)
+        raise DesignError(f"a circuit of Qiskit is a QuantumCircuit, got {type(circuit).__name__}")
 
 
 class _Statevector(Target):

@@ -212,7 +212,7 @@ class Design(documents.Written):
         Raises:
             DesignError: it is no circuit, or has gates, angles or arguments that a design has no words for.
         """
-        from qlogad.backend.foreign import read
+        from qlogad.circuit.foreign import read
 
         found, called = read(circuit, encoding=role == "encoding", **options)
         return _explicit(found, role, name or called)

@@ -1,11 +1,11 @@
-"""Circuits made elsewhere: whatever is given, what reads it; each framework is imported only where something of it is met."""
+"""Circuits made elsewhere: the backend of a framework's name reads its circuits, found and imported only where one is met."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
+from qlogad import names
 from qlogad.circuit.circuit import Circuit
 from qlogad.errors import DesignError, shown
 
@@ -21,25 +21,22 @@ def read(circuit: object, *, encoding: bool, **options: Any) -> tuple[Circuit, s
     if isinstance(circuit, str | Path):
         return _text(circuit, encoding)
     package = type(circuit).__module__.partition(".")[0]
-    if package == "qiskit" and isinstance(circuit, sys.modules["qiskit"].QuantumCircuit):
-        from qlogad.backend.qiskit import from_qiskit
-
-        return from_qiskit(circuit, encoding=encoding), str(circuit.name)
-    if package == "pennylane":
-        from qlogad.backend.pennylane import from_pennylane, name_of
-
-        return from_pennylane(circuit, encoding=encoding, **options), name_of(circuit)
+    if package in names.known("backend"):
+        return _by(package, circuit, encoding=encoding, **options)
     raise DesignError(
         f"a circuit is one of ours, of Qiskit or PennyLane, or OpenQASM, got {type(circuit).__name__} {shown(circuit)}; export it as "
         "OpenQASM 3"
     )
 
 
-def _text(given: str | Path, encoding: bool) -> tuple[Circuit, str]:
-    from qlogad.backend.qiskit import from_qasm
+def _by(backend: str, circuit: object, **options: Any) -> tuple[Circuit, str]:
+    found: tuple[Circuit, str] = names.find("backend", backend).read_circuit(circuit, **options)
+    return found
 
+
+def _text(given: str | Path, encoding: bool) -> tuple[Circuit, str]:
     if isinstance(given, str) and ("\n" in given or "OPENQASM" in given):
-        return from_qasm(given, encoding=encoding), ""
+        return _by("qiskit", given, encoding=encoding)
     path = Path(given)
     try:
         if path.stat().st_size > _LARGEST:
@@ -50,6 +47,6 @@ def _text(given: str | Path, encoding: bool) -> tuple[Circuit, str]:
     except OSError as error:
         raise DesignError(f"cannot read {path}: {error.strerror or error}; check the path and its permissions") from error
     try:
-        return from_qasm(text, encoding=encoding), path.stem
+        return _by("qiskit", text, encoding=encoding)[0], path.stem
     except DesignError as error:
         raise DesignError(f"{path}: {error}") from error
