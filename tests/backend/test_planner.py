@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from qlogad import documents, names
+from qlogad import documents, files, names
 from qlogad.backend.backend import open_backend
 from qlogad.backend.exact import METHODS, Exact
 from qlogad.backend.exact.method import Task
@@ -83,7 +83,7 @@ def test_what_is_quick_depends_on_the_machine():
     wanted = task(wires=6, rows=64, calls=10, groups=4)
     costs = {name: method.cost(wanted) for name, method in METHODS.items() if not method.unfit(wanted.circuit)}
     idle = Rates(single=1e30, double=1e30, bandwidth=1e30, dispatch=1, tracked=1)
-    slow = Rates(single=1, double=1, bandwidth=1e30, dispatch=0, tracked=0)
+    slow = Rates(single=1, double=1, bandwidth=1e30, dispatch=1e-30, tracked=1e-30)
     assert choose(wanted, METHODS, idle, LIMIT).method == min(costs, key=lambda name: costs[name].dispatches)
     assert choose(wanted, METHODS, slow, LIMIT).method == min(costs, key=lambda name: costs[name].operations)
 
@@ -238,12 +238,13 @@ def test_rates_are_measured_once_and_kept(tmp_path):
     found = rates_of(CPU, folder=tmp_path)
     (path,) = (tmp_path / "engine").iterdir()
     assert min(documents.plain(found).values()) > 0
-    path.write_text(json.dumps(documents.plain(replace(found, single=123.0))))
+    files.write_facts(path, documents.plain(replace(found, single=123.0)))
     assert rates_of(CPU, folder=tmp_path).single == 123.0, "what is kept counts"
-    for damaged in ("", "{}", '{"single": 1e9', json.dumps({**documents.plain(found), "single": "fast"})):
+    altered = path.read_text().replace("123.0", "124.0")
+    for damaged in ("", "{}", '{"single": 1e9', altered, files.facts_text({**documents.plain(found), "single": "fast"})):
         path.write_text(damaged)
         assert rates_of(CPU, folder=tmp_path).single > 1e6
-        assert json.loads(path.read_text())["single"] > 1e6, "a damaged file is written again"
+        assert files.read_facts(path)["single"] > 1e6, "a damaged file is written again"
 
 
 def test_where_nothing_can_be_kept_the_defaults_serve(tmp_path: Path):
