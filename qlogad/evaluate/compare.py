@@ -36,6 +36,7 @@ __all__ = [
     "holm",
     "interval",
     "other_sequences",
+    "rates",
     "sign_flip",
 ]
 
@@ -184,7 +185,7 @@ def other_sequences(
     drawn = []
     for number, of_class in enumerate((labels_N, ~labels_N)):
         weight_C, hit_KC = _by_cluster(weight_N * of_class, alarms_KN, cluster_N)
-        rate_BK = _rates(hit_KC.sum(axis=1), weight_C, draws, number, random)
+        rate_BK = rates(hit_KC.sum(axis=1), weight_C, draws, number, random)
         for side in range(len(sides)):
             own = side_K == side
             rate_BK[:, own] = _shared(rate_BK[:, own], hit_KC[own], weight_C)
@@ -195,7 +196,7 @@ def other_sequences(
     return [Confusion(*(each_BK[:, columns] for each_BK in counts)) for columns in own]
 
 
-def _rates(total_T: Floats, weight_C: Floats, draws: int, turn: int, random: np.random.Generator) -> Floats:
+def rates(total_T: Floats, weight_C: Floats, draws: int, turn: int, random: np.random.Generator) -> Floats:
     """(B, T) draws of the chance of an alarm, given the weight of alarms observed T times among clusters of these weights.
 
     Whether a draw takes the lower or the upper end goes by its number, in another rhythm for every `turn`.
@@ -260,7 +261,7 @@ def coverage(
         step = max(1, BLOCK // max(1, len(weight_C)))
         blocks = [random.random((min(step, sets - start), len(weight_C))) < chance for start in range(0, sets, step)]
         seen.append(np.concatenate([alarms @ weight_C for alarms in blocks]))
-        drawn.append(_rates(seen[-1], weight_C, sets, number, random) * weight_C.sum())
+        drawn.append(rates(seen[-1], weight_C, sets, number, random) * weight_C.sum())
         sizes.append(weight_C.sum())
 
     def counts(true: Floats, false: Floats) -> Confusion:
@@ -323,7 +324,14 @@ class Difference:
     mean: float
     drawn_B: Floats
     effective_n: float  # of the class with fewer sequences, of those that the metric reads
-    told_apart: float  # the effective number of sequences that the two judge differently; NaN for areas
+    told_apart: (
+        float  # the effective number of sequences that the two judge differently, by their pull on the metric; NaN for areas
+    )
+
+    @property
+    def evidence(self) -> float:
+        """The effective number of sequences that can speak for a side: no more than are judged differently, or are there."""
+        return self.effective_n if math.isnan(self.told_apart) else self.told_apart
 
     def interval(self, level: float = 0.95) -> Interval:
         """The bootstrap interval, of quantiles that are as far out as Student's t asks of so few (Hesterberg, Am. Stat. 2015)."""
@@ -388,7 +396,8 @@ class _Table:
             sums = [_sums(cluster_N, own_N * f_N, clusters) for own_N in per_class for f_N in fired_KN]
             self.counts_CX = np.stack([*self.weight_2C, *sums], axis=1)
             apart_N = np.mean(self.left_KN.astype(np.bool_) != self.right_KN.astype(np.bool_), axis=0)
-            self.otherwise_C = _sums(cluster_N, self.weight_N * apart_N, clusters)
+            apart_2C = np.stack([_sums(cluster_N, own_N * apart_N, clusters) for own_N in per_class])
+            self.otherwise_C = _pull(metric, np.mean([own_N @ fired_KN.T for own_N in per_class], axis=1), per_class) @ apart_2C
         left_1K, right_1K = self._sides(np.ones((1, clusters)), soft=False)
         self.defined_K = ~np.isnan(left_1K[0] - right_1K[0])
         self.sound = bool(self.defined_K.any() and self.holds_2C.any(axis=1).all())
@@ -417,6 +426,20 @@ class _Table:
         if soft and self.metric == "mcc":
             values_BK = np.nan_to_num(values_BK)
         return values_BK[:, : len(self.left_KN)], values_BK[:, len(self.left_KN) :]
+
+
+def _pull(metric: str, hit_2: Floats, per_class: Sequence[Floats]) -> Floats:
+    """(2,) how much a little more weight of alarms moves a metric, at this weight of alarms on normals and on anomalies."""
+    size_2 = np.array([own_N.sum() for own_N in per_class])
+    ends = []
+    for factor in (0.999, 1.001):
+        moved_22 = np.where(np.eye(2, dtype=np.bool_), np.minimum(hit_2 * factor, size_2), hit_2)
+        (false_2, true_2), (normals, anomalies) = moved_22.T, size_2
+        ends.append((np.diag(moved_22), getattr(Confusion(true_2, false_2, normals - false_2, anomalies - true_2), metric)))
+    (low_2, before_2), (high_2, after_2) = ends
+    moves_2 = high_2 > low_2
+    pull_2 = np.divide(np.abs(after_2 - before_2), high_2 - low_2, out=np.zeros(2), where=moves_2)
+    return np.asarray(np.nan_to_num(pull_2))
 
 
 def _strata(holds_2C: Bools) -> Ints:
@@ -456,7 +479,8 @@ class Contrast:
     between_cuts: float  # standard deviation of the cuts' means
     between_seeds: float  # standard deviation over seeds inside a cut, averaged (root mean square)
     cells: int
-    undefined: int  # cells left out because the metric is undefined there
+    undefined: int  # cells left out because they or their metric are missing
+    seeds: int  # those that have a cell
 
 
 def contrast(difference: ArrayLike, *, level: float = 0.95) -> Contrast:
@@ -474,11 +498,15 @@ def contrast(difference: ArrayLike, *, level: float = 0.95) -> Contrast:
     cells_CS = np.atleast_2d(np.asarray(difference, dtype=np.float64))
     defined_CS = ~np.isnan(cells_CS)
     cuts = [row[keep] for row, keep in zip(cells_CS, defined_CS, strict=True) if keep.any()]
-    means = np.array([column[keep].mean() for column, keep in zip(cells_CS.T, defined_CS.T, strict=True) if keep.any()])
     count = int(defined_CS.sum())
     if not count:
-        return Contrast(math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, 0, cells_CS.size)
-    mean, seeds = float(np.mean([row.mean() for row in cuts])), len(means)
+        return Contrast(math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, 0, cells_CS.size, 0)
+    mean = float(np.mean([row.mean() for row in cuts]))
+    own_CS = cells_CS - np.array(
+        [[row[keep].mean() if keep.any() else 0.0] for row, keep in zip(cells_CS, defined_CS, strict=True)]
+    )
+    means = mean + np.nanmean(own_CS[:, defined_CS.any(axis=0)], axis=0)  # a cell that is missing takes no cut's share away
+    seeds = len(means)
     half = float(student.ppf((1 + level) / 2, seeds - 1) * means.std(ddof=1)) / math.sqrt(seeds) if seeds > 1 else math.nan
     return Contrast(
         mean=mean,
@@ -489,6 +517,7 @@ def contrast(difference: ArrayLike, *, level: float = 0.95) -> Contrast:
         between_seeds=math.sqrt(float(np.mean([row.var(ddof=1) for row in cuts]))) if min(map(len, cuts)) > 1 else math.nan,
         cells=count,
         undefined=cells_CS.size - count,
+        seeds=seeds,
     )
 
 

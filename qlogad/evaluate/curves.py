@@ -1,12 +1,12 @@
-"""How sure a precision-recall curve is: a pointwise interval over bootstrap resamples of distinct sequences.
-
-Stratified by class, so that no resample lacks one: Boyd, Eng, Page, ECML PKDD 2013, doi:10.1007/978-3-642-40994-3_29.
-"""
+"""How sure a precision-recall curve is: a pointwise interval for other sequences as frequent as these."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+from qlogad.evaluate.compare import rates
+from qlogad.seeds import generator
 
 __all__ = ["precision_band"]
 
@@ -22,38 +22,45 @@ def precision_band(
     recall_R: Floats,
     *,
     level: float = 0.95,
-    resamples: int = 200,
+    draws: int = 200,
     seed: int = 0,
 ) -> tuple[Floats, Floats]:
     """The interval of the precision at which a share of the anomalies is found, low (R,) and high (R,); pointwise, not for all at once.
+
+    The rates of alarms of either class at every threshold are drawn as `evaluate.compare.other_sequences` draws them at one: where no
+    normal sequence lies above a threshold, one of other sequences still may. (Resamples of the sequences at hand would never have
+    one there, and their interval would be of no width.)
 
     Args:
         scores_N: higher is more anomalous; +inf is allowed.
         label_N: 1 is an anomaly; both kinds occur.
         weight_N: how many windows each row stands for.
-        cluster_N: the sequence of each row, from 0: whole sequences are drawn.
+        cluster_N: the sequence of each row, from 0.
         recall_R: shares in (0, 1].
 
-    >>> low, high = precision_band(np.arange(4.0), np.array([0, 1, 0, 1]), np.ones(4), np.arange(4), np.array([0.5, 1.0]))
-    >>> bool((low <= high).all()), float(high[0])
+    >>> low, high = precision_band(np.arange(40.0), np.repeat([0, 1], 20), np.ones(40), np.arange(40), np.array([0.5]))
+    >>> bool(0.5 < low[0] < 0.9), float(high[0])
     (True, 1.0)
     """
-    random = np.random.default_rng(seed)
-    holds_C = np.zeros(int(cluster_N.max()) + 1, dtype=bool)
-    holds_C[cluster_N[label_N == 1]] = True
-    strata = [clusters_S for clusters_S in (np.flatnonzero(holds_C), np.flatnonzero(~holds_C)) if len(clusters_S)]
+    random = generator(seed, "precision-recall")
     order_N = np.argsort(-scores_N, kind="stable")
-    last_T = np.flatnonzero(np.append(np.diff(scores_N[order_N]) != 0, True))  # where a threshold can lie: after equal scores
-    true_N, sorted_N = (label_N[order_N] == 1) * weight_N[order_N], weight_N[order_N]
-    found_BR = np.full((resamples, len(recall_R)), np.nan)
-    for found_R in found_BR:
-        times_C = np.zeros(len(holds_C))
-        for clusters_S in strata:
-            times_C[clusters_S] = random.multinomial(len(clusters_S), np.full(len(clusters_S), 1 / len(clusters_S)))
-        times_N = times_C[cluster_N[order_N]]
-        true_T, alarms_T = np.cumsum(true_N * times_N)[last_T], np.cumsum(sorted_N * times_N)[last_T]
-        if true_T[-1] > 0:
-            reach_R = np.searchsorted(true_T, recall_R * true_T[-1] * (1 - 1e-12))
-            found_R[:] = true_T[reach_R] / alarms_T[reach_R]
-    low_R, high_R = np.nanquantile(found_BR, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return low_R, high_R
+    falling_N = scores_N[order_N]
+    last_T = np.flatnonzero(np.append(falling_N[1:] != falling_N[:-1], True))  # where a threshold can lie: after equal scores
+    seen, drawn = [], []
+    for turn, label in enumerate((1, 0)):
+        own_N = weight_N * (label_N == label)
+        weight_C = np.bincount(cluster_N, weights=own_N).astype(np.float64)
+        seen.append(np.cumsum(own_N[order_N])[last_T])
+        drawn.append(rates(seen[-1], weight_C[weight_C > 0], draws, turn, random) * own_N.sum())
+    low_R, high_R = np.quantile(_precision(drawn[0], drawn[1], recall_R), [(1 - level) / 2, (1 + level) / 2], axis=0)
+    (seen_R,) = _precision(seen[0][None], seen[1][None], recall_R)
+    return np.minimum(low_R, seen_R), np.maximum(high_R, seen_R)
+
+
+def _precision(true_BT: Floats, false_BT: Floats, recall_R: Floats) -> Floats:
+    """(B, R) precision at the first threshold that finds a share of the anomalies; at the lowest, if none does."""
+    wanted_R = recall_R * true_BT.max() * (1 - 1e-12)
+    place_BR = np.stack([np.minimum(np.searchsorted(true_T, wanted_R), len(true_T) - 1) for true_T in true_BT])
+    true_BR, false_BR = (np.take_along_axis(each_BT, place_BR, axis=1) for each_BT in (true_BT, false_BT))
+    true_BR = np.maximum(true_BR, wanted_R)
+    return np.asarray(true_BR / (true_BR + false_BR))

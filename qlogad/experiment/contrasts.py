@@ -133,8 +133,9 @@ class Judged:
 
     @property
     def nominal(self) -> bool:
-        """Whether fewer sequences are judged differently than the interval over sequences was tested with."""
-        return self.sequences is not None and self.sequences.told_apart < SIMULATED and self.sequences.mean != 0
+        """Whether the interval over sequences rests on fewer of them than it was tested with; sides that never differ have none."""
+        one = self.sequences
+        return one is not None and min(one.effective_n, one.evidence) < SIMULATED and bool(np.nan_to_num(one.drawn_B).any())
 
 
 def judged(grounds: Sequence[Ground], finished: Finished, frame: pd.DataFrame, judge: Judge) -> list[Judged]:
@@ -158,7 +159,7 @@ def judged(grounds: Sequence[Ground], finished: Finished, frame: pd.DataFrame, j
         found.append((still, _over_seeds(values, bool(still)), _over_seeds(values, bool(still), _level(judge)), over_sequences))
     adjusted = holm([over_seeds.p for _, over_seeds, _, _ in found])
     return [
-        Judged(*pair, still, over_seeds, over_sequences, float(p), _verdict(strict, over_sequences, float(p), judge))
+        Judged(*pair, still, over_seeds, over_sequences, float(p), _verdict(strict, over_sequences, float(p), len(still), judge))
         for pair, (still, over_seeds, strict, over_sequences), p in zip(judge.contrasts, found, adjusted, strict=True)
     ]
 
@@ -219,17 +220,17 @@ def _judged_rows(outcome: Outcome, metric: str) -> NDArray[Any]:
     return outcome.scores["test"] if metric in AREAS else outcome.alarms["test"]
 
 
-def _verdict(over_seeds: Contrast, over_sequences: Difference | None, p_holm: float, judge: Judge) -> str:
-    """What the contrast says of the left side; `over_seeds` is at the level of the family."""
+def _verdict(over_seeds: Contrast, over_sequences: Difference | None, p_holm: float, fixed: int, judge: Judge) -> str:
+    """What the contrast says of the left side; `over_seeds` is at the level of the family, `fixed` counts sides without randomness."""
     if over_sequences is None or math.isnan(over_seeds.mean):
         return "-"
     least = judge.alpha / len(judge.contrasts)
     around = over_sequences.interval(_level(judge))
-    if not (around.low > 0 or around.high < 0):
+    if around.low <= 0 <= around.high:
         return "not told apart"
-    if 2.0 ** (1 - over_sequences.told_apart) > least:  # not even if all of them spoke for one side
+    if math.isnan(around.low) or 2.0 ** (1 - over_sequences.evidence) > least:  # not even if all of them spoke for one side
         return "too few sequences to tell"
-    if not math.isnan(over_seeds.p) and 2.0 ** (1 - judge.seeds) > least:
+    if (fixed == 0 and 2.0 ** (1 - over_seeds.seeds) > least) or (fixed == 1 and over_seeds.seeds < 2):
         return "too few seeds to tell"
     if p_holm > judge.alpha or over_seeds.low <= 0 <= over_seeds.high:
         return "not told apart"

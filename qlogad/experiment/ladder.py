@@ -3,8 +3,8 @@
     exact ── shots ── noise ── noise and shots (simulated, stand-in, device) ── mitigated          a rung is a column
 
 A column holds numbers of one kind: exact expectation values of a noisy circuit are never beside sampled ones. Agreement, F1 and
-specificity are means over the runs of a closed loop, with bootstrap intervals over distinct sequences; expectation errors are root mean
-squares over all rows of all runs against the exact readouts at the same angles, so they hold no error of earlier rounds.
+specificity are means over the runs of a closed loop, with intervals for other sequences as frequent as these; expectation errors are
+root mean squares over all rows of all runs against the exact readouts at the same angles, so they hold no error of earlier rounds.
 """
 
 from __future__ import annotations
@@ -312,7 +312,8 @@ class Ladder:
 
     def _exact(self) -> Values:
         one = self.rungs[0].collected
-        return {"kind": EXACT, "where": "engine", "runs": "1"} | _decisions(one, one.exact_N[None] > one.threshold)
+        sure = {f"agreement with exact {end}": 1.0 for end in ("low", "high")}  # with itself, whatever the sequences
+        return {"kind": EXACT, "where": "engine", "runs": "1"} | _decisions(one, one.exact_N[None] > one.threshold) | sure
 
     def _bands(self, rung: Rung) -> Values:
         away_N = np.abs(rung.collected.margin_N)

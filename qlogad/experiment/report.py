@@ -435,10 +435,11 @@ def _contrast_part(
         for one in pairs
     ]
     note = "Declared before training; everything else is exploratory."
-    if any(not math.isnan(one.seeds.p) for one in pairs):
-        least = 2.0 ** (1 - judge.seeds)
-        note += f" With {counted(judge.seeds, 'seed')} the smallest possible p is {least:.2g}"
-        note += ": no difference can be significant." if least > judge.alpha else "."
+    if tested := [one.seeds.seeds for one in pairs if not math.isnan(one.seeds.p)]:
+        least = 2.0 ** (1 - max(tested))
+        note += f" With {counted(max(tested), 'seed')} the smallest possible p is {least:.2g}"
+        note += f", {min(1.0, least * len(pairs)):.2g} after Holm's correction" if len(pairs) > 1 else ""
+        note += ": no difference can be significant." if least * len(pairs) > judge.alpha else "."
     fixed = list(dict.fromkeys(name for one in pairs for name in one.fixed))
     if fixed:
         names = ", ".join(escape.markdown(f"'{name}'") if style == "github" else f"'{name}'" for name in fixed)
@@ -457,12 +458,13 @@ _CLAIM = (
     " p and the interval over seeds speak of new seeds on these very windows; the interval over sequences of other windows like them, with"
     " these seeds: a resample draws the distinct sequences once, for both sides, all seeds and all cuts. A verdict needs both intervals,"
     " at the {level} % that the family asks for, to leave out zero, p (Holm) of at most {alpha:g} where there is one, and enough sequences"
-    " that the two sides judge differently (an effective number, seeds averaged). The least detectable difference above is that of one"
+    " that the two sides judge differently (an effective number, seeds averaged, each by how far it moves the metric; of an area, that"
+    " are there). The least detectable difference above is that of one"
     " detector pair on one cut."
 )
 _NOMINAL = (
-    f" Nominal: fewer than {contrasts.SIMULATED:.0f} sequences are judged differently, and the 95 % interval over sequences covered 0.68 to"
-    " 0.97 in simulation (`qlogad bench coverage`)."
+    f" Nominal: fewer than {contrasts.SIMULATED:.0f} sequences are judged differently, or are there of one class, and the 95 % interval"
+    " over sequences covered 0.68 to 0.97 in simulation (`qlogad bench coverage`)."
 )
 
 

@@ -400,4 +400,6 @@ def _text(study: Study, rows: Sequence[Mapping[str, Any]], seeds: int, experimen
 
 
 def _span(row: Mapping[str, Any], name: str) -> str:
-    return f"{row[name]:.4g} [{row[f'{name} low']:.4g}, {row[f'{name} high']:.4g}]"
+    """A mean with its interval; without one where every seed gave one value, which no seed's interval is of."""
+    low, high = row[f"{name} low"], row[f"{name} high"]
+    return f"{row[name]:.4g} [{low:.4g}, {high:.4g}]" if high > low else f"{row[name]:.4g}"

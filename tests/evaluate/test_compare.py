@@ -243,6 +243,37 @@ def test_the_mean_is_the_difference_of_the_metric_itself(seed: int, metric: str)
     assert found.mean == pytest.approx(left - right, nan_ok=True)
 
 
+@settings(deadline=None, max_examples=40)
+@given(seeds, st.sampled_from(METRICS), st.integers(2, 40))
+def test_only_what_moves_the_metric_counts_as_told_apart(seed: int, metric: str, times: int) -> None:
+    """Four anomalies and many normals are judged differently; the rarer class weighs what it weighs in the metric."""
+    random, of = np.random.default_rng(seed), {"recall": (4, 4), "specificity": (60, 60)}
+    labels_N = np.repeat([1, 0], [40, 60 * times])
+    left_N = random.random(len(labels_N)) < 0.3
+    apart_N = np.zeros(len(labels_N), dtype=bool)
+    apart_N[random.permutation(40)[:4]] = apart_N[40 + random.permutation(60 * times)[:60]] = True
+    weight_N = np.ones(len(labels_N))
+    found = difference(metric, [paired(left_N[None], (left_N ^ apart_N)[None], labels_N)], resamples=10).told_apart
+    low, high = of.get(metric, (1, 64))
+    assert low - 1e-6 <= found <= high + 1e-6
+    if metric == "balanced_accuracy":  # alarms weigh 1 / 40 and 1 / (60 times)
+        assert found == pytest.approx(effective_n([1 / 40] * 4 + [1 / (60 * times)] * 60), rel=1e-3)
+    one = difference(metric, [paired(left_N[None], (left_N ^ apart_N)[None], labels_N, 7 * weight_N)], resamples=10).told_apart
+    assert one == pytest.approx(found)  # the unit of weights says nothing
+
+
+@pytest.mark.parametrize("metric", AREAS)
+def test_areas_of_few_anomalies_are_told_apart_as_seldom_as_their_level_says(metric: str) -> None:
+    random, labels_N, told, trials = np.random.default_rng(3), np.repeat([1, 0], [6, 60]), 0, 200
+    for seed in range(trials):
+        scores_2N = random.normal(size=(2, 66)) + 1.5 * labels_N
+        found = difference(metric, [paired(scores_2N[:1], scores_2N[1:], labels_N)], resamples=200, seed=seed)
+        around = found.interval()
+        told += (around.low > 0 or around.high < 0) and not 2.0 ** (1 - found.evidence) > 0.05
+        assert found.evidence == 6
+    assert told <= binom.ppf(0.999, trials, 0.05)
+
+
 def test_what_cannot_be_compared_is_undefined() -> None:
     silent, loud = np.zeros((1, 6), dtype=bool), np.ones((1, 6), dtype=bool)
     labels = [1, 1, 0, 0, 0, 0]
@@ -404,6 +435,18 @@ def test_cuts_and_seeds_that_differ_are_told_from_one_another() -> None:
     assert cuts_differ.high - cuts_differ.low == pytest.approx(0)  # it speaks of new seeds on these very cuts
     assert cuts_differ.between_cuts > 0.05
     assert (cuts_differ.between_seeds, seeds_differ.between_cuts) == pytest.approx((0.0, 0.0), abs=1e-12)
+
+
+@settings(deadline=None)
+@given(seeds)
+def test_a_missing_cell_takes_no_cuts_share_away(seed: int) -> None:
+    """Differences between cuts change nothing of what seeds say, whichever cells are missing."""
+    random = np.random.default_rng(seed)
+    cells_CS, of_cut_C1 = random.normal(0.1, 0.1, (3, 6)), random.normal(0, 5, (3, 1))
+    cells_CS[random.integers(3), 1:3] = math.nan
+    one, other = contrast(cells_CS), contrast(cells_CS + of_cut_C1 - of_cut_C1.mean())
+    assert (one.mean, one.low, one.high, one.p) == pytest.approx((other.mean, other.low, other.high, other.p))
+    assert (one.seeds, one.undefined) == (6, 2)
 
 
 def test_undefined_cells_are_left_out_and_counted() -> None:

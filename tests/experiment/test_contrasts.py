@@ -194,6 +194,46 @@ def test_a_missing_cell_or_class_leaves_a_contrast_unsaid(nested: tuple[Prepared
     assert mixed.sequences.mean == pytest.approx(mixed.seeds.mean)
 
 
+def test_few_seeds_are_told_by_those_that_came_through(nested: tuple[Prepared, list[Any]]) -> None:
+    """However many were declared, and beside a side without randomness too: one seed of a random contender supports no verdict."""
+    from dataclasses import replace
+
+    prepared, finished = nested
+    judge = replace(prepared.experiment.judge, metric="f1", contrasts=(("new-event", "lstm"), ("untrained", "lstm")))
+
+    def blind(cell: Any, outcome: Any) -> Any:
+        """The same contender, had it raised hardly an alarm, otherwise at every seed."""
+        alarms_N = np.zeros_like(outcome.alarms["test"])
+        alarms_N[cell.seed] = True
+        return replace(outcome, alarms={**outcome.alarms, "test": alarms_N})
+
+    def sees(cell: Any, outcome: Any) -> Any:
+        ground = next(made for made in prepared.grounds if made.cut == cell.cut)
+        alarms_N = ground.test.labels.window_N == 1
+        alarms_N[cell.seed] = not alarms_N[cell.seed]
+        return replace(outcome, alarms={**outcome.alarms, "test": alarms_N})
+
+    made = {"lstm": blind, "untrained": sees, "new-event": lambda cell, outcome: sees(replace(cell, seed=0), outcome)}
+    altered = [(cell, made.get(cell.contender.name, lambda cell, outcome: outcome)(cell, outcome)) for cell, outcome in finished]
+    for through in (1, 2, 4, 6):
+        some = [(cell, outcome) for cell, outcome in altered if cell.seed < through]
+        fixed, both = judged(prepared.grounds, some, rows_of(prepared, some), judge)
+        assert fixed.fixed == ("new-event",)
+        assert both.fixed == ()
+        assert fixed.seeds.seeds == both.seeds.seeds == through
+        assert both.verdict == ("too few seeds to tell" if 2.0 ** (1 - through) > 0.05 / 2 else "ahead")
+        assert fixed.verdict in (("too few seeds to tell",) if through == 1 else ("ahead", "not told apart"))
+        if through == 1:
+            assert math.isnan(fixed.seeds.low)
+    assert fixed.verdict == "ahead"
+
+
+def test_the_smallest_p_is_that_of_the_family(nested: tuple[Prepared, list[Any]]) -> None:
+    """Six seeds reach .031 alone, and never .05 among four contrasts."""
+    table = (nested[0].folder / "table.md").read_text()
+    assert "With 6 seeds the smallest possible p is 0.031, 0.12 after Holm's correction: no difference can be significant." in table
+
+
 def test_sequences_have_one_number_in_all_cuts(nested: tuple[Prepared, list[Any]]) -> None:
     grounds = nested[0].grounds
     numbers = shared_sequences(grounds)

@@ -54,6 +54,9 @@ def test_what_is_exact_errs_nowhere_and_agrees_with_itself(ladder):
         assert exact["reference error, rms"] < 1e-9
     closed = ladder.tables("closed")[""]
     assert closed["exact"]["agreement with exact"] == closed["aer"]["agreement with exact"] == 1
+    low, high = (closed["exact"][f"agreement with exact {end}"] for end in ("low", "high"))
+    assert low == high == 1  # by definition, on any sequences
+    assert closed["aer"]["agreement with exact low"] < 1  # by what was seen on these
     for measure in ("F1", "specificity"):
         assert closed["exact"][measure] == closed["aer"][measure]
 

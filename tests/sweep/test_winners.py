@@ -74,6 +74,14 @@ def test_gap_gain_and_interval_belong_together(won: Any) -> None:
             assert row["verdict"] == "too few seeds to tell"
 
 
+def test_what_no_seed_changes_has_no_interval(won: Any) -> None:
+    lines = [line.split("|")[1:-1] for line in won[3].text.splitlines() if line.startswith("|")][2:]
+    assert len(lines) == len(won[3].rows)
+    for row, cells in zip(won[3].rows, lines, strict=True):
+        assert ("[" in cells[4]) == (row["fresh high"] > row["fresh low"])
+        assert ("[" in cells[7]) == (row["gain high"] > row["gain low"])
+
+
 def test_what_has_no_randomness_has_no_p() -> None:
     """A measurement is tested where both sides move with the seed, a fact where any does; what is one value is told as such."""
     still, moving = np.full((5, 1), 0.5), np.linspace(0.1, 0.3, 5)[:, None]
