@@ -116,7 +116,8 @@ def write(found: dict[str, list[Row]], folder: Path, *, sets: int = 1000, of_pai
     text = [
         "# How often 95 % intervals hold the truth",
         f"Written by `qlogad bench coverage`. Sequences raise alarms with the chances given, however frequent they are; {sets} simulated "
-        f"test sets a row ({of_pairs} of pairs), so a figure has a standard error of 0.007 (0.015). Normals have four times the effective "
+        f"test sets a row ({of_pairs} of pairs). One set of draws serves a row, as it serves a run: a figure has a standard error of "
+        "about 0.01 (pairs: 0.015). Normals have four times the effective "
         "number of the anomalies, by the same shape, and ten times their weight. Weights: `equal`; `hdfs-like`, a power law over twenty "
         "times as many sequences; `adversarial`, one heavy sequence beside as many equal light ones.",
         "## One detector",

@@ -449,6 +449,8 @@ def _contrast_part(
     note += _CLAIM.format(level=f"{100 * (1 - judge.alpha / len(pairs)):.4g}", alpha=judge.alpha)
     if any(one.nominal for one in pairs):
         note += _NOMINAL
+    if any(one.sequences is None for one in pairs):
+        note += " A verdict is a dash where a side has no cell at some cut, or a cut's test part lacks anomalies or normals."
     note += learning.marked(trained, judge.contrasts)
     title = "## Declared contrasts" if style == "github" else "declared contrasts"
     return [title, "", escape.table(rows, style), "", note]

@@ -194,6 +194,20 @@ def test_a_missing_cell_or_class_leaves_a_contrast_unsaid(nested: tuple[Prepared
     assert mixed.sequences.mean == pytest.approx(mixed.seeds.mean)
 
 
+@pytest.mark.parametrize("metric", ["f1", "recall", "mcc", "pr_auc"])
+def test_a_cut_without_one_of_the_classes_is_no_part_of_a_difference(nested: tuple[Prepared, list[Any]], metric: Any) -> None:
+    from dataclasses import replace
+
+    prepared, finished = nested
+    frame, last = rows_of(prepared, finished), prepared.grounds[-1].cut
+    frame.loc[frame["cut"] == last, "n_anomalies"] = 0
+    judge = replace(prepared.experiment.judge, metric=metric)
+    rest = frame[(frame["windows"] == "all") & (frame["cut"] != last)].pivot_table(index="contender", columns="cut", values=metric)
+    for one in judged(prepared.grounds, finished, frame, judge):
+        assert one.seeds.mean == pytest.approx(float((rest.loc[one.left] - rest.loc[one.right]).mean()), nan_ok=True)
+        assert one.seeds.undefined >= 1
+
+
 def test_few_seeds_are_told_by_those_that_came_through(nested: tuple[Prepared, list[Any]]) -> None:
     """However many were declared, and beside a side without randomness too: one seed of a random contender supports no verdict."""
     from dataclasses import replace
