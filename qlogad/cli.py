@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
@@ -68,8 +68,7 @@ def run(
         loaded = Experiment.load(experiment, overrides or ())
         record = loaded.run(out, workers=workers, fresh=fresh, storage=storage, watch=cast("Watch", progress))
     _print(json.dumps(record.rows, indent=1) if as_json else record.text)
-    for warning in record.warnings:
-        _print(f"warning: {warning}", file=sys.stderr)
+    _said(record.warnings)
     _print(f"report: {out / loaded.name / 'table.md'}", file=sys.stderr)
     if record.reused:
         _print(
@@ -80,6 +79,11 @@ def run(
         _print(f"failed: {what}: {cause}", file=sys.stderr)
     if record.failed:
         raise QlogadError(f"{counted(len(record.failed), 'cell')} failed: {next_step(next(iter(record.failed.values())))}")
+
+
+def _said(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        _print(f"warning: {warning}", file=sys.stderr)
 
 
 @app.command(epilog="Example: qlogad sweep quickstart --workers 2")
@@ -108,6 +112,7 @@ def sweep(
         )
     if not winners:
         _print(json.dumps(found.rows, indent=1) if as_json else found.text)
+        _said(found.warnings)
     _print(f"report: {found.folder / 'table.md'}", file=sys.stderr)
     if found.barren:
         raise QlogadError(f"no trial of {' and '.join(found.barren)} came through; see the causes in {found.folder / 'table.md'}")
@@ -121,6 +126,7 @@ def _winners(study: Study, out: Path, seeds: int, workers: int, storage: str | N
     with _Board() as board:
         won = rerun(study, out, seeds=seeds, workers=workers or os.cpu_count() or 1, storage=storage, watch=cast("Onlooker", board))
     _print(json.dumps(won.rows, indent=1) if as_json else won.text)
+    _said(won.warnings)
     for path in (won.experiment, *won.designs):
         _print(f"written: {path}", file=sys.stderr)
 

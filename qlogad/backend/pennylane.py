@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -41,7 +43,7 @@ from qlogad.backend.sampled import Answer, Floats, Lifted, SampledBackend, Sampl
 from qlogad.backend.sampled import draw as draw_shots
 from qlogad.backend.traced import Traced
 from qlogad.circuit import expression
-from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
+from qlogad.circuit.circuit import MAX_WIRES, Angle, Circuit, Gate, z_each
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
 from qlogad.errors import BackendError, DesignError, InputError
@@ -133,7 +135,7 @@ class PennyLane(Backend):
     @classmethod
     def read_circuit(cls, circuit: object, *, encoding: bool, **options: Any) -> tuple[Circuit, str]:
         """A QNode, a TorchLayer or a tape; `options` are those of `from_pennylane`."""
-        return from_pennylane(circuit, encoding=encoding, **options), name_of(circuit)
+        return from_pennylane(circuit, encoding=encoding, readout=(), **options), name_of(circuit)
 
 
 def _open(name: str, wires: int) -> Any:
@@ -345,6 +347,7 @@ def from_pennylane(
     encoding: bool = False,
     weight_shapes: Mapping[str, int | Sequence[int]] | None = None,
     inputs: int | Collection[int] | None = None,
+    readout: Sequence[str] | None = None,
 ) -> Circuit:
     """A circuit from a PennyLane QNode, `qml.qnn.TorchLayer` or tape, up to a global phase: `from_qnode` or `from_tape`.
 
@@ -354,13 +357,14 @@ def from_pennylane(
         weight_shapes: argument of a QNode -> shape; those of a TorchLayer are its own, and an argument whose default is an array has its
             shape.
         inputs: how many a QNode reads, as many of its wires as it does unless said; or the places of those of a tape.
+        readout: what to read; otherwise what it measures. Empty: <Z> on every wire, whatever it measures, a state, say.
 
     Raises:
         DesignError: as they say; or the shape of a QNode's argument is not known.
     """
     if isinstance(circuit, qml.tape.QuantumScript):
         places = circuit.trainable_params if encoding else inputs or ()
-        return from_tape(circuit, inputs=[places] if isinstance(places, int) else places)
+        return from_tape(circuit, inputs=[places] if isinstance(places, int) else places, readout=readout)
     shapes = dict(weight_shapes or {})
     if isinstance(circuit, qml.qnn.TorchLayer):
         shapes, circuit = {name: tuple(weight.shape) for name, weight in circuit.qnode_weights.items()}, circuit.qnode
@@ -373,9 +377,20 @@ def from_pennylane(
                 raise DesignError(f"the shape of the QNode's argument '{name}' is not known; say weight_shapes={{'{name}': (...)}}")
             shapes[name] = tuple(qml.math.shape(argument.default))
     if isinstance(inputs, int):
-        return from_qnode(circuit, shapes, inputs=inputs)
-    wires = len(circuit.device.wires or ()) or 1
-    return _trimmed(from_qnode(circuit, shapes, inputs=wires if "inputs" in takes else 0))
+        return from_qnode(circuit, shapes, inputs=inputs, readout=readout)
+    return _trimmed(from_qnode(circuit, shapes, inputs=_most(circuit, shapes) if "inputs" in takes else 0, readout=readout))
+
+
+def _most(node: qml.QNode, shapes: Mapping[str, int | Sequence[int]]) -> int:
+    """How many features a QNode may read: as many as it has wires, on whatever device."""
+    if wires := len(node.device.wires or ()):
+        return wires
+    for inputs in range(
+        1, MAX_WIRES + 1
+    ):  # the fewest that it runs with: templates take fewer than wires, indices as many as they name
+        with suppress(DesignError):
+            return from_qnode(node, shapes, inputs=inputs, readout=()).wires
+    raise DesignError("the QNode's device names no wires, and it runs with no number of inputs that was tried; say inputs=4, or so")
 
 
 def name_of(circuit: Any) -> str:
@@ -386,10 +401,17 @@ def name_of(circuit: Any) -> str:
 
 def _trimmed(circuit: Circuit) -> Circuit:
     """Without the last features, where nothing reads them."""
-    if circuit.computed is not None:
-        return circuit
-    read = [angle.index for gate in circuit.gates for angle in gate.angles if angle.source == "input"]
-    return replace(circuit, inputs=max(read, default=-1) + 1)
+    slots = circuit.computed or tuple(f"x[{index}]" for index in range(circuit.inputs))
+    angles = [angle for gate in circuit.gates for angle in gate.angles if angle.source == "input"]
+    read = {int(number) for angle in angles for number in re.findall(r"x\[(\d+)\]", slots[angle.index])}
+    idle = {f"x[{feature}]" for feature in range(max(read, default=-1) + 1, circuit.inputs)}
+    kept = [slot for slot in slots if slot not in idle]
+
+    def moved(angle: Angle) -> Angle:
+        return replace(angle, index=kept.index(slots[angle.index])) if angle.source == "input" else angle
+
+    gates = tuple(replace(gate, angles=tuple(map(moved, gate.angles))) for gate in circuit.gates)
+    return replace(circuit, gates=gates, inputs=len(kept), computed=tuple(kept) if circuit.computed else None)
 
 
 def from_tape(
@@ -466,9 +488,9 @@ def _read(
         pairs = zip(one.parameters, two.parameters, strict=True)
         terms = [angle for pair in pairs for angle in reader.terms(one.name, pair)]
         gates += [Gate(name, wires, (angle,)) for angle in terms] if GATES[name].angles else [Gate(name, wires)]
-    words = readout or [word for measured in tapes[0].measurements for word in _words(measured, labels)] or z_each(len(labels))
+    words = readout if readout is not None else [word for measured in tapes[0].measurements for word in _words(measured, labels)]
     computed = tuple(reader.slots) if len(reader.slots) > inputs else None
-    return Circuit(len(labels), tuple(gates), tuple(words), len(reader.slots), weights, computed=computed)
+    return Circuit(len(labels), tuple(gates), tuple(words) or z_each(len(labels)), len(reader.slots), weights, computed=computed)
 
 
 def _taken_apart(operation: Any) -> Iterator[Any]:

@@ -157,8 +157,8 @@ def from_qiskit(circuit: QuantumCircuit, readout: Sequence[str] | None = None, *
 
     Args:
         circuit: its parameters called x, input(s), feature(s) or data, alone, as a vector or with a number behind (`x[0]`, `x_000`,
-            `x0`), are inputs; all others are weights. Inputs of one vector keep its numbers, and so do weights `w[0]`, `w_000`; others
-            come in Qiskit's order. Measurements at the end are dropped.
+            `x0`, or `_x_0_`, as which Qiskit exports `x[0]`), are inputs; all others are weights. Inputs of one vector keep its numbers,
+            and so do weights `w[0]`, `w_000`; others come in Qiskit's order. Measurements at the end are dropped.
         readout: what to read; otherwise what `to_qiskit` noted, or <Z> on every wire.
         encoding: all parameters are inputs, whatever they are called.
 
@@ -208,16 +208,31 @@ def _fill(circuit: QuantumCircuit, vector: str, values: Sequence[float]) -> Quan
 
 
 _NAMED = re.compile(r"(x|w|inputs?|features?|data)(?:_?(\d{1,9}))?")
+_EXPORTED = re.compile(r"_(\w+)_(\d{1,9})_")  # Qiskit's exporter of OpenQASM 3 writes x[0] so
 Places = Mapping[Parameter, tuple[str, int]]
+
+
+def _element(parameter: Parameter) -> tuple[str | None, int]:
+    """The vector that a parameter is of, also after Qiskit has written it as OpenQASM 3, and its number there."""
+    if isinstance(parameter, ParameterVectorElement):
+        return parameter.vector.name, parameter.index
+    exported = _EXPORTED.fullmatch(parameter.name)
+    return (exported[1], int(exported[2])) if exported else (None, 0)
+
+
+def _order(parameter: Parameter) -> tuple[str, int]:
+    """Qiskit's, in which the elements of a vector stand by number."""
+    vector, number = _element(parameter)
+    return vector or parameter.name, number
 
 
 def _places(circuit: QuantumCircuit, encoding: bool) -> Places:
     """Which input or weight each parameter is."""
     told: dict[str, list[tuple[Parameter, str, int | None]]] = {"input": [], "weight": []}
-    for one in circuit.parameters:
-        vector = one.vector.name if isinstance(one, ParameterVectorElement) else None
+    for one in sorted(circuit.parameters, key=_order):
+        vector, index = _element(one)
         named = _NAMED.fullmatch(vector or one.name)
-        number = one.index if vector is not None else int(named[2]) if named and named[2] else None
+        number = index if vector is not None else int(named[2]) if named and named[2] else None
         word = named[1] if named else ""
         source = "input" if encoding or word not in ("", "w") else "weight"
         told[source].append((one, vector or word, number if named else None))
@@ -381,6 +396,8 @@ def from_qasm(text: str, *, encoding: bool = False) -> Circuit:
     Raises:
         DesignError: it is not OpenQASM, or holds more than gates.
     """
+    if not re.sub(r"//[^\n]*|/\*.*?\*/|\s", "", text, flags=re.DOTALL):
+        raise DesignError("this holds no OpenQASM: it is empty; export the circuit again")
     second = re.match(r"\s*(//[^\n]*\n\s*)*OPENQASM\s+2", text) is not None
     sizes = re.findall(r"\b(?:qreg|creg|qubit|bit)\b\s*(?:\w+\s*)?\[\s*([^\]]*?)\s*\]", text)
     large = next((size for size in sizes if not re.fullmatch(r"[0-9]{1,3}", size)), None)
@@ -393,9 +410,10 @@ def from_qasm(text: str, *, encoding: bool = False) -> Circuit:
             else qasm3.loads(text)
         )
     except Exception as error:  # the readers and their grammars raise many kinds
-        raise DesignError(
-            f"this is not OpenQASM {2 if second else 3} that can be read: {str(error).splitlines()[0] if str(error) else error!r}"
-        ) from error
+        first = str(error).splitlines()[0] if str(error) else repr(error)
+        if second and "not a parameter" in first:
+            first += "; parameters are of OpenQASM 3: input float theta;"
+        raise DesignError(f"this is not OpenQASM {2 if second else 3} that can be read: {first}") from error
     declared = re.findall(r"^\s*input\s+float(?:\[64\])?\s+([xw])_(\d{1,9})\s*;", text, re.MULTILINE)
     counts = {kind: max((int(index) + 1 for letter, index in declared if letter == kind), default=0) for kind in "xw"}
     words = re.search(r"^// qlogad reads ([IXYZ01 ]+)$", text, re.MULTILINE)

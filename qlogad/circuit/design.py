@@ -195,7 +195,8 @@ class Design(documents.Written):
     def from_circuit(cls, circuit: object, role: Role = "ansatz", *, name: str = "", **options: Any) -> Design:
         """The design that is a circuit as it is, on explicit wires: `save` writes it as a file, and a core or a layer takes it.
 
-        Its weights are those of one layer: `depth` repeats it with fresh ones. An ansatz that reads inputs is a whole circuit and
+        Its weights are those of one layer: `depth` repeats it with fresh ones. Weights behind the last one that a gate reads are left
+        out, as nothing depends on them; those before it keep their numbers, read or not. An ansatz that reads inputs is a whole circuit and
         stands without an encoding; what it measures is not kept, as a core says its readout itself.
 
         Args:
@@ -274,7 +275,13 @@ class Design(documents.Written):
         return self.role == "ansatz" and self.takes.features != Takes.features
 
     def save(self, path: str | Path, provenance: Mapping[str, Any] | None = None) -> None:
-        """Write the design as a file; `provenance` says where it comes from (a search, a paper, a person)."""
+        """Write the design as a .toml file; `provenance` says where it comes from (a search, a paper, a person).
+
+        Raises:
+            DesignError: the path ends otherwise, so that it would be read as something else, or not found.
+        """
+        if Path(path).suffix != ".toml":
+            raise DesignError(f"designs are saved as .toml, got '{Path(path).name}'; save it as '{Path(path).stem}.toml'")
         files.write(path, documents.dump(self.table() | ({"provenance": dict(provenance)} if provenance else {})))
 
     def table(self) -> documents.Document:

@@ -6,14 +6,27 @@ A contender that still improved has had no equal chance: a contrast with it says
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qlogad import documents
 from qlogad.experiment.cell import Cell, Outcome
 from qlogad.nn.history import History
 
-__all__ = ["NOTE", "Trainings", "history_of", "mark", "marked", "rows", "still", "trainings", "warnings"]
+__all__ = [
+    "NOTE",
+    "Ended",
+    "Trainings",
+    "ended",
+    "history_of",
+    "mark",
+    "marked",
+    "rows",
+    "still",
+    "trainings",
+    "warning",
+    "warnings",
+]
 
 MARK = "†"
 
@@ -39,6 +52,33 @@ class Trainings:
     def capped(self) -> int:
         """How many used all epochs up, so that patience did not stop them."""
         return sum(len(history.epochs) >= self.most for history in self.histories)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How some trainings ended: as text, how many still improved at their last epoch; "-" where nothing tells."""
+
+    improving: int = 0
+    of: int = 0  # those with a validation loss to see it by
+    epochs: int = 0  # the most that one of the improving was given
+
+    def __add__(self, other: Ended) -> Ended:
+        return Ended(self.improving + other.improving, self.of + other.of, max(self.epochs, other.epochs))
+
+    def __str__(self) -> str:
+        return f"{self.improving} of {self.of}" if self.of else "-"
+
+
+def ended(histories: Iterable[History]) -> Ended:
+    """How some trainings ended.
+
+    >>> from qlogad.nn.history import Epoch
+    >>> str(ended([History((Epoch(1, 0.9, 0.8, 0.0), Epoch(2, 0.7, 0.6, 0.0, last=True)), best=2)]))
+    '1 of 1'
+    """
+    seen = [history for history in histories if history.validated]
+    early = [len(history.epochs) for history in seen if history.improving]
+    return Ended(len(early), len(seen), max(early, default=0))
 
 
 def history_of(outcome: Outcome) -> History | None:
@@ -87,14 +127,20 @@ def _span(values: Sequence[int]) -> str:
 
 def warnings(found: Mapping[str, Trainings]) -> list[str]:
     """One that names all contenders that still improved at their last epoch, and what to do; none where there are none."""
+    by_name = {name: replace(ended(one.histories), epochs=one.most) for name, one in found.items()}
+    return warning(by_name, f"their numbers, and every contrast marked {MARK}, depend")
+
+
+def warning(found: Mapping[str, Ended], what: str) -> list[str]:
+    """The same of trainings by any name; `what` depends on where training was cut off."""
     early = {name: one for name, one in found.items() if one.improving}
     if not early:
         return []
-    who = ", ".join(f"'{name}' ({still(one.histories)})" for name, one in early.items())
-    more = 2 * max(one.most for one in early.values())
+    who = ", ".join(f"'{name}' ({one})" for name, one in early.items())
+    more = 2 * max(one.epochs for one in early.values())
     return [
-        f"trainings still improved at their last epoch: {who}; their numbers, and every contrast marked {MARK}, depend on where training"
-        f" was cut off; give all contenders more epochs (epochs = {more}, say) and let patience stop them"
+        f"trainings still improved at their last epoch: {who}; {what} on where training was cut off; give all contenders more epochs"
+        f" (epochs = {more}, say) and let patience stop them"
     ]
 
 

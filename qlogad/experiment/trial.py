@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,15 @@ from qlogad.detect.detector import Detector
 from qlogad.errors import DesignError, InputError, QlogadWarning
 from qlogad.experiment.experiment import Contender
 from qlogad.experiment.ground import Ground
+from qlogad.experiment.learning import Ended, ended
 from qlogad.experiment.objectives import Fitted, circuit_of, two_qubit_depth, unfit_for
 from qlogad.experiment.space import Value
 from qlogad.experiment.study import Rung, Study
 from qlogad.experiment.study_figures import attach
 from qlogad.experiment.workers import identity
-from qlogad.nn.train import Epoch
+from qlogad.nn.history import Epoch, History
 
-__all__ = ["Point", "TrialJob"]
+__all__ = ["Point", "TrialJob", "ended_of", "note"]
 
 _SAMPLES = 100  # random weights of a gradient variance
 _PAIRS = 1000  # of states, of an expressibility
@@ -102,7 +103,7 @@ class TrialJob:
                     raise optuna.TrialPruned(
                         f"rung {number}: {rung.proxy} {rung.sign * found:.3g} is not among the best {rung.keep:.0%}"
                     )
-        return self.measure(point, identity(trial), trial)
+        return self.measure(point, identity(trial), trial, partial(note, trial))
 
     # ------------------------------------------------------------ points
 
@@ -164,7 +165,7 @@ class TrialJob:
     def _reuse(self, trial: optuna.Trial, twin: FrozenTrial) -> Sequence[float]:
         trial.set_user_attr("reused from", identity(twin))
         for name, value in twin.user_attrs.items():
-            if name in ("weights", "folds") or name.startswith("rung "):
+            if name in ("weights", "folds", "trainings") or name.startswith("rung "):
                 trial.set_user_attr(name, value)
         if twin.state == TrialState.PRUNED:
             raise optuna.TrialPruned(str(twin.user_attrs["pruned"]))
@@ -198,13 +199,20 @@ class TrialJob:
 
     # ------------------------------------------------------------ training
 
-    def measure(self, point: Point, root: int, trial: optuna.Trial | None = None) -> Sequence[float]:
+    def measure(
+        self,
+        point: Point,
+        root: int,
+        trial: optuna.Trial | None = None,
+        told: Callable[[Sequence[History]], None] | None = None,
+    ) -> Sequence[float]:
         """The mean over folds of every objective; the same for the same point and root, whoever asks.
 
         Args:
             point: what to train.
             root: the index its seeds come from.
             trial: who hears of epochs and folds, and may end early.
+            told: hears after every fold how all trainings so far went.
         """
         plan = self.study.plan
         if not any(one.trained for one in self.study.objectives):
@@ -212,12 +220,16 @@ class TrialJob:
             return [one.measure(untrained) for one in self.study.objectives]
         folds = [(cut, seed) for seed in range(plan.folds.seeds) for cut in self.cuts]
         values_FO: list[list[float]] = []
+        histories: list[History] = []
         for number, (cut, repeat) in enumerate(folds):
             detector, ground = point.contender.build(), self._ground(cut)
             seed = seeds.derive(plan.seed, "trial", root, "fold", cut, repeat)
             self._fit(detector, ground, seed, self._report(trial) if number == 0 and trial is not None else None)
             fitted = Fitted(detector, ground, plan.device or "")
             values_FO.append([one.measure(fitted) for one in self.study.objectives])
+            histories += [history] if (history := getattr(detector, "history_", None)) is not None else []
+            if told is not None:
+                told(histories)
             if trial is not None:
                 trial.set_user_attr("weights", detector.weights_["total"])
                 trial.set_user_attr("folds", [list(values) for values in values_FO])
@@ -266,6 +278,16 @@ class TrialJob:
 
     def _ground(self, cut: str) -> Ground:
         return _grounds(str(Path(self.folder) / "work"), cut)
+
+
+def note(trial: optuna.Trial, histories: Sequence[History]) -> None:
+    """Write into a trial how its trainings ended; `ended_of` reads it."""
+    trial.set_user_attr("trainings", asdict(ended(histories)))
+
+
+def ended_of(trial: FrozenTrial) -> Ended:
+    """How the trainings of a trial ended; those of earlier versions do not say."""
+    return Ended(**trial.user_attrs.get("trainings", {}))
 
 
 def _stands(path: Path, design: Design) -> bool:

@@ -21,12 +21,26 @@ from optuna.trial import FrozenTrial, TrialState
 
 from qlogad import documents, escape, files
 from qlogad.errors import counted, one_line
+from qlogad.experiment import learning
 from qlogad.experiment.address import database, is_path
 from qlogad.experiment.report import commit
 from qlogad.experiment.study import Entrant, Study
+from qlogad.experiment.trial import ended_of
 from qlogad.experiment.workers import attempts, cause, over
 
-__all__ = ["Finished", "Prepared", "before", "best", "expected_best", "params_of", "standing", "trials_of", "write"]
+__all__ = [
+    "Finished",
+    "Prepared",
+    "before",
+    "best",
+    "endings",
+    "expected_best",
+    "params_of",
+    "standing",
+    "trials_of",
+    "warnings",
+    "write",
+]
 
 SHOWN = 10  # trials of a table
 
@@ -39,6 +53,7 @@ class Finished:
     text: str
     folder: Path
     barren: tuple[str, ...]  # contenders of which no trial came through
+    warnings: tuple[str, ...] = ()  # that trials still improved at their last epoch
 
 
 @dataclass(frozen=True)
@@ -69,6 +84,7 @@ def trials_of(study: Study, entrant: Entrant, trials: Trials) -> list[dict[str, 
 
 def _row(study: Study, entrant: Entrant, index: int, chain: Sequence[FrozenTrial]) -> dict[str, Any]:
     last = chain[-1]
+    ended = ended_of(last)
     attrs, done = last.user_attrs, last.state == TrialState.COMPLETE
     values = last.values if done and last.values else [None] * len(study.objectives)
     seconds = sum(trial.duration.total_seconds() for trial in chain if trial.duration)
@@ -85,7 +101,22 @@ def _row(study: Study, entrant: Entrant, index: int, chain: Sequence[FrozenTrial
         "seconds": round(seconds, 3),
         "attempts": len(chain),
         "reused from": attrs.get("reused from"),
+        "trainings": ended.of,
+        "still improving": ended.improving,
+        "improving at epoch": ended.epochs,
     }
+
+
+def endings(rows: Sequence[Mapping[str, Any]]) -> learning.Ended:
+    """How the trainings of some trials ended, each training once."""
+    own = [row for row in rows if row["reused from"] is None]
+    each = (learning.Ended(row["still improving"], row["trainings"], row["improving at epoch"]) for row in own)
+    return sum(each, learning.Ended())
+
+
+def warnings(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """One that names the contenders of which trials still improved at their last epoch; none where there are none."""
+    return learning.warning({name: endings(rows) for name, rows in found.items()}, "their values depend")
 
 
 def params_of(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,7 +185,7 @@ def _best_table(study: Study, rows: Sequence[Mapping[str, Any]], style: str) -> 
     shown = [
         {"contender": row["contender"], "trial": row["index"]}
         | {name: f"{row[name]:.5g}" for name in study.plan.objectives}
-        | {"seconds": f"{row['seconds']:.1f}", "point": _point(row)}
+        | {"still improving": str(endings([row])), "seconds": f"{row['seconds']:.1f}", "point": _point(row)}
         for row in rows
     ]
     return escape.table(shown, style)
@@ -185,7 +216,7 @@ def write(prepared: Prepared, found: Mapping[str, list[dict[str, Any]]], place: 
     files.write(folder / "table.md", text)
     barren = tuple(name for name, trials in found.items() if not any(row["state"] == "complete" for row in trials))
     clean = [{k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()} for row in rows]
-    return Finished(clean, text, folder, barren)
+    return Finished(clean, text, folder, barren, tuple(warnings(found)))
 
 
 def _manifest(prepared: Prepared, found: Mapping[str, list[dict[str, Any]]], place: str) -> dict[str, Any]:
@@ -199,7 +230,7 @@ def _manifest(prepared: Prepared, found: Mapping[str, list[dict[str, Any]]], pla
         "tracks": {entrant.name: study.track(entrant) for entrant in study.entrants},
         "cuts": list(prepared.cuts),
         "features": prepared.grounds,
-        "warnings": list(prepared.warnings),
+        "warnings": [*prepared.warnings, *warnings(found)],
         "trials": {name: dict(Counter(row["state"] for row in rows)) for name, rows in found.items()},
         "storage": _storage(place, prepared.folder),
         "versions": {name: version(name) for name in packages},
@@ -222,8 +253,9 @@ def _table(prepared: Prepared, found: Mapping[str, list[dict[str, Any]]]) -> str
     several = len(study.objectives) > 1
     base = f"Base: {study.base.name}, cut {', '.join(prepared.cuts)}; {_budget(study)}."
     parts = [f"# {escape.markdown(study.name)}", escape.markdown(study.question), escape.markdown(base)]
-    parts += [_MEANING]
-    parts += ["\n".join(f"- {escape.markdown(f'warning, {text}')}" for text in prepared.warnings)] if prepared.warnings else []
+    parts += [_MEANING, learning.NOTE]
+    told = [*(f"warning, {text}" for text in prepared.warnings), *(f"warning: {text}" for text in warnings(found))]
+    parts += ["\n".join(f"- {escape.markdown(text)}" for text in told)] if told else []
     parts += [escape.table([_summary(study, entrant, found[entrant.name]) for entrant in study.entrants], "github")]
     for entrant in study.entrants:
         rows = best(study, found[entrant.name])
@@ -252,6 +284,7 @@ def _summary(study: Study, entrant: Entrant, rows: Sequence[Mapping[str, Any]]) 
         "pruned": states["pruned"],
         "failed": states["fail"],
         "reused": sum(row["reused from"] is not None for row in rows),
+        "still improving": str(endings(rows)),
         "known first": len(entrant.known),
         **({"from relatives": _share(len(entrant.warm), study.plan.trials)} if study.plan.warm else {}),
         "seconds of trials": f"{sum(row['seconds'] for row in rows):.1f}",

@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,14 @@ from qlogad import documents, escape, files, names
 from qlogad.circuit.design import Check, Design
 from qlogad.errors import DesignError, InputError, QlogadError
 from qlogad.evaluate.compare import Contrast, contrast, holm
-from qlogad.experiment import sweep
+from qlogad.experiment import learning, sweep
 from qlogad.experiment.address import check_place
 from qlogad.experiment.experiment import MAX_SEEDS, Contender, Experiment
+from qlogad.experiment.learning import Ended
 from qlogad.experiment.objectives import circuit_of
 from qlogad.experiment.storage import open_storage
 from qlogad.experiment.study import MAX_TRIALS, Entrant, Study
-from qlogad.experiment.trial import Point, TrialJob
+from qlogad.experiment.trial import Point, TrialJob, ended_of, note
 from qlogad.experiment.trials import Prepared, best, params_of, trials_of
 from qlogad.experiment.workers import attempts, cause, drive, enqueue, next_step
 
@@ -56,6 +58,8 @@ class Winner:
     fresh_SO: Floats
     base_SO: Floats
     stays: bool  # on the front of fresh means
+    ended: Ended = Ended()  # how its fresh trainings did
+    base_ended: Ended = Ended()
 
     def fresh(self, objective: int) -> Contrast:
         """The mean of the fresh values, with interval."""
@@ -83,6 +87,7 @@ class Winners:
     text: str
     experiment: Path
     designs: tuple[Path, ...]
+    warnings: tuple[str, ...] = ()  # that trainings still improved at their last epoch
 
 
 def rerun(
@@ -129,9 +134,10 @@ def rerun(
     experiment = folder / "winners.toml"
     files.write(experiment, documents.dump(_experiment(study, kept, written)))
     Experiment.load(experiment)
-    text = _text(study, rows, seeds, experiment)
+    warnings = _warnings(study, winners)
+    text = _text(study, rows, seeds, experiment, warnings)
     files.write(folder / "winners.md", text)
-    return Winners(rows, text, experiment, tuple(path for path in written.values() if path is not None))
+    return Winners(rows, text, experiment, tuple(path for path in written.values() if path is not None), tuple(warnings))
 
 
 def _found(folder: Path) -> Path:
@@ -157,7 +163,9 @@ class _Again:
 
     def __call__(self, trial: optuna.Trial) -> Sequence[float]:
         point = trial.suggest_int("point", 0, len(self.points) - 1)
-        return self.job.measure(self.points[point], fresh_root(trial.suggest_int("seed", 0, MAX_SEEDS - 1)))
+        return self.job.measure(
+            self.points[point], fresh_root(trial.suggest_int("seed", 0, MAX_SEEDS - 1)), told=partial(note, trial)
+        )
 
 
 def _again(prepared: Prepared, entrant: Entrant, place: str, seeds: int, workers: int, watch: sweep.Onlooker) -> list[Winner]:
@@ -171,7 +179,9 @@ def _again(prepared: Prepared, entrant: Entrant, place: str, seeds: int, workers
         return []
     params = [params_of(row) for row in rows]
     points = (job.point({}, None), *(job.point(*entrant.space.suggest(FixedTrial(one))) for one in params))
-    values_PSO = _train(study, _Again(job, points), f"{sweep.called(study, entrant)}: {sweep.FRESH}", place, seeds, workers, watch)
+    values_PSO, ended_P = _train(
+        study, _Again(job, points), f"{sweep.called(study, entrant)}: {sweep.FRESH}", place, seeds, workers, watch
+    )
     fresh_PO = values_PSO[1:].mean(axis=1) * [1 if way == "minimize" else -1 for way in study.directions]
     return [
         Winner(
@@ -183,13 +193,20 @@ def _again(prepared: Prepared, entrant: Entrant, place: str, seeds: int, workers
             fresh_SO,
             values_PSO[0],
             not ((fresh_PO <= own_O).all(1) & (fresh_PO < own_O).any(1)).any(),
+            ended,
+            ended_P[0],
         )
-        for row, one, point, fresh_SO, own_O in zip(rows, params, points[1:], values_PSO[1:], fresh_PO, strict=True)
+        for row, one, point, fresh_SO, ended, own_O in zip(
+            rows, params, points[1:], values_PSO[1:], ended_P[1:], fresh_PO, strict=True
+        )
     ]
 
 
-def _train(study: Study, again: _Again, name: str, place: str, seeds: int, workers: int, watch: sweep.Onlooker) -> Floats:
-    """The values of every point under every fresh seed, (points, seeds, objectives); those of earlier calls are kept."""
+def _train(
+    study: Study, again: _Again, name: str, place: str, seeds: int, workers: int, watch: sweep.Onlooker
+) -> tuple[Floats, list[Ended]]:
+    """The values of every point under every fresh seed, (points, seeds, objectives), and how each point's trainings ended; those of
+    earlier calls are kept."""
     searched = optuna.load_study(study_name=name.removesuffix(f": {sweep.FRESH}"), storage=open_storage(place))
     name = f"{name} {documents.digest(searched.user_attrs['identity'], [point.key for point in again.points])[:12]}"
     count = len(again.points)
@@ -209,7 +226,9 @@ def _train(study: Study, again: _Again, name: str, place: str, seeds: int, worke
     failed = next((done[index] for index in wanted if done[index].state != TrialState.COMPLETE), None)
     if failed is not None:
         raise QlogadError(f"{name}: a training failed: {next_step(cause(failed) or '')}")
-    return np.array([[done[seed * count + point].values for seed in range(seeds)] for point in range(count)], dtype=np.float64)
+    each_PS = [[done[seed * count + point] for seed in range(seeds)] for point in range(count)]
+    values_PSO = np.array([[one.values for one in each_S] for each_S in each_PS], dtype=np.float64)
+    return values_PSO, [sum(map(ended_of, each_S), Ended()) for each_S in each_PS]
 
 
 def _complete(trials: optuna.Study) -> dict[int, optuna.trial.FrozenTrial]:
@@ -255,6 +274,8 @@ def _rows(study: Study, winners: Sequence[Winner]) -> list[dict[str, Any]]:
             "exact": facts[number] and place not in adjusted,
             "verdict": _verdict(gain.mean, adjusted.get(place), exact=facts[number], hopeless=hopeless),
             "on the fresh front": one.stays,
+            "still improving": str(one.ended),
+            "base still improving": str(one.base_ended),
         }
         for place, ((one, number), gain) in enumerate(zip(pairs, gains, strict=True))
     ]
@@ -364,7 +385,13 @@ def _table(contender: Contender, name: str, rule: Mapping[str, Any]) -> dict[str
     return {"name": name, "detector": contender.detector, **control, **documents.plain(contender.params), **rule}
 
 
-def _text(study: Study, rows: Sequence[Mapping[str, Any]], seeds: int, experiment: Path) -> str:
+def _warnings(study: Study, winners: Sequence[Winner]) -> list[str]:
+    """One that names all winners and bases that still improved at their last epoch."""
+    found = {one.entrant.name: one.base_ended for one in winners} | {_called(study, one): one.ended for one in winners}
+    return learning.warning(found, "their values, gaps and verdicts depend")
+
+
+def _text(study: Study, rows: Sequence[Mapping[str, Any]], seeds: int, experiment: Path, warnings: Sequence[str]) -> str:
     several = len(study.objectives) > 1
     shown = [
         {
@@ -378,6 +405,8 @@ def _text(study: Study, rows: Sequence[Mapping[str, Any]], seeds: int, experimen
             "better than base by [95 %]": _span(row, "gain"),
             "p (Holm)": "exact" if row["exact"] else "-" if row["p"] is None else f"{row['p']:.3g}",
             "verdict": row["verdict"],
+            "still improving": row["still improving"],
+            "base still improving": row["base still improving"],
         }
         | ({"on the fresh front": "yes" if row["on the fresh front"] else "no"} if several else {})
         for row in rows
@@ -389,7 +418,9 @@ def _text(study: Study, rows: Sequence[Mapping[str, Any]], seeds: int, experimen
         f"Trained again on {seeds} fresh seeds, which no trial of the study had, on the same validation windows; the base is the "
         "contender as its experiment has it, under the same seeds. The gap is the study's value minus the fresh mean: what the "
         "choice of the best owes to luck.",
+        *(f"- {escape.markdown(f'warning: {text}')}" for text in warnings),
         escape.table(shown, "github"),
+        learning.NOTE,
         f"Of {tests} differences that have a p, the smallest that {seeds} seeds can give is {least:.3g}."
         + ("" if least <= ALPHA else f" Nothing can be told apart at {ALPHA}: take more seeds.")
         + " What seeds do not change has no p: counts of the circuit are exact, a measured value without randomness is one value.",

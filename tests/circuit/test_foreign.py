@@ -4,6 +4,7 @@ import dataclasses
 import math
 import operator
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from qlogad import DeepLog, Design, Experiment, Quantum, QuantumLayer
 from qlogad.backend.exact import Exact
 from qlogad.backend.pennylane import from_pennylane
 from qlogad.backend.qiskit import from_qiskit
-from qlogad.circuit.circuit import Circuit, z_each
+from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.circuit.design import Encoding, assemble, inputs_of
 from qlogad.detect.detector import Detector
 from qlogad.errors import DesignError, InputError
@@ -187,6 +188,63 @@ def test_a_qnode_has_pennylanes_numbers_as_circuit_design_and_layer(name: str, t
         assert torch.allclose(layer(x_D), expected, atol=1e-12)
 
 
+@settings(max_examples=20)
+@given(st.sampled_from(["x", "inputs", "θ", "w", "my x"]), st.sampled_from(["w", "θ", "phi"]), st.integers(1, 12), st.randoms())
+def test_what_qiskit_exports_is_the_circuit_it_came_from(feature: str, weight: str, count: int, drawn: random.Random) -> None:
+    circuit = QuantumCircuit(2)
+    values = [*ParameterVector(feature, count)] + ([*ParameterVector(weight, count)] if weight != feature else [])
+    for value in drawn.sample(values, len(values)):
+        circuit.ry(value, drawn.randrange(2))
+        circuit.cx(0, 1)
+    direct, exported = from_qiskit(circuit), Design.from_circuit(qasm3.dumps(circuit)).build(2)
+    assert (exported.inputs, exported.weights) == (direct.inputs, direct.weights)
+    assert exported.gates == direct.gates
+    assert direct.inputs == (count if feature in ("x", "inputs") else 0)
+
+
+@pytest.mark.parametrize("measured", [qml.state, qml.sample, lambda: qml.probs(wires=0), lambda: qml.var(qml.Z(0))])
+@pytest.mark.parametrize("wires", [None, WIRES])
+def test_a_node_on_any_device_is_a_circuit_whatever_it_measures(measured: Callable[[], object], wires: int | None) -> None:
+    @qml.qnode(qml.device("default.qubit", wires=wires))
+    def node(inputs, w=np.zeros((1, WIRES))):  # type: ignore[no-untyped-def] # noqa: B008
+        qml.AngleEmbedding(inputs, wires=range(WIRES))
+        qml.BasicEntanglerLayers(w, wires=range(WIRES))
+        return measured()
+
+    layer = QuantumLayer(ansatz=node)
+    assert (layer.wires, layer.in_features, layer.circuit.weights) == (WIRES, WIRES, WIRES)
+
+
+@pytest.mark.parametrize("read", range(1, WIRES + 1))
+@pytest.mark.parametrize("embedding", [qml.AngleEmbedding, qml.IQPEmbedding])
+def test_features_that_a_node_does_not_read_are_no_features(read: int, embedding: type[qml.operation.Operation]) -> None:
+    @qml.qnode(DEVICE)
+    def node(inputs):  # type: ignore[no-untyped-def]
+        embedding(inputs[:read], wires=range(read))
+        qml.Hadamard(WIRES - 1)
+        return qml.probs()
+
+    layer = QuantumLayer(ansatz="sim1", encoding=node)
+    assert layer.in_features == read
+    assert layer(torch.rand(2, read)).shape == (2, WIRES)
+
+
+@given(st.sets(st.integers(0, 9), min_size=1))
+def test_weights_behind_the_last_that_is_read_are_left_out(read: set[int]) -> None:
+    gates = tuple(Gate("ry", (0,), (Angle("weight", index),)) for index in sorted(read))
+    assert Design.from_circuit(Circuit(1, gates, ("Z",), 0, 10)).build(1).weights == max(read) + 1
+
+
+def test_a_design_is_saved_where_it_is_found_again(tmp_path: Path) -> None:
+    design = Design.from_circuit(library.real_amplitudes(2))
+    for name in ("mine", "mine.qasm", "mine.json"):
+        with pytest.raises(DesignError, match=r"save it as 'mine\.toml'"):
+            design.save(tmp_path / name)
+        assert not (tmp_path / name).exists()
+    design.save(tmp_path / "mine.toml")
+    assert Design.load(tmp_path / "mine.toml", "ansatz").build(2) == design.build(2)
+
+
 def test_a_tape_is_an_ansatz() -> None:
     tape = qml.tape.QuantumScript([qml.RX(0.1, 0), qml.CRot(0.2, 0.3, 0.4, wires=[0, 1])], [qml.expval(qml.Z(1))])
     layer = QuantumLayer(ansatz=tape, encoding="angle-y").double()
@@ -285,6 +343,8 @@ def _measured() -> QuantumCircuit:
         (lambda: QuantumLayer(ansatz="none/there.qasm"), "check the path"),
         (lambda: Design.from_circuit("OPENQASM 3.0; nonsense"), "not OpenQASM 3"),
         (lambda: Design.from_circuit("OPENQASM 2.0; nonsense"), "not OpenQASM 2"),
+        (lambda: Design.from_circuit("// qlogad\n"), "it is empty"),
+        (lambda: Design.from_circuit('OPENQASM 2.0; include "qelib1.inc"; qreg q[1]; ry(a) q[0];'), "input float theta;"),
         (lambda: Design.from_circuit(_measured()), "follows a measurement"),
         (lambda: Design.from_circuit(library.zz_feature_map(2, parameter_prefix="t")), "not affine in weights"),
         (lambda: Design.from_circuit(library.zz_feature_map(2).assign_parameters([1, 2]), "encoding"), "no parameters"),

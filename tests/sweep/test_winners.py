@@ -165,3 +165,24 @@ def test_the_verdict_needs_more_than_luck() -> None:
     ):
         assert winners._verdict(gain, p, exact=exact, hopeless=False) == said
     assert winners._verdict(-1.0, 1.0, exact=False, hopeless=True) == "too few seeds to tell"
+
+
+def test_trainings_that_still_improved_are_counted_and_warned_of_in_sweeps_and_of_winners(make: Any, tmp_path: Path) -> None:
+    """One epoch is always the best one; a count has nothing to improve."""
+    some = [{"name": "lstm", "space": {"epochs": {"choice": [1, 400]}, "patience": {"choice": [2]}}}]
+    study = make(contender=some, sampler="grid", trials=None, space={"lr": {"choice": [0.1]}})
+    done = sweep.run(study, tmp_path)
+    told = {row["param epochs"]: (row["still improving"], row["trainings"]) for row in done.rows}
+    assert told == {1: (1, 1), 400: (0, 1)}
+    (warning,) = done.warnings
+    assert "still improved at their last epoch: 'lstm' (1 of 2)" in warning
+    assert "epochs = 2, say" in warning
+    assert warning in done.text
+    won = winners.rerun(study, tmp_path, seeds=2, found=tmp_path / "found")
+    base = int(won.rows[0]["base still improving"].partition(" of ")[0])
+    assert {row["still improving"] for row in won.rows} == {"0 of 2"}
+    assert bool(base) == bool(won.warnings) == ("still improved at their last epoch" in won.text)
+    counted = make(objectives=["two-qubit-gates"], contender=[{"name": "quantum"}], trials=1, space={"core.depth": {"int": [1, 2]}})
+    untrained = sweep.run(counted, tmp_path / "counted")
+    assert not untrained.warnings
+    assert untrained.rows[0]["trainings"] == 0
