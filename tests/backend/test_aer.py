@@ -121,7 +121,7 @@ def test_matrix_product_states_reach_beyond_state_vectors():
         ("aer:fake_manila,readout=0.1", "brings its own noise"),
         ("aer:depolarizing=2", "from 0 to 1"),
         ("aer:level=2", "for a device"),
-        ("aer:fake_manila,level=4", "level is 0 to 3"),
+        ("aer:fake_manila,level=4", "whole number from 0 to 3"),
         ("aer:device=tpu", "finds no device 'tpu'"),
         ("aer:shots=5,gradient=adjoint", "'shift' or 'spsa'"),
     ],

@@ -77,7 +77,7 @@ def test_compiled_or_in_torch_they_are_the_same(dtype: torch.dtype) -> None:
     tolerance, compared = (1e-5 if dtype == torch.float32 else 1e-12), 0
     for circuit in circuits():
         weights_GP, _ = values(circuit, dtype=dtype)
-        plan = tables._plan(circuit, dtype, weights_GP.device)
+        plan = tables._plan(circuit, dtype, weights_GP.device, True)
         if plan.program is None:  # it has no weights
             continue
         compiled, plain = tables._Compiled.apply(plan, weights_GP), plan.matrices(weights_GP)

@@ -150,7 +150,7 @@ def test_what_cannot_be_planned_says_why(detectors):
     with pytest.raises(InputError, match="no circuits"):
         plan(classical, features(5), "ibm:fake_manila")
     with pytest.raises(InputError, match="no circuits"):
-        plan(DeepLog(core=Classical(4), epochs=1).fit(sessions(20, "train")), features(5), "ibm:fake_manila")
+        plan(DeepLog(core=Classical(hidden=4), epochs=1).fit(sessions(20, "train")), features(5), "ibm:fake_manila")
     with pytest.raises(BackendError, match="no jobs"):
         plan(Detector.load(detectors["vqc"]), features(5), "exact")
     with pytest.raises(InputError, match="nothing through a circuit"):

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from qlogad import files
 from qlogad.backend.exact import METHODS
 from qlogad.circuit.design import assemble
 from qlogad.errors import InputError, UnknownName
@@ -78,7 +79,7 @@ def test_a_run_writes_down_its_plans_and_a_worker_follows_its_parent(tmp_path):
     assert len({json.dumps(plan["purpose"], sort_keys=True) for plan in plans}) == len(plans), "one purpose, one plan"
     path = tmp_path / "planned" / "work" / "rates-cpu.json"
     changed = {**manifest["engine"]["rates"]["cpu"], "single": 1.0, "double": 1.0}
-    path.write_text(json.dumps(changed))
+    files.write_facts(path, changed)
     experiment.run(tmp_path, workers=1)
     again = json.loads((tmp_path / "planned" / "manifest.json").read_text())["engine"]
     assert again["rates"] == {"cpu": changed}
