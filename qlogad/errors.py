@@ -7,6 +7,7 @@ QlogadError
 │   ├── DesignError          a circuit design, encoding or circuit is not well formed
 │   │   └── WidthError       a design does not exist on so many wires
 │   ├── ResultError          a results folder, a saved model or a ledger is damaged, or does not fit what reads it
+│   │   └── AccountNeeded    a saved model names a backend that may use an account of the user's, which only the user may name
 │   └── UnknownName          no detector, dataset, backend, ansatz, encoding ... of that name
 ├── FileError                a file cannot be written; what stood there before is kept
 ├── MissingExtra             an optional package is not installed
@@ -25,6 +26,7 @@ from qlogad.credentials import hidden
 from qlogad.escape import layout, terminal
 
 __all__ = [
+    "AccountNeeded",
     "BackendError",
     "DataError",
     "DesignError",
@@ -88,6 +90,10 @@ class UnknownName(InputError):
 
 class ResultError(InputError):
     """A results folder, a saved model or a ledger is damaged, or does not fit what reads it."""
+
+
+class AccountNeeded(ResultError):
+    """A saved model names a backend that may use an account of the user's; only the user may name one."""
 
 
 class FileError(QlogadError, OSError):

@@ -6,16 +6,18 @@ Markdown's links, images and table rules (CommonMark 0.31, GFM), HTML, formulas 
 
 from __future__ import annotations
 
+import csv as _csv
 import html as _html
+import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["csv", "csv_table", "figure", "html", "label", "layout", "markdown", "table", "terminal"]
+__all__ = ["csv", "csv_rows", "csv_table", "figure", "html", "label", "layout", "markdown", "table", "terminal"]
 
 _NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
@@ -143,6 +145,22 @@ def table(
     shown = [["" if cell is None else escaped(cell) for cell in row] for row in cells]
     text: str = tabulate(shown, headers=[escaped(name) for name in headers], tablefmt=style, disable_numparse=True, **how)
     return text
+
+
+def csv_rows(rows: Iterable[Iterable[str | float]], float_format: str) -> str:
+    """Rows, the headers first, as the text of a CSV file; every text cell is escaped, numbers stay numbers.
+
+    >>> print(csv_rows([("=a", "b"), (-0.25, -3)], ".3g"), end="")
+    '=a,b
+    -0.25,-3
+    """
+    written = io.StringIO()
+    writer = _csv.writer(written, lineterminator="\n")
+    for row in rows:
+        writer.writerow(
+            [csv(cell) if isinstance(cell, str) else f"{cell:{float_format if isinstance(cell, float) else ''}}" for cell in row]
+        )
+    return written.getvalue()
 
 
 def csv_table(frame: pd.DataFrame, float_format: str) -> str:

@@ -5,6 +5,7 @@ import io
 import re
 import unicodedata
 import warnings
+from itertools import chain
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -136,6 +137,22 @@ def test_a_frame_becomes_a_csv_file_with_its_numbers_as_they_are_and_its_text_in
     found = list(csv.reader(io.StringIO(escape.csv_table(frame, "%.3g"))))
     assert found[0] == ["n", escape.csv(f"{head}t")]
     assert found[1:] == [[f"{-n:g}", escape.csv(text)] for n, text in enumerate(texts, 1)]
+
+
+@given(
+    st.lists(st.lists(st.one_of(TEXTS, st.integers(), st.floats(allow_nan=False)), min_size=2, max_size=4), min_size=1, max_size=3)
+)
+def test_rows_become_a_csv_file_with_numbers_as_numbers(rows: list[list[str | float]]) -> None:
+    found = list(csv.reader(io.StringIO(escape.csv_rows(rows, ".17g"))))
+    assert [len(row) for row in found] == [len(row) for row in rows]
+    for cell, written in zip(chain(*found), chain(*rows), strict=True):
+        assert cell == escape.csv(written) if isinstance(written, str) else type(written)(cell) == written
+
+
+def test_every_csv_file_is_written_by_the_one_writer() -> None:
+    package = Path(escape.__file__).parent
+    by_hand = re.compile(r"\bcsv\.(writer|DictWriter)|\.to_csv\(")
+    assert [path.name for path in package.rglob("*.py") if by_hand.search(path.read_text())] == ["escape.py"]
 
 
 @given(TEXTS)

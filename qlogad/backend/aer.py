@@ -60,6 +60,11 @@ class Aer(SampledBackend, Backend):
 
     name = "aer"
 
+    @classmethod
+    def asks_account(cls, target: str) -> bool:
+        """Never: it runs here."""
+        return False
+
     def __init__(self, target: str = "statevector") -> None:
         bare, found = options(target, ("shots", *RATES, "gradient", "level", "device"))
         rates = ",".join(f"{name}={value}" for name, value in found.items() if name in RATES)

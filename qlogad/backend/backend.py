@@ -31,6 +31,7 @@ __all__ = [
     "Bound",
     "Estimate",
     "Key",
+    "asks_account",
     "check_finite",
     "check_inputs",
     "check_weights",
@@ -119,6 +120,11 @@ class Backend(Protocol):
     name: str
     abilities: Abilities
 
+    @classmethod
+    def asks_account(cls, target: str) -> bool:
+        """Whether that target may use an account of the user's, told by its name alone. Where in doubt, and as by default: True."""
+        return True
+
     @abstractmethod
     def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY, calls: int = CALLS) -> Bound:
         """Do the work that depends on weights alone, once.
@@ -167,6 +173,20 @@ def open_backend(spec: str) -> Backend:
     backend = names.find("backend", name)
     opened: Backend = backend(target) if target else backend()
     return opened
+
+
+def asks_account(spec: str) -> bool:
+    """Whether a backend may use an account of the user's, by its name alone.
+
+    >>> asks_account("exact"), asks_account("ibm:fake_manila"), asks_account("ibm:torino,shots=1024")
+    (False, False, True)
+
+    Raises:
+        UnknownName: there is no such backend.
+        MissingExtra: it needs a package that is not installed.
+    """
+    name, _, target = spec.partition(":")
+    return bool(names.find("backend", name).asks_account(target))
 
 
 def check_weights(circuit: Circuit, weights_GP: Tensor, *, dephased: bool = False) -> None:

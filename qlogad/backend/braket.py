@@ -115,6 +115,11 @@ class Braket(SampledBackend, Backend):
 
     name = "braket"
 
+    @classmethod
+    def asks_account(cls, target: str) -> bool:
+        """Whether it is a device that Amazon sells."""
+        return not re.match(r"\s*(?:braket_|[^,=]*=|$)", target)
+
     def __init__(self, target: str = "braket_sv") -> None:
         device = target.startswith("arn:")
         bare, found = options(target, ("shots", "gradient", *(("price",) if device else RATES)))

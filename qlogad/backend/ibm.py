@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import warnings
 import weakref
 from collections.abc import Iterator, Sequence
@@ -94,6 +95,11 @@ class IBM(SampledBackend, Backend):
     """
 
     name = "ibm"
+
+    @classmethod
+    def asks_account(cls, target: str) -> bool:
+        """Whether it is no snapshot."""
+        return not re.match(r"\s*(?:fake_|[^,=]*=|$)", target)
 
     def __init__(self, target: str = "fake_manila") -> None:
         bare, found = options(target, ("shots", *_SWITCHES, "level", "max_seconds", "gradient", "mode"))

@@ -100,6 +100,11 @@ class PennyLane(Backend):
 
     name = "pennylane"
 
+    @classmethod
+    def asks_account(cls, target: str) -> bool:
+        """Whether it is no simulator of PennyLane's own: a plugin may be anybody's service."""
+        return not re.match(r"\s*(?:(?:default|lightning)\.|null\.qubit|[^,=]*=|$)", target)
+
     def __init__(self, target: str = "default.qubit") -> None:
         bare, found = options(target, ("shots", "gradient"))
         self.device = bare or "default.qubit"

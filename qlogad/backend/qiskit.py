@@ -82,6 +82,11 @@ class Qiskit(SampledBackend, Backend):
 
     name = "qiskit"
 
+    @classmethod
+    def asks_account(cls, target: str) -> bool:
+        """Never: it runs here."""
+        return False
+
     def __init__(self, target: str = "statevector") -> None:
         if target != "statevector":
             raise BackendError(f"qiskit has no target '{target}'; use 'qiskit'")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeAlias
@@ -21,6 +22,7 @@ from qlogad import documents, files, names
 from qlogad.bounds import Between
 from qlogad.detect.threshold import Threshold
 from qlogad.errors import (
+    AccountNeeded,
     BackendError,
     DataError,
     DocumentError,
@@ -305,9 +307,10 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         Args:
             folder: where it was saved.
             backend: where its circuits run from now on, "aer:fake_manila,shots=1024" say; the same weights and threshold. None: where
-                they ran before.
+                they ran before, unless that may use an account of the user's, which no file decides.
 
         Raises:
+            AccountNeeded: the folder names such a place, and `backend` is None.
             ResultError: the folder holds no detector, a damaged one, one of another format, one of another class, or one without a
                 backend to change.
         """
@@ -322,6 +325,11 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             if not isinstance(core, dict) or core.get("kind") != "quantum":
                 raise ResultError(f"the detector in {folder} runs no circuits, so it has no backend to change; load it without one")
             params["core"] = core | {"backend": backend}
+        elif (hired := _hired(params)) is not None:
+            raise AccountNeeded(
+                f"{path} has circuits run as {shown(hired, 100)}, which may use an account of yours; say yourself where they run: "
+                f'Detector.load("{folder}", backend="exact"), say'
+            )
         try:
             detector = documents.from_mapping(cls._saved_as(saved.detector), params, "params", strict=True)
             detector.size_, detector.threshold_ = saved.size, saved.threshold
@@ -384,6 +392,19 @@ def _saved(path: Path) -> _Saved:
         return documents.from_mapping(_Saved, content, str(path), strict=True)
     except DocumentError as error:
         raise ResultError(f"{error}; {_ANEW}") from error
+
+
+def _hired(params: object) -> str | None:
+    """The backend among saved parameters that may use an account of the user's."""
+    if isinstance(params, Mapping):
+        from qlogad.backend.backend import asks_account
+
+        spec = params.get("backend")
+        with suppress(UnknownName):  # told when the detector is built
+            if isinstance(spec, str) and asks_account(spec):
+                return spec
+        return next(filter(None, map(_hired, params.values())), None)
+    return None
 
 
 def _read(path: Path) -> bytes:

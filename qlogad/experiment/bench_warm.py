@@ -79,7 +79,7 @@ def _pair(pair: int, trials: int) -> dict[str, list[float]]:
         done = frame.index[frame["state"] == "complete"]
         order = seeds.generator(pair, "random family").permutation(len(done))
         frame.loc[done, AIM] = frame.loc[done, AIM].to_numpy()[order]  # the best of these are random ones
-        frame.to_csv(random / "trials.csv", index=False)
+        files.write(random / "trials.csv", escape.csv_table(frame, "%.9g"))
         warm = {"cold": [], "relative": [str(source.parent)], "random family": [str(random)]}
         found = {}
         for arm in ARMS:

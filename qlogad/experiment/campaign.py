@@ -27,7 +27,6 @@ from qlogad.backend.backend import Backend
 from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
 from qlogad.backend.sampled import Answer, Floats, Kind, Lifted, SampledBackend, Target
 from qlogad.backend.service import hire
-from qlogad.detect.detector import Detector
 from qlogad.errors import BackendError, InputError, Pending, QlogadError, ResultError, counted, one_line
 from qlogad.experiment.hardware import (
     REFERENCES,
@@ -435,7 +434,7 @@ class _Scores:
     features: Features
 
     def __call__(self, target: Target, run: int) -> Run:
-        detector = Detector.load(self.folder)
+        detector = exact_detector(self.folder)
         heard = Interleaved(target, self.asked.references, f"{self.asked.seed}/run {run}")
         for layer in detector.circuits():
             layer.backend, layer.key = _Recording(heard), layer.key.at("run", run)  # other samples for every run
@@ -453,7 +452,7 @@ class _Calibration:
     labels: Labels | None
 
     def __call__(self, target: Target, run: int) -> Run:
-        detector = Detector.load(self.folder)
+        detector = exact_detector(self.folder)
         heard = Interleaved(target, self.asked.references, f"{self.asked.seed}/run {run}/validation")
         for layer in detector.circuits():
             layer.backend, layer.key = _Recording(heard), layer.key.at("run", run, "validation")

@@ -9,8 +9,6 @@ root mean squares over all rows of all runs against the exact readouts at the sa
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -391,14 +389,12 @@ def _csv(models: Sequence[Ladder]) -> str:
         for title, columns in model.tables(mode).items()
     ]
     rungs = list(dict.fromkeys(name for *_, columns in tables for name in columns))
-    written = io.StringIO()
-    lines = csv.writer(written, lineterminator="\n")
-    lines.writerow(["model", "loop", "table", "measure", *rungs])
-    for model, mode, title, columns in tables:
-        for name in dict.fromkeys(name for column in columns.values() for name in column):
-            values = [columns.get(rung, {}).get(name, "") for rung in rungs]
-            lines.writerow([model, mode, title, name, *(f"{value:.6g}" if isinstance(value, float) else value for value in values)])
-    return written.getvalue()
+    rows = [
+        (model, mode, title, name, *("" if (value := columns.get(rung, {}).get(name, "-")) == "-" else value for rung in rungs))
+        for model, mode, title, columns in tables
+        for name in dict.fromkeys(name for column in columns.values() for name in column)
+    ]
+    return escape.csv_rows([("model", "loop", "table", "measure", *rungs), *rows], ".6g")
 
 
 def _drawn(model: Ladder) -> figures.Climb:

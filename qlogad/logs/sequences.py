@@ -6,6 +6,7 @@ block_id,label,first_ts,last_ts,keys                   a header naming the colum
 blk_7,Normal,2008-11-09 20:35:30,2008-11-10 10:37,5 22
 BlockId;Label;EventSequence                            by tab, semicolon or bar too; sequences as lists; labels in other words
 blk_7;Fail;"['E5', 'E22', 'E5']"
+blk_7: 5 22 5 11 9                                     a colon or an arrow after the identifier
 {"block_id": "blk_7", "label": 0, "keys": [5, 22, 5]}  JSON, an object a line
 """
 
@@ -128,6 +129,8 @@ def _window(role: Role, path: str, row: Row, times: Times) -> _Window | str:
         return tokens
     if not tokens:
         return "no events"
+    if len(tokens) > 1 and tokens[0].endswith(":") and not tokens[-1].endswith(":"):
+        return "a name before a colon, which other lines do not have"
     if isinstance(key, list):
         return "an identifier that is a list"
     first, last = times(cells.get("first", "")), times(cells.get("last", ""))

@@ -45,6 +45,7 @@ _NOTHING = ("None", "nan", "NaN", "null")
 _MARKS = re.compile(r"""[][{},;|\t'"]""")
 _TWICE = "a key twice"
 _NUMBERED = re.compile(r"[A-Za-z]?\d+")
+_NAMED = re.compile(r"\s*([\w./-]*\w)\s*(?::|=>?|->)(?:\s+(\S.*)|(?=[^,;|\t:=>]+$)(?=\S+\s+\S)(\S.*))")
 _ITEM = re.compile(r"""'((?:[^'\\]|\\.)*+)'|"((?:[^"\\]|\\.)*+)"|([^\s,;'"]++)""")
 _LIST = r"""\[(?:[^\[\]"']|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')*+\]|\([^()"]*+\)"""  # brackets inside of strings do not count
 
@@ -250,7 +251,7 @@ def _dialect(
         return _Dialect(True, places_of, len(cells), split)
     named_by = {len(names): {column: place for place, column in enumerate(names)} for names in unnamed}
     if 2 in named_by and not columns:
-        pairs = {delimiter: sum(map(_is_pair, map(_splitter(delimiter), sample))) for delimiter in _DELIMITERS}
+        pairs = {delimiter: sum(map(_is_pair, map(_splitter(delimiter), sample))) for delimiter in (":", *_DELIMITERS)}
         likely = max(pairs, key=pairs.__getitem__)
         if 2 * pairs[likely] > len(sample):
             return _checked(where, sample, _Dialect(False, named_by[2], 2, _splitter(likely)))
@@ -306,6 +307,8 @@ def _plain(name: str) -> str:
 @cache
 def _splitter(delimiter: str) -> Split:
     """A line to its cells, as text without quotes; None where a quote does not close."""
+    if delimiter == ":":
+        return _called
     if delimiter == " ":
         field, plain = re.compile(rf'\s*+(?:"((?:[^"]|"")*+)"|({_LIST})|([^\s"]++))(?:\s++|$)'), None
     else:
@@ -323,7 +326,7 @@ def _splitter(delimiter: str) -> Split:
             if match is None:
                 return None
             quoted, listed, bare = match.groups()
-            if bare is not None and bare.lstrip().startswith('"'):
+            if bare is not None and bare.count('"') % 2:  # a field of several lines ends here, or begins
                 return None
             cells.append(quoted.replace('""', '"') if quoted is not None else listed if listed is not None else bare)
             if match.end() == end:
@@ -332,6 +335,12 @@ def _splitter(delimiter: str) -> Split:
         return cells
 
     return split
+
+
+def _called(text: str) -> list[str] | None:
+    """A name and what it stands for, "blk_7: 5 22 5" or "blk_7 -> 5 22 5" say."""
+    found = _NAMED.fullmatch(text)
+    return [text] if found is None else [found[1], found[2] or found[3]]
 
 
 def _rest(split: Split, width: int) -> Split:

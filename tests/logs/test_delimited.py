@@ -148,7 +148,7 @@ def test_json_lines_are_read_back(tmp_path: Path, rows: list[tuple[list[str], in
     ]
 
 
-@pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
+@pytest.mark.parametrize("delimiter", [",", "\t", ";", "|", ": ", " : ", ":\t", " -> ", " => ", " = "])
 @on_disk
 @given(rows=st.lists(st.lists(st.sampled_from(EVENTS), min_size=1, max_size=6), min_size=2, max_size=6), packed=st.booleans())
 def test_identifier_and_sequence_need_no_header(tmp_path: Path, delimiter: str, rows: list[list[str]], packed: bool) -> None:
@@ -196,6 +196,30 @@ def test_what_is_no_table_of_sequences_is_refused_with_file_line_and_mend(tmp_pa
         read_events(Sequences(path=str(path)))
     assert str(caught.value).startswith(f"{path}, line 1: ")
     assert "\n" not in str(caught.value)
+
+
+def test_a_name_that_one_line_alone_has_is_no_event(tmp_path: Path) -> None:
+    (tmp_path / "w.txt").write_text("5 22\n5 22 5\nblk_1: 5 22 5\n7 8\n")
+    events = read_events(Sequences(path=str(tmp_path / "w.txt")))
+    assert tokens(events) == [["5", "22"], ["5", "22", "5"], ["7", "8"]]
+    assert [item.line for item in events.intake.quarantine] == [3]
+
+
+@pytest.mark.parametrize("header", ["", "BlockId,keys\n", "keys,BlockId\n", "BlockId,Label,keys\n", "Label,keys,BlockId\n"])
+@pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
+def test_no_part_of_a_field_of_two_lines_is_a_window(tmp_path: Path, header: str, delimiter: str) -> None:
+    """Whichever field the line breaks in."""
+    fields = {"BlockId": "blk_1", "Label": "Normal", "keys": "5 22 5"}
+    names = header.strip().split(",") if header else ["BlockId", "keys"]
+    whole = [fields[name] for name in names]
+    for place in range(len(names)):
+        broken = [f'"{cell[:2]}\n{cell[2:]}"' if place == number else cell for number, cell in enumerate(whole)]
+        lines = [delimiter.join(cell.replace("blk_1", f"blk_{line}") for cell in whole) for line in range(2, 6)]
+        path = tmp_path / f"{place}.csv"
+        path.write_text("\n".join([header.strip().replace(",", delimiter)] * bool(header) + lines + [delimiter.join(broken)]))
+        events = read_events(Sequences(path=str(path)))
+        assert events.sessions == ("blk_2", "blk_3", "blk_4", "blk_5")
+        assert len(events.intake.quarantine) == 2
 
 
 def test_lines_that_hold_no_window_are_set_aside_with_their_reason(tmp_path: Path) -> None:

@@ -89,6 +89,11 @@ class Exact(Backend):
     name = "exact"
     abilities = Abilities(differentiable=True, max_wires=MAX_WIRES, native=tuple(GATES), noise=True, states=True, forms=True)
 
+    @classmethod
+    def asks_account(cls, target: str) -> bool:
+        """Never: it runs here."""
+        return False
+
     def __init__(
         self, method: str | Method = "auto", *, memory: float | None = None, noise: Noise | None = None, second: bool = False
     ) -> None:
