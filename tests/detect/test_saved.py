@@ -278,7 +278,6 @@ def test_no_file_makes_a_module_be_imported(kind: str, most: int, saved: dict[st
     [
         *("ibm:torino", "ibm:ibm_torino,shots=10", "ibm: torino,max_seconds=60", "ibm:fez,mode=session"),
         *(
-            "braket:arn:aws:braket:eu-north-1::device/qpu/iqm/Garnet",
             "pennylane:qiskit.remote",
             "pennylane:braket.aws.qubit,shots=10",
         ),
