@@ -276,6 +276,7 @@ def test_no_file_makes_a_module_be_imported(kind: str, most: int, saved: dict[st
 @pytest.mark.parametrize(
     "spec",
     [
+        pytest.param("braket:arn:aws:braket:eu-north-1::device/qpu/iqm/Garnet", marks=pytest.mark.braket),
         *("ibm:torino", "ibm:ibm_torino,shots=10", "ibm: torino,max_seconds=60", "ibm:fez,mode=session"),
         *(
             "pennylane:qiskit.remote",
