@@ -185,3 +185,23 @@ def test_a_document_with_a_credential_is_refused_without_telling_it(key: str, va
     with pytest.raises(DocumentError, match="holds a credential") as refused:
         Experiment.load("quickstart", [f"{key}='{value}'"])
     assert "Zk3qX9" not in str(refused.value)
+
+
+HUGE = ("nan", "inf", "-1", "1e308", "9" * 30, "9" * 5000, "", "x" * 10**5)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        *("exact:depolarizing={}", "exact:readout={}", "exact:{}", "aer:shots={}", "aer:readout={}", "aer:level={}", "qiskit:{}"),
+        *("ibm:fake_manila,shots={}", "ibm:fake_manila,level={}", "ibm:fake_manila,max_seconds={}", "ibm:fake_{}"),
+        *("ibm:fake_manila,zne={}", "pennylane:x{}", "pennylane:default.qubit,shots={}"),
+    ],
+)
+def test_an_option_of_a_backend_that_is_none_is_refused_in_one_short_line(spec: str) -> None:
+    for value in HUGE:
+        if value or "=" in spec:
+            with pytest.raises(QlogadError) as caught:
+                open_backend(spec.format(value))
+            assert len(str(caught.value).splitlines()) == 1
+            assert len(str(caught.value)) < 600

@@ -46,7 +46,7 @@ from qlogad.circuit import expression
 from qlogad.circuit.circuit import MAX_WIRES, Angle, Circuit, Gate, z_each
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector
-from qlogad.errors import BackendError, DesignError, InputError
+from qlogad.errors import BackendError, DesignError, InputError, one_line, shown
 
 __all__ = ["PennyLane", "PennyLaneBound", "draw", "from_pennylane", "from_qnode", "from_tape", "name_of", "to_qnode"]
 
@@ -147,8 +147,8 @@ def _open(name: str, wires: int) -> Any:
     try:
         return qml.device(name, wires=wires)
     except (qml.exceptions.DeviceError, ImportError, TypeError, ValueError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BackendError(f"PennyLane cannot open the device '{name}': {first}; try 'pennylane:default.qubit'") from error
+        first = one_line(str(error).partition("\n")[0] or type(error).__name__, 200)
+        raise BackendError(f"PennyLane cannot open the device {shown(name)}: {first}; try 'pennylane:default.qubit'") from error
 
 
 class _Chances(Target):

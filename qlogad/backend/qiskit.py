@@ -89,7 +89,7 @@ class Qiskit(SampledBackend, Backend):
 
     def __init__(self, target: str = "statevector") -> None:
         if target != "statevector":
-            raise BackendError(f"qiskit has no target '{target}'; use 'qiskit'")
+            raise BackendError(f"qiskit has no target {shown(target)}; use 'qiskit'")
         super().__init__(_Statevector())
 
     @classmethod
