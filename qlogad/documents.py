@@ -18,6 +18,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
+from datetime import date
+from datetime import time as clock
 from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
@@ -42,6 +44,7 @@ __all__ = [
     "parse",
     "plain",
     "read",
+    "refuse_objects",
     "refuse_secrets",
     "settle_caches",
 ]
@@ -393,6 +396,26 @@ def plain(value: Any) -> Any:
     if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         return value.item()
     return value
+
+
+def refuse_objects(value: Any, where: str) -> None:
+    """Refuse what a file cannot hold, such as a circuit of Qiskit, in a table that is kept as text.
+
+    Raises:
+        DocumentError: with the key, and how a circuit stands there.
+    """
+    value = plain(value)
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            refuse_objects(item, f"{where}: {shown(key)}")
+    elif isinstance(value, list):
+        for item in value:
+            refuse_objects(item, where)
+    elif not isinstance(value, (str, int, float, date, clock, type(None))):
+        raise DocumentError(
+            f"{where}: a {type(value).__name__} is no text, number or list; a circuit is named here by its file: "
+            "Design.from_circuit(circuit).save('mine.toml'), then 'mine.toml'"
+        )
 
 
 def digest(*values: Any) -> str:

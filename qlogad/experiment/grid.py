@@ -121,6 +121,7 @@ def _axes(table: Any, where: str) -> Axes:
             raise DocumentError(f"{where}: '{key}' cannot be varied: {_OWN[key]}")
         if not isinstance(values, list) or not values:
             raise DocumentError(f"{where}: {key} is a list of values in brackets, texts in quotes, got {shown(values)}")
+        documents.refuse_objects(values, f"{where}: {key}")
         digests = [documents.digest(type(value).__name__, value) for value in values]
         for number, value in enumerate(values):
             if digests[number] in digests[:number]:

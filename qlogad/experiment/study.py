@@ -193,6 +193,7 @@ class Study:
     ) -> Study:
         """A study from a table as TOML gives it; `folder` is where its base may lie."""
         refuse_secrets(content, where)
+        documents.refuse_objects({key: value for key, value in content.items() if key != "base"}, where)
         own = set(Plan.__dataclass_fields__)
         known = {"name", "question", "base", "space", "contender", *own}
         if "data" in content and "base" not in content:

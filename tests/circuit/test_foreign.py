@@ -374,3 +374,16 @@ def test_an_encoding_of_features_on_explicit_wires_has_no_other_width() -> None:
     assert encoding.wires_for(WIRES) == WIRES
     with pytest.raises(DesignError, match="needs wires == 3"):
         assemble(encoding.design, "sim14", WIRES + 1, 1)
+
+
+@pytest.mark.parametrize("circuit", [library.real_amplitudes(4), qml.qnode(DEVICE)(lambda: qml.state()), object()])
+def test_a_circuit_object_among_choices_is_told_to_be_a_file(circuit: object) -> None:
+    entrant = {"name": "quantum", "space": {"core.ansatz": {"choice": ["sim14", circuit]}}}
+    study = {"base": "quickstart", "objectives": ["validation-loss"], "sampler": "grid", "contender": [entrant]}
+    for refused in (
+        lambda: Study.from_document(study),
+        lambda: Experiment.load("quickstart").replace(grid={"quantum": {"core.ansatz": ["sim14", circuit]}}),
+    ):
+        with pytest.raises(InputError, match=r"'?core\.ansatz'?.*Design\.from_circuit\(circuit\)\.save\('mine\.toml'\)") as caught:
+            refused()
+        assert "\n" not in str(caught.value)
