@@ -69,6 +69,8 @@ _DEFINED = {  # what OpenQASM's stdgates.inc lacks
 }
 _SILENT = frozenset({"barrier", "id", "delay"})
 
+MAX_STATEMENTS = 100_000  # of a text of OpenQASM
+
 
 class Qiskit(SampledBackend, Backend):
     """Qiskit's state-vector simulator, exact and slow: to check circuits with.
@@ -408,6 +410,8 @@ def from_qasm(text: str, *, encoding: bool = False) -> Circuit:
     large = next((size for size in sizes if not re.fullmatch(r"[0-9]{1,3}", size)), None)
     if large is not None:
         raise DesignError(f"registers have up to 999 bits or qubits, written as a number; got [{large[:20]}]")
+    if (statements := text.count(";")) > MAX_STATEMENTS:
+        raise DesignError(f"a circuit has up to {MAX_STATEMENTS:,} statements, got {statements:,}; leave layers out")
     try:
         made = (
             qasm2.loads(text, include_path=(), custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)
