@@ -159,10 +159,19 @@ def _notes(finished: Sequence[tuple[Cell, Outcome]]) -> list[str]:
 
 
 def commit() -> str | None:
-    """The commit this code is at, with `-dirty` where it was edited; None outside a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    """The commit this code is at, with `-dirty` where code, circuits or experiments differ from it; None outside a checkout."""
+    package = Path(__file__).parents[1]
+    circuits, experiments = (package.parent / name for name in ("circuits", "experiments"))
+    places = [str(folder) for folder in (package, circuits, experiments) if folder.is_dir()]
+    found = [_git("describe", "--always"), _git("status", "--porcelain", "--", *places, f":(exclude){circuits / 'found'}")]
+    return None if None in found else f"{found[0]}-dirty" if found[1] else found[0]
+
+
+def _git(*command: str) -> str | None:
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        found = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), *command], capture_output=True, text=True, check=True, timeout=10
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip()
