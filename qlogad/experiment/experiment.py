@@ -29,7 +29,7 @@ from qlogad.logs.windows import Window
 if TYPE_CHECKING:
     from qlogad.experiment.report import Record
 
-__all__ = ["Contender", "Data", "Experiment", "Judge", "ParserBy", "Watch", "located"]
+__all__ = ["Contender", "Data", "Experiment", "Judge", "ParserBy", "Watch", "found_beside", "located", "names_design"]
 
 _NAME = 80  # characters
 _OURS = ("name", "like", "detector", "control")  # keys of a [[contender]] that are not its detector's
@@ -298,20 +298,26 @@ class Experiment:
 def located(content: Mapping[str, Any], folder: Path) -> documents.Document:
     """A document whose files of circuits are found: a relative path below its folder stands before one below the current folder."""
 
-    def found(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: found(one) for key, one in value.items()}
-        if isinstance(value, list):
-            return [found(one) for one in value]
-        return str(folder / value) if isinstance(value, str) and names.is_design_file(str(folder / value)) else value
-
     def walked(value: Any) -> Any:
         if isinstance(value, Mapping):
-            named = ("ansatz", "encoding")
-            return {key: found(one) if key.rpartition(".")[2] in named else walked(one) for key, one in value.items()}
+            return {key: found_beside(folder, one) if names_design(key) else walked(one) for key, one in value.items()}
         return [walked(one) for one in value] if isinstance(value, list) else value
 
     return {key: walked(value) for key, value in content.items()}
+
+
+def names_design(key: str) -> bool:
+    """Whether the value of a dotted key names a circuit design, or several."""
+    return key.rpartition(".")[2] in ROLES
+
+
+def found_beside(folder: Path, value: Any) -> Any:
+    """A value with the files of circuits in it found below a folder, where they lie there."""
+    if isinstance(value, Mapping):
+        return {key: found_beside(folder, one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [found_beside(folder, one) for one in value]
+    return str(folder / value) if isinstance(value, str) and names.is_design_file(str(folder / value)) else value
 
 
 def _as_data(content: Mapping[str, Any]) -> documents.Document:

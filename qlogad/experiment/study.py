@@ -30,7 +30,7 @@ from qlogad.bounds import Between, Seed, Share
 from qlogad.detect.detector import Track
 from qlogad.documents import refuse_secrets
 from qlogad.errors import DocumentError, QlogadError, UnknownName, did_you_mean, one_line, shown
-from qlogad.experiment.experiment import Contender, Experiment, located
+from qlogad.experiment.experiment import Contender, Experiment, found_beside, names_design
 from qlogad.experiment.families import relatives
 from qlogad.experiment.objectives import Direction, Objective, check_device, circuit_of, objective
 from qlogad.experiment.space import ChoiceAxis, Space, Value, space
@@ -137,6 +137,7 @@ class Entrant:
     known: tuple[Mapping[str, Value], ...] = ()  # points tried first; what they leave open is sampled
     warm: tuple[Mapping[str, Value], ...] = ()  # those of earlier studies, tried next
     relatives: str = ""  # a digest of all that `warm` is the beginning of
+    folder: Path | None = None  # of the study's file: where the files of circuits among its choices may lie
 
     @property
     def first(self) -> tuple[Mapping[str, Value], ...]:
@@ -152,6 +153,8 @@ class Entrant:
         """The contender with its keys set, and its ansatz where the space builds one."""
         params: Mapping[str, Any] = self.contender.params
         for key, value in {**chosen, **({} if ansatz is None else {"core.ansatz": ansatz})}.items():
+            if self.folder is not None and names_design(key):
+                value = found_beside(self.folder, value)
             params = documents.override_value(params, key, value)
         return replace(self.contender, params=params)
 
@@ -184,7 +187,6 @@ class Study:
         content = documents.read(path)
         for assignment in overrides:
             content = documents.override(content, assignment)
-        content = located(content, path.parent)
         return cls.from_document(content, name=f"{name}-sweep", where=str(path), folder=path.parent)
 
     @classmethod
@@ -216,7 +218,7 @@ class Study:
             name=given,
             question=" ".join(str(content.get("question", "")).split()),
             base=base,
-            entrants=tuple(_warmed(entrant, plan) for entrant in _entrants(content, base, where)),
+            entrants=tuple(_warmed(entrant, plan) for entrant in _entrants(content, base, folder, where)),
             plan=plan,
             document=content,
         )
@@ -349,7 +351,7 @@ def _base(given: Any, folder: Path | None, where: str) -> Experiment:
     return Experiment.load(beside if beside is not None and isfile(beside) else given)
 
 
-def _entrants(content: Mapping[str, Any], base: Experiment, where: str) -> tuple[Entrant, ...]:
+def _entrants(content: Mapping[str, Any], base: Experiment, folder: Path | None, where: str) -> tuple[Entrant, ...]:
     tables = content.get("contender")
     if not isinstance(tables, list) or not tables:
         raise DocumentError(
@@ -391,7 +393,7 @@ def _entrants(content: Mapping[str, Any], base: Experiment, where: str) -> tuple
         if not isinstance(known, list):
             raise DocumentError(f"{here}: known is a list of tables such as {{ 'core.depth' = 1 }}, got {shown(known)}")
         points = tuple(searched.assignment(_table(point, f"{here}: known"), f"{here}: known") for point in known)
-        found[name] = Entrant(there[name], searched, points)
+        found[name] = Entrant(there[name], searched, points, folder=folder)
     return tuple(found.values())
 
 

@@ -289,7 +289,7 @@ name = "quantum"
 """
 
 
-def test_files_of_circuits_lie_beside_the_experiment_and_the_study(tmp_path: Path) -> None:
+def test_files_of_circuits_lie_beside_the_experiment_and_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     qasm = 'OPENQASM 3.0;\ninclude "stdgates.inc";\ninput float[64] {0};\ninput float[64] {1};\nqubit[2] q;\n'
     (tmp_path / "mine.qasm").write_text(qasm.format("a", "b") + "ry(a) q[0];\ncx q[0], q[1];\nry(2 * b + 1) q[1];\n")
     (tmp_path / "features.qasm").write_text(qasm.format("u", "v") + "ry(u) q[0];\nry(u * v) q[1];\n")
@@ -307,6 +307,8 @@ def test_files_of_circuits_lie_beside_the_experiment_and_the_study(tmp_path: Pat
         study.entrants[0].at({"core.ansatz": value}).build().core for value in study.entrants[0].space.axes["core.ansatz"].choice
     ]
     assert [one.circuit().weights for one in chosen] == [2, 8]
+    monkeypatch.chdir(tmp_path)
+    assert Study.load("mine.sweep.toml").identity() == study.identity(), "from wherever it is begun, it is one study"
 
 
 def test_a_circuit_stands_in_an_experiment_made_in_python() -> None:
