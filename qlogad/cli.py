@@ -17,7 +17,7 @@ import typer
 from qlogad import escape
 from qlogad.credentials import hidden
 from qlogad.documents import settle_caches
-from qlogad.errors import InputError, QlogadError, QlogadWarning, counted, one_line, shown
+from qlogad.errors import InputError, QlogadError, QlogadWarning, counted, did_you_mean, one_line, shown
 from qlogad.escape import layout, terminal
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ def bench(
         _print_rows(rows, as_json)
     else:
         known = ("machine", "engine", "backends", "layer", "sweep", "warm-start", "parser", "coverage")
-        raise InputError(f"there is no benchmark {shown(what)}; known: {', '.join(known)}")
+        raise InputError(f"there is no benchmark {shown(what)}{did_you_mean(what, known)}; known: {', '.join(known)}")
     _print(f"report: {path}", file=sys.stderr)
 
 

@@ -66,6 +66,7 @@ BAD = {
     "a file that is not": (["data", "describe", "bgl", "--set", "path=nowhere.log"], "nowhere.log"),
     "a key a dataset lacks": (["data", "describe", "synthetic", "--set", "line=3"], "did you mean 'lines'"),
     "a kind of list": (["list", "detector"], "did you mean 'detectors'"),
+    "a benchmark": (["bench", "parsr"], "did you mean 'parser'"),
     "a design": (["show", "strongly-entangled"], "did you mean 'strongly-entangling'"),
     "a width": (["show", "strongly-entangling", "--wires", "0"], "wires"),
     "a benchmark": (["bench", "backend"], "known: machine, engine, backends"),
