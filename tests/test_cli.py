@@ -69,7 +69,7 @@ BAD = {
     "a benchmark": (["bench", "parsr"], "did you mean 'parser'"),
     "a design": (["show", "strongly-entangled"], "did you mean 'strongly-entangling'"),
     "a width": (["show", "strongly-entangling", "--wires", "0"], "wires"),
-    "a benchmark": (["bench", "backend"], "known: machine, engine, backends"),
+    "a benchmark cut short": (["bench", "backend"], "known: machine, engine, backends"),
     "a plan of a detector": (["show", "deeplog", "--plan"], "there is no design 'deeplog'"),
     "an injection": (["run", "quickstart", "--set", "data.inject=swop:3"], "swap:3"),
     "a name of two lines": (["run", "quickstart", "--set", "name='''a\nb'''"], "one line"),
