@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from qlogad import documents
-from qlogad.backend.backend import Backend, Estimate, Key, open_backend
+from qlogad.backend.abilities import Estimate, Key
+from qlogad.backend.backend import Backend, open_backend
 from qlogad.backend.exact.jacobian import live_weights
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.circuit.design import Design, Encoding, Role, assemble

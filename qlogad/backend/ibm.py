@@ -34,10 +34,14 @@ from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import Target as Device
 from qiskit.transpiler import generate_preset_pass_manager
 
-from qlogad.backend.backend import Abilities, Backend
+from qlogad.backend.abilities import Abilities
+from qlogad.backend.backend import Backend
 from qlogad.backend.qiskit import placed, to_qiskit
-from qlogad.backend.sampled import Answer, Cost, Floats, Lifted, SampledBackend, Target, draw, number, options, read_counts
-from qlogad.backend.service import State, Status, Unavailable, Work
+from qlogad.backend.readings import draw, read_counts
+from qlogad.backend.sampled import SampledBackend
+from qlogad.backend.service import Unavailable
+from qlogad.backend.spec import number, options
+from qlogad.backend.target import Answer, Cost, Floats, Lifted, State, Status, Target, Work
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector

@@ -7,18 +7,11 @@ A tag is written on the job when it is submitted and never used twice: whoever l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal, Protocol
-
-from qlogad import documents
-from qlogad.backend.sampled import Answer, Floats, Lifted, Target
+from qlogad.backend.target import Answer, Lifted, Service, Status, Target, Work
 from qlogad.errors import BackendError
 
-__all__ = ["Immediate", "Service", "Spoiled", "State", "Status", "Unavailable", "Work", "hire"]
+__all__ = ["Immediate", "Spoiled", "Unavailable", "hire"]
 
-State = Literal["waiting", "done", "failed", "cancelled"]
 
 _ALL = 2**31  # rows
 
@@ -29,70 +22,6 @@ class Unavailable(BackendError):
 
 class Spoiled(BackendError):
     """A job is done, and its answer is of no use: asking again does not help, another job may."""
-
-
-@dataclass(frozen=True, eq=False)
-class Work:
-    """What a job runs: M rows of angles of one circuit.
-
-    Args:
-        scope: whose work it is: equal angles of two scopes are two experiments.
-        lifted: the circuit.
-        angles_MA: radians.
-        rows: M names, which samples go by.
-    """
-
-    scope: str
-    lifted: Lifted
-    angles_MA: Floats
-    rows: Sequence[str]
-
-    @cached_property
-    def digest(self) -> str:
-        """Equal for equal work, 16 digits."""
-        return documents.digest(self.scope, self.lifted.circuit, self.angles_MA, list(self.rows))
-
-    def parts(self, sizes: Sequence[int]) -> list[Work]:
-        """The work in jobs of so many rows each."""
-        ends = [sum(sizes[: place + 1]) for place in range(len(sizes))]
-        cuts = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
-        return [Work(self.scope, self.lifted, self.angles_MA[cut], self.rows[cut]) for cut in cuts]
-
-
-@dataclass(frozen=True)
-class Status:
-    """How a job is."""
-
-    state: State
-    tag: str  # what is written on it
-    detail: str = ""  # why it failed, say
-
-    def __post_init__(self) -> None:
-        documents.enforce(self)
-
-
-class Service(Protocol):
-    """Where jobs are run. Every method may raise Unavailable, or another BackendError where asking again is no use (an expired token)."""
-
-    settles: float  # seconds after which a job that was accepted is found by its tag
-
-    def rows(self, lifted: Lifted) -> int:
-        """How many rows of a circuit one job takes."""
-
-    def calibrated(self) -> str:
-        """Which calibration the device has now; "" where there is none."""
-
-    def submit(self, work: Work, tag: str) -> str:
-        """Hand the work in under a tag; the id of the job."""
-
-    def find(self, tag: str) -> str | None:
-        """The id of the job with this tag, or None where there is none."""
-
-    def status(self, job: str) -> Status:
-        """How a job is."""
-
-    def result(self, job: str, work: Work) -> Answer:
-        """The answer of a job that is done."""
 
 
 class Immediate:

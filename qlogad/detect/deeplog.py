@@ -24,10 +24,11 @@ from qlogad.detect.detector import EXPECTED, Detector, State
 from qlogad.errors import DataError, ResultError
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
-from qlogad.nn.core import Cell, Classical, Core, CoreNetwork, Quantum, SameTotal
+from qlogad.nn.core import Cell, Classical, Core, Quantum, SameTotal
+from qlogad.nn.kernel_speed import saved_by_compiling
 from qlogad.nn.layer import GateCircuits
+from qlogad.nn.network import CoreNetwork
 from qlogad.nn.recurrent import GRU, LSTM
-from qlogad.nn.speed import saved_by_compiling
 from qlogad.nn.train import Batch, Clip, Decay, Epochs, History, Patience, Rate, Schedule, Tolerance, check_device, train
 
 __all__ = ["DeepLog", "Network"]

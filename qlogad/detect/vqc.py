@@ -29,9 +29,10 @@ from qlogad.errors import DataError, DesignError, QlogadWarning, ResultError
 from qlogad.features.counts import Counts
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
-from qlogad.nn.core import Cell, Classical, Core, CoreNetwork, Quantum, SameWrapper
+from qlogad.nn.core import Cell, Classical, Core, Quantum, SameWrapper
 from qlogad.nn.layer import GateCircuits
 from qlogad.nn.maps import GateLinear, Map
+from qlogad.nn.network import CoreNetwork
 from qlogad.nn.train import Batch, Clip, Decay, Epochs, History, Patience, Rate, Schedule, Tolerance, check_device, train
 
 __all__ = ["VQC", "Classifier"]

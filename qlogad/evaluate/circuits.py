@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from qlogad.backend.exact import Exact
-from qlogad.backend.exact.runs import split
+from qlogad.backend.exact.parts.split import split
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.gates import GATES, matrix, pauli
 from qlogad.circuit.readout import is_projector

@@ -218,7 +218,8 @@ def _analysis(progress: Progress) -> list[Row]:
 def _circuit_step(spec: str, circuit: Circuit, weights_GP: Tensor, inputs_TGNI: Tensor) -> None:
     import torch
 
-    from qlogad.backend.backend import Key, open_backend
+    from qlogad.backend.abilities import Key
+    from qlogad.backend.backend import open_backend
 
     inputs = inputs_TGNI.clone().requires_grad_()
     bound = open_backend(spec).bind(circuit, weights_GP.clone().requires_grad_(), key=Key(0))

@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from qlogad import documents
 from qlogad.backend.backend import Backend
 from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
-from qlogad.backend.sampled import Answer, Floats, Kind, Lifted, SampledBackend, Target
+from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.service import hire
+from qlogad.backend.target import Answer, Floats, Kind, Lifted, Target
 from qlogad.errors import BackendError, InputError, Pending, QlogadError, ResultError, counted, one_line
 from qlogad.experiment.hardware import (
     REFERENCES,

@@ -74,7 +74,8 @@ def _try(spec: str, device: str = "cpu") -> dict[str, str]:
     """Entangle two qubits after a rotation: <Z0> = <Z1> = cos(angle), whatever simulates it."""
     import torch
 
-    from qlogad.backend.backend import Key, open_backend
+    from qlogad.backend.abilities import Key
+    from qlogad.backend.backend import open_backend
     from qlogad.circuit.circuit import Angle, Circuit, Gate
 
     circuit = Circuit(2, (Gate("ry", (0,), (Angle("weight", 0, 1.0, 0.0),)), Gate("cx", (0, 1), ())), ("ZI", "IZ"), 0, 1)

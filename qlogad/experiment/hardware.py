@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from qlogad import documents, escape, files, seeds
 from qlogad.backend.backend import Backend, open_backend
 from qlogad.backend.exact import Exact
-from qlogad.backend.sampled import DECIMALS, Answer, Cost, Floats, Lifted, SampledBackend, Target
+from qlogad.backend.sampled import DECIMALS, SampledBackend
+from qlogad.backend.target import Answer, Cost, Floats, Lifted, Target
 from qlogad.detect.detector import Detector
 from qlogad.errors import AccountNeeded, BackendError, InputError, ResultError, UnknownName, did_you_mean, shown
 from qlogad.experiment.ground import Ground, Part

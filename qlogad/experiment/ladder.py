@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from qlogad import escape, files
-from qlogad.backend.sampled import Floats
+from qlogad.backend.target import Floats
 from qlogad.errors import ResultError, counted
 from qlogad.evaluate.compare import interval, other_sequences
 from qlogad.evaluate.metrics import confusion

@@ -99,7 +99,7 @@ def _compiling_pays(experiment: Experiment, grounds: Sequence[Ground]) -> bool:
     What this machine has compiled before does not matter: kernels and loops in torch agree to rounding only, and the same run is to
     give the same numbers again.
     """
-    from qlogad.nn.speed import COMPILING
+    from qlogad.nn.kernel_speed import COMPILING
 
     detectors = [contender.build() for contender in experiment.contenders]
     saved = sum(detector.compiling_saves(made.train.features) for detector in detectors for made in grounds)

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from qlogad import documents, seeds
-from qlogad.backend.backend import CALLS, Backend, Key, open_backend
-from qlogad.backend.exact.method import Form
+from qlogad.backend.abilities import CALLS, Key
+from qlogad.backend.backend import Backend, open_backend
+from qlogad.backend.form import Form
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Design, Encoding, assemble
 from qlogad.circuit.readout import bases
 from qlogad.errors import BackendError, DesignError, InputError, shown
-from qlogad.nn.speed import kernel_memory, speed_of
+from qlogad.nn.kernel_speed import kernel_memory, speed_of
 
 __all__ = ["GateCircuits", "InitOf", "Prepared", "QuantumLayer", "start"]
 

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
-from qlogad.backend.backend import CALLS
-from qlogad.backend.exact.method import Form
+from qlogad.backend.abilities import CALLS
+from qlogad.backend.form import Form, Later
 from qlogad.nn.layer import GateCircuits, Prepared
+from qlogad.nn.whole_sequence import Tabled, Weights
 
-__all__ = ["Diagonal", "Direct", "GateLinear", "Linear", "Map", "MapFactory", "Wrapped"]
+__all__ = ["Diagonal", "Direct", "GateLinear", "Linear", "Map", "MapFactory", "Wrapped", "tabled"]
 
 
 class Map(nn.Module, ABC):
@@ -178,3 +179,36 @@ def _batched(function: Prepared, x: Tensor) -> Tensor:
     """Lift (1, N, in) -> (G, N, out) to (..., in) -> (G, ..., out)."""
     y_GNO = function(x.reshape(1, -1, x.shape[-1]))
     return y_GNO.reshape(y_GNO.shape[0], *x.shape[:-1], y_GNO.shape[-1])
+
+
+def tabled(maps: Sequence[Map], rows: int, steps: int = CALLS) -> Tabled | None:
+    """The weights of the maps of a cell, if the circuits of all of them are tables; they are counted as run, then.
+
+    Args:
+        maps: as `run` takes them.
+        rows: how many rows each circuit will run in all.
+        steps: how many steps they are run in.
+    """
+    found = []
+    for module in maps:
+        form = module.form(rows, steps) if isinstance(module, Wrapped) else None
+        if form is None or not isinstance(module, Wrapped):
+            return None
+        found.append((module, form))
+    for module, _ in found:
+        module.middle.count(rows)
+    return Tabled([_weights(module, form) for module, form in found], all(form.compiled for _, form in found))
+
+
+def _weights(module: Wrapped, form: Form) -> Weights:
+    """The weights of one map; the angles' scales and shifts go into its first linear map."""
+    reduce, bias = cast(Tensor, module.reduce.weight_GIO), cast(Tensor, module.reduce.bias_G1O)
+    index, scale, shift = ([getattr(angle, name) for angle in form.angles] for name in ("index", "scale", "shift"))
+    if index != list(range(reduce.shape[2])):
+        reduce, bias = reduce[..., index], bias[..., index]
+    if any(one != 1 for one in scale) or any(shift):
+        scale_A = reduce.new_tensor(scale)
+        reduce, bias = reduce * scale_A, bias * scale_A + bias.new_tensor(shift)
+    none = reduce.new_zeros(0, 0)
+    later = form.later or Later(none[..., None], none, none[..., None, None])
+    return Weights(reduce, bias, form.table, form.signs_DK, *later, module.expand.weight_GIO, module.expand.bias_G1O)

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from qlogad.errors import InputError
-from qlogad.nn.maps import Linear, Map, MapFactory, Wrapped
-from qlogad.nn.sequence import run, tabled
+from qlogad.nn.maps import Linear, Map, MapFactory, Wrapped, tabled
+from qlogad.nn.whole_sequence import run
 
 __all__ = ["GRU", "LSTM", "gru_sequence", "gru_step_loop", "sequence", "step_loop"]
 

@@ -10,9 +10,10 @@ from qiskit_aer import AerSimulator
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qlogad.backend import aer
-from qlogad.backend.backend import Key, open_backend
+from qlogad.backend.abilities import Key
+from qlogad.backend.backend import open_backend
 from qlogad.backend.qiskit import to_qiskit
-from qlogad.backend.sampled import lift
+from qlogad.backend.target import lift
 from qlogad.circuit.design import assemble
 from qlogad.detect.deeplog import DeepLog
 from qlogad.detect.detector import Detector

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from qlogad.backend.exact.adjoint import Adjoint
-from qlogad.backend.exact.blocks import Blocks
-from qlogad.backend.exact.fused import through
-from qlogad.backend.exact.layers import block_sizes
-from qlogad.backend.exact.signs import TABLE, Signs
-from qlogad.backend.exact.state import Gates
+from qlogad.backend.exact.methods.adjoint import Adjoint
+from qlogad.backend.exact.methods.blocks import Blocks
+from qlogad.backend.exact.methods.gates import Gates
+from qlogad.backend.exact.parts.fused import through
+from qlogad.backend.exact.parts.layers import block_sizes
+from qlogad.backend.exact.parts.signs import TABLE, Signs
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import assemble
 from qlogad.circuit.readout import readout

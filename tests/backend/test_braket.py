@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from qlogad import seeds
-from qlogad.backend.backend import Key, open_backend
+from qlogad.backend.abilities import Key
+from qlogad.backend.backend import open_backend
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import readout

@@ -9,9 +9,9 @@ from agreement import assert_close, assert_same, means_and_slopes, values
 
 from qlogad import names
 from qlogad.backend.backend import open_backend
-from qlogad.backend.exact.closed import WIDEST, Closed
 from qlogad.backend.exact.method import Task
-from qlogad.backend.exact.state import Gates
+from qlogad.backend.exact.methods.closed import WIDEST, Closed
+from qlogad.backend.exact.methods.gates import Gates
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.circuit.design import assemble
 from qlogad.circuit.gates import GATES

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from qlogad.backend.exact.compiling import allowed, works
+from qlogad.backend.exact.jit import allowed, works
 
 KERNEL = """
-from qlogad.backend.exact.compiling import compiled
+from qlogad.backend.exact.jit import compiled
 
 @compiled
 def inner(x):

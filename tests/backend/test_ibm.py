@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from qlogad import seeds
 from qlogad.backend import ibm
-from qlogad.backend.backend import Key, open_backend
+from qlogad.backend.abilities import Key
+from qlogad.backend.backend import open_backend
 from qlogad.backend.exact import Exact
 from qlogad.backend.ibm import IBM, Reduced, snapshot
-from qlogad.backend.sampled import lift
+from qlogad.backend.target import lift
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.design import assemble
 from qlogad.errors import BackendError, QlogadWarning

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qlogad import names
-from qlogad.backend.exact.layers import BLOCK, NARROW, ROTATIONS, WIDE_BLOCK, block_sizes, cut, layers
+from qlogad.backend.exact.parts.layers import BLOCK, NARROW, ROTATIONS, WIDE_BLOCK, block_sizes, cut, layers
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.design import assemble
 from qlogad.circuit.gates import GATES, matrix

@@ -21,8 +21,8 @@ from qiskit_aer.noise import (
 from qlogad import names
 from qlogad.backend.backend import open_backend
 from qlogad.backend.exact import Exact
-from qlogad.backend.exact.gates import Matrices
 from qlogad.backend.exact.noisy import NoisyBound, transfer_of_unitaries
+from qlogad.backend.exact.parts.matrices import Matrices
 from qlogad.backend.qiskit import to_qiskit
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import assemble

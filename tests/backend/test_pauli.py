@@ -12,9 +12,9 @@ from agreement import assert_close, assert_same, means_and_slopes, values
 from qlogad import names
 from qlogad.backend.backend import open_backend
 from qlogad.backend.exact.method import Task
-from qlogad.backend.exact.pauli import MOST_WIRES, Pauli
-from qlogad.backend.exact.state import Gates
-from qlogad.backend.exact.transfer import LETTERS, Chain, Chains, mean_of, pulled, transfer_of_kraus
+from qlogad.backend.exact.methods.gates import Gates
+from qlogad.backend.exact.methods.pauli import MOST_WIRES, Pauli
+from qlogad.backend.exact.parts.transfer import LETTERS, Chain, Chains, mean_of, pulled, transfer_of_kraus
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.design import assemble
 from qlogad.circuit.gates import GATES, matrix, pauli

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from qlogad.backend.backend import Key, open_backend
+from qlogad.backend.abilities import Key
+from qlogad.backend.backend import open_backend
 from qlogad.circuit.design import assemble
 from qlogad.testing import random_circuit
 

@@ -10,8 +10,8 @@ from agreement import assert_same, means_and_slopes, values
 
 from qlogad import names
 from qlogad.backend.exact.method import Task
-from qlogad.backend.exact.phase import Phase
-from qlogad.backend.exact.state import Gates
+from qlogad.backend.exact.methods.gates import Gates
+from qlogad.backend.exact.methods.phase import Phase
 from qlogad.backend.pennylane import PennyLane
 from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.design import assemble

@@ -35,7 +35,7 @@ def values(circuit: Circuit, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def unitary(circuit: Circuit, weights_P: np.ndarray, inputs_I: np.ndarray) -> np.ndarray:
     """By the definition of the gates: columns are what the circuit makes of basis states, read off by the exact engine's gates."""
-    from qlogad.backend.exact.gates import Matrices, apply
+    from qlogad.backend.exact.parts.matrices import Matrices, apply
 
     psi = torch.eye(2**circuit.wires, dtype=torch.complex128)[None]
     for gate in circuit.gates:

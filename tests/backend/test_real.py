@@ -8,8 +8,8 @@ from agreement import assert_same, means_and_slopes, values
 
 from qlogad import names
 from qlogad.backend.exact.method import Task
-from qlogad.backend.exact.real import Real
-from qlogad.backend.exact.state import Gates
+from qlogad.backend.exact.methods.gates import Gates
+from qlogad.backend.exact.methods.real import Real
 from qlogad.backend.pennylane import PennyLane
 from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.design import assemble

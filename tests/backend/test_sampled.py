@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from qlogad.backend.backend import Abilities, Backend, Key, open_backend
-from qlogad.backend.sampled import Answer, SampledBackend, Target, lift, options, read_chances, read_counts
+from qlogad.backend.abilities import Abilities, Key
+from qlogad.backend.backend import Backend, open_backend
+from qlogad.backend.readings import read_chances, read_counts
+from qlogad.backend.sampled import SampledBackend
+from qlogad.backend.spec import options
+from qlogad.backend.target import Answer, Target, lift
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.circuit.design import assemble
 from qlogad.circuit.gates import GATES

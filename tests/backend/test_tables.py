@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from qlogad.backend.exact import Exact, tables
-from qlogad.backend.exact.state import Gates
-from qlogad.backend.exact.tables import form_of
+from qlogad.backend.exact import Exact
+from qlogad.backend.exact.methods.gates import Gates
+from qlogad.backend.exact.parts import tables
+from qlogad.backend.exact.parts.tables import form_of
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import assemble
 from qlogad.circuit.readout import readout

@@ -5,11 +5,13 @@ import pytest
 import torch
 
 from qlogad import names, seeds
-from qlogad.backend.backend import Abilities, Backend, open_backend
+from qlogad.backend.abilities import Abilities
+from qlogad.backend.backend import Backend, open_backend
 from qlogad.backend.exact import Exact
 from qlogad.backend.ledger import Journal, Ledger
-from qlogad.backend.sampled import Answer, SampledBackend, Target
+from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.service import Immediate
+from qlogad.backend.target import Answer, Target
 from qlogad.errors import BackendError, UnknownName
 from qlogad.testing import check_backend
 

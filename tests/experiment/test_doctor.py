@@ -5,7 +5,8 @@ import pytest
 from qlogad import names
 from qlogad.backend.backend import Backend
 from qlogad.backend.exact import Exact
-from qlogad.backend.sampled import Answer, SampledBackend, Target
+from qlogad.backend.sampled import SampledBackend
+from qlogad.backend.target import Answer, Target
 from qlogad.experiment.doctor import examine
 from qlogad.experiment.hardware import exact_means
 

@@ -22,8 +22,9 @@ from typing import ClassVar
 import numpy as np
 
 from qlogad.backend.backend import Backend, open_backend
-from qlogad.backend.sampled import Answer, SampledBackend, Target
-from qlogad.backend.service import Status, Unavailable
+from qlogad.backend.sampled import SampledBackend
+from qlogad.backend.service import Unavailable
+from qlogad.backend.target import Answer, Status, Target
 from qlogad.errors import BackendError
 
 TIMEOUT = 1.0

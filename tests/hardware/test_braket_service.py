@@ -12,8 +12,8 @@ from amazon import ARN, EXECUTABLES, TOTAL_SHOTS, Amazon
 from qlogad import seeds
 from qlogad.backend.backend import open_backend
 from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
-from qlogad.backend.sampled import lift
 from qlogad.backend.service import Unavailable, hire
+from qlogad.backend.target import lift
 from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.design import assemble
 from qlogad.circuit.readout import bases, readout

@@ -10,7 +10,7 @@ import pytest
 from double import HISTORY, SHOTS
 
 from qlogad import cli, escape, files, seeds
-from qlogad.backend.sampled import lift
+from qlogad.backend.target import lift
 from qlogad.circuit.design import assemble
 from qlogad.errors import ResultError
 from qlogad.experiment.campaign import Heard, ledger_of, submit

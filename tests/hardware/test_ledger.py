@@ -14,8 +14,8 @@ from double import SHOTS, Double, Http
 from qlogad import seeds
 from qlogad.backend.backend import open_backend
 from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
-from qlogad.backend.sampled import lift
 from qlogad.backend.service import hire
+from qlogad.backend.target import lift
 from qlogad.circuit.design import assemble
 from qlogad.errors import BackendError, Pending, ResultError
 from qlogad.testing import check_backend

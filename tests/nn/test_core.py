@@ -12,7 +12,7 @@ from qlogad.errors import DesignError, DocumentError, InputError, UnknownName
 from qlogad.nn.controls import control, controls
 from qlogad.nn.core import Classical, Core, Quantum, SameTotal, SameWrapper
 from qlogad.nn.maps import Diagonal
-from qlogad.nn.separable import matched
+from qlogad.nn.matched import matched
 
 
 @dataclasses.dataclass(frozen=True)

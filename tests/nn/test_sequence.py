@@ -21,17 +21,19 @@ from torch import Tensor
 
 from qlogad import seeds
 from qlogad.backend.exact import Exact
-from qlogad.backend.exact.method import Form, Method
-from qlogad.backend.exact.start import starts
-from qlogad.backend.exact.state import Gates
-from qlogad.backend.exact.tables import form_of
+from qlogad.backend.exact.method import Method
+from qlogad.backend.exact.methods.gates import Gates
+from qlogad.backend.exact.parts.tables import form_of
+from qlogad.backend.exact.parts.wire_starts import starts
+from qlogad.backend.form import Form
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.errors import BackendError
-from qlogad.nn import fast, graphs, loops
+from qlogad.nn import cuda_graphs, loops, loops_numba
 from qlogad.nn.core import Quantum
 from qlogad.nn.loops import Kind
+from qlogad.nn.maps import tabled
 from qlogad.nn.recurrent import GRU, LSTM, gru_step_loop, step_loop
-from qlogad.nn.sequence import Loops, run, tabled
+from qlogad.nn.whole_sequence import Loops, run
 
 TURN = 2 * math.pi / 3
 
@@ -84,7 +86,7 @@ AGAIN = [  # inputs are read again
 WAYS = [(core, Grid()) for core in CORES] + [(core, Split()) for core in CORES + AGAIN]
 ways = pytest.mark.parametrize(("core", "method"), WAYS, ids=lambda one: one.name if isinstance(one, Method) else str(one))
 methods = pytest.mark.parametrize("method", [Grid(), Split()], ids=["trig", "real"])
-engines = pytest.mark.parametrize("engine", [loops, fast], ids=["torch", "compiled"])
+engines = pytest.mark.parametrize("engine", [loops, loops_numba], ids=["torch", "compiled"])
 kinds = pytest.mark.parametrize("kind", ["lstm", "gru"])
 WIDTH = 3
 
@@ -162,7 +164,7 @@ def test_a_recording_is_the_step_loop(kind: Kind, core: Quantum, method: Method)
     module = cell(kind, core, method, 5).to("cuda")
     for seed in range(3):  # the first call records, the others replay
         x_NTI = torch.randn(7, 4, WIDTH, dtype=torch.float64, generator=seeds.torch_generator(seed)).to("cuda").requires_grad_()
-        quick, plain = kernel(module, x_NTI, None, graphs), loop(module, x_NTI, None)
+        quick, plain = kernel(module, x_NTI, None, cuda_graphs), loop(module, x_NTI, None)
         keep = [True] * len(plain)
         for one, other in zip(quick + slopes(module, x_NTI, quick, keep), plain + slopes(module, x_NTI, plain, keep), strict=True):
             torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
@@ -204,7 +206,7 @@ def torch_threads(count: int) -> Iterator[None]:
 class Twice:
     """The compiled loops, each run in one thread and in several: blocks of rows are the same ones, so the bits are."""
 
-    blocks = staticmethod(fast.blocks)
+    blocks = staticmethod(loops_numba.blocks)
 
     @staticmethod
     def _equal(run: Callable[[], Any]) -> Any:
@@ -219,10 +221,10 @@ class Twice:
         return found[0]
 
     def forward(self, *given: Any) -> Any:
-        return self._equal(lambda: fast.forward(*given))
+        return self._equal(lambda: loops_numba.forward(*given))
 
     def backward(self, *given: Any) -> Any:
-        return self._equal(lambda: fast.backward(*given))
+        return self._equal(lambda: loops_numba.backward(*given))
 
 
 def tensors_of(found: Any) -> list[Tensor]:
@@ -246,13 +248,13 @@ def test_a_compiled_kernel_has_the_same_bits_in_any_number_of_threads(
 
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 4e-7), (torch.float64, 2e-15)])
 def test_the_compiled_functions_are_exact_to_rounding(dtype: torch.dtype, error: float) -> None:
-    numbers = fast._numbers(dtype)
+    numbers = loops_numba._numbers(dtype)
     x_M = torch.cat([torch.linspace(-25, 25, 20001), torch.logspace(-30, 3, 2001)]).to(dtype)
-    found = torch.tensor([float(fast._tanh(x, numbers)) for x in x_M.numpy()], dtype=torch.float64)
+    found = torch.tensor([float(loops_numba._tanh(x, numbers)) for x in x_M.numpy()], dtype=torch.float64)
     torch.testing.assert_close(found, torch.tanh(x_M.double()), rtol=error, atol=0)
     angles = torch.cat([x_M, 1e4 * x_M])[None, None].numpy()
     cosines, sines = angles.copy(), angles.copy()
-    fast._turn(cosines, sines, angles, 1.0, angles.shape[2])
+    loops_numba._turn(cosines, sines, angles, 1.0, angles.shape[2])
     torch.testing.assert_close(torch.from_numpy(cosines).double(), torch.cos(torch.from_numpy(angles).double()), rtol=0, atol=error)
     torch.testing.assert_close(torch.from_numpy(sines).double(), torch.sin(torch.from_numpy(angles).double()), rtol=0, atol=error)
 
@@ -297,9 +299,9 @@ def test_threads_that_score_together_leave_products_their_threads(kind: Kind, co
     libraries = ThreadpoolController().select(user_api="blas")
     with torch.no_grad(), libraries.limit(limits=3):
         before = [one["num_threads"] for one in libraries.info()]
-        alone = kernel(module, x_NTI, None, fast)
+        alone = kernel(module, x_NTI, None, loops_numba)
         with ThreadPoolExecutor(4) as pool:
-            together = list(pool.map(lambda _: kernel(module, x_NTI, None, fast), range(24)))
+            together = list(pool.map(lambda _: kernel(module, x_NTI, None, loops_numba), range(24)))
         assert [one["num_threads"] for one in libraries.info()] == before
     for found in together:
         assert all(torch.equal(one, other) for one, other in zip(found, alone, strict=True))
@@ -316,7 +318,7 @@ def test_without_a_numba_that_works_everything_runs_in_torch_after_one_warning(b
         from qlogad.nn import loops
         from qlogad.nn.core import Quantum
         from qlogad.nn.recurrent import LSTM
-        from qlogad.nn.sequence import quickest
+        from qlogad.nn.whole_sequence import quickest
         module = LSTM(3, 4, make=partial(Quantum(wires=2).map, generator=seeds.torch_generator(0)))
         with warnings.catch_warnings(record=True) as met:
             warnings.simplefilter("always")

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from qlogad.backend.exact import Exact
-from qlogad.backend.exact.method import Form
+from qlogad.backend.form import Form
 from qlogad.circuit.design import assemble
 from qlogad.nn.core import Quantum
+from qlogad.nn.kernel_speed import Speed, kernel_memory, speed_of
 from qlogad.nn.layer import GateCircuits
 from qlogad.nn.recurrent import LSTM
-from qlogad.nn.speed import Speed, kernel_memory, speed_of
 from qlogad.seeds import torch_generator
 
 

@@ -17,32 +17,22 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from qlogad import documents
-from qlogad.backend.backend import (
-    CALLS,
-    DEFAULT_KEY,
-    Abilities,
-    Backend,
-    Bound,
-    Estimate,
-    Key,
-    Rows,
-    check_inputs,
-    check_weights,
-    tied,
-)
-from qlogad.backend.exact.adjoint import Adjoint
-from qlogad.backend.exact.blocks import Blocks
-from qlogad.backend.exact.closed import Closed
-from qlogad.backend.exact.compiling import allowed
-from qlogad.backend.exact.dephased import Dephased
-from qlogad.backend.exact.kept import Kept
-from qlogad.backend.exact.method import Form, Kernel, Method, Run, Task
+from qlogad.backend.abilities import CALLS, DEFAULT_KEY, Abilities, Estimate, Key, Rows
+from qlogad.backend.backend import Backend, Bound, check_inputs, check_weights, tied
+from qlogad.backend.exact.jit import allowed
+from qlogad.backend.exact.method import Method, Run, Task
+from qlogad.backend.exact.methods.adjoint import Adjoint
+from qlogad.backend.exact.methods.blocks import Blocks
+from qlogad.backend.exact.methods.closed import Closed
+from qlogad.backend.exact.methods.dephased import Dephased
+from qlogad.backend.exact.methods.gates import Gates, States
+from qlogad.backend.exact.methods.pauli import Pauli
+from qlogad.backend.exact.methods.phase import Phase
+from qlogad.backend.exact.methods.real import Real
 from qlogad.backend.exact.noisy import NoisyBound
-from qlogad.backend.exact.pauli import Pauli
-from qlogad.backend.exact.phase import Phase
+from qlogad.backend.exact.parts.per_version import Kept
 from qlogad.backend.exact.planner import Plan, Purpose, choose, choose_tables, memory_limit, rates_of, too_wide
-from qlogad.backend.exact.real import Real
-from qlogad.backend.exact.state import Gates, States
+from qlogad.backend.form import Form, Kernel
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.noise import Noise

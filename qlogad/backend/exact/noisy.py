@@ -13,10 +13,11 @@ from itertools import groupby, pairwise, product
 import torch
 from torch import Tensor
 
-from qlogad.backend.backend import Bound, Estimate, Rows, check_inputs, tied
-from qlogad.backend.exact.gates import Matrices, Step, apply, kron_vectors, merge
-from qlogad.backend.exact.kept import Kept
-from qlogad.backend.exact.runs import split
+from qlogad.backend.abilities import Estimate, Rows
+from qlogad.backend.backend import Bound, check_inputs, tied
+from qlogad.backend.exact.parts.matrices import Matrices, Step, apply, kron_vectors, merge
+from qlogad.backend.exact.parts.per_version import Kept
+from qlogad.backend.exact.parts.split import split
 from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.gates import pauli
 from qlogad.circuit.noise import Noise

@@ -22,7 +22,8 @@ from typing import Self, TypeVar
 import torch
 
 from qlogad import documents, files
-from qlogad.backend.exact.method import Cost, Form, Kernel, Method, Task
+from qlogad.backend.exact.method import Cost, Method, Task
+from qlogad.backend.form import Form, Kernel
 from qlogad.circuit.circuit import Circuit, z_each
 from qlogad.errors import BackendError, DocumentError, InputError
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlogad.backend.exact.gates import kron_vectors
+from qlogad.backend.exact.parts.matrices import kron_vectors
 from qlogad.circuit.circuit import Angle, Gate
 from qlogad.circuit.gates import GATES, matrix, pauli
 from qlogad.circuit.readout import is_projector

@@ -13,13 +13,14 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from qlogad.backend.exact.fused import Fused
-from qlogad.backend.exact.layers import cut, operations
-from qlogad.backend.exact.method import Cost, Form, Method, Run, Task
-from qlogad.backend.exact.product import Product, after_start
-from qlogad.backend.exact.runs import split
-from qlogad.backend.exact.start import starts
-from qlogad.backend.exact.tables import form_of
+from qlogad.backend.exact.method import Cost, Method, Run, Task
+from qlogad.backend.exact.parts.fused import Fused
+from qlogad.backend.exact.parts.layers import cut, operations
+from qlogad.backend.exact.parts.product import Product, after_start
+from qlogad.backend.exact.parts.split import split
+from qlogad.backend.exact.parts.tables import form_of
+from qlogad.backend.exact.parts.wire_starts import starts
+from qlogad.backend.form import Form
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.readout import bases
 

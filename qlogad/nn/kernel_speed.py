@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from qlogad.backend.exact import Exact
-from qlogad.backend.exact.compiling import allowed, works
-from qlogad.backend.exact.method import Form
+from qlogad.backend.exact.jit import allowed, works
 from qlogad.backend.exact.planner import measured_once, one_thread, timed
+from qlogad.backend.form import Form
 from qlogad.circuit.design import assemble
+from qlogad.nn.whole_sequence import Tabled, Weights, run
 
 __all__ = ["COMPILING", "DEFAULT", "IN_TORCH", "Speed", "kernel_memory", "saved_by_compiling", "speed_of"]
 
@@ -88,21 +89,22 @@ def _measure(dtype: torch.dtype, compiled: bool, device: torch.device) -> Speed:
 
 def _more(wires: int, dtype: torch.dtype, device: torch.device) -> float:
     """The seconds that a training step takes longer with many rows than with few."""
-    from qlogad.nn.layer import GateCircuits
-    from qlogad.nn.maps import Wrapped
-    from qlogad.nn.recurrent import LSTM
+    generator = torch.Generator().manual_seed(0)
 
-    circuit, generator = assemble("angle-y", "identity", wires, 0), torch.Generator().manual_seed(0)
+    def drawn(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator).to(device, dtype)
 
-    def make(in_features: int, out_features: int, gates: int) -> Wrapped:
-        middle = partial(GateCircuits, circuit, gates=gates, backend=Exact("real"), generator=generator)
-        size = (in_features, out_features, gates)
-        return Wrapped(*size, inputs=wires, readouts=wires, middle=middle, shared=False, generator=generator)
-
-    cell = LSTM(SMALL, SMALL, make=make).to(device, dtype)
+    circuit = assemble("angle-y", "identity", wires, 0)
+    form = Exact("real").bind(circuit, drawn(GATES, circuit.weights)).form(MANY * STEPS)
+    assert form is not None
+    none = drawn(0, 0)
+    learnt = [(2 * SMALL, wires), (1, wires), (wires, SMALL), (1, SMALL)]
+    reduce, bias, expand, expand_bias = (drawn(GATES, *shape).requires_grad_() for shape in learnt)
+    later = (none[..., None], none, none[..., None, None])  # nothing is uploaded again
+    tables = Tabled([Weights(reduce, bias, form.table, form.signs_DK, *later, expand, expand_bias)], form.compiled)
 
     def step(x_NTI: Tensor) -> None:
-        torch.autograd.grad(cell(x_NTI)[0].sum(), list(cell.parameters()), allow_unused=True)
+        torch.autograd.grad(run("lstm", tables, x_NTI, None)[0].sum(), [reduce, bias, expand, expand_bias])
 
-    few, many = (torch.randn(rows, STEPS, SMALL, generator=generator).to(device, dtype) for rows in (FEW, MANY))
+    few, many = (drawn(rows, STEPS, SMALL) for rows in (FEW, MANY))
     return max(timed(lambda: step(many), device, repeats=9) - timed(lambda: step(few), device, repeats=9), 1e-9)

@@ -21,11 +21,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlogad.backend.exact.gates import kron_vectors
-from qlogad.backend.exact.method import Cost, Form, Method, Run, Task
-from qlogad.backend.exact.runs import split
-from qlogad.backend.exact.start import starts
-from qlogad.backend.exact.transfer import LETTERS, ZERO, Chain, Chains, Features, kron, mean_of, pulled, transfer_of_kraus
+from qlogad.backend.exact.method import Cost, Method, Run, Task
+from qlogad.backend.exact.parts.matrices import kron_vectors
+from qlogad.backend.exact.parts.split import split
+from qlogad.backend.exact.parts.transfer import LETTERS, ZERO, Chain, Chains, Features, kron, mean_of, pulled, transfer_of_kraus
+from qlogad.backend.exact.parts.wire_starts import starts
+from qlogad.backend.form import Form
 from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.gates import matrix
 

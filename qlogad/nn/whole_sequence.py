@@ -15,15 +15,12 @@ from typing import Any, NamedTuple, Protocol, cast
 import torch
 from torch import Tensor
 
-from qlogad.backend.backend import CALLS
-from qlogad.backend.exact.compiling import allowed, works
-from qlogad.backend.exact.method import Form, Later
+from qlogad.backend.exact.jit import allowed, works
 from qlogad.errors import BackendError
 from qlogad.nn import loops
 from qlogad.nn.loops import Kind, Live, Slopes, States, Tables, Trace
-from qlogad.nn.maps import Map, Wrapped
 
-__all__ = ["Tabled", "Weights", "quickest", "run", "tabled"]
+__all__ = ["Tabled", "Weights", "quickest", "run"]
 
 AT_ONCE = 1 << 20  # numbers: more are not made at once, to be summed
 
@@ -66,39 +63,6 @@ class Tabled(NamedTuple):
 
     maps: list[Weights]
     compiled: bool  # the loops over the steps may be
-
-
-def tabled(maps: Sequence[Map], rows: int, steps: int = CALLS) -> Tabled | None:
-    """The weights of the maps of a cell, if the circuits of all of them are tables; they are counted as run, then.
-
-    Args:
-        maps: as `run` takes them.
-        rows: how many rows each circuit will run in all.
-        steps: how many steps they are run in.
-    """
-    found = []
-    for module in maps:
-        form = module.form(rows, steps) if isinstance(module, Wrapped) else None
-        if form is None or not isinstance(module, Wrapped):
-            return None
-        found.append((module, form))
-    for module, _ in found:
-        module.middle.count(rows)
-    return Tabled([_weights(module, form) for module, form in found], all(form.compiled for _, form in found))
-
-
-def _weights(module: Wrapped, form: Form) -> Weights:
-    """The weights of one map; the angles' scales and shifts go into its first linear map."""
-    reduce, bias = cast(Tensor, module.reduce.weight_GIO), cast(Tensor, module.reduce.bias_G1O)
-    index, scale, shift = ([getattr(angle, name) for angle in form.angles] for name in ("index", "scale", "shift"))
-    if index != list(range(reduce.shape[2])):
-        reduce, bias = reduce[..., index], bias[..., index]
-    if any(one != 1 for one in scale) or any(shift):
-        scale_A = reduce.new_tensor(scale)
-        reduce, bias = reduce * scale_A, bias * scale_A + bias.new_tensor(shift)
-    none = reduce.new_zeros(0, 0)
-    later = form.later or Later(none[..., None], none, none[..., None, None])
-    return Weights(reduce, bias, form.table, form.signs_DK, *later, module.expand.weight_GIO, module.expand.bias_G1O)
 
 
 def run(kind: Kind, tables: Tabled, x_NTI: Tensor, live: Live, through: Loops | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -224,6 +188,6 @@ def quickest(like: Tensor) -> Loops:
 
 @cache
 def _fast() -> Loops:
-    from qlogad.nn import fast
+    from qlogad.nn import loops_numba
 
-    return fast
+    return loops_numba

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from qlogad.backend.exact.method import Cost, Method, Run, Task
-from qlogad.backend.exact.pauli import Pauli
-from qlogad.backend.exact.transfer import PIECE, ZERO, Chain, Chains, Monomials, mean_of, pulled
+from qlogad.backend.exact.methods.pauli import Pauli
+from qlogad.backend.exact.parts.transfer import PIECE, ZERO, Chain, Chains, Monomials, mean_of, pulled
 from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.readout import is_projector
 

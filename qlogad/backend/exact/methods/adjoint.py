@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from qlogad.backend.exact.blocks import cost, plan_of
 from qlogad.backend.exact.method import Cost, Method, Run, Task
+from qlogad.backend.exact.methods.blocks import cost, plan_of
 from qlogad.circuit.circuit import Circuit
 
 __all__ = ["Adjoint"]

@@ -7,10 +7,10 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from qlogad.backend.exact.gates import Matrices, Step, apply, kron_vectors, merge
 from qlogad.backend.exact.method import Cost, Method, Run, Task
-from qlogad.backend.exact.readout import Readout
-from qlogad.backend.exact.runs import split
+from qlogad.backend.exact.parts.matrices import Matrices, Step, apply, kron_vectors, merge
+from qlogad.backend.exact.parts.readout import Readout
+from qlogad.backend.exact.parts.split import split
 from qlogad.circuit.circuit import Circuit
 
 __all__ = ["Gates", "States"]

@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qlogad.backend.exact.fused import Fused, Step, kron_tree, turn, vector_pair
-from qlogad.backend.exact.layers import cut, operations
-from qlogad.backend.exact.method import Cost, Form, Method, Run, Task
-from qlogad.backend.exact.tables import form_of
+from qlogad.backend.exact.method import Cost, Method, Run, Task
+from qlogad.backend.exact.parts.fused import Fused, Step, kron_tree, turn, vector_pair
+from qlogad.backend.exact.parts.layers import cut, operations
+from qlogad.backend.exact.parts.tables import form_of
+from qlogad.backend.form import Form
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.readout import bases
 

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
-from qlogad.backend.exact.compiling import compiled
+from qlogad.backend.exact.jit import compiled
 from qlogad.nn.loops import Kind, Live, Slopes, States, Tables, Trace, new_slopes, new_states, new_trace
 
 __all__ = ["backward", "blocks", "forward"]

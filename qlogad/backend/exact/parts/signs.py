@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlogad.backend.exact.fused import PIECE, Complex, kron_tree, matrix_pair, serving, source, through, touched
-from qlogad.backend.exact.layers import Cut, block_sizes
+from qlogad.backend.exact.parts.fused import PIECE, Complex, kron_tree, matrix_pair, serving, source, through, touched
+from qlogad.backend.exact.parts.layers import Cut, block_sizes
 from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.gates import matrix
 from qlogad.circuit.readout import bases, is_projector

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlogad.backend.exact.layers import Kind, Layer, block_sizes, cut
+from qlogad.backend.exact.parts.layers import Kind, Layer, block_sizes, cut
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.gates import matrix, terms
 from qlogad.circuit.readout import bases, is_projector

@@ -23,7 +23,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlogad.backend.exact.fused import (
+from qlogad.backend.exact.method import Cost, Method, Run, Task
+from qlogad.backend.exact.parts.fused import (
     NARROW,
     Locals,
     chain,
@@ -38,11 +39,10 @@ from qlogad.backend.exact.fused import (
     touched,
     turn,
 )
-from qlogad.backend.exact.layers import Kind, Layer, block_sizes, cut, operations
-from qlogad.backend.exact.method import Cost, Method, Run, Task
-from qlogad.backend.exact.product import Product, after_start
-from qlogad.backend.exact.signs import Measurement, Signs
-from qlogad.backend.exact.start import Start, starts
+from qlogad.backend.exact.parts.layers import Kind, Layer, block_sizes, cut, operations
+from qlogad.backend.exact.parts.product import Product, after_start
+from qlogad.backend.exact.parts.signs import Measurement, Signs
+from qlogad.backend.exact.parts.wire_starts import Start, starts
 from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.gates import matrix
 from qlogad.circuit.readout import bases

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlogad.backend.exact.fused import Affine, Weighted, kron_tree, matrix_pair, vector_pair
-from qlogad.backend.exact.runs import split
-from qlogad.backend.exact.start import Start
+from qlogad.backend.exact.parts.fused import Affine, Weighted, kron_tree, matrix_pair, vector_pair
+from qlogad.backend.exact.parts.split import split
+from qlogad.backend.exact.parts.wire_starts import Start
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 
 __all__ = ["Product", "after_start"]

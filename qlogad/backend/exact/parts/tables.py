@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlogad.backend.exact.compiling import works
-from qlogad.backend.exact.fused import Fused, Locals, Phases, source
-from qlogad.backend.exact.layers import Cut, Layer, cut
-from qlogad.backend.exact.method import Form, Later
-from qlogad.backend.exact.product import Product, after_start
-from qlogad.backend.exact.start import Start, starts
+from qlogad.backend.exact.jit import works
+from qlogad.backend.exact.parts.fused import Fused, Locals, Phases, source
+from qlogad.backend.exact.parts.layers import Cut, Layer, cut
+from qlogad.backend.exact.parts.product import Product, after_start
+from qlogad.backend.exact.parts.wire_starts import Start, starts
+from qlogad.backend.form import Form, Later
 from qlogad.circuit.circuit import Circuit
 
 __all__ = ["form_of"]
@@ -104,21 +104,21 @@ class _Plan:
 class _Compiled(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, plan: _Plan, weights_GP: Tensor) -> tuple[Tensor, Tensor]:
-        from qlogad.backend.exact import compiled
+        from qlogad.backend.exact.parts import tables_numba
 
         ctx.plan = plan
         ctx.save_for_backward(weights_GP)
         first, later = plan.blank(len(weights_GP))
-        compiled.forward(plan.program, _doubles(weights_GP), first, later)
+        tables_numba.forward(plan.program, _doubles(weights_GP), first, later)
         return torch.from_numpy(first).to(weights_GP.dtype), torch.from_numpy(later).to(weights_GP.dtype)
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[None, Tensor]:
-        from qlogad.backend.exact import compiled
+        from qlogad.backend.exact.parts import tables_numba
 
         (weights_GP,) = ctx.saved_tensors
         if not torch.is_grad_enabled():
-            found = compiled.backward(ctx.plan.program, _doubles(weights_GP), *map(_doubles, slopes))
+            found = tables_numba.backward(ctx.plan.program, _doubles(weights_GP), *map(_doubles, slopes))
             return None, torch.from_numpy(found).to(weights_GP.dtype)
         kept = [(one, slope) for one, slope in zip(ctx.plan.matrices(weights_GP), slopes, strict=True) if one.numel()]
         one, slope = zip(*kept, strict=True)  # the derivative of this derivative is wanted
@@ -137,7 +137,7 @@ def _doubles(values: Tensor) -> Any:
 
 def _program(circuit: Circuit, layered: Cut, product: Product) -> Any:
     """What the compiled functions take."""
-    from qlogad.backend.exact.compiled import DIAGONAL, LOCAL, PERMUTATION, Program
+    from qlogad.backend.exact.parts.tables_numba import DIAGONAL, LOCAL, PERMUTATION, Program
 
     wires, like = circuit.wires, torch.empty(0, dtype=torch.float64)
     kinds = {"local": LOCAL, "permutation": PERMUTATION, "diagonal": DIAGONAL}

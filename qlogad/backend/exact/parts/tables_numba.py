@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from qlogad.backend.exact.compiling import compiled
+from qlogad.backend.exact.jit import compiled
 
 __all__ = ["DIAGONAL", "LOCAL", "PERMUTATION", "Program", "backward", "forward"]
 

@@ -12,7 +12,7 @@ from functools import lru_cache, reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from qlogad.backend.exact.runs import split
+from qlogad.backend.exact.parts.split import split
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.gates import matrix, terms
 

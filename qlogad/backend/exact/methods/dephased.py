@@ -12,9 +12,9 @@ from itertools import groupby, pairwise
 import torch
 from torch import Tensor
 
-from qlogad.backend.exact.gates import Matrices, apply, merge
 from qlogad.backend.exact.method import Cost, Method, Run, Task
-from qlogad.backend.exact.readout import Readout
+from qlogad.backend.exact.parts.matrices import Matrices, apply, merge
+from qlogad.backend.exact.parts.readout import Readout
 from qlogad.circuit.circuit import Circuit, Gate
 
 __all__ = ["Dephased"]

@@ -1,0 +1,55 @@
+"""What a backend says of itself and its answers: abilities, the key of its randomness, estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+__all__ = ["CALLS", "DEFAULT_KEY", "Abilities", "Estimate", "Key"]
+
+Rows = Sequence[str | int]
+
+
+@dataclass(frozen=True)
+class Key:
+    """Where randomness comes from: the run's seed and a path of names below it (contender, cut, training step, ...)."""
+
+    seed: int = 0
+    path: tuple[str | int, ...] = ()
+
+    def at(self, *names: str | int) -> Key:
+        """The key further down the path."""
+        return Key(self.seed, (*self.path, *names))
+
+
+DEFAULT_KEY = Key()
+CALLS = 10  # of a bound circuit, where nothing better is known
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a backend can do; a caller asks here and never by type."""
+
+    differentiable: bool = False  # gradients in weights and inputs, of any order, come from autograd
+    shift: bool = False  # gradients come from a further evaluation of shifted angles: see sampled.py
+    shots: bool = False  # it can sample
+    noise: bool = False  # it can simulate, or has, noise
+    device: bool = False  # it is hardware
+    max_wires: int = 0
+    native: tuple[str, ...] = ()  # the gates it runs as they are
+    counts: bool = False  # it can return counts
+    states: bool = False  # it can return state vectors
+    forms: bool = False  # it may have a circuit as tables
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Readouts with what they cost and how sure they are."""
+
+    mean_GNK: Tensor
+    error_GNK: Tensor  # standard error of the mean; 0 where nothing was sampled
+    shots: int | None  # None: exact expectation values
+    executions: int  # circuits run: bindings x measurement bases
+    provenance: Mapping[str, str | int | float] = field(default_factory=dict)

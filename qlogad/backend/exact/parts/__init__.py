@@ -1,0 +1,1 @@
+"""Parts that the methods of the exact engine are made of."""

@@ -1,0 +1,234 @@
+"""A target: where the rows of a circuit are evaluated as jobs, with what they cost; and the service that takes the jobs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from math import pi, sqrt
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from qlogad import documents
+from qlogad.backend.abilities import Abilities
+from qlogad.circuit.circuit import Angle, Circuit
+from qlogad.circuit.gates import GATES
+from qlogad.circuit.readout import bases
+
+__all__ = ["Answer", "Cost", "Kind", "Lifted", "Service", "State", "Status", "Target", "Work", "lift"]
+
+Floats = NDArray[np.float64]
+Kind = Literal["exact", "noisy-exact", "shots", "noisy-shots"]
+_TWO_TERMS = ((pi / 2, 0.5), (-pi / 2, -0.5))
+_NEAR, _FAR = (sqrt(2) + 1) / (4 * sqrt(2)), (sqrt(2) - 1) / (4 * sqrt(2))
+_FOUR_TERMS = ((pi / 2, _NEAR), (-pi / 2, -_NEAR), (3 * pi / 2, -_FAR), (-3 * pi / 2, _FAR))
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """A circuit whose inputs are its gate angles, one for each place that reads a weight or an input.
+
+    Args:
+        circuit: the lifted circuit: A inputs, each read once as it is, and no weights.
+        angles: what each of the A angles was before: scale * source[index] + shift.
+        rules: its derivative as (shift, factor): the sum of factor * mean(angle + shift), radians.
+    """
+
+    circuit: Circuit
+    angles: tuple[Angle, ...]
+    rules: tuple[tuple[tuple[float, float], ...], ...]
+
+    def values(self, weights_GP: Tensor, inputs_GNI: Tensor) -> Tensor:
+        """The angles (G x N, A), float64, radians, differentiable; the rows of the first circuit come first."""
+        groups, count = len(weights_GP), inputs_GNI.shape[1]
+        parts = inputs_GNI.double().expand(groups, -1, -1), weights_GP.double()[:, None].expand(-1, count, -1)
+        offset = {"input": 0, "weight": inputs_GNI.shape[2]}
+        places = [offset[angle.source or "input"] + angle.index for angle in self.angles]
+        scale_A, shift_A = (parts[0].new_tensor([getattr(angle, name) for angle in self.angles]) for name in ("scale", "shift"))
+        angles_GNA = torch.cat(parts, dim=2)[..., places] * scale_A + shift_A
+        return angles_GNA.reshape(groups * count, len(self.angles))
+
+    def shifts(self, wanted_A: Sequence[bool]) -> tuple[Floats, Floats]:
+        """Where to evaluate for the derivatives in the wanted angles: offsets_SA, and factors_SA of what is found there."""
+        terms = [(a, *term) for a, wanted in enumerate(wanted_A) if wanted for term in self.rules[a]]
+        offsets_SA, factors_SA = np.zeros((2, len(terms), len(self.angles)))
+        for s, (a, shift, factor) in enumerate(terms):
+            offsets_SA[s, a], factors_SA[s, a] = shift, factor
+        return offsets_SA, factors_SA
+
+
+@lru_cache(maxsize=64)
+def lift(circuit: Circuit) -> Lifted:
+    """The same circuit with one input for each gate angle that reads a weight or an input.
+
+    >>> from qlogad.circuit.circuit import Gate
+    >>> one = Angle("weight", 0, scale=2.0)
+    >>> lifted = lift(Circuit(2, (Gate("rx", (0,), (one,)), Gate("crx", (0, 1), (one,))), ("ZZ",), inputs=0, weights=1))
+    >>> lifted.circuit.inputs, lifted.circuit.weights, [len(rule) for rule in lifted.rules]
+    (2, 0, [2, 4])
+    """
+    angles: list[Angle] = []
+    rules = []
+    gates = []
+    for gate in circuit.gates:
+        mine = []
+        for angle in gate.angles:
+            if angle.source is None:
+                mine.append(angle)
+                continue
+            mine.append(Angle("input", len(angles)))
+            angles.append(angle)
+            rules.append(_FOUR_TERMS if GATES[gate.name].controls else _TWO_TERMS)
+        gates.append(replace(gate, angles=tuple(mine)))
+    bare = Circuit(circuit.wires, tuple(gates), circuit.readout, inputs=len(angles), weights=0, dephased=circuit.dephased)
+    return Lifted(bare, tuple(angles), tuple(rules))
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a target gives for M rows of angles."""
+
+    mean_MK: Floats
+    error_MK: Floats | None  # standard error of the mean; None: nothing was sampled
+    executions: int  # circuits run: rows x measurement bases
+    jobs: int = 1  # submissions they went in
+    provenance: Mapping[str, str | int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What running rows in one call takes, known before anything is submitted."""
+
+    rows: int
+    jobs: int  # submissions
+    executions: int  # circuits run
+    shots: int  # over all executions; 0: nothing is sampled
+    depth: int  # of one circuit as it runs there
+    two_qubit_gates: int
+    seconds: float  # of the device; the truth lies between seconds / spread and seconds * spread
+    spread: float
+    dollars: float
+    bytes: int  # of the largest answer
+    formula: str  # where seconds and dollars come from
+
+
+class Target(ABC):
+    """Where lifted circuits run: a simulator, a device, or a ledger of recorded answers."""
+
+    name: str
+    abilities: Abilities
+    shots: int | None = None  # for each row and measurement basis; None: expectation values without sampling
+    noise: bool = False  # whether it is noisy
+    service: Service | None = None  # takes jobs that are paid for or waited for; None: `evaluate` is all there is
+
+    @abstractmethod
+    def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:
+        """The readouts of M >= 1 rows of angles, finite and in radians.
+
+        Args:
+            lifted: the circuit; it is frozen, so whatever depends on it alone can be kept for the next call.
+            angles_MA: the values of its inputs.
+            rows: M names. What is sampled for a row depends on its name and angles only: never on its place or on other rows.
+
+        Raises:
+            BackendError: the target cannot run this circuit, or did not answer.
+        """
+
+    def cost(self, lifted: Lifted, rows: int) -> Cost:
+        """What so many rows take; unless a target says otherwise they are one job, and nobody charges for them."""
+        circuit = lifted.circuit
+        end_W = [0] * circuit.wires
+        for gate in circuit.gates:
+            for wire, end in zip(gate.wires, [1 + max(end_W[wire] for wire in gate.wires)] * len(gate.wires), strict=True):
+                end_W[wire] = end
+        executions = rows * len(bases(circuit.readout))
+        return Cost(
+            rows=rows,
+            jobs=min(rows, 1),
+            executions=executions,
+            shots=executions * (self.shots or 0),
+            depth=max(end_W),
+            two_qubit_gates=sum(len(gate.wires) == 2 for gate in circuit.gates),
+            seconds=0.0,
+            spread=1.0,
+            dollars=0.0,
+            bytes=8 * rows * len(circuit.readout),
+            formula="a simulator: no device time",
+        )
+
+    @property
+    def kind(self) -> Kind:
+        """What its numbers are; numbers of different kinds do not belong in one column."""
+        return ("noisy-exact" if self.noise else "exact") if self.shots is None else ("noisy-shots" if self.noise else "shots")
+
+
+State = Literal["waiting", "done", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What a job runs: M rows of angles of one circuit.
+
+    Args:
+        scope: whose work it is: equal angles of two scopes are two experiments.
+        lifted: the circuit.
+        angles_MA: radians.
+        rows: M names, which samples go by.
+    """
+
+    scope: str
+    lifted: Lifted
+    angles_MA: Floats
+    rows: Sequence[str]
+
+    @cached_property
+    def digest(self) -> str:
+        """Equal for equal work, 16 digits."""
+        return documents.digest(self.scope, self.lifted.circuit, self.angles_MA, list(self.rows))
+
+    def parts(self, sizes: Sequence[int]) -> list[Work]:
+        """The work in jobs of so many rows each."""
+        ends = [sum(sizes[: place + 1]) for place in range(len(sizes))]
+        cuts = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+        return [Work(self.scope, self.lifted, self.angles_MA[cut], self.rows[cut]) for cut in cuts]
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a job is."""
+
+    state: State
+    tag: str  # what is written on it
+    detail: str = ""  # why it failed, say
+
+    def __post_init__(self) -> None:
+        documents.enforce(self)
+
+
+class Service(Protocol):
+    """Where jobs are run. Every method may raise Unavailable, or another BackendError where asking again is no use (an expired token)."""
+
+    settles: float  # seconds after which a job that was accepted is found by its tag
+
+    def rows(self, lifted: Lifted) -> int:
+        """How many rows of a circuit one job takes."""
+
+    def calibrated(self) -> str:
+        """Which calibration the device has now; "" where there is none."""
+
+    def submit(self, work: Work, tag: str) -> str:
+        """Hand the work in under a tag; the id of the job."""
+
+    def find(self, tag: str) -> str | None:
+        """The id of the job with this tag, or None where there is none."""
+
+    def status(self, job: str) -> Status:
+        """How a job is."""
+
+    def result(self, job: str, work: Work) -> Answer:
+        """The answer of a job that is done."""
