@@ -21,10 +21,10 @@ from qlogad.errors import InputError, QlogadError, QlogadWarning, counted, did_y
 from qlogad.escape import layout, terminal
 
 if TYPE_CHECKING:
-    from qlogad.experiment.campaign import Collected
-    from qlogad.experiment.experiment import Watch
-    from qlogad.experiment.study import Study
-    from qlogad.experiment.sweep import Onlooker
+    from qlogad.experiment.watch import Watch
+    from qlogad.hardware.campaign import Collected
+    from qlogad.sweep.run import Onlooker
+    from qlogad.sweep.study import Study
 
 __all__ = ["app", "main"]
 
@@ -62,11 +62,12 @@ def run(
 ) -> None:
     """Run an experiment; finished cells are kept, so a killed run continues."""
     from qlogad.experiment import Experiment
-    from qlogad.experiment.workers import next_step
+    from qlogad.jobs.attempts import next_step
+    from qlogad.run import run as run_experiment
 
     with _Progress() as progress:
         loaded = Experiment.load(experiment, overrides or ())
-        record = loaded.run(out, workers=workers, fresh=fresh, storage=storage, watch=cast("Watch", progress))
+        record = run_experiment(loaded, out, workers=workers, fresh=fresh, storage=storage, watch=cast("Watch", progress))
     _print(json.dumps(record.rows, indent=1) if as_json else record.text)
     _said(record.warnings)
     _print(f"report: {out / loaded.name / 'table.md'}", file=sys.stderr)
@@ -102,8 +103,8 @@ def sweep(
     as_json: Json = False,
 ) -> None:
     """Search designs and parameters on validation windows; finished trials are kept, so a killed sweep continues."""
-    from qlogad.experiment import sweep as sweeping
-    from qlogad.experiment.study import Study
+    from qlogad.sweep import run as sweeping
+    from qlogad.sweep.study import Study
 
     loaded = Study.load(study, overrides or ())
     with _Board() as board:
@@ -121,7 +122,7 @@ def sweep(
 
 
 def _winners(study: Study, out: Path, seeds: int, workers: int, storage: str | None, as_json: bool) -> None:
-    from qlogad.experiment.winners import rerun
+    from qlogad.sweep.winners import rerun
 
     with _Board() as board:
         won = rerun(study, out, seeds=seeds, workers=workers or os.cpu_count() or 1, storage=storage, watch=cast("Onlooker", board))
@@ -143,7 +144,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List what can be named in an experiment."""
-    from qlogad.experiment import listing
+    from qlogad.catalogue import listing
 
     if analyse:
         with _Progress() as progress:
@@ -171,14 +172,14 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Draw a circuit design, count its weights and measure it; or list a detector's or dataset's keys."""
-    from qlogad.experiment import listing
+    from qlogad.catalogue import designs, listing
 
     if out is not None:
-        listing.export(name, out, wires=wires, depth=depth, drawer=drawer, role=role)
+        designs.export(name, out, wires=wires, depth=depth, drawer=drawer, role=role)
         _print(f"written: {out}", file=sys.stderr)
     if plan:
         layers = 1 if depth is None else depth
-        shown = listing.plan(
+        shown = designs.plan(
             name, wires=wires, depth=layers, reupload=reupload, rows=rows, calls=calls, double=double, every=every, role=role
         )
     else:
@@ -189,7 +190,7 @@ def show(
 @app.command(epilog="Example: qlogad doctor")
 def doctor(as_json: Json = False) -> None:
     """What is usable here: versions, devices, and a tested two-qubit circuit on each backend."""
-    from qlogad.experiment.doctor import examine
+    from qlogad.catalogue.doctor import examine
 
     with _Progress() as progress:
         rows = examine(progress.preparing)
@@ -227,59 +228,59 @@ def bench(
 ) -> None:
     """Measure this machine as ratios in one run: lines per second, seconds per epoch, the exact engine, the backends."""
     if what == "engine":
-        from qlogad.experiment import bench_engine
+        from qlogad.bench import engine
 
         folder = out / ("bench-engine-quick" if quick else "bench-engine")
-        points = bench_engine.Points(folder / "points.jsonl")
+        points = engine.Points(folder / "points.jsonl")
         with _Progress() as progress:
-            bench_engine.measure(points, bench_engine.grid(quick=quick), progress.preparing, python=peers)
-        path = bench_engine.write(points, folder)
-        _print(json.dumps(bench_engine.tables(points), indent=1) if as_json else path.read_text())
+            engine.measure(points, engine.grid(quick=quick), progress.preparing, python=peers)
+        path = engine.write(points, folder)
+        _print(json.dumps(engine.tables(points), indent=1) if as_json else path.read_text())
     elif what == "backends":
-        from qlogad.experiment import bench_backends
+        from qlogad.bench import backends
 
         with _Progress() as progress:
-            measured = bench_backends.measure(progress.preparing, repeats=repeats)
-        path = bench_backends.write(measured, out / "bench-backends")
-        _print_rows(measured if as_json else bench_backends.shown(measured), as_json)
+            measured = backends.measure(progress.preparing, repeats=repeats)
+        path = backends.write(measured, out / "bench-backends")
+        _print_rows(measured if as_json else backends.shown(measured), as_json)
     elif what == "layer":
-        from qlogad.experiment import bench_layer
+        from qlogad.bench import layer
 
         with _Progress() as progress:
-            steps = bench_layer.measure(progress.preparing, repeats=repeats)
-        path = bench_layer.write(steps, out / "bench-layer")
+            steps = layer.measure(progress.preparing, repeats=repeats)
+        path = layer.write(steps, out / "bench-layer")
         _print(json.dumps(steps, indent=1) if as_json else path.read_text())
     elif what == "sweep":
-        from qlogad.experiment import bench_sweep
+        from qlogad.bench import sweep
 
         trials = 24
         with _Progress() as progress:
-            measured = bench_sweep.measure(progress.preparing, trials=trials, repeats=repeats)
-        path = bench_sweep.write(measured, out / "bench-sweep", trials=trials, repeats=repeats)
+            measured = sweep.measure(progress.preparing, trials=trials, repeats=repeats)
+        path = sweep.write(measured, out / "bench-sweep", trials=trials, repeats=repeats)
         _print(json.dumps(measured, indent=1) if as_json else path.read_text())
     elif what == "warm-start":
-        from qlogad.experiment import bench_warm
+        from qlogad.bench import warm_start
 
         with _Progress() as progress:
-            pairs = bench_warm.measure(out / "sweep-warm-start", pairs=repeats, progress=progress.preparing)
-        path = bench_warm.report(pairs, out / "sweep-warm-start")
+            pairs = warm_start.measure(out / "sweep-warm-start", pairs=repeats, progress=progress.preparing)
+        path = warm_start.report(pairs, out / "sweep-warm-start")
         _print(json.dumps(pairs, indent=1) if as_json else path.read_text())
     elif what == "parser":
-        from qlogad.experiment import bench_parser
+        from qlogad.bench import parser
 
         with _Progress() as progress:
-            parsed = bench_parser.measure(bench_parser.samples(data), progress.preparing, python=peers)
-        path = bench_parser.write(parsed, out / "bench-parser")
+            parsed = parser.measure(parser.samples(data), progress.preparing, python=peers)
+        path = parser.write(parsed, out / "bench-parser")
         _print(json.dumps(parsed, indent=1) if as_json else path.read_text())
     elif what == "coverage":
-        from qlogad.experiment import bench_coverage
+        from qlogad.bench import coverage
 
         with _Progress() as progress:
-            found = bench_coverage.measure(progress.preparing)
-        path = bench_coverage.write(found, out / "bench-coverage")
+            found = coverage.measure(progress.preparing)
+        path = coverage.write(found, out / "bench-coverage")
         _print(json.dumps(found, indent=1) if as_json else path.read_text())
     elif what == "machine":
-        from qlogad.experiment.bench import measure, write
+        from qlogad.bench.machine import measure, write
 
         with _Progress() as progress:
             rows = measure(lines=lines, repeats=repeats, progress=progress.preparing)
@@ -298,11 +299,11 @@ def describe(
     as_json: Json = False,
 ) -> None:
     """Read a data set and say what is in it: lines, quarantine, templates, windows, labels, cuts."""
-    from qlogad.experiment import listing
+    from qlogad.catalogue import data
 
     with _Progress() as progress:
-        facts = listing.describe(name, overrides or (), progress.preparing)
-    _print(json.dumps(facts, indent=1) if as_json else listing.facts_text(facts))
+        facts = data.describe(name, overrides or (), progress.preparing)
+    _print(json.dumps(facts, indent=1) if as_json else data.facts_text(facts))
 
 
 _Result = Annotated[Path, typer.Argument(help="The results folder of a finished run.")]
@@ -349,17 +350,18 @@ def plan(
 
     The limits hold for all passes that submit would run.
     """
-    from qlogad.experiment import hardware
+    from qlogad.hardware import plan
+    from qlogad.hardware.windows import calibrating, chosen, trained
 
-    found = hardware.trained(result, contender, seed=seed, cut=cut)
-    detector, _, features = hardware.chosen(found, windows, choice=choice)
-    backend = hardware.with_shots(to, shots)
-    planned = hardware.plan(detector, features, backend, mode=hardware.mode_of(mode), references=references)
-    if hardware.threshold_of(threshold, hardware.mode_of(mode)) == "recalibrated":
-        held, _ = hardware.calibrating(found, detector, validation, choice=choice)
-        planned = planned.beside(hardware.plan(detector, held, backend, references=references))
+    found = trained(result, contender, seed=seed, cut=cut)
+    detector, _, features = chosen(found, windows, choice=choice)
+    backend = plan.with_shots(to, shots)
+    planned = plan.plan(detector, features, backend, mode=plan.mode_of(mode), references=references)
+    if plan.threshold_of(threshold, plan.mode_of(mode)) == "recalibrated":
+        held, _ = calibrating(found, detector, validation, choice=choice)
+        planned = planned.beside(plan.plan(detector, held, backend, references=references))
     whole = planned.times(planned.passes)
-    hardware.check_limits(whole, max_seconds=max_seconds, max_cost=max_cost)
+    plan.check_limits(whole, max_seconds=max_seconds, max_cost=max_cost)
     origin = {"contender": found.contender, "seed": found.seed, "cut": found.cut, "choice": choice}
     _print(json.dumps(origin | planned.facts(), indent=1) if as_json else planned.text)
     if planned.passes > 1:
@@ -397,16 +399,16 @@ def submit(
 ) -> None:
     """Score windows on a device, as far as that goes without waiting; `collect` goes on from there."""
     from qlogad.backend.ledger import Clock
-    from qlogad.experiment import campaign, hardware
+    from qlogad.hardware import campaign, plan
 
-    again = hardware.threshold_of(threshold, hardware.mode_of(mode)) == "recalibrated"
+    again = plan.threshold_of(threshold, plan.mode_of(mode)) == "recalibrated"
     found = campaign.submit_all(
         result,
         contender,
-        [hardware.with_shots(each, shots) for each in to],
+        [plan.with_shots(each, shots) for each in to],
         windows=windows,
         choice=choice,
-        mode=hardware.mode_of(mode),
+        mode=plan.mode_of(mode),
         references=references,
         repeats=repeats,
         validation=validation if again else 0,
@@ -431,7 +433,7 @@ def collect(
 ) -> None:
     """Go on with everything that was submitted; what is finished is replayed, without network or account."""
     from qlogad.backend.ledger import Clock
-    from qlogad.experiment import campaign
+    from qlogad.hardware import campaign
 
     _print_campaigns(*campaign.collect(result, clock=Clock(patience=wait), again=again), result, as_json)
 
@@ -439,7 +441,7 @@ def collect(
 @hardware_app.command("report", epilog="Example: qlogad hardware report results/quickstart")
 def ladder(result: _Result, as_json: Json = False) -> None:
     """The ladder from exact numbers to the device, from what was collected: ladder.md, ladder.csv and ladder.png. Asks no device."""
-    from qlogad.experiment import ladder
+    from qlogad.hardware import ladder
 
     models, skipped = ladder.ladders(result)
     path = ladder.write(models, result)
@@ -450,7 +452,7 @@ def ladder(result: _Result, as_json: Json = False) -> None:
 
 def _print_campaigns(found: Sequence[Collected], skipped: Mapping[str, str], result: Path, as_json: bool) -> None:
     """What campaigns gave; those that stopped or were skipped are a failure, those that wait are not."""
-    from qlogad.experiment.campaign import not_begun
+    from qlogad.hardware.campaign import not_begun
 
     _print_rows([*(one.facts() for one in found), *(not_begun(result, skipped) if skipped else ())], as_json)
     for one in found:

@@ -1,9 +1,9 @@
 """Names to things: a file's name is its name in experiments and on the command line. There is no registry to edit.
 
 "deeplog" is the one `Detector` class in qlogad/detect/deeplog.py, "sim14" the design circuits/ansatz/sim14.toml. Listing reads file
-names and source text, and imports nothing. Other packages add detectors, backends, datasets and views as entry points
-(`qlogad.detectors`, `qlogad.backends`, `qlogad.datasets`, `qlogad.views`: name -> class) and designs as `qlogad.circuits` (name ->
-folder).
+names and source text, and imports nothing. Other packages add detectors, backends, datasets, views and parsers as entry points
+(`qlogad.detectors`, `qlogad.backends`, `qlogad.datasets`, `qlogad.views`, `qlogad.parsers`: name -> class) and designs as
+`qlogad.circuits` (name -> folder).
 """
 
 import ast
@@ -18,7 +18,7 @@ from qlogad.errors import DesignError, UnknownName, did_you_mean, shown
 
 __all__ = ["KINDS", "data_folder", "design_path", "designs", "documents", "find", "is_design_file", "known", "name_of"]
 
-Kind = Literal["dataset", "detector", "backend", "view"]
+Kind = Literal["dataset", "detector", "backend", "view", "parser"]
 Role = Literal["ansatz", "encoding"]
 
 KINDS: dict[str, tuple[str, str, str]] = {
@@ -26,6 +26,7 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "detector": ("detect", "Detector", "qlogad.detectors"),
     "backend": ("backend", "Backend", "qlogad.backends"),
     "view": ("features", "View", "qlogad.views"),
+    "parser": ("logs/parser", "Parser", "qlogad.parsers"),
 }
 
 _PACKAGE = Path(__file__).parent
@@ -50,7 +51,7 @@ def find(kind: Kind, name: str) -> type[Any]:
     own = _own(kind)
     if name in own:
         folder, _, _ = KINDS[kind]
-        found = getattr(import_module(f"qlogad.{folder}.{_module(name)}"), own[name])
+        found = getattr(import_module(f"{_dotted(folder)}.{_module(name)}"), own[name])
     elif name in (foreign := _foreign(kind)):
         found = foreign[name].load()
     else:
@@ -68,7 +69,7 @@ def name_of(kind: Kind, cls: type[Any]) -> str | None:
     """
     folder, _, _ = KINDS[kind]
     for name, called in _own(kind).items():
-        if (cls.__module__, cls.__qualname__) == (f"qlogad.{folder}.{_module(name)}", called):
+        if (cls.__module__, cls.__qualname__) == (f"{_dotted(folder)}.{_module(name)}", called):
             return name
     package = cls.__module__.partition(".")[0]
     near = {name: entry for name, entry in _foreign(kind).items() if entry.module.partition(".")[0] == package}
@@ -133,6 +134,10 @@ def _module(name: str) -> str:
     return name.replace("-", "_")
 
 
+def _dotted(folder: str) -> str:
+    return f"qlogad.{folder.replace('/', '.')}"
+
+
 @cache
 def _own(kind: Kind) -> dict[str, str]:
     """name -> class name, read from the source text: the one class in the file that names the base among its bases."""
@@ -140,7 +145,7 @@ def _own(kind: Kind) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted((_PACKAGE / folder).iterdir()):
         source = path / "__init__.py" if path.is_dir() else path
-        if source.suffix != ".py" or not source.is_file() or (source.name == "__init__.py" and source.parent.name == folder):
+        if source.suffix != ".py" or not source.is_file() or source == _PACKAGE / folder / "__init__.py":
             continue
         for node in ast.parse(source.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef) and any(isinstance(b, ast.Name) and b.id == base for b in node.bases):

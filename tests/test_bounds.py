@@ -15,12 +15,13 @@ from qlogad.backend.backend import open_backend
 from qlogad.bounds import Between, memory, room
 from qlogad.detect.deeplog import DeepLog
 from qlogad.errors import DataError, DocumentError, InputError, QlogadError
-from qlogad.experiment.experiment import Data, Experiment, Judge
-from qlogad.experiment.space import FloatAxis, IntAxis
-from qlogad.experiment.study import Plan
+from qlogad.experiment.data import Data
+from qlogad.experiment.experiment import Experiment, Judge
 from qlogad.logs.inject import parse_spec
 from qlogad.nn.core import Classical, Quantum
 from qlogad.nn.train import Schedule, check_device
+from qlogad.sweep.space import FloatAxis, IntAxis
+from qlogad.sweep.study import Plan
 
 
 def inside(hint: Any) -> Iterator[Any]:

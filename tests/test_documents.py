@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from qlogad import documents
 from qlogad.errors import DocumentError
-from qlogad.experiment.experiment import Data, Judge
+from qlogad.experiment.data import Data
+from qlogad.experiment.experiment import Judge
 
 KEYS = st.text("abcdefgh_", min_size=1, max_size=6)
 LEAVES = st.one_of(

@@ -10,7 +10,7 @@ import pytest
 
 from qlogad import names
 from qlogad.experiment import Experiment
-from qlogad.experiment.study import Study
+from qlogad.sweep.study import Study
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from qlogad import documents, seeds
 from qlogad.bounds import Seed
-from qlogad.circuit.design import Encoding
+from qlogad.circuit.encoding import Encoding
 from qlogad.detect.batches import SLOTS, distinct, micro_batches
 from qlogad.detect.detector import Detector, State
 from qlogad.errors import DataError, DesignError, QlogadWarning, ResultError

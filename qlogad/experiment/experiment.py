@@ -6,92 +6,26 @@ contenders (grid.py). All are resolved when the document is loaded, so a manifes
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from functools import partial
 from os.path import isdir, isfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from qlogad import documents, files, names
-from qlogad.bounds import Between, Seed, Share
+from qlogad import documents, names
+from qlogad.bounds import Between, Share
 from qlogad.circuit.design import ROLES, Design
 from qlogad.detect.detector import Detector, Track
 from qlogad.documents import refuse_secrets
 from qlogad.errors import BackendError, DocumentError, InputError, did_you_mean, one_line, shown
+from qlogad.experiment.data import Data, data_of
 from qlogad.experiment.grid import Axes, combinations, grids_of, made_name, nested
-from qlogad.logs.dataset import Dataset
-from qlogad.logs.inject import parse_spec
-from qlogad.logs.split import SplitBy
-from qlogad.logs.windows import Window
 
-if TYPE_CHECKING:
-    from qlogad.experiment.report import Record
-
-__all__ = ["Contender", "Data", "Experiment", "Judge", "ParserBy", "Watch", "found_beside", "located", "names_design"]
+__all__ = ["Contender", "Experiment", "Judge", "found_beside", "located", "names_design"]
 
 _NAME = 80  # characters
 _OURS = ("name", "like", "detector", "control")  # keys of a [[contender]] that are not its detector's
-WAITING = "waiting for those at work in the results folder to end"  # before it is cleared
 MAX_SEEDS, MAX_RESAMPLES = 1000, 1_000_000
-
-
-class Watch:
-    """An onlooker of a run, deaf by default; override what you want to hear, and return nothing."""
-
-    def preparing(self, what: str, count: int) -> None:
-        """So many lines are read, or cuts prepared."""
-
-    def prepared(self, text: str) -> None:
-        """What is known before training."""
-
-    def finished(self, what: str, total: int) -> None:
-        """One more of `total` cells is done."""
-
-
-@dataclass(frozen=True)
-class ParserBy:
-    """The parser's settings (Drain: He et al., ICWS 2017).
-
-    Unlike Drain3's, whose depth is 4, the default looks at two leading tokens: one setting for LogHub's sixteen samples groups .80 of
-    the messages right at depth 5, .77 at 4 and .79 at 6.
-    """
-
-    depth: Annotated[int, Between(3, 1_000)] = 5
-    similarity: Annotated[float, Between(0, 1)] = 0.4
-    max_children: Annotated[int, Between(1, 1_000_000)] = 100
-
-
-@dataclass(frozen=True)
-class Data:
-    """Where the windows come from and how time divides them. Keys a data set defines itself (`path`, ...) are kept in `source`."""
-
-    dataset: str = "synthetic"
-    source: Mapping[str, Any] = field(default_factory=dict)
-    window: Window | None = None  # None: the data set's own default
-    split: SplitBy = field(default_factory=SplitBy)
-    parser: ParserBy = field(default_factory=ParserBy)
-    training: Literal["normals", "all"] = (
-        "normals"  # normals: train and fix thresholds on normal windows; all: as they come, labels for supervised detectors only
-    )
-    inject: str | None = None  # "swap:3", "move:3", "repeat:2", "delay:60": labelled anomalies made from held-out normals
-    seed: Seed = 0  # of the injections
-
-    def __post_init__(self) -> None:
-        documents.enforce(self)
-        if self.inject is not None:
-            parse_spec(self.inject)
-
-    def open(self) -> Dataset:
-        """The data set itself, its keys checked.
-
-        Raises:
-            UnknownName, DocumentError, DataError: each names the key or file at fault.
-        """
-        cls = names.find("dataset", self.dataset)
-        dataset: Dataset = documents.from_mapping(cls, self.source, f"[data] of dataset '{self.dataset}'")
-        return dataset
 
 
 @dataclass(frozen=True)
@@ -210,7 +144,7 @@ class Experiment:
         experiment = cls(
             name=given,
             question=" ".join(str(content.get("question", "")).split()),
-            data=_data(_table(content.get("data", {}), f"{where}: data"), where),
+            data=data_of(_table(content.get("data", {}), f"{where}: data"), where),
             contenders=_contenders(content.get("contender", []), content.get("grid", {}), where),
             judge=documents.from_mapping(Judge, _table(content.get("judge", {}), f"{where}: judge"), f"{where}: [judge]"),
             document=content,
@@ -224,49 +158,6 @@ class Experiment:
         for key, value in dotted.items():
             content = documents.override_value(content, key.replace("__", "."), value)
         return Experiment.from_document(content, name=self.name, where=self.name)
-
-    def run(
-        self,
-        out: str | Path = "results",
-        *,
-        workers: int = 0,
-        fresh: bool = False,
-        storage: str | None = None,
-        watch: Watch | None = None,
-    ) -> Record:
-        """Run what has not been run, judge everything, write `out/<name>/`. Killed at any instant, the same call continues.
-
-        Args:
-            out: where results folders lie.
-            workers: processes; 0 means one for each core. A script that calls this needs `if __name__ == "__main__":`.
-            fresh: forget the finished cells of earlier runs.
-            storage: postgresql://..., where several machines with a shared `out` work on one run; else a journal in it.
-            watch: is told what happens; silent by default.
-
-        Raises:
-            InputError: the document or its data cannot be used.
-            QlogadError: workers cannot start, or the storage is away.
-        """
-        from qlogad.experiment.address import check_place
-        from qlogad.experiment.report import before, write
-        from qlogad.experiment.runner import cells, execute, forget, prepare
-
-        if storage is not None:
-            check_place(storage)
-        self.data.open()  # what it refuses leaves nothing behind
-        watch, folder = watch or Watch(), Path(out) / self.name
-        with files.at_work(folder, partial(forget, folder) if fresh else None, partial(watch.preparing, WAITING, 1)):
-            prepared = prepare(self, folder, watch.preparing)
-            watch.prepared(before(prepared))
-            wanted = cells(prepared)
-            executed = execute(
-                wanted,
-                rates=prepared.rates,
-                workers=workers or os.cpu_count() or 1,
-                storage=storage,
-                done=lambda cell, cause: watch.finished(str(cell), len(wanted)),
-            )
-            return write(prepared, wanted, executed)
 
     def _check(self, where: str) -> None:
         known = [contender.name for contender in self.contenders]
@@ -340,13 +231,6 @@ def _table(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise DocumentError(f"{where} is a table, got {value!r:.60}")
     return value
-
-
-def _data(table: Mapping[str, Any], where: str) -> Data:
-    own = set(Data.__dataclass_fields__) - {"source"}
-    content = {key: value for key, value in table.items() if key in own}
-    content["source"] = {key: value for key, value in table.items() if key not in own}
-    return documents.from_mapping(Data, content, f"{where}: [data]")
 
 
 def _with_grids(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,13 +25,14 @@ from qlogad.detect.length import Length
 from qlogad.detect.new_event import NewEvent
 from qlogad.detect.ngram import NGram
 from qlogad.errors import DataError, ResultError, counted
-from qlogad.experiment.experiment import Data
+from qlogad.experiment.data import Data
 from qlogad.features.features import Features, Labels
 from qlogad.features.pipeline import FeaturePipeline
 from qlogad.logs.dataset import Dataset
-from qlogad.logs.drain import Drain, Identity
 from qlogad.logs.events import Events, Texts, read_events
 from qlogad.logs.inject import inject, parse_spec
+from qlogad.logs.parser.drain import Drain
+from qlogad.logs.parser.identity import Identity
 from qlogad.logs.split import Split, given_parts, make_splits
 from qlogad.logs.windows import Window, Windows, make_windows
 

@@ -1,6 +1,6 @@
 """Running an experiment: prepare the ground, say what it can show, run the cells that are missing, write the record.
 
-Cells are trials of a study, run by its worker processes (qlogad.experiment.workers), on this machine or several; the parent only
+Cells are trials of a study, run by its worker processes (qlogad.jobs.workers), on this machine or several; the parent only
 prepares and collects. A run killed at any instant continues from the cells that were finished.
 """
 
@@ -174,8 +174,9 @@ def execute(
     if not missing:
         return Executed(reused, failed)
 
-    from qlogad.experiment.storage import begin_anew_if_damaged
-    from qlogad.experiment.workers import attempts, cause, drive, enqueue, over
+    from qlogad.jobs.attempts import attempts, cause, over
+    from qlogad.jobs.storage import begin_anew_if_damaged
+    from qlogad.jobs.workers import drive, enqueue
 
     own = Path(wanted[0].grounds) / "cells.journal"
     if storage is None:

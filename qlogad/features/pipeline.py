@@ -17,8 +17,8 @@ from qlogad import names
 from qlogad.documents import digest
 from qlogad.errors import DataError, NotFitted
 from qlogad.features.features import Features, Labels, View
-from qlogad.logs.drain import Parser, load_parser
 from qlogad.logs.events import Events
+from qlogad.logs.parser.parser import Parser, load_parser
 from qlogad.logs.windows import Windows, spans
 
 __all__ = ["FeaturePipeline"]

@@ -27,7 +27,9 @@ from qlogad.backend.backend import open_backend
 from qlogad.backend.exact.jacobian import live_weights
 from qlogad.bounds import Between
 from qlogad.circuit.circuit import MAX_WIRES, Circuit
-from qlogad.circuit.design import MAX_DEPTH, UNSAID, Design, Encoding, Role, assemble
+from qlogad.circuit.design import UNSAID, Design, Role
+from qlogad.circuit.encoding import Encoding, assemble
+from qlogad.circuit.row import MAX_DEPTH
 from qlogad.errors import BackendError, DesignError
 from qlogad.nn.layer import GateCircuits, InitOf
 from qlogad.nn.maps import Diagonal, Direct, Linear, Wrapped

@@ -18,7 +18,7 @@ from qlogad.backend.exact import Exact
 from qlogad.backend.exact.jit import allowed, works
 from qlogad.backend.exact.planner import measured_once, one_thread, timed
 from qlogad.backend.form import Form
-from qlogad.circuit.design import assemble
+from qlogad.circuit.encoding import assemble
 from qlogad.nn.whole_sequence import Tabled, Weights, run
 
 __all__ = ["COMPILING", "DEFAULT", "IN_TORCH", "Speed", "kernel_memory", "saved_by_compiling", "speed_of"]

@@ -19,7 +19,8 @@ from qlogad.backend.abilities import CALLS, Key
 from qlogad.backend.backend import Backend, open_backend
 from qlogad.backend.form import Form
 from qlogad.circuit.circuit import Circuit
-from qlogad.circuit.design import Design, Encoding, assemble
+from qlogad.circuit.design import Design
+from qlogad.circuit.encoding import Encoding, assemble
 from qlogad.circuit.readout import bases
 from qlogad.errors import BackendError, DesignError, InputError, shown
 from qlogad.nn.kernel_speed import kernel_memory, speed_of

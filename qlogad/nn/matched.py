@@ -16,7 +16,7 @@ from scipy.linalg import qr
 from qlogad import seeds
 from qlogad.backend.exact.jacobian import jacobian, live_weights, random_rows
 from qlogad.circuit.circuit import Angle, Circuit
-from qlogad.circuit.design import Encoding
+from qlogad.circuit.encoding import Encoding
 from qlogad.errors import DesignError
 
 __all__ = ["matched"]

@@ -14,13 +14,13 @@ from qlogad.backend.abilities import Key
 from qlogad.backend.backend import open_backend
 from qlogad.backend.qiskit import to_qiskit
 from qlogad.backend.target import lift
-from qlogad.circuit.design import assemble
+from qlogad.circuit.encoding import assemble
 from qlogad.detect.deeplog import DeepLog
 from qlogad.detect.detector import Detector
 from qlogad.detect.length import Length
 from qlogad.errors import BackendError, MissingExtra, ResultError
 from qlogad.nn.core import Quantum
-from qlogad.testing import random_circuit
+from qlogad.testing.circuits import random_circuit
 
 RATES = "depolarizing=0.02,depolarizing2=0.07,amplitude_damping=0.03,phase_damping=0.05,bit_flip=0.02,readout=0.03"
 

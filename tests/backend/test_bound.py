@@ -10,11 +10,11 @@ import torch
 from qlogad.backend.backend import check_inputs
 from qlogad.backend.exact import METHODS, Exact
 from qlogad.circuit.circuit import Circuit
-from qlogad.circuit.design import assemble
+from qlogad.circuit.encoding import assemble
 from qlogad.circuit.noise import Noise
 from qlogad.errors import BackendError, DesignError
 from qlogad.seeds import torch_generator
-from qlogad.testing import random_circuit
+from qlogad.testing.circuits import random_circuit
 
 ENGINES = {
     **{name: Exact(name) for name in METHODS},

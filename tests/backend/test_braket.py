@@ -13,7 +13,7 @@ from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import readout
 from qlogad.errors import MissingExtra
-from qlogad.testing import random_circuit
+from qlogad.testing.circuits import random_circuit
 
 
 def values(circuit, rows=3):

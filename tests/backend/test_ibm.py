@@ -16,9 +16,9 @@ from qlogad.backend.exact import Exact
 from qlogad.backend.ibm import IBM, Reduced, snapshot
 from qlogad.backend.target import lift
 from qlogad.circuit.circuit import Angle, Circuit, Gate
-from qlogad.circuit.design import assemble
+from qlogad.circuit.encoding import assemble
 from qlogad.errors import BackendError, QlogadWarning
-from qlogad.testing import random_circuit
+from qlogad.testing.circuits import random_circuit
 
 
 def values(circuit, rows, *name):

@@ -6,8 +6,8 @@ import torch
 
 from qlogad.backend.abilities import Key
 from qlogad.backend.backend import open_backend
-from qlogad.circuit.design import assemble
-from qlogad.testing import random_circuit
+from qlogad.circuit.encoding import assemble
+from qlogad.testing.circuits import random_circuit
 
 
 def means_and_gradients(spec, circuit, seed):

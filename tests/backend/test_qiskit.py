@@ -16,10 +16,11 @@ from qlogad.backend import pennylane, qiskit
 from qlogad.backend.backend import open_backend
 from qlogad.backend.qiskit import from_qasm, from_qiskit, to_qasm, to_qiskit
 from qlogad.circuit.circuit import Angle, Circuit, Gate
-from qlogad.circuit.design import Design, assemble
+from qlogad.circuit.design import Design
+from qlogad.circuit.encoding import assemble
 from qlogad.errors import BackendError, DesignError, InputError, MissingExtra
 from qlogad.seeds import generator
-from qlogad.testing import random_circuit, reference_means
+from qlogad.testing.circuits import random_circuit, reference_means
 
 SEEDS = range(12)
 

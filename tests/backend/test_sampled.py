@@ -13,14 +13,14 @@ from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.spec import options
 from qlogad.backend.target import Answer, Target, lift
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
-from qlogad.circuit.design import assemble
+from qlogad.circuit.encoding import assemble
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, readout
 from qlogad.errors import BackendError
 from qlogad.nn.core import Quantum
 from qlogad.nn.recurrent import LSTM
 from qlogad.seeds import torch_generator
-from qlogad.testing import random_circuit, reference_means
+from qlogad.testing.circuits import random_circuit, reference_means
 
 
 class Definition(Target):

@@ -11,7 +11,7 @@ import torch
 from qlogad.backend.exact import Exact
 from qlogad.circuit import amplitude
 from qlogad.circuit.circuit import Circuit, z_each
-from qlogad.circuit.design import Encoding
+from qlogad.circuit.encoding import Encoding
 from qlogad.errors import DesignError
 from qlogad.seeds import generator
 

@@ -13,7 +13,8 @@ from qlogad import names
 from qlogad.backend.exact import Exact
 from qlogad.backend.exact.jacobian import live_weights
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
-from qlogad.circuit.design import Design, assemble
+from qlogad.circuit.design import Design
+from qlogad.circuit.encoding import assemble
 from qlogad.circuit.gates import pauli
 from qlogad.seeds import generator
 

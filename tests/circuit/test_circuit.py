@@ -13,7 +13,7 @@ import pytest
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.errors import DesignError
 from qlogad.seeds import generator
-from qlogad.testing import random_circuit, reference_means
+from qlogad.testing.circuits import random_circuit, reference_means
 
 SEEDS = range(12)
 

@@ -6,8 +6,9 @@ import tomllib
 import pytest
 
 from qlogad import names
-from qlogad.circuit.design import Design, assemble
+from qlogad.circuit.design import Design
 from qlogad.circuit.draw import draw
+from qlogad.circuit.encoding import assemble
 from qlogad.circuit.wiring import PATTERNS
 
 README = (names.data_folder("circuits") / "README.md").read_text(encoding="utf-8")

@@ -5,13 +5,14 @@ import re
 
 import numpy as np
 import pytest
-from steps import MANY, QUICK, at_most
 
 from qlogad import documents, names
 from qlogad.circuit.circuit import Angle
-from qlogad.circuit.design import Design, Encoding, assemble, role_of
+from qlogad.circuit.design import Design, role_of
+from qlogad.circuit.encoding import Encoding, assemble
 from qlogad.circuit.wiring import place
 from qlogad.errors import DesignError, UnknownName
+from tests.circuit.steps import MANY, QUICK, at_most
 
 EACH = {"gate": "ry", "on": "each"}
 

@@ -5,10 +5,10 @@ import re
 import pytest
 
 from qlogad.circuit.circuit import Circuit
-from qlogad.circuit.design import assemble
 from qlogad.circuit.draw import draw
+from qlogad.circuit.encoding import assemble
 from qlogad.seeds import generator
-from qlogad.testing import random_circuit
+from qlogad.testing.circuits import random_circuit
 
 
 @pytest.mark.parametrize("seed", range(12))

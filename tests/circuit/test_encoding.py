@@ -12,7 +12,8 @@ import torch
 from qlogad import names
 from qlogad.backend.backend import open_backend
 from qlogad.backend.exact import Exact
-from qlogad.circuit.design import Design, Encoding, assemble
+from qlogad.circuit.design import Design
+from qlogad.circuit.encoding import Encoding, assemble
 from qlogad.circuit.gates import matrix
 from qlogad.errors import DesignError
 from qlogad.seeds import generator

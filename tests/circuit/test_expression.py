@@ -7,11 +7,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from steps import QUICK, at_most
 
 from qlogad.circuit.circuit import Angle
 from qlogad.circuit.expression import NotAffine, angle, closed, feature, integer, truth, uses
 from qlogad.errors import DesignError
+from tests.circuit.steps import QUICK, at_most
 
 NAMES = {"layer": 2, "wires": 5, "i": 1, "j": 3}
 SMALL = st.integers(-50, 50)

@@ -23,10 +23,11 @@ from qlogad.backend.exact import Exact
 from qlogad.backend.pennylane import from_pennylane
 from qlogad.backend.qiskit import from_qiskit
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
-from qlogad.circuit.design import Encoding, assemble, inputs_of
+from qlogad.circuit.design import inputs_of
+from qlogad.circuit.encoding import Encoding, assemble
 from qlogad.detect.detector import Detector
 from qlogad.errors import DesignError, InputError
-from qlogad.experiment.study import Study
+from qlogad.sweep.study import Study
 
 WIRES = 3
 

@@ -16,7 +16,7 @@ from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.circuit.design import Design
 from qlogad.errors import DesignError
 from qlogad.seeds import generator
-from qlogad.testing import random_circuit
+from qlogad.testing.circuits import random_circuit
 
 WAYS = {
     "qasm": lambda circuit: from_qasm(to_qasm(circuit)),

@@ -15,7 +15,7 @@ from qlogad.circuit.gates import pauli
 from qlogad.circuit.readout import bases, is_projector, readout
 from qlogad.errors import DesignError
 from qlogad.seeds import generator
-from qlogad.testing import random_circuit, reference_means
+from qlogad.testing.circuits import random_circuit, reference_means
 
 SPECS = ["x", "y", "z", "z:0", "xyz", "x+z", "xx", "yy", "zz", "parity", "probabilities", "zeros", "z+zz+parity+zeros"]
 

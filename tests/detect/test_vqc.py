@@ -13,7 +13,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
 from qlogad import documents, names, seeds
-from qlogad.circuit.design import Design, Encoding
+from qlogad.circuit.design import Design
+from qlogad.circuit.encoding import Encoding
 from qlogad.detect.detector import Detector
 from qlogad.detect.vqc import VQC
 from qlogad.errors import DataError, DesignError, DocumentError, InputError, QlogadWarning
@@ -21,7 +22,8 @@ from qlogad.experiment import Experiment
 from qlogad.features.features import Features, Labels
 from qlogad.nn.controls import control, controls
 from qlogad.nn.core import Classical, Core, Quantum, SameTotal
-from qlogad.testing import reference_means
+from qlogad.run import run
+from qlogad.testing.circuits import reference_means
 
 QUANTUM = Quantum(wires=3, depth=3, reupload=True)
 CORES: list[Core] = [Classical(hidden=8), QUANTUM, *(control(name, QUANTUM) for name in controls())]
@@ -240,7 +242,7 @@ def test_a_run_lists_aliases_in_its_table_and_manifest(tmp_path: Path) -> None:
         ],
         "judge": {"seeds": 2, "resamples": 20},
     }
-    record = Experiment.from_document(content, name="aliases").run(tmp_path, workers=1)
+    record = run(Experiment.from_document(content, name="aliases"), tmp_path, workers=1)
     assert not record.failed
     manifest = json.loads((tmp_path / "aliases" / "manifest.json").read_text())
     (note,) = [note for note in manifest["notes"] if "alias" in note]

@@ -10,7 +10,8 @@ import torch
 from qlogad import names
 from qlogad.backend.exact import Exact
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
-from qlogad.circuit.design import Design, assemble
+from qlogad.circuit.design import Design
+from qlogad.circuit.encoding import assemble
 from qlogad.errors import DesignError
 from qlogad.evaluate.circuits import (
     closed_form,
@@ -29,7 +30,7 @@ from qlogad.evaluate.circuits import (
     variance,
 )
 from qlogad.seeds import generator
-from qlogad.testing import random_circuit, reference_means
+from qlogad.testing.circuits import random_circuit, reference_means
 
 # Sim et al.'s circuits on 4 wires, (E, Q) for depths 1, 2, 3: measured by an independent program, one draw of 5,000 pairs, 75 bins.
 REFERENCE = {

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta, binom, binomtest, false_discovery_control, ttest_1samp, wilcoxon
 
+from qlogad.bench.coverage import EFFECTIVE, SHAPES, pairs, singles, weights
 from qlogad.errors import DataError
 from qlogad.evaluate.compare import (
     METRICS,
@@ -23,7 +24,6 @@ from qlogad.evaluate.compare import (
     sign_flip,
 )
 from qlogad.evaluate.metrics import AREAS, confusion, effective_n, measure
-from qlogad.experiment.bench_coverage import EFFECTIVE, SHAPES, pairs, singles, weights
 
 seeds = st.integers(0, 2**32 - 1)
 shares = st.lists(st.floats(0, 1), min_size=1, max_size=12)

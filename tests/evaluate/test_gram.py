@@ -9,11 +9,11 @@ import torch
 
 from qlogad.backend.exact import Exact
 from qlogad.circuit.circuit import Angle, Circuit, Gate
-from qlogad.circuit.design import assemble
+from qlogad.circuit.encoding import assemble
 from qlogad.errors import BackendError, DesignError
 from qlogad.evaluate.gram import MOST_ROWS, gram
 from qlogad.seeds import torch_generator
-from qlogad.testing import random_circuit
+from qlogad.testing.circuits import random_circuit
 
 CIRCUITS = {
     **{f"random {seed}": random_circuit(np.random.default_rng(seed), wires=1 + seed % 5, gates=20) for seed in range(6)},

@@ -13,8 +13,9 @@ import pytest
 
 from qlogad.errors import QlogadError, QlogadWarning
 from qlogad.experiment import Experiment
-from qlogad.experiment.hardware import trained
-from qlogad.experiment.report import Record
+from qlogad.hardware.windows import trained
+from qlogad.report.folder import Record
+from qlogad.run import run
 
 TOML = """
 [data]
@@ -51,14 +52,14 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results folder of a run."""
     out = tmp_path_factory.mktemp("finished")
-    assert not Experiment.load(file).run(out, workers=1).failed
+    assert not run(Experiment.load(file), out, workers=1).failed
     return out / "small"
 
 
 def again(file: Path, folder: Path) -> Record:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", QlogadWarning)  # of a journal that was mended
-        return Experiment.load(file).run(folder.parent, workers=1)
+        return run(Experiment.load(file), folder.parent, workers=1)
 
 
 def rows(record: Record) -> list[dict[str, object]]:

@@ -15,10 +15,12 @@ from qlogad.detect.detector import Detector
 from qlogad.detect.vqc import VQC
 from qlogad.evaluate.metrics import measure
 from qlogad.experiment import Experiment
-from qlogad.experiment.campaign import submit
-from qlogad.experiment.hardware import plan, trained
 from qlogad.features.features import Features
+from qlogad.hardware.campaign import submit
+from qlogad.hardware.plan import plan
+from qlogad.hardware.windows import trained
 from qlogad.nn.core import Classical, Quantum
+from qlogad.run import run
 
 NOISE = "depolarizing=0.02,amplitude_damping=0.05,readout=0.03"
 KINDS = 4
@@ -133,7 +135,7 @@ def test_a_run_with_noise_or_shots_goes_to_another_backend(backend, tmp_path):
     experiment = Experiment.load("quickstart", changes)
     contenders = tuple(contender for contender in experiment.contenders if contender.name in names)
     small = replace(experiment, contenders=contenders, judge=replace(experiment.judge, contrasts=()))
-    assert not small.run(tmp_path, workers=1).failed
+    assert not run(small, tmp_path, workers=1).failed
     result = tmp_path / "quickstart"
     for to in ("aer:depolarizing=0.01,shots=256", "pennylane:lightning.qubit,shots=64"):
         assert submit(result, "quantum", to, windows=10, repeats=2).state == "done"

@@ -7,11 +7,12 @@ from itertools import product
 import pytest
 
 from qlogad import documents, seeds
+from qlogad.catalogue.data import describe
 from qlogad.errors import DocumentError
 from qlogad.experiment import Experiment
 from qlogad.experiment.cell import Cell
 from qlogad.experiment.grid import MAX_MADE, combinations, made_name
-from qlogad.experiment.listing import describe
+from qlogad.run import run
 
 FILE = """
 [data]
@@ -190,7 +191,7 @@ def test_a_run_tells_what_its_grid_made(tmp_path):
     content["contender"] = content["contender"][2:]
     path = tmp_path / "floors.toml"
     path.write_text(documents.dump(content))
-    record = Experiment.load(path).run(tmp_path, workers=1)
+    record = run(Experiment.load(path), tmp_path, workers=1)
     names = ["2-gram", "2-gram n=2", "2-gram n=3"]
     assert not record.failed
     assert list(dict.fromkeys(row["contender"] for row in record.rows)) == names

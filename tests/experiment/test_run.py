@@ -19,9 +19,10 @@ from qlogad.detect.detector import Detector
 from qlogad.experiment import Experiment
 from qlogad.experiment.cell import read_outcome, run_cell
 from qlogad.experiment.ground import Ground, Source, ground, open_source
-from qlogad.experiment.record import judge_cell, sets
 from qlogad.experiment.runner import Prepared, cells, execute, prepare
 from qlogad.logs.windows import Windows
+from qlogad.report.rows import judge_cell, sets
+from qlogad.run import run
 
 TOML = """
 question = "Does it run?"
@@ -74,7 +75,7 @@ def prepared(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return made
 
 
-def run(file: Path, out: Path) -> list[str]:
+def command(file: Path, out: Path) -> list[str]:
     return [sys.executable, "-m", "qlogad.cli", "run", str(file), "--out", str(out), "--workers", "2"]
 
 
@@ -88,10 +89,10 @@ def without_cost(folder: Path) -> str:
 
 
 def test_a_run_killed_again_and_again_ends_in_the_same_table(file: Path, tmp_path: Path) -> None:
-    subprocess.run(run(file, tmp_path / "calm"), check=True, capture_output=True)
+    subprocess.run(command(file, tmp_path / "calm"), check=True, capture_output=True)
     counts = []
     for wanted in (1, 5, 9):
-        process = subprocess.Popen(run(file, tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command(file, tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 600
         while len(list((tmp_path / "killed").glob("small/cells/*/cell.json"))) < wanted and time.monotonic() < deadline:
             assert process.poll() is None, "the run ended before it could be killed"
@@ -100,7 +101,7 @@ def test_a_run_killed_again_and_again_ends_in_the_same_table(file: Path, tmp_pat
         process.wait()
         counts.append(len(list((tmp_path / "killed").glob("small/cells/*/cell.json"))))
     assert counts == sorted(counts)
-    last = subprocess.run(run(file, tmp_path / "killed"), check=True, capture_output=True, text=True)
+    last = subprocess.run(command(file, tmp_path / "killed"), check=True, capture_output=True, text=True)
     pd.testing.assert_frame_equal(numbers(tmp_path / "killed" / "small"), numbers(tmp_path / "calm" / "small"), check_exact=True)
     assert without_cost(tmp_path / "killed" / "small") == without_cost(tmp_path / "calm" / "small")
     assert "declared contrasts" in last.stdout
@@ -241,7 +242,7 @@ def test_no_injected_anomaly_is_a_normal_sequence(prepared: Prepared) -> None:
 
 def test_a_contrast_with_a_floor_compares_every_seed(prepared: Prepared, tmp_path: Path) -> None:
     experiment = prepared.experiment.replace(judge__contrasts=[["lstm", "pca"], ["quantum", "2-gram"]], judge__metric="pr_auc")
-    record = experiment.run(tmp_path, workers=2)
+    record = run(experiment, tmp_path, workers=2)
     frame = pd.DataFrame(record.rows)
     whole = frame[frame["windows"] == "all"].pivot_table(index="cut", columns=["contender", "seed"], values="pr_auc")
     table = (tmp_path / experiment.name / "table.md").read_text()

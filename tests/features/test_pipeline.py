@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from qlogad.errors import DataError, NotFitted, UnknownName
 from qlogad.features.pipeline import FeaturePipeline
 from qlogad.logs.dataset import Intake
-from qlogad.logs.drain import Drain, Identity
 from qlogad.logs.events import Events, read_events
+from qlogad.logs.parser.drain import Drain
+from qlogad.logs.parser.identity import Identity
 from qlogad.logs.split import SplitBy, make_splits
 from qlogad.logs.windows import Window, Windows, make_windows
 

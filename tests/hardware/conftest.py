@@ -5,9 +5,10 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
-from double import HISTORY, Double, Remote
 
 from qlogad.experiment import Experiment
+from qlogad.run import run as run_experiment
+from tests.hardware.double import HISTORY, Double, Remote
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +23,7 @@ def run(tmp_path_factory):
     (quantum,) = (contender for contender in contenders if contender.name == "quantum")
     contenders += (replace(quantum, name="gru", params=quantum.params | {"cell": "gru"}),)  # of two layers of circuits
     small = replace(experiment, contenders=contenders, judge=replace(experiment.judge, contrasts=()))
-    assert not small.run(folder, workers=1).failed
+    assert not run_experiment(small, folder, workers=1).failed
     return folder / "quickstart"
 
 

@@ -7,7 +7,6 @@ import sys
 
 import numpy as np
 import pytest
-from amazon import ARN, EXECUTABLES, TOTAL_SHOTS, Amazon
 
 from qlogad import seeds
 from qlogad.backend.backend import open_backend
@@ -15,10 +14,11 @@ from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
 from qlogad.backend.service import Unavailable, hire
 from qlogad.backend.target import lift
 from qlogad.circuit.circuit import Circuit, Gate
-from qlogad.circuit.design import assemble
+from qlogad.circuit.encoding import assemble
 from qlogad.circuit.readout import bases, readout
 from qlogad.errors import BackendError, Pending
-from qlogad.experiment.hardware import exact_means
+from qlogad.hardware.plan import exact_means
+from tests.hardware.amazon import ARN, EXECUTABLES, TOTAL_SHOTS, Amazon
 
 SHOTS, ROWS = 200, 11
 

@@ -6,16 +6,17 @@ from functools import partial
 
 import numpy as np
 import pytest
-from double import HISTORY, SHOTS
 
 from qlogad import cli
 from qlogad.backend import ledger
 from qlogad.backend.ledger import Clock, Journal
 from qlogad.detect.detector import Detector
 from qlogad.errors import InputError
-from qlogad.experiment.campaign import collect, ledger_of, submit, submit_all
-from qlogad.experiment.hardware import calibrating, chosen, plan, threshold_of, trained
-from qlogad.experiment.ladder import ladders
+from qlogad.hardware.campaign import collect, ledger_of, submit, submit_all
+from qlogad.hardware.ladder import ladders
+from qlogad.hardware.plan import plan, threshold_of
+from qlogad.hardware.windows import calibrating, chosen, trained
+from tests.hardware.double import HISTORY, SHOTS
 
 ALL = 10**6  # windows: as many as there are
 NOISY = f"aer:amplitude_damping=0.2,shots={SHOTS}"

@@ -10,15 +10,15 @@ from shutil import copytree
 
 import numpy as np
 import pytest
-from double import HISTORY, MOST, SHOTS
 
 from qlogad import cli, files
 from qlogad.backend.backend import open_backend
 from qlogad.backend.ledger import Clock, Journal
 from qlogad.errors import InputError, ResultError, UnknownName
-from qlogad.experiment.campaign import Interleaved, collect, ledger_of, submit
-from qlogad.experiment.hardware import trained
-from qlogad.experiment.ladder import ladders
+from qlogad.hardware.campaign import Interleaved, collect, ledger_of, submit
+from qlogad.hardware.ladder import ladders
+from qlogad.hardware.windows import trained
+from tests.hardware.double import HISTORY, MOST, SHOTS
 
 CLOCK = Clock(waits=(0, 0.01, 0.02))
 

@@ -14,7 +14,7 @@ from qlogad.backend.ibm import IBM, IBMService, IBMTarget, Mitigation, snapshot
 from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
 from qlogad.backend.service import Unavailable, hire
 from qlogad.backend.target import lift
-from qlogad.circuit.design import assemble
+from qlogad.circuit.encoding import assemble
 from qlogad.errors import BackendError, Pending, QlogadWarning
 
 SHOTS, ROWS = 200, 6

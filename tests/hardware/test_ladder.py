@@ -7,15 +7,15 @@ from shutil import copytree
 
 import numpy as np
 import pytest
-from double import HISTORY, SHOTS
 
 from qlogad import cli, escape, files, seeds
 from qlogad.backend.target import lift
-from qlogad.circuit.design import assemble
+from qlogad.circuit.encoding import assemble
 from qlogad.errors import ResultError
-from qlogad.experiment.campaign import Heard, ledger_of, submit
-from qlogad.experiment.hardware import reference_angles
-from qlogad.experiment.ladder import KINDS, causes, drifted, ladders, write
+from qlogad.hardware.campaign import Heard, ledger_of, submit
+from qlogad.hardware.ladder import KINDS, causes, drifted, ladders, write
+from qlogad.hardware.plan import reference_angles
+from tests.hardware.double import HISTORY, SHOTS
 
 NOISE = "depolarizing=0.05,readout=0.05"
 RUNGS = ["aer", f"aer:shots={SHOTS}", f"aer:{NOISE}", f"aer:{NOISE},shots={SHOTS}"]
@@ -126,7 +126,7 @@ def test_device_seconds_are_those_that_the_answers_tell(climbed, tmp_path):
 def test_the_report_is_a_replay(climbed, ladder, monkeypatch, capsys):
     ledger = ledger_of(climbed).read_bytes()
     first = [write([ladder], climbed).with_suffix(kind).read_bytes() for kind in (".md", ".csv", ".png")]
-    monkeypatch.setattr("qlogad.experiment.hardware.open_backend", None)  # whoever opens a backend fails
+    monkeypatch.setattr("qlogad.hardware.plan.open_backend", None)  # whoever opens a backend fails
     monkeypatch.setattr(sys, "argv", ["qlogad", "hardware", "report", str(climbed)])
     with pytest.raises(SystemExit) as end:
         cli.main()

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from double import SHOTS, Double, Http
 
 from qlogad import seeds
 from qlogad.backend.backend import open_backend
 from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
 from qlogad.backend.service import hire
 from qlogad.backend.target import lift
-from qlogad.circuit.design import assemble
+from qlogad.circuit.encoding import assemble
 from qlogad.errors import BackendError, Pending, ResultError
-from qlogad.testing import check_backend
+from qlogad.testing.backends import check_backend
+from tests.hardware.double import SHOTS, Double, Http
 
 TARGET = f"aer:shots={SHOTS}"
 ROWS, MOST, ROUNDS = 5, 3, 2  # rows of a round, of a job; rounds that wait for one another

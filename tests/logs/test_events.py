@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, Intake, Record
-from qlogad.logs.drain import Drain
 from qlogad.logs.events import Events, Mask, read_events
 from qlogad.logs.hdfs import Hdfs
+from qlogad.logs.parser.drain import Drain
 from qlogad.seeds import derive
 
 

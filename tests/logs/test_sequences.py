@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from qlogad.catalogue.data import describe, facts_text
 from qlogad.documents import from_mapping
 from qlogad.errors import DataError, DocumentError
-from qlogad.experiment.listing import describe, facts_text
 from qlogad.logs.dataset import Intake
 from qlogad.logs.events import Events, read_events
 from qlogad.logs.sequences import Sequences

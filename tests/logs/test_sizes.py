@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qlogad.experiment.experiment import Data
+from qlogad.experiment.data import Data
 from qlogad.experiment.ground import Ground, Source, ground
 from qlogad.logs.dataset import Dataset, Intake, Record
 from qlogad.logs.events import read_events

@@ -7,7 +7,7 @@ import torch
 
 from qlogad import documents, seeds
 from qlogad.circuit.circuit import Circuit
-from qlogad.circuit.design import Encoding, assemble
+from qlogad.circuit.encoding import Encoding, assemble
 from qlogad.errors import DesignError, DocumentError, InputError, UnknownName
 from qlogad.nn.controls import control, controls
 from qlogad.nn.core import Classical, Core, Quantum, SameTotal, SameWrapper

@@ -7,7 +7,7 @@ import torch
 
 from qlogad import names, seeds
 from qlogad.backend.backend import open_backend
-from qlogad.circuit.design import Encoding, assemble
+from qlogad.circuit.encoding import Encoding, assemble
 from qlogad.nn.layer import GateCircuits, start
 
 DESIGNS = [("angle-y", "strongly-entangling", 3, 2), ("angle-x", "qulog", 4, 1), ("angle-y", "basic-entangler", 2, 1)]

@@ -16,7 +16,7 @@ from torch import nn
 from qlogad import QuantumLayer, names
 from qlogad.backend.backend import open_backend
 from qlogad.backend.pennylane import to_qnode
-from qlogad.circuit.design import Encoding
+from qlogad.circuit.encoding import Encoding
 from qlogad.errors import QlogadError, WidthError
 
 VALUES = 3  # event ids of encodings that take such

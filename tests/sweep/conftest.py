@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from qlogad import documents
-from qlogad.experiment.study import Study
+from qlogad.sweep.study import Study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

@@ -14,7 +14,7 @@ from qlogad.circuit.design import Design
 from qlogad.circuit.gates import GATES, MACROS
 from qlogad.circuit.wiring import PATTERNS, arity
 from qlogad.errors import DocumentError
-from qlogad.experiment.space import ChoiceAxis, DesignSpace, FloatAxis, IntAxis, Space
+from qlogad.sweep.space import ChoiceAxis, DesignSpace, FloatAxis, IntAxis, Space
 
 WHOLE = DesignSpace((1, 4), (*GATES, *MACROS), tuple(p for p in PATTERNS if arity(p)), True, True)
 

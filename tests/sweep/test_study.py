@@ -7,8 +7,8 @@ import pytest
 
 from qlogad import names
 from qlogad.errors import InputError
-from qlogad.experiment.objectives import OBJECTIVES, objective
-from qlogad.experiment.study import Study
+from qlogad.sweep.objectives import OBJECTIVES, objective
+from qlogad.sweep.study import Study
 
 
 @pytest.mark.parametrize("name", names.documents("study"))

@@ -13,12 +13,13 @@ from optuna.trial import FixedTrial
 from qlogad import names, seeds
 from qlogad.circuit.design import Design
 from qlogad.errors import InputError
-from qlogad.experiment import sweep, winners
 from qlogad.experiment.experiment import MAX_SEEDS, Experiment
-from qlogad.experiment.storage import open_storage
-from qlogad.experiment.study import MAX_TRIALS, Study
-from qlogad.experiment.trials import best
-from qlogad.testing import check_design
+from qlogad.jobs.storage import open_storage
+from qlogad.sweep import run, winners
+from qlogad.sweep import run as sweeping
+from qlogad.sweep.standing import best
+from qlogad.sweep.study import MAX_TRIALS, Study
+from qlogad.testing.designs import check_design
 
 ROWS = {
     "name": "quantum",
@@ -39,17 +40,17 @@ def won(make: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Pat
     """The winners of a study of two objectives, one of them moved by seeds and one not."""
     out, found = tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("found")
     study = make(objectives=["validation-loss", "two-qubit-gates"], contender=[ROWS], trials=4)
-    sweep.run(study, out)
+    sweeping.run(study, out)
     return study, out, found, winners.rerun(study, out, seeds=2, found=found)
 
 
 def test_every_trial_of_the_front_is_trained_again_as_a_trial_would_be(won: Any) -> None:
     study, out, _, given_back = won
-    front = best(study, sweep.run(study, out).rows)
+    front = best(study, sweeping.run(study, out).rows)
     assert [row["trial"] for row in given_back.rows] == [row["index"] for row in front for _ in study.plan.objectives]
     (entrant,) = study.entrants
-    prepared = sweep.prepare(study, out / study.name, lambda what, count: None)
-    job = sweep.job_of(prepared, entrant, {}, ())
+    prepared = run.prepare(study, out / study.name, lambda what, count: None)
+    job = run.job_of(prepared, entrant, {}, ())
     for row in front:
         params = {name.removeprefix("param "): value for name, value in row.items() if name.startswith("param ")}
         point = job.point(*entrant.space.suggest(FixedTrial({name: v for name, v in params.items() if v is not None})))
@@ -135,7 +136,7 @@ def test_winners_of_a_study_begun_anew_are_not_those_of_the_old_one(make: Any, t
     found = []
     for seed in (0, 1):
         study = make(seed=seed, **keys)
-        sweep.run(study, tmp_path, fresh=True)
+        sweeping.run(study, tmp_path, fresh=True)
         found.append(winners.rerun(study, tmp_path, seeds=2, found=tmp_path / "found").rows[0]["fresh"])
     assert found[0] != found[1]
 
@@ -143,7 +144,7 @@ def test_winners_of_a_study_begun_anew_are_not_those_of_the_old_one(make: Any, t
 @pytest.mark.slow
 def test_labelled_choices_are_judged_in_the_labelled_track(make: Any, tmp_path: Path) -> None:
     study = make(objectives=["validation-f1"], trials=1, contender=[{"name": "lstm"}])
-    sweep.run(study, tmp_path)
+    sweeping.run(study, tmp_path)
     experiment = Experiment.load(winners.rerun(study, tmp_path, seeds=2, found=tmp_path).experiment)
     assert {one.track(experiment.data.training) for one in experiment.contenders} == {"normal-only, labelled validation"}
 
@@ -171,7 +172,7 @@ def test_trainings_that_still_improved_are_counted_and_warned_of_in_sweeps_and_o
     """One epoch is always the best one; a count has nothing to improve."""
     some = [{"name": "lstm", "space": {"epochs": {"choice": [1, 400]}, "patience": {"choice": [2]}}}]
     study = make(contender=some, sampler="grid", trials=None, space={"lr": {"choice": [0.1]}})
-    done = sweep.run(study, tmp_path)
+    done = sweeping.run(study, tmp_path)
     told = {row["param epochs"]: (row["still improving"], row["trainings"]) for row in done.rows}
     assert told == {1: (1, 1), 400: (0, 1)}
     (warning,) = done.warnings
@@ -183,6 +184,6 @@ def test_trainings_that_still_improved_are_counted_and_warned_of_in_sweeps_and_o
     assert {row["still improving"] for row in won.rows} == {"0 of 2"}
     assert bool(base) == bool(won.warnings) == ("still improved at their last epoch" in won.text)
     counted = make(objectives=["two-qubit-gates"], contender=[{"name": "quantum"}], trials=1, space={"core.depth": {"int": [1, 2]}})
-    untrained = sweep.run(counted, tmp_path / "counted")
+    untrained = sweeping.run(counted, tmp_path / "counted")
     assert not untrained.warnings
     assert untrained.rows[0]["trainings"] == 0

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from qlogad.backend.exact import Exact
 from qlogad.circuit.circuit import Circuit
-from qlogad.circuit.design import Encoding
+from qlogad.circuit.encoding import Encoding
 
 __all__ = ["jacobian", "live_weights", "random_rows"]
 

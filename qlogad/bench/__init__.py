@@ -1,0 +1,1 @@
+"""Benchmarks, one per file: ratios and rates of this machine in one run."""

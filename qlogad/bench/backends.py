@@ -1,0 +1,142 @@
+"""Every backend on the same 1,000 bindings of a circuit, against loops of one circuit per call on the same backend.
+
+All are timed in turns, and the median of the repetitions counts; the loops run fewer rows, and their rates count. One loop keeps the
+prepared circuit, the other one opens the backend and prepares the circuit for every row.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from qlogad import escape, files, names
+from qlogad.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from qlogad.circuit.circuit import Circuit
+
+__all__ = ["SPECS", "measure", "shown", "write"]
+
+Row = dict[str, str | int | float]
+
+SPECS = (
+    "exact",
+    "exact:depolarizing=0.01,readout=0.02",
+    "pennylane",
+    "pennylane:default.qubit,shots=1024",
+    "pennylane:lightning.qubit",
+    "pennylane:lightning.qubit,shots=1024",
+    "pennylane:default.mixed",
+    "qiskit",
+    "aer",
+    "aer:density_matrix",
+    "aer:mps",
+    "aer:shots=1024",
+    "aer:depolarizing=0.01,readout=0.02",
+    "aer:fake_manila,shots=1024",
+    "ibm:fake_manila,shots=1024",
+    "braket",
+    "braket:shots=1024",
+    "braket:depolarizing=0.01,readout=0.02",
+)
+
+
+def measure(
+    progress: Callable[[str, int], None], *, specs: Sequence[str] = SPECS, rows: int = 1000, loop: int = 20, repeats: int = 3
+) -> list[Row]:
+    """One row for each backend that is usable here: expectations a second in one call, and how many times that of the loops.
+
+    Args:
+        progress: told what is measured, and how many were.
+        specs: the backends; one that is unknown here or lacks its package is left out.
+        rows: bindings of the angles, all different, in one call.
+        loop: how many of them the first loop runs; the second one runs one.
+        repeats: timed repetitions of both.
+    """
+    import torch
+
+    from qlogad.circuit.encoding import assemble
+
+    circuit = assemble("angle-y", "strongly-entangling", 4, 2)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    found: list[Row] = []
+    try:
+        for done, spec in enumerate(one for one in specs if one.partition(":")[0] in names.known("backend")):
+            progress(f"backend {spec}", done)
+            try:
+                found.append(_measure(spec, circuit, rows, loop, repeats))
+            except MissingExtra:
+                continue
+    finally:
+        torch.set_num_threads(threads)
+    return found
+
+
+def _measure(spec: str, circuit: Circuit, rows: int, loop: int, repeats: int) -> Row:
+    import torch
+
+    from qlogad.backend.backend import open_backend
+    from qlogad.seeds import torch_generator
+
+    generator = torch_generator(0, "bench")
+    weights_GP = torch.randn(1, circuit.weights, generator=generator, dtype=torch.float64)
+    inputs_GNI = torch.randn(1, rows, circuit.inputs, generator=generator, dtype=torch.float64)
+    bound = open_backend(spec).bind(circuit, weights_GP)
+    kind = bound.estimate(inputs_GNI[:, :1]).provenance["kind"]  # what is done once is done here
+    together, alone, anew = [], [], []
+    with torch.no_grad():
+        for _ in range(repeats):
+            began = time.perf_counter()
+            bound(inputs_GNI)
+            together.append(time.perf_counter() - began)
+            began = time.perf_counter()
+            for n in range(loop):
+                bound(inputs_GNI[:, n : n + 1])
+            alone.append((time.perf_counter() - began) / loop)
+            began = time.perf_counter()
+            open_backend(spec).bind(circuit, weights_GP)(inputs_GNI[:, :1])
+            anew.append(time.perf_counter() - began)
+    seconds = median(together)
+    return {
+        "backend": spec,
+        "kind": kind,
+        "rows": rows,
+        "seconds": seconds,
+        "expectations/s": rows * len(circuit.readout) / seconds,
+        "times a loop": median(alone) * rows / seconds,
+        "times a loop that prepares": median(anew) * rows / seconds,
+    }
+
+
+def shown(rows: list[Row]) -> list[dict[str, str]]:
+    """The rows as people read them, three digits each."""
+    return [{name: _text(value) for name, value in row.items()} for row in rows]
+
+
+def _text(value: str | float) -> str:
+    return str(value) if not isinstance(value, float) else f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+
+
+def write(rows: list[Row], folder: Path) -> Path:
+    """Write bench.json and table.md; returns the table's path."""
+
+    place = f"{platform.machine()}, {os.cpu_count()} cores (load {os.getloadavg()[0]:.1f})"
+    machine = f"{place}, {platform.system()}, Python {platform.python_version()}"
+    head = (
+        f"Measured {datetime.now(UTC):%Y-%m-%d} by `qlogad bench backends` on: {machine}; one torch thread.\n"
+        "A circuit of 4 wires, depth 2 and 4 readouts, prepared beforehand: all bindings in one call, against a loop of one binding per\n"
+        "call, and a loop that also opens the backend and prepares the circuit each time.\n"
+        "Timed in turns; only ratios carry to other machines.\n\n"
+    )
+    files.write(folder / "bench.json", json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+    table = escape.table(shown(rows), "github")
+    files.write(folder / "table.md", f"# Backends\n\n{head}{table}\n")
+    return folder / "table.md"

@@ -1,0 +1,199 @@
+"""What warm starts are worth: studies of a wider, deeper circuit on another log, begun cold, from a relative, and from a random family.
+
+    source   3 wires, depth 1, on one log            its best points begin the arm "relative", points of it drawn at random "random family"
+    target   4 wires, depth 2, on another log        the same trials, sampler and seeds in all three arms
+
+Each pair has logs and seeds of its own. The regret of an arm after k trials is its best validation loss so far less the best that any
+arm of the pair has found; its mean over k says how good a study is whenever it is stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from shutil import copytree, rmtree
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+from numpy.typing import NDArray
+from optuna.trial import TrialState
+
+from qlogad import documents, escape, files, seeds
+from qlogad.errors import InputError, QlogadError
+from qlogad.evaluate.compare import contrast
+from qlogad.report.figures import save
+from qlogad.sweep.run import Onlooker, Samplers, fill, prepare
+from qlogad.sweep.standing import trials_of, write
+from qlogad.sweep.study import Study
+
+__all__ = ["ARMS", "measure", "regret", "report"]
+
+Floats = NDArray[np.float64]
+ARMS = ("cold", "relative", "random family")
+AIM = "validation-loss"
+SHARE = 0.25
+TRIALS = 16  # of each study
+_LOG = {"dataset": "synthetic", "lines": 3000, "workflows": 4, "rate": 0.1, "drift": 0.0, "split": {"by": "time", "cuts": [0.6]}}
+_SPACE = {
+    "lr": {"float": [3e-3, 1e-1], "log": True},
+    "core.encoding": {"choice": ["angle-x", "angle-y", "angle-z", "dense-angle", "chen", "iqp"]},
+    "core.reupload": {"choice": [False, True]},
+}
+_DESIGN = {"rows": [1, 3], "gates": ["rx", "ry", "rz", "cx", "crx"], "on": ["each", "linear", "ring"]}
+
+
+def measure(folder: Path, *, pairs: int, progress: Callable[[str, int], None], trials: int = TRIALS) -> list[dict[str, Any]]:
+    """The best loss so far after each trial, for every pair and arm; pairs that `folder` has already are kept.
+
+    Args:
+        folder: of the results.
+        pairs: of logs and seeds.
+        progress: told what is being done.
+        trials: of each study.
+    """
+    path = folder / "pairs.json"
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        found = [one for one in kept if one["trials"] == trials and one["best so far"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} holds no pairs of studies of this version, or is damaged; move it away") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    for pair in range(len(found), pairs):
+        progress("pairs of studies", pair + 1)
+        found.append({"pair": pair, "trials": trials, "best so far": _pair(pair, trials)})
+        files.write(path, json.dumps(found, indent=1) + "\n")
+    return found[:pairs]
+
+
+def _pair(pair: int, trials: int) -> dict[str, list[float]]:
+    with TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        source = _run(_study("source", 2 * pair, place, trials, wires=3, depth=1), place)
+        random = place / "random"
+        copytree(source.parent, random, ignore=lambda *_: ["work", "designs"])
+        frame = pd.read_csv(random / "trials.csv")
+        done = frame.index[frame["state"] == "complete"]
+        order = seeds.generator(pair, "random family").permutation(len(done))
+        frame.loc[done, AIM] = frame.loc[done, AIM].to_numpy()[order]  # the best of these are random ones
+        files.write(random / "trials.csv", escape.csv_table(frame, "%.9g"))
+        warm = {"cold": [], "relative": [str(source.parent)], "random family": [str(random)]}
+        found = {}
+        for arm in ARMS:
+            target = _study("target", 2 * pair + 1, place, trials, wires=4, depth=2, warm=warm[arm])
+            found[arm] = _curve(_run(target, place))
+            rmtree(place / "target")
+    return found
+
+
+def _study(name: str, seed: int, place: Path, trials: int, *, wires: int, depth: int, warm: Sequence[str] = ()) -> Study:
+    """The study of one arm."""
+    contender = {
+        "name": "quantum",
+        "detector": "deeplog",
+        "history": 4,
+        "epochs": 3,
+        "embedding": 4,
+        "core": {"kind": "quantum", "wires": wires, "depth": depth, "hidden": 8},
+    }
+    base = {"name": "base", "data": {**_LOG, "seed": seed}, "contender": [contender]}
+    files.write(place / "base.toml", documents.dump(base))
+    searched = {"name": "quantum", "space": _SPACE, "design": _DESIGN}
+    keys = {"base": "base.toml", "objectives": [AIM], "sampler": "tpe", "trials": trials, "seed": seed, "contender": [searched]}
+    keys |= {"warm": list(warm), "warm_share": SHARE} if warm else {}
+    return Study.from_document(keys, name=name, folder=place)
+
+
+def _run(study: Study, place: Path) -> Path:
+    """Do a study trial by trial in this process; returns its table of trials."""
+    (entrant,) = study.entrants
+    prepared = prepare(study, place / study.name, lambda what, count: None)
+    trials = optuna.create_study(directions=study.directions)
+    job = fill(prepared, entrant, trials, Onlooker())
+    samplers = Samplers(study, entrant.name)
+    for index in range(study.plan.trials or 0):
+        trials.sampler = samplers(index)
+        trial = trials.ask()
+        trial.set_user_attr("index", index)
+        try:
+            trials.tell(trial, job(trial))
+        except QlogadError as error:  # a design that does not exist on so many wires
+            trial.set_user_attr("error", str(error))
+            trials.tell(trial, state=TrialState.FAIL)
+    write(prepared, {entrant.name: trials_of(study, entrant, trials)}, "")
+    return prepared.folder / "trials.csv"
+
+
+def _curve(path: Path) -> list[float]:
+    """The best value after each trial; failed trials change nothing."""
+    values = pd.read_csv(path)[AIM].fillna(np.inf)
+    return [float(value) for value in np.minimum.accumulate(values)]
+
+
+# ---------------------------------------------------------------- report
+
+
+def regret(pairs: Sequence[dict[str, Any]]) -> dict[str, Floats]:
+    """The regret of each arm after each trial, (pairs, trials)."""
+    best = {arm: np.array([one["best so far"][arm] for one in pairs], dtype=np.float64) for arm in ARMS}
+    least_P1 = np.min([values[:, -1] for values in best.values()], axis=0)[:, None]
+    worst_P1 = np.max([np.where(np.isfinite(values), values, -np.inf).max(axis=1) for values in best.values()], axis=0)[:, None]
+    return {arm: np.where(np.isfinite(values), values, worst_P1) - least_P1 for arm, values in best.items()}
+
+
+def report(pairs: Sequence[dict[str, Any]], folder: Path) -> Path:
+    """Write table.md and regret.png; returns the table's path."""
+    found = regret(pairs)
+    trials = len(pairs[0]["best so far"][ARMS[0]])
+    stops = {f"after {k} trials": k - 1 for k in sorted({1, max(1, trials // 2), trials})}
+    arms = [
+        {"arm": arm, "mean over all k": _number(found[arm].mean())}
+        | {name: _number(found[arm][:, k].mean()) for name, k in stops.items()}
+        for arm in ARMS
+    ]
+    rows = []
+    for left, right in (("relative", "cold"), ("relative", "random family"), ("random family", "cold")):
+        for what, value in (("mean over all k", slice(None)), (f"after {trials} trials", slice(trials - 1, None))):
+            told = contrast(found[left][:, value].mean(axis=1) - found[right][:, value].mean(axis=1))
+            span = f"{told.mean:+.3g} [{told.low:+.3g}, {told.high:+.3g}]"
+            rows.append({"regret of": f"{left} - {right}", "when": what, "difference [95 %]": span, "p": f"{told.p:.3g}"})
+    text = [
+        "# Warm starts from relatives",
+        f"{len(pairs)} pairs of logs and seeds; each study has {trials} trials, of which at most {SHARE:.0%} are the best points of the "
+        "source (arm relative) or points of it drawn at random (arm random family). Source: 3 wires, depth 1; target: 4 wires, depth 2, "
+        f"on another log. Objective: {AIM}, nats per event; a difference below 0 speaks for the first. Written by `qlogad bench "
+        f"warm-start --repeats {len(pairs)}`.",
+        "## Regret",
+        escape.table(arms, "github"),
+        "## Paired differences",
+        escape.table(rows, "github"),
+        "p is two-sided, by sign flips over pairs, one test each; the family of six is exploratory.",
+        "![mean regret after each trial](regret.png)",
+    ]
+    _figure(found, folder / "regret.png")
+    files.write(folder / "table.md", "\n\n".join(text) + "\n")
+    return folder / "table.md"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _figure(found: dict[str, Floats], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axis = figure.subplots()
+    for arm, values_PT in found.items():
+        k = np.arange(1, values_PT.shape[1] + 1)
+        error_T = values_PT.std(axis=0, ddof=1) / np.sqrt(len(values_PT)) if len(values_PT) > 1 else np.zeros(len(k))
+        (line,) = axis.plot(k, values_PT.mean(axis=0), label=arm)
+        axis.fill_between(
+            k, values_PT.mean(axis=0) - error_T, values_PT.mean(axis=0) + error_T, color=line.get_color(), alpha=0.15, lw=0
+        )
+    axis.set(xlabel="trials", ylabel="regret (nats per event)", title=f"mean of {len(values_PT)} pairs, with standard error")
+    axis.legend(frameon=False)
+    save(figure, path)

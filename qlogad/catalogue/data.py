@@ -1,0 +1,102 @@
+"""What is in a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qlogad import documents, names
+from qlogad.errors import DataError, InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from qlogad.experiment.experiment import Contender
+
+__all__ = ["describe", "facts_text"]
+
+
+def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int], None]) -> dict[str, Any]:
+    """What is in a data set: every line accounted for, templates, windows, labels and what each cut would give."""
+    from qlogad.experiment.experiment import Experiment
+    from qlogad.experiment.ground import open_source, splits
+    from qlogad.logs.parser.drain import Drain
+
+    if name in names.known("dataset"):
+        table: dict[str, Any] = {"dataset": name}
+        for assignment in overrides:
+            table = documents.override(table, assignment.removeprefix("data."))
+        content = {"data": table, "contender": [{"name": "new-event", "detector": "new-event"}]}
+        data, contenders = Experiment.from_document(content, where="data describe").data, {}
+    elif name.endswith(".toml") or name in names.documents("experiment"):
+        experiment = Experiment.load(name, overrides)
+        data, contenders = experiment.data, {contender.name: _made_of(contender) for contender in experiment.contenders}
+    else:
+        hint = did_you_mean(name, names.known("dataset"))
+        raise InputError(
+            f"'{name}' is neither a dataset nor an experiment file{hint}; known datasets: {', '.join(names.known('dataset'))}"
+        )
+    source = open_source(data, lambda lines: progress("lines read", lines), judged=False)
+    events, windows, intake = source.events, source.windows, source.events.intake
+    time_E = events.time_E[np.isfinite(events.time_E)]
+    facts: dict[str, Any] = {
+        "dataset": data.dataset,
+        "lines": intake.lines,
+        "understood": intake.records,
+        "blank": intake.blank,
+        "quarantined": len(intake.quarantine),
+        "quarantine reasons": intake.reasons(),
+        "first quarantined lines": sorted(item.line for item in intake.quarantine)[:10],
+        **({"warnings": list(intake.warnings)} if intake.warnings else {}),
+        "from": _stamp(time_E.min()) if len(time_E) else "no times",
+        "to": _stamp(time_E.max()) if len(time_E) else "no times",
+        "sessions": len(events.sessions),
+        "distinct masked messages": len(events.texts),
+        "windows": f"{len(windows)} by {source.window.by}",
+        "windows of unknown label": source.unknown,
+        "anomalous windows": int((windows.label_W == 1).sum()),
+        "kinds": {
+            str(kind): int(count)
+            for kind, count in zip(*np.unique(windows.kind_W[windows.label_W == 1], return_counts=True), strict=True)
+        },
+        "digest": events.digest,
+    }
+    if not events.parsed:
+        texts = (events.texts[code] for code in events.text_E)
+        parser = Drain(**documents.plain(data.parser)).fit(texts)
+        facts["templates (parser fitted on everything)"] = len(parser.templates)
+    facts |= {"contenders": contenders} if contenders else {}
+    try:
+        found = splits(data, source)
+    except DataError as error:
+        return facts | {"cuts": f"none: {error}"}
+    for split in found:
+        label = {part: windows.label_W[getattr(split, part)] for part in ("train", "validation", "test", "in_flight")}
+        facts[f"cut {split.name}"] = {part: f"{len(v)} windows, {int((v == 1).sum())} anomalous" for part, v in label.items()}
+    return facts
+
+
+def _made_of(contender: Contender) -> str:
+    """A contender in a few words: its detector, and what it has of a grid."""
+    like = f", like {contender.like}" if contender.like else ""
+    control = f", {contender.control}" if contender.control else ""
+    varied = ", ".join(f"{key} = {value}" for key, value in (contender.grid or {}).items() if key != "control")
+    return f"{contender.detector}{like}{control}{': ' if varied else ''}{varied}"
+
+
+def _stamp(seconds: float) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(float(seconds), UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def facts_text(facts: dict[str, Any]) -> str:
+    """Facts as lines for people."""
+    lines = []
+    for key, value in facts.items():
+        if isinstance(value, dict):
+            lines.append(f"{key}:" if value else f"{key}: none")
+            lines += [f"  {name or '(no kind given)'}: {item}" for name, item in value.items()]
+        else:
+            lines.append(f"{key}: {', '.join(map(str, value)) or 'none' if isinstance(value, list) else value}")
+    return "\n".join(lines)

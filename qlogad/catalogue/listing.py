@@ -1,0 +1,129 @@
+"""What there is: names with one line each, a design drawn and counted, a data set described."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from typing import Any, Literal, cast
+
+from qlogad import documents, escape, names
+from qlogad.catalogue import analysis
+from qlogad.catalogue.analysis import check_column
+from qlogad.catalogue.designs import Shown, design_row, headline, role_for, show_design, size_of, width_of
+from qlogad.circuit.design import ROLES
+from qlogad.errors import InputError, UnknownName
+
+__all__ = ["analysed", "rows", "show"]
+
+_KINDS: dict[str, str] = {
+    "datasets": "dataset",
+    "detectors": "detector",
+    "backends": "backend",
+    "ansatz": "ansatz",
+    "encoding": "encoding",
+    "controls": "control",
+    "experiments": "experiment",
+    "studies": "study",
+    "objectives": "objective",
+}
+
+
+def rows(kind: str, *, wires: int | None = None, depth: int | None = None, sort: str = "name") -> list[dict[str, Any]]:
+    """Name and one line for everything of a kind, sorted by a column; nothing heavy is imported for it.
+
+    Args:
+        kind: datasets, detectors, backends, ansatz, encoding, controls, experiments, studies or objectives.
+        wires: of ansatz and encoding alone: the width their costs are counted at, 4 unless said.
+        depth: of ansatz alone: how often the layer is repeated, 1 unless said.
+        sort: the column.
+
+    Raises:
+        UnknownName: there is no such kind.
+        InputError: there is no such column, or circuits of that size, or the kind has no wires.
+    """
+    if kind not in _KINDS:
+        raise UnknownName("kind of thing to list", kind, _KINDS)
+    found = _rows(kind, *size_of(kind, wires, depth))
+    if kind in ROLES and sort in analysis.COLUMNS and sort not in found[0]:
+        raise InputError(f"the column '{sort}' is measured; add --analyse")
+    check_column(sort, list(found[0]))
+    return sorted(found, key=lambda row: (isinstance(row[sort], str), row[sort]))  # numbers, then words and what there is not
+
+
+def _rows(kind: str, wires: int, depth: int) -> list[dict[str, Any]]:
+    for role in ROLES:
+        if kind == role:
+            return [design_row(name, role, wires, depth) for name in names.designs(role)]
+    if kind in ("experiments", "studies"):
+        shipped = names.documents("experiment" if kind == "experiments" else "study")
+        return [{"name": name, "question": documents.read(path).get("question", "")} for name, path in shipped.items()]
+    if kind == "objectives":
+        from qlogad.sweep.objectives import OBJECTIVES
+
+        return [{"name": name, "aim": one.direction, "what": one.what} for name, one in OBJECTIVES.items()]
+    if kind == "controls":
+        from qlogad.nn import controls
+
+        return [{"name": name, "what": what} for name, what in controls.controls().items()]
+    of = cast(names.Kind, _KINDS[kind])
+    return [{"name": name, "what": headline(of, name)} for name in names.known(of)]
+
+
+def analysed(
+    kind: str, *, sort: str = "name", progress: Callable[[str, int], None], wires: int | None = None, depth: int | None = None
+) -> list[dict[str, Any]]:
+    """Every ansatz or encoding with its measures, sorted by a column.
+
+    Raises:
+        InputError: nothing else can be analysed, or there is no such column.
+    """
+    for role in ROLES:
+        if kind == role:
+            wires, depth = size_of(kind, wires, depth)
+            return analysis.table(role, wires=wires, depth=depth, sort=sort, progress=progress)
+    raise InputError(f"only ansatz and encoding can be analysed, got '{kind}'; leave out --analyse")
+
+
+def show(name: str, *, wires: int | None = None, depth: int | None = None, analyse: bool = False, role: str | None = None) -> Shown:
+    """A design drawn and counted, and analysed on request; or the keys of a detector or a dataset.
+
+    Args:
+        name: of an ansatz, encoding, detector or dataset, or a design file.
+        wires: the circuit's width.
+        depth: of an ansatz alone: how often the layer is repeated, 1 unless said.
+        analyse: measure the circuit.
+        role: "ansatz" or "encoding", for a file that would do as either; by default what its content says, then its folder's name.
+
+    Raises:
+        UnknownName: nothing is called so.
+        DesignError: the file is no design, or does not exist at this width.
+    """
+    if role is None and not names.is_design_file(name):
+        for kind in ("detector", "dataset"):
+            if name in names.known(kind):
+                return _show_keys(name, kind)
+    found, note = role_for(name, role)
+    return show_design(name, found, note, *size_of(found, width_of(name, found, wires), depth), analyse)
+
+
+def _show_keys(name: str, kind: Literal["detector", "dataset"]) -> Shown:
+    cls = names.find(kind, name)
+    keys = []
+    for field in fields(cls):
+        default: Any = "required"
+        if field.default is not MISSING:
+            default = documents.plain(field.default)
+        elif field.default_factory is not MISSING:
+            default = documents.plain(field.default_factory())
+        keys.append(
+            {
+                "key": field.name,
+                "default": default,
+                "type": field.type.__name__ if isinstance(field.type, type) else str(field.type).removeprefix("typing."),
+            }
+        )
+
+    table = escape.table(keys, "simple")
+    about = "\n\n".join(text for text in (inspect.getdoc(inspect.getmodule(cls)), inspect.getdoc(cls), table) if text)
+    return Shown(f"{name}: {about}", {"name": name, "kind": kind, "keys": keys})

@@ -1,0 +1,76 @@
+"""Two-qubit gates of a circuit once it is laid out on a device."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from qlogad.errors import BackendError, DocumentError, UnknownName
+
+if TYPE_CHECKING:
+    from qlogad.circuit.circuit import Circuit
+
+__all__ = ["check_device", "two_qubit_depth", "unfit_for"]
+
+
+def two_qubit_depth(circuit: Circuit) -> int:
+    """The longest chain of gates on two wires that wait for one another."""
+    free = [0] * circuit.wires
+    for gate in circuit.gates:
+        end = max(free[wire] for wire in gate.wires) + (len(gate.wires) == 2)
+        for wire in gate.wires:
+            free[wire] = end
+    return max(free)
+
+
+@lru_cache(maxsize=8)
+def _pairs(device: str) -> tuple[tuple[int, int], ...]:
+    """The pairs of qubits that a device couples.
+
+    Raises:
+        BackendError: it is no device, or couples all.
+    """
+    from qlogad.backend.backend import open_backend
+
+    target = getattr(open_backend(device), "target", None)
+    coupling = getattr(getattr(target, "device", None), "coupling_map", None)
+    if coupling is None:
+        raise BackendError(f"'{device:.60}' has no coupling map; name a device such as 'ibm:fake_torino'")
+    return tuple(sorted({(min(pair), max(pair)) for pair in coupling.get_edges()}))
+
+
+def check_device(device: str, where: str, *, coupled: bool) -> None:
+    """Refuse what is no device; or no device whose couplings are known, where they are asked for.
+
+    Raises:
+        DocumentError: so it is.
+    """
+    from qlogad.backend.backend import open_backend
+
+    try:
+        _pairs(device) if coupled else open_backend(device)
+    except (UnknownName, BackendError) as error:
+        raise DocumentError(f"{where}: {error} (a device is written 'ibm:fake_torino', say)") from error
+
+
+def unfit_for(circuit: Circuit, device: str) -> int:
+    """How many of the circuit's pairs of wires are too many for a device: 0 where all fit its coupling map at once, without swaps.
+
+    >>> from qlogad.circuit.design import Design
+    >>> unfit_for(Design.load("real-amplitudes", "ansatz").build(4), "ibm:fake_manila")
+    0
+    """
+    import rustworkx as rx
+
+    wanted = sorted({(min(gate.wires), max(gate.wires)) for gate in circuit.gates if len(gate.wires) == 2})
+    coupled = rx.PyGraph(multigraph=False)
+    coupled.extend_from_edge_list(list(_pairs(device)))
+
+    def fits(count: int) -> bool:
+        graph = rx.PyGraph(multigraph=False)
+        graph.extend_from_edge_list(wanted[:count])
+        graph.remove_nodes_from([node for node in graph.node_indices() if not graph.degree(node)])
+        return bool(rx.is_subgraph_isomorphic(coupled, graph, induced=False))
+
+    missing = next(missing for missing in range(len(wanted) + 1) if fits(len(wanted) - missing))
+    return missing + max(0, circuit.wires - coupled.num_nodes())

@@ -1,0 +1,20 @@
+"""Who is told what happens while an experiment runs."""
+
+from __future__ import annotations
+
+__all__ = ["Watch"]
+
+WAITING = "waiting for those at work in the results folder to end"  # before it is cleared
+
+
+class Watch:
+    """An onlooker of a run, deaf by default; override what you want to hear, and return nothing."""
+
+    def preparing(self, what: str, count: int) -> None:
+        """So many lines are read, or cuts prepared."""
+
+    def prepared(self, text: str) -> None:
+        """What is known before training."""
+
+    def finished(self, what: str, total: int) -> None:
+        """One more of `total` cells is done."""

@@ -1,0 +1,1 @@
+"""A trained detector on a device: plan, campaign, ladder."""

@@ -1,0 +1,567 @@
+"""Campaigns: chosen windows of a trained detector scored on a device, by running the forward pass again until every answer is there.
+
+    submit ──► campaign (what was asked) ──► round 1 ──► Pending          results/<name>/hardware.jsonl
+    collect ─────────────────────────────► round 1, replayed ──► round 2 ──► ... ──► scores
+    replay ──────────────────────────────► what is there, without a device and without asking one
+
+Closed loop: each round's readouts feed the next; the whole pass is repeated, as noise feeds back, and the repetitions wait side by side.
+Open loop: the angles of the exact pass go at once, in one round, and expectation values are compared. Either way reference rows,
+the same ones in every round, stand among the others. A finished campaign needs neither network nor account.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlogad import documents
+from qlogad.backend.backend import Backend
+from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
+from qlogad.backend.sampled import SampledBackend
+from qlogad.backend.service import hire
+from qlogad.backend.target import Answer, Floats, Kind, Lifted, Target
+from qlogad.errors import BackendError, InputError, Pending, QlogadError, ResultError, counted, one_line
+from qlogad.features.features import Features, Labels
+from qlogad.hardware.plan import (
+    REFERENCES,
+    Call,
+    Mode,
+    Plan,
+    check_limits,
+    exact_means,
+    plan,
+    reference_angles,
+    rehearse,
+    target_of,
+)
+from qlogad.hardware.windows import WINDOWS, Ints, Trained, calibrating, chosen, exact_detector, kept, margins, taken, trained
+
+__all__ = [
+    "Asked",
+    "Collected",
+    "Heard",
+    "Interleaved",
+    "Run",
+    "Spent",
+    "collect",
+    "ledger_of",
+    "not_begun",
+    "replay",
+    "submit",
+    "submit_all",
+]
+
+MAX_REPEATS = 100
+SECONDS = "device seconds"  # what an answer's provenance calls the device time that its service counted
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a campaign asks; equal questions are one campaign, which may be repeated more often later.
+
+    Args:
+        contender: whose detector.
+        seed: of its training.
+        cut: of the run.
+        cell: the identity of the detector's cell.
+        to: the backend, with its options.
+        windows: how many there are.
+        choice: the seed they were chosen with.
+        mode: open or closed loop.
+        references: reference rows in each round.
+        repeats: how often the whole pass is run.
+        label: tells apart campaigns that ask the same, on two days say.
+        validation: windows that each run scores too, to fix a threshold on; 0: the clean threshold alone.
+    """
+
+    contender: str
+    seed: int
+    cut: str
+    cell: str
+    to: str
+    windows: int
+    choice: int
+    mode: Mode
+    references: int
+    repeats: int
+    label: str = ""
+    validation: int = 0
+
+    def __post_init__(self) -> None:
+        documents.enforce(self)
+        if not 1 <= self.repeats <= MAX_REPEATS:
+            raise InputError(f"a campaign is repeated 1 to {MAX_REPEATS} times, got {self.repeats}")
+
+    def __str__(self) -> str:
+        """Its name, which its calls go by in the ledger."""
+        size = f"{counted(self.windows, 'window')} of choice {self.choice}, {counted(self.references, 'reference')}, {self.mode}"
+        label = f", {self.label}" if self.label else ""
+        size += f", threshold on {counted(self.validation, 'validation window')}" if self.validation else ""
+        return f"{self.contender}, seed {self.seed}, cut {self.cut}, {self.cell} on {self.to}: {size}{label}"
+
+    def scope(self, run: int, layer: int = 0) -> str:
+        """What the calls of one repetition go by; in open loop every layer of circuits has its own, in a closed one
+        the windows that a threshold is fixed on are the second."""
+        return f"{self}, run {run}" + (f", layer {layer}" if layer else "")
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What a target gave for rows of angles, M of them.
+
+    Args:
+        step_M: the round of a closed loop that asks each row, from 0; in open loop, the first that would.
+        error_MK: standard errors of the mean; None: nothing was sampled.
+    """
+
+    lifted: Lifted
+    angles_MA: Floats
+    step_M: Ints
+    mean_MK: Floats
+    error_MK: Floats | None
+
+    @cached_property
+    def exact_MK(self) -> Floats:
+        """The readouts without noise and shots, at the same angles."""
+        return exact_means(self.lifted, self.angles_MA)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One finished repetition of a campaign, or of one layer of circuits in open loop.
+
+    Args:
+        number: of the repetition, from 0.
+        scores_N: of each row of windows; None in open loop.
+        heard: what was answered, call by call.
+        references: the same for the reference rows.
+        threshold: of a run of validation windows: what their scores say it is.
+    """
+
+    number: int
+    scores_N: Floats | None
+    heard: tuple[Heard, ...]
+    references: tuple[Heard, ...]
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What the answers so far took, as the services told it."""
+
+    jobs: int
+    executions: int
+    shots: int
+    seconds: float | None  # of the device; None: nobody told
+    told: Mapping[str, str]  # what else the answers say: calibration, depth, mitigation, ...
+
+
+@dataclass(frozen=True, eq=False)
+class Collected:
+    """What is there of a campaign.
+
+    Args:
+        asked: the question.
+        plan: what it was to take, all runs together.
+        kind: what its numbers are.
+        device: whether hardware answered.
+        stopped: why runs have not finished, a line for each.
+        waits: whether some of them wait for jobs, and nothing else is wrong.
+        features: of the windows, N rows.
+        label_N: of each row.
+        exact_N: scores without noise and shots.
+        margin_N: how far these lie above the threshold.
+        threshold: a score above it is an alarm.
+        runs: those that finished.
+        spent: what has been answered.
+        recalibrated: by number of the run, the threshold that its validation windows gave.
+    """
+
+    asked: Asked
+    plan: Plan
+    kind: Kind
+    device: bool
+    stopped: tuple[str, ...]
+    waits: bool
+    features: Features
+    label_N: Ints
+    exact_N: Floats
+    margin_N: Floats
+    threshold: float
+    runs: tuple[Run, ...]
+    spent: Spent
+    recalibrated: Mapping[int, float]
+
+    def __post_init__(self) -> None:
+        documents.enforce(self)
+
+    @property
+    def state(self) -> str:
+        """done, waiting, or stopped."""
+        return "done" if not self.stopped else "waiting" if self.waits else "stopped"
+
+    @cached_property
+    def scores_RN(self) -> Floats:
+        """Scores of the finished runs of a closed loop; no rows in open loop."""
+        found = [run.scores_N for run in self.runs if run.scores_N is not None]
+        return np.array(found).reshape(len(found), len(self.features))
+
+    @cached_property
+    def flips_RN(self) -> NDArray[np.bool_]:
+        """Where the decision is not that of the exact scores."""
+        return np.asarray((self.scores_RN > self.threshold) != (self.exact_N > self.threshold))
+
+    def facts(self) -> dict[str, Any]:
+        """The campaign in a row of plain data."""
+        done = len(self.scores_RN) if self.asked.mode == "closed" else self.asked.repeats * (not self.stopped)
+        row: dict[str, Any] = {**asdict(self.asked), "state": self.state, "runs": f"{done}/{self.asked.repeats}"}
+        if len(self.scores_RN):
+            row["agreement"] = round(1 - float(np.average(self.flips_RN.mean(axis=0), weights=self.features.weight_N)), 4)
+            row["rows that ever flip"] = int(self.flips_RN.any(axis=0).sum())
+        heard = [one for run in self.runs for one in run.heard]
+        if heard:
+            off = np.concatenate([np.abs(one.mean_MK - one.exact_MK).ravel() for one in heard])
+            row["mean error of an expectation"] = round(float(off.mean()), 5)
+            row["largest"] = round(float(off.max()), 5)
+        return row
+
+
+def ledger_of(result: Path) -> Path:
+    """The file of a run's ledger."""
+    return result / "hardware.jsonl"
+
+
+def submit(
+    result: Path,
+    contender: str,
+    to: str,
+    *,
+    windows: int = WINDOWS,
+    choice: int = 0,
+    mode: Mode = "closed",
+    references: int = REFERENCES,
+    repeats: int | None = None,
+    validation: int = 0,
+    seed: int | None = None,
+    cut: str | None = None,
+    label: str = "",
+    max_seconds: float | None = None,
+    max_cost: float | None = None,
+    clock: Clock | None = None,
+) -> Collected:
+    """Plan a campaign, write it down, and run it as far as it goes without waiting; the same call later goes on from there.
+
+    Args:
+        result: the folder of a finished run.
+        contender: whose detector.
+        to: a backend, "ibm:fake_torino,shots=1024" say.
+        windows: how many test windows, see `choose`; equal ones run once.
+        choice: the seed they are chosen with.
+        mode: open or closed loop.
+        references: reference rows in each round.
+        repeats: how often the whole pass is run; None: 5 times in a closed loop that samples, else once.
+        validation: windows that each run scores as well, to fix a threshold on them beside the clean one; 0: none.
+        seed: of the training; None: the first.
+        cut: of the run; None: the first.
+        label: tells apart campaigns that ask the same.
+        max_seconds: refuse a plan that may take more device time.
+        max_cost: refuse a plan that may cost more US dollars.
+        clock: how long to wait for jobs; by default not at all.
+
+    Raises:
+        InputError: the plan exceeds what was allowed, or the detector runs no circuits.
+        UnknownName: there is no such contender, seed or cut.
+        ResultError: there is no finished run, or another process writes to its ledger.
+        BackendError: there is no such backend, or it cannot run the circuits.
+    """
+    given = {"seed": seed, "cut": cut, "label": label, "max_seconds": max_seconds, "max_cost": max_cost, "clock": clock}
+    how = {
+        "windows": windows,
+        "choice": choice,
+        "mode": mode,
+        "references": references,
+        "repeats": repeats,
+        "validation": validation,
+    }
+    return submit_all(result, contender, [to], **how, **given)[0]  # type: ignore[arg-type]
+
+
+def submit_all(
+    result: Path,
+    contender: str,
+    to: Sequence[str],
+    *,
+    windows: int = WINDOWS,
+    choice: int = 0,
+    mode: Mode = "closed",
+    references: int = REFERENCES,
+    repeats: int | None = None,
+    validation: int = 0,
+    seed: int | None = None,
+    cut: str | None = None,
+    label: str = "",
+    max_seconds: float | None = None,
+    max_cost: float | None = None,
+    clock: Clock | None = None,
+) -> list[Collected]:
+    """`submit` to several backends: all are planned and written down before the first is asked, so that `collect` knows each."""
+    found = trained(result, contender, seed=seed, cut=cut)
+    detector, places_C, features = chosen(found, windows, choice=choice)
+    held = calibrating(found, detector, validation, choice=choice)[0] if validation else None
+    planned: dict[Asked, Plan] = {}
+    for each in to:
+        one = plan(detector, features, each, mode=mode, references=references)
+        one = one if held is None else one.beside(plan(detector, held, each, references=references))
+        count, cell = one.passes if repeats is None else repeats, found.folder.parent.name
+        size = len(places_C), choice, mode, references, count, label, one.validation
+        check_limits(one.times(count), max_seconds=max_seconds, max_cost=max_cost)
+        planned[Asked(contender, found.seed, found.cut, cell, each, *size)] = one
+    with Journal(ledger_of(result)) as journal:
+        for asked, one in planned.items():
+            known = journal.campaigns.get(str(asked))
+            if known is None or known["asked"]["repeats"] < asked.repeats:
+                places = known["places"] if known else places_C.tolist()
+                time = (clock or Clock()).now()
+                journal.append("campaign", name=str(asked), asked=asdict(asked), places=places, plan=asdict(one), time=time)
+        return [_Campaign(journal, asked, found, live=True, clock=clock, again=False).collected() for asked in planned]
+
+
+def not_begun(result: Path, skipped: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The campaigns of a run's ledger that could not be taken up, in rows of plain data."""
+    asked = [record["asked"] for name, record in Journal(ledger_of(result), write=False).campaigns.items() if name in skipped]
+    return [{**one, "state": "stopped", "runs": f"0/{one.get('repeats')}"} for one in asked]
+
+
+def collect(result: Path, *, clock: Clock | None = None, again: bool = False) -> tuple[list[Collected], dict[str, str]]:
+    """Every campaign of a run's ledger, run on as far as it goes without waiting; and why others could not be, by their names.
+
+    Args:
+        result: the folder of the run.
+        clock: how long to wait for jobs; by default not at all.
+        again: submit anew the jobs that were cancelled or have failed, which may cost again.
+
+    Raises:
+        ResultError: nothing was submitted, or another process writes to the ledger.
+    """
+    Journal(ledger_of(result), write=False)  # no empty ledger where there was none
+    with Journal(ledger_of(result)) as journal:
+        return _all(result, journal, live=True, clock=clock, again=again)
+
+
+def replay(result: Path) -> tuple[list[Collected], dict[str, str]]:
+    """What is there of every campaign of a run's ledger, without asking a device; and why others cannot be replayed, by their names.
+
+    Raises:
+        ResultError: nothing was submitted.
+    """
+    return _all(result, Journal(ledger_of(result), write=False), live=False, clock=None, again=False)
+
+
+def _all(result: Path, journal: Journal, *, live: bool, clock: Clock | None, again: bool) -> tuple[list[Collected], dict[str, str]]:
+    found: list[Collected] = []
+    skipped: dict[str, str] = {}
+    for name, record in list(journal.campaigns.items()):
+        try:
+            asked = documents.from_mapping(Asked, record["asked"], f"{journal.path}: campaign '{one_line(name, 60)}'", strict=True)
+            if str(asked) != name:
+                raise ResultError(f"{journal.path} holds a campaign under the name of another; restore it from a copy")
+            detector = kept(result, asked.contender, asked.seed, asked.cut, asked.cell)
+            found.append(_Campaign(journal, asked, detector, live=live, clock=clock, again=again).collected())
+        except QlogadError as error:
+            skipped[name] = str(error)
+    return found, skipped
+
+
+# ---------------------------------------------------------------- one campaign
+
+
+class _Recording(SampledBackend, Backend):
+    name = "recording"
+
+
+class Interleaved(Target):
+    """A target that is given reference rows among the rows of every call, and whose answers are kept.
+
+    Args:
+        target: where rows go.
+        count: of reference rows.
+        name: what their samples go by, before the call and their number.
+    """
+
+    def __init__(self, target: Target, count: int, name: str) -> None:
+        self.name, self.abilities, self.shots, self.noise = target.name, target.abilities, target.shots, target.noise
+        self._target, self._count, self._named = target, count, name
+        self.heard: list[Heard] = []
+        self.references: list[Heard] = []
+
+    def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:
+        step, total = len(self.heard), len(rows) + self._count
+        apart_R = (2 * np.arange(self._count) + 1) * total // max(2 * self._count, 1)  # in every job, where a call is more than one
+        own = np.ones(total, dtype=np.bool_)
+        own[apart_R] = False
+        all_TA, names = np.empty((total, angles_MA.shape[1])), np.empty(total, dtype=object)
+        all_TA[own], all_TA[~own] = angles_MA, reference_angles(lifted, self._count)
+        names[own], names[~own] = rows, [f"{self._named}/call {step}/reference {number}" for number in range(self._count)]
+        answer = self._target.evaluate(lifted, all_TA, rows=names.tolist())
+        for place, kept_T in ((self.heard, own), (self.references, ~own)):
+            error_MK = None if answer.error_MK is None else answer.error_MK[kept_T]
+            place.append(Heard(lifted, all_TA[kept_T], np.full(int(kept_T.sum()), step), answer.mean_MK[kept_T], error_MK))
+        return replace(answer, mean_MK=answer.mean_MK[own], error_MK=self.heard[-1].error_MK)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scores:
+    """A pass through the detector."""
+
+    asked: Asked
+    folder: Path
+    features: Features
+
+    def __call__(self, target: Target, run: int) -> Run:
+        detector = exact_detector(self.folder)
+        heard = Interleaved(target, self.asked.references, f"{self.asked.seed}/run {run}")
+        for layer in detector.circuits():
+            layer.backend, layer.key = _Recording(heard), layer.key.at("run", run)  # other samples for every run
+        scores_N = detector.anomaly_score(self.features)
+        return Run(run, scores_N, tuple(heard.heard), tuple(heard.references))
+
+
+@dataclass(frozen=True, eq=False)
+class _Calibration:
+    """A pass of validation windows, which gives the threshold that the detector's rule finds there."""
+
+    asked: Asked
+    folder: Path
+    features: Features
+    labels: Labels | None
+
+    def __call__(self, target: Target, run: int) -> Run:
+        detector = exact_detector(self.folder)
+        heard = Interleaved(target, self.asked.references, f"{self.asked.seed}/run {run}/validation")
+        for layer in detector.circuits():
+            layer.backend, layer.key = _Recording(heard), layer.key.at("run", run, "validation")
+        found = detector.threshold_on(self.features, self.labels)
+        return Run(run, None, tuple(heard.heard), tuple(heard.references), found.value)
+
+
+@dataclass(frozen=True, eq=False)
+class _Expectations:
+    """All angles of an exact pass in one call."""
+
+    asked: Asked
+    call: Call
+
+    def __call__(self, target: Target, run: int) -> Run:
+        seed, angles_MA = self.asked.seed, self.call.angles_MA
+        rows = [f"{seed}/run {run}/{hashlib.sha256(angles_A.tobytes()).hexdigest()[:16]}" for angles_A in angles_MA]
+        heard = Interleaved(target, self.asked.references, f"{seed}/run {run}")
+        heard.evaluate(self.call.lifted, angles_MA, rows=rows)
+        return Run(run, None, (replace(heard.heard[0], step_M=self.call.step_M),), tuple(heard.references))
+
+
+@dataclass(frozen=True, eq=False)
+class _Campaign:
+    """A campaign of a journal, with the detector it asks about."""
+
+    journal: Journal
+    asked: Asked
+    found: Trained
+    live: bool  # whether what is not recorded is asked for
+    clock: Clock | None
+    again: bool
+
+    @cached_property
+    def target(self) -> Target:
+        """Where live runs go; it is opened when the first of them needs it."""
+        return target_of(self.asked.to)
+
+    @cached_property
+    def like(self) -> Target:
+        """What the campaign's target is like, without opening it where it has been used."""
+        scope = self.asked.scope(0)
+        return self.target if self.live and scope not in self.journal.targets else Recorded(self.journal, scope)
+
+    def collected(self) -> Collected:
+        """Every run as far as it goes: one that waits or fails does not keep the others from going on."""
+        record = self.journal.campaigns[str(self.asked)]
+        places_C, windows = np.array(record["places"], dtype=np.int64), len(self.found.test.features.row_W)
+        if (places_C >= windows).any():
+            raise ResultError(f"{self.journal.path} asks for window {places_C.max()} of {windows}; restore it from a copy")
+        features, label_N = taken(self.found.test, places_C)
+        detector = exact_detector(self.found.folder)
+        if self.asked.mode == "closed":
+            works: list[Callable[[Target, int], Run]] = [_Scores(self.asked, self.found.folder, features)]
+            if self.asked.validation:
+                held = calibrating(self.found, detector, self.asked.validation, choice=self.asked.choice)
+                works.append(_Calibration(self.asked, self.found.folder, *held))
+            runs, stopped = self._run(works)
+        else:
+            calls = [call for rehearsal in rehearse(detector, features, self.like) for call in rehearsal.together()]
+            runs, stopped = self._run([_Expectations(self.asked, call) for call in calls])
+        exact_N = detector.anomaly_score(features)
+        margin_N = margins(detector, exact_N)
+        assert detector.threshold_ is not None
+        planned = documents.from_mapping(Plan, record["plan"], f"{self.journal.path}: plan", strict=True)
+        return Collected(
+            self.asked,
+            planned.times(self.asked.repeats),
+            self.like.kind,
+            self.like.abilities.device,
+            tuple(map(str, stopped)),
+            all(isinstance(one, Pending) for one in stopped),
+            features,
+            label_N,
+            exact_N,
+            margin_N,
+            detector.threshold_.value,
+            tuple(run for run in runs if run.threshold is None),
+            self._spent(),
+            {run.number: run.threshold for run in runs if run.threshold is not None},
+        )
+
+    def _run(self, works: Sequence[Callable[[Target, int], Run]]) -> tuple[list[Run], list[QlogadError]]:
+        """What the works of all runs gave, and why the others gave nothing; none keeps another from going on."""
+        given: list[Run] = []
+        stopped: list[QlogadError] = []
+        for run in range(self.asked.repeats):
+            for layer, work in enumerate(works):
+                try:
+                    given.append(self._one(work, run, self.asked.scope(run, layer)))
+                except QlogadError as error:
+                    stopped.append(error)
+        return given, stopped
+
+    def _one(self, work: Callable[[Target, int], Run], run: int, scope: str) -> Run:
+        """Replayed as far as that goes, then live."""
+        if not self.live:
+            return work(Recorded(self.journal, scope), run)
+        if scope in self.journal.targets:
+            with suppress(Pending, BackendError):
+                return work(Recorded(self.journal, scope), run)
+        service = hire(self.target)
+        return work(Ledger(self.journal, scope, self.target, service, clock=self.clock, again=self.again), run)
+
+    def _spent(self) -> Spent:
+        firsts = tuple(self.asked.scope(run) for run in range(self.asked.repeats))
+        layers = tuple(f"{first}, layer " for first in firsts)
+        scopes = [scope for scope in self.journal.targets if scope in firsts or scope.startswith(layers)]
+        answers = [answer for scope in scopes for answer in self.journal.answered(scope)]
+        said = [answer["provenance"] for answer in answers]
+        seconds = [one[SECONDS] for one in said if SECONDS in one]
+        executions = sum(answer["executions"] for answer in answers)
+        names = dict.fromkeys(name for one in said for name in one if name != SECONDS)
+        return Spent(
+            sum(answer["jobs"] for answer in answers),
+            executions,
+            executions * (self.like.shots or 0),
+            sum(seconds) if seconds else None,
+            {name: "; ".join(dict.fromkeys(str(one[name]) for one in said if name in one)) for name in names},
+        )

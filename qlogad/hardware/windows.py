@@ -1,0 +1,197 @@
+"""The trained detector of a finished run, and the windows of it that go to a device."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlogad import files, seeds
+from qlogad.backend.target import Floats
+from qlogad.detect.detector import Detector
+from qlogad.errors import AccountNeeded, InputError, ResultError, UnknownName, shown
+from qlogad.experiment.ground import Ground, Part
+from qlogad.features.features import Features, Labels
+
+__all__ = ["WINDOWS", "Trained", "calibrating", "choose", "chosen", "exact_detector", "kept", "margins", "taken", "trained"]
+
+Ints = NDArray[np.int64]
+WINDOWS = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A saved detector of a finished run, with the windows it was tested on."""
+
+    contender: str
+    seed: int
+    cut: str
+    folder: Path  # of the detector: see `Detector.load`
+    test: Part
+    score_N: Floats  # of each row of it, as the table has it
+    validation: Part  # what its threshold was fixed on
+
+
+def trained(result: Path, contender: str, *, seed: int | None = None, cut: str | None = None) -> Trained:
+    """The detector that a contender of a finished run trained.
+
+    Args:
+        result: the folder of the run.
+        contender: its name in the table.
+        seed: of its training; None: the first.
+        cut: the position in time; None: the first.
+
+    Raises:
+        UnknownName: there is no such contender, or it has no such seed or cut.
+        ResultError: there is no finished run, or its detectors were not kept.
+    """
+    table, again = result / "runs.csv", f"run the experiment again: qlogad run {result.name} --out {result.parent}"
+    if not table.is_file():
+        raise ResultError(f"there is no finished run in {result} (runs.csv is missing); {again}")
+    try:
+        with table.open(newline="", encoding="utf-8") as lines:
+            rows = [row for row in csv.DictReader(lines) if row["windows"] == "all" and int(row["seed"]) >= 0 and row["cell"]]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ResultError(f"{table} is damaged; {again}") from error
+    if not rows:
+        raise ResultError(f"{table} holds no finished cell; {again}")
+    for kind, column, wanted in (("contender", "contender", contender), ("cut", "cut", cut), ("seed", "seed", seed)):
+        there = {row[column] for row in rows}
+        if wanted is not None and str(wanted) not in there:
+            raise UnknownName(kind, str(wanted), there)
+        rows = [row for row in rows if wanted is None or row[column] == str(wanted)]
+    first = min(rows, key=lambda row: (float(row["cut"]) if row["cut"].replace(".", "").isdigit() else 0.0, int(row["seed"])))
+    return kept(result, contender, int(first["seed"]), first["cut"], first["cell"])
+
+
+def kept(result: Path, contender: str, seed: int, cut: str, cell: str) -> Trained:
+    """The detector of one cell, whatever was trained since.
+
+    Raises:
+        ResultError: it was not kept, or the windows of its cut were not.
+    """
+    if not cell.isalnum() or Path(cut).name != cut:
+        raise ResultError(
+            f"a cell {shown(cell)} of cut {shown(cut)} is none of {result}; restore the file that names it from a copy"
+        )
+    folder, ground = result / "cells" / cell / "detector", result / "work" / f"{cut}.npz"
+    again = f"run the experiment again: qlogad run {result.name} --out {result.parent}"
+    if not folder.is_dir() or not ground.is_file():
+        raise ResultError(
+            f"the trained detector of {contender}, seed {seed}, cut {cut} is not in {result} (cells/ and work/ stay where they were "
+            f"made); {again}"
+        )
+    try:
+        made = Ground.load(result / "work", cut)
+        facts = files.read_facts(folder.parent / "cell.json")
+        score_N = files.read_arrays(folder.parent / "scores.npz")["scores.test"]
+    except ResultError as error:
+        raise ResultError(f"{error}; {again}") from error
+    if made.base != facts["base"]:
+        raise ResultError(
+            f"the windows of {result} were made anew since {contender}, seed {seed}, cut {cut} was trained; submit it anew"
+        )
+    normals = made.validation.normals()
+    held = normals if facts["validation_windows"] == len(normals.label_W) else made.validation
+    return Trained(contender, seed, cut, folder, made.test, score_N, held)
+
+
+def exact_detector(folder: Path) -> Detector:
+    """A saved detector without noise and shots, wherever it was trained."""
+    try:
+        detector = Detector.load(folder)
+    except AccountNeeded:  # its circuits run here, whatever its file says
+        return Detector.load(folder, backend="exact")
+    return Detector.load(folder, backend="exact") if detector.circuits() else detector
+
+
+def margins(detector: Detector, score_N: Floats) -> Floats:
+    """How far each score lies above the threshold, (N,); above 0 is an alarm.
+
+    Raises:
+        ResultError: the detector was fitted without a threshold.
+    """
+    if detector.threshold_ is None:
+        raise ResultError("the detector has no threshold, so nothing is an alarm; fit it with validation windows")
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        return np.asarray(np.where(score_N == detector.threshold_.value, 0.0, score_N - detector.threshold_.value))
+
+
+def choose(part: Part, margin_N: Floats, windows: int, *, choice: int = 0) -> Ints:
+    """The places of so many windows of a part, ascending: as many anomalies as normal ones as far as there are.
+
+    Decisions flip near the threshold, so of either kind one half are those nearest to it but not on it, each sequence once before any
+    comes twice, and the other half are spread evenly over the order of all other scores. They are no random sample: what is found on them
+    compares backends, and is no estimate for the whole part.
+
+    Args:
+        part: where to choose from.
+        margin_N: how far the score of each of its rows lies above the threshold.
+        windows: how many; all where there are not so many.
+        choice: seed of the choice, which decides between equals.
+
+    Raises:
+        InputError: fewer than one window is asked for.
+    """
+    if windows < 1:
+        raise InputError(f"at least 1 window can be chosen, got {windows}")
+    random = seeds.generator(choice, "hardware", "windows")
+    kinds = [random.permutation(np.flatnonzero(part.label_W == label)) for label in (1, 0)]
+    anomalies = min(len(kinds[0]), max(windows // 2, windows - len(kinds[1])))
+    counts = anomalies, min(len(kinds[1]), windows - anomalies)
+    row_W = part.features.row_W
+    return np.sort(
+        np.concatenate(
+            [_spread(kind_P, row_W[kind_P], margin_N[row_W[kind_P]], count) for kind_P, count in zip(kinds, counts, strict=True)]
+        )
+    )
+
+
+def chosen(found: Trained, windows: int, *, choice: int = 0) -> tuple[Detector, Ints, Features]:
+    """A saved detector, the places of windows chosen for it, and their features: see `choose`."""
+    detector = exact_detector(found.folder)
+    places_C = choose(found.test, margins(detector, found.score_N), windows, choice=choice)
+    return detector, places_C, taken(found.test, places_C)[0]
+
+
+def calibrating(found: Trained, detector: Detector, windows: int, *, choice: int = 0) -> tuple[Features, Labels | None]:
+    """Validation windows to fix the threshold on anew, drawn evenly, and the label of each row where the detector's rule reads it.
+
+    Raises:
+        InputError: fewer than one window is asked for.
+    """
+    if windows < 1:
+        raise InputError(f"a threshold is fixed on at least 1 validation window, got {windows}")
+    part = found.validation
+    places_C = np.sort(seeds.generator(choice, "hardware", "validation").permutation(len(part.label_W))[:windows])
+    features, label_N = taken(part, places_C)
+    return features, Labels(label_N) if detector.threshold == "f1" else None
+
+
+def _spread(place_P: Ints, row_P: Ints, margin_P: Floats, count: int) -> Ints:
+    """So many of the places: one half nearest to the threshold, the others spread over the order of the rest."""
+    by_row_P = np.argsort(row_P, kind="stable")
+    copy_P = np.empty(len(row_P), dtype=np.int64)  # how many places of the same row stand before
+    copy_P[by_row_P] = np.arange(len(row_P)) - np.searchsorted(row_P[by_row_P], row_P[by_row_P])
+    away_P = np.where(np.isclose(margin_P, 0), np.inf, np.abs(margin_P))  # on the threshold itself, rounding decides
+    nearest_P = np.lexsort((away_P, copy_P))
+    near = count // 2
+    rest = np.sort(nearest_P[near:])
+    rest = rest[np.argsort(margin_P[rest], kind="stable")]
+    even = np.arange(count - near) * len(rest) // max(count - near, 1) + len(rest) // (2 * max(count - near, 1))
+    return np.asarray(place_P[np.concatenate([nearest_P[:near], rest[even]])])
+
+
+def taken(part: Part, places_C: Ints) -> tuple[Features, Ints]:
+    """The windows at some places of a part: features, equal windows once, and the label of each row."""
+    rows_R, row_C = np.unique(part.features.row_W[places_C], return_inverse=True)
+    features = replace(
+        part.features.take(rows_R),
+        weight_N=np.bincount(row_C).astype(np.float64),
+        row_W=row_C,
+        window_keys_W=part.features.window_keys_W[places_C],
+    )
+    return features, part.labels.window_N[rows_R]

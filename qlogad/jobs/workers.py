@@ -1,0 +1,276 @@
+"""Worker processes on a study: N equal processes, on one host or many, take trials from one storage until nothing is left.
+
+A logical trial has a number, its `index`, and one attempt or more: where the process of an attempt dies, the attempt is FAIL with a
+cause, and another one of the same index and parameters is enqueued. Who is the next attempt is never decided twice: an attempt
+names the one it follows, and of twins (two hosts saw the same death) the one with the lower number counts. So nothing has to happen
+at once with anything else, and a process may be killed between any two of its acts. An attempt that died before its parameters were all
+chosen leaves them to the next one's sampler: it begins as the first one did, so what it draws does not depend on when somebody died.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+import optuna
+from optuna.exceptions import TrialPruned, UpdateFinishedTrialError
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.storages import BaseStorage
+from optuna.trial import Trial, TrialState
+
+from qlogad.errors import QlogadError, StorageError, one_line
+from qlogad.jobs.attempts import RETRIES, Direction, attempts
+from qlogad.jobs.queue import Job, Orders, Process, Queue, host, started
+from qlogad.jobs.storage import Timing, open_storage
+
+__all__ = ["drive", "enqueue"]
+
+
+_LOOK = 0.2  # seconds between two looks at the study, at least: looking must not take what thousands of short trials need
+
+
+def enqueue(
+    place: str,
+    study: str,
+    params: Mapping[int, Mapping[str, Any]],
+    *,
+    directions: Sequence[Direction] = ("minimize",),
+    timing: Timing | None = None,
+) -> None:
+    """Have these logical trials attempted once more, by index; those that wait or run are left alone, whoever enqueued them.
+
+    Args:
+        params: the parameters of each; what is not among them is left to the sampler.
+    """
+    storage = open_storage(place, timing)
+    made = optuna.create_study(storage=storage, study_name=study, directions=list(directions), load_if_exists=True)
+    chains = attempts(made.get_trials(deepcopy=False))
+    for index, chosen in params.items():
+        chain = chains.get(index, [])
+        if not chain or chain[-1].state.is_finished():
+            follows = {"follows": chain[-1].number} if chain else {}
+            made.enqueue_trial(dict(chosen), user_attrs={"index": index} | follows)
+
+
+def drive(
+    place: str,
+    study: str,
+    job: Job,
+    *,
+    directions: Sequence[Direction] = ("minimize",),
+    trials: int | None,
+    seconds: float | None = None,
+    workers: int = 1,
+    sampler: Callable[[int], BaseSampler] | None = None,
+    pruner: BasePruner | None = None,
+    watch: Callable[[optuna.Study], None] | None = None,
+    timing: Timing | None = None,
+) -> optuna.Study:
+    """Work on a study until it is done, together with whoever else does; killed at any instant, the same call goes on.
+
+    Args:
+        place: of the storage, as `open_storage` takes it.
+        study: its name; created where there is none.
+        trials: the logical trials 0, 1, ... before this one are wanted; None: those that are enqueued.
+        seconds: after so many no trial is begun; those that run come to their end.
+        workers: processes of this call, each with one torch thread. A script needs `if __name__ == "__main__":`.
+        sampler: makes the sampler of a logical trial from its index (a sampler's state is not in the storage); TPE unless given.
+        watch: is called with the study whenever trials may have ended.
+
+    Raises:
+        QlogadError: workers cannot start, or the storage was away for longer than `timing.patience`.
+    """
+    timing = timing or Timing()
+    storage = open_storage(place, timing)
+    made = optuna.create_study(storage=storage, study_name=study, directions=list(directions), load_if_exists=True, pruner=pruner)
+    deadline = None if seconds is None else time.monotonic() + seconds
+    orders = Orders(place, study, job, trials, sampler or _tpe, pruner, deadline, timing, Process.here())
+    queue = Queue(orders, storage)
+    team = _Team(orders)
+    try:
+        while True:
+            looked = time.monotonic()
+            late = deadline is not None and looked >= deadline
+            left = queue.left(queue.reap(team.fallen))
+            if watch is not None:
+                watch(made)
+            if left.done or (late and not team.members):
+                return made
+            if not late:
+                team.grow(min(workers - len(team.members), left.free - (len(team.members) - left.mine)))
+            took = time.monotonic() - looked
+            team.wait(max(_LOOK, 10 * took), timing.heartbeat / 6)
+    except KeyboardInterrupt:
+        team.end()
+        queue.reap({}, ended=True)
+        raise
+    finally:
+        team.end()
+
+
+def _tpe(index: int) -> BaseSampler:
+    return TPESampler(seed=index)
+
+
+class _Team:
+    """The worker processes of one driver."""
+
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+        self.members: dict[connection.Connection, tuple[SpawnProcess, Process]] = {}
+        self.fallen: dict[Process, str] = {}
+        self._deaths = 0  # of workers, one after the other, that had not begun a trial
+
+    def grow(self, count: int) -> None:
+        """Start more workers."""
+        for _ in range(count):
+            mine, its = get_context("spawn").Pipe()
+            process = get_context("spawn").Process(target=_work, args=(self._orders, its))
+            process.start()
+            its.close()
+            assert process.pid is not None
+            self.members[mine] = process, Process(host(), process.pid, started(process.pid) or "")
+
+    def wait(self, soon: float, late: float) -> None:
+        """Until a worker ends, until `soon` where one has said something, else until `late`, seconds; raise what one cannot go on with."""
+        began, count = time.monotonic(), len(self.members)
+        seconds = late
+        while len(self.members) == count and (left := began + seconds - time.monotonic()) > 0:
+            for pipe in connection.wait(list(self.members), left):
+                assert isinstance(pipe, connection.Connection)
+                try:
+                    said = pipe.recv()
+                except (EOFError, OSError):
+                    self._bury(pipe)
+                    continue
+                self._deaths, seconds = 0, min(soon, late)
+                if said is not None:
+                    raise QlogadError(said)
+
+    def _bury(self, pipe: connection.Connection) -> None:
+        process, who = self.members.pop(pipe)
+        pipe.close()
+        process.join()
+        self._orders.forget(who)
+        code = process.exitcode or 0
+        if code == 0:
+            return
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        self.fallen[who] = f"its worker died ({how}: out of memory, or killed)"
+        self._deaths += 1
+        if self._deaths > 2 * RETRIES:
+            raise QlogadError(f"workers die as they start ({how}); is there enough memory for so many?")
+
+    def end(self) -> None:
+        """Stop the workers that still run."""
+        for process, _ in self.members.values():
+            process.kill()
+        for pipe, (process, who) in self.members.items():
+            process.join()
+            pipe.close()
+            self._orders.forget(who)
+        self.members.clear()
+
+
+def _work(orders: Orders, pipe: connection.Connection) -> None:
+    """What a worker process does: one trial after another, until there is none to begin; None is sent when one begins or ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's
+    os.environ["OMP_NUM_THREADS"] = "1"
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(1)
+    parent = parent_process()
+    assert parent is not None
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    try:
+        _take_turns(orders, pipe)
+    except QlogadError as error:
+        pipe.send(one_line(error))
+    except Exception as error:
+        origin = error.__cause__ or error
+        pipe.send(one_line(f"a worker failed: {type(origin).__name__}: {origin}"))
+
+
+def _follow(parent: Any) -> None:
+    """End this process when its parent is gone."""
+    parent.join()
+    os._exit(1)
+
+
+def _take_turns(orders: Orders, pipe: connection.Connection) -> None:
+    storage = open_storage(orders.place, orders.timing, wait=True)
+    queue = Queue(orders, storage)
+    me = Process.here()
+    with _pulse(orders, storage, me) as running:
+        while orders.deadline is None or time.monotonic() < orders.deadline:
+            try:
+                trial = queue.claim(me)
+            except UpdateFinishedTrialError:  # slower than the patience of another
+                continue
+            if trial is None:
+                return
+            pipe.send(None)
+            running.append(trial._trial_id)
+            try:
+                with suppress(UpdateFinishedTrialError):  # taken for dead, and enqueued again
+                    queue.tell(trial, *_outcome(orders.job, trial, len(queue.study.directions)))
+            finally:
+                running.pop()
+            pipe.send(None)
+
+
+def _outcome(job: Job, trial: Trial, directions: int) -> tuple[TrialState, list[float] | None, str | None]:
+    """What became of a trial: its state, its values, or its error."""
+    try:
+        given = job(trial)
+        values = [float(value) for value in (given if isinstance(given, Sequence) else [given])]
+    except TrialPruned:
+        return TrialState.PRUNED, None, None
+    except (StorageError, UpdateFinishedTrialError):
+        raise
+    except QlogadError as error:
+        return TrialState.FAIL, None, one_line(error)
+    except Exception as error:  # one broken trial must not take the others with it; it is listed with its cause
+        return TrialState.FAIL, None, one_line(f"{type(error).__name__}: {error}")
+    if len(values) != directions or any(map(math.isnan, values)):
+        return TrialState.FAIL, None, f"the job gave {values}, and not a number for each of {directions} directions"
+    return TrialState.COMPLETE, values, None
+
+
+@contextmanager
+def _pulse(orders: Orders, storage: BaseStorage, me: Process) -> Iterator[list[int]]:
+    """Signs of life in a thread of their own; in the list is the trial that runs."""
+    running: list[int] = []
+    stop = threading.Event()
+    sign = None if orders.signs is None else orders.signs / str(me)
+
+    def beat() -> None:
+        while not stop.wait(orders.timing.heartbeat):
+            with suppress(OSError, QlogadError):  # the worker itself will notice
+                if sign is not None:
+                    sign.touch()
+                for trial_id in running:
+                    if sign is None:
+                        storage.record_heartbeat(trial_id)  # type: ignore[attr-defined]
+
+    if sign is not None:
+        sign.parent.mkdir(parents=True, exist_ok=True)
+        sign.touch()
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield running
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,1 @@
+"""Parsers: from messages to templates, one per file."""

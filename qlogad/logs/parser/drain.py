@@ -1,0 +1,178 @@
+"""Drain: log messages to templates with a tree of fixed depth.  He, Zhu, Zheng, Lyu, ICWS 2017, doi:10.1109/ICWS.2017.13.
+
+    root ── number of tokens ── first token ── templates        (depth 4: four layers; each layer more looks at one token more)
+
+Depth is counted as in the settings published with logparser and Drain3: equal settings grow the tree that they grow from the same
+messages. A message goes down the branch of its token, else the wildcard's; the tree grows only where no template there is similar
+enough. A parser is fitted on training messages and then frozen: what it meets later gets a known template or none (-1). Messages
+come masked, with `<:NAME:>` where a variable part was cut out (see events.py); `<*>` in a template is where its messages differ.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import eq
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlogad import documents
+from qlogad.bounds import Between
+from qlogad.errors import DataError, NotFitted, shown
+from qlogad.logs.parser.parser import FROZEN, Parser
+
+__all__ = ["PLACEHOLDER", "Drain"]
+
+PLACEHOLDER = re.compile(r"<:\w+:>")  # stands for a value that a mask cut out
+_WILD = "<*>"
+
+Token = str | None  # None is the wildcard: it agrees with no token, not even with a message's own "<*>"
+Path = tuple[Token, ...]  # the branches taken on the way down the tree
+
+
+@dataclass(eq=False)
+class Drain(Parser):
+    """Messages with equally many tokens and equal leading tokens share a template if enough of their tokens agree.
+
+    >>> drain = Drain().fit(["send <:NUM:> to alice", "send <:NUM:> to bob", "stop"])
+    >>> drain.templates
+    ('send <:NUM:> to <*>', 'stop')
+    >>> drain.ids(["send <:NUM:> to carol", "restart"]).tolist()
+    [0, -1]
+    >>> drain.parameters(0, "send <:NUM:> to carol", ["7"])
+    ('7', 'carol')
+    """
+
+    version: ClassVar[int] = 2
+
+    depth: Annotated[int, Between(3, 1_000)] = 4  # layers of the tree, root and templates among them: depth - 3 hold leading tokens
+    similarity: Annotated[float, Between(0, 1)] = 0.4  # the least share of tokens that agree with the template, in [0, 1]
+    max_children: Annotated[int, Between(1, 10**6)] = (
+        100  # branches of a node, the wildcard's among them, for tokens with digits and those beyond
+    )
+    _templates: list[list[Token]] = field(default_factory=list, init=False, repr=False)
+    _children: dict[tuple[int, Path], set[Token]] = field(default_factory=dict, init=False, repr=False)
+    _leaves: dict[tuple[int, Path], list[int]] = field(default_factory=dict, init=False, repr=False)
+    _frozen: bool = field(default=False, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.depth < 3 or not 0 <= self.similarity <= 1 or self.max_children < 1:
+            raise DataError(
+                "Drain needs depth >= 3 (root, number of tokens, templates), 0 <= similarity <= 1 and max_children >= 1, "
+                f"got {shown(self.depth)}, {shown(self.similarity)} and {shown(self.max_children)}"
+            )
+        documents.enforce(self, DataError)
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """The templates by id, in order of first appearance."""
+        return tuple(" ".join(_WILD if token is None else token for token in tokens) for tokens in self._templates)
+
+    def fit(self, texts: Iterable[str]) -> Self:
+        """Learn the templates of masked training messages, in source order, and freeze. A message seen before changes nothing.
+
+        Raises:
+            DataError: it is fitted already.
+        """
+        if self._frozen:
+            raise DataError(FROZEN)
+        for text in dict.fromkeys(texts):
+            self._learn(text.split())
+        self._frozen = True
+        return self
+
+    def ids(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """The template id of each masked message; -1 where no template is similar enough."""
+        if not self._frozen:
+            raise NotFitted("this Drain is not fitted; call fit(texts) with the training messages first")
+        known = {text: self._find(text.split()) for text in dict.fromkeys(texts)}
+        return np.fromiter((known[text] for text in texts), dtype=np.int64, count=len(texts))
+
+    def parameters(self, template_id: int, text: str, values: Sequence[str]) -> tuple[str, ...]:
+        """The variable parts of a message, in order of position: what the masks cut out and what stands at the wildcards.
+
+        Put into the template one by one, they give the message back (up to white space) if it fits the template.
+
+        Args:
+            template_id: its template.
+            text: the masked message.
+            values: what the masks cut out of it, one for each placeholder.
+        """
+        left = iter(values)
+        found: list[str] = []
+        for ours, token in zip(self._templates[template_id], text.split(), strict=True):
+            cut = [next(left) for _ in PLACEHOLDER.finditer(token)]
+            if ours is None:
+                parts = iter(cut)
+                found.append(PLACEHOLDER.sub(lambda _, parts=parts: next(parts), token))  # type: ignore[misc]
+            else:
+                found.extend(cut)
+        return tuple(found)
+
+    def state(self) -> dict[str, Any]:
+        """Everything it knows, as JSON types. The tree follows from the templates, taken in order."""
+        settings = {"depth": self.depth, "similarity": self.similarity, "max_children": self.max_children}
+        return {"parser": "drain", "version": self.version, **settings, "templates": [list(tokens) for tokens in self._templates]}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """The fitted parser that `state()` was taken from."""
+        drain = cls(state["depth"], state["similarity"], state["max_children"])
+        for template in state["templates"]:
+            drain._add(list(template))
+        drain._frozen = True
+        return drain
+
+    def _learn(self, tokens: list[str]) -> None:
+        path: Path = ()
+        for token in self._leading(tokens):
+            path = (*path, token if token in self._children.get((len(tokens), path), ()) else None)
+        found = self._best(tokens, [path])
+        if found < 0:
+            self._add([*tokens])
+        else:
+            self._templates[found] = [a if a == b else None for a, b in zip(self._templates[found], tokens, strict=True)]
+
+    def _add(self, tokens: list[Token]) -> None:
+        """Grow the tree by a template: a token takes its own branch if there is one or room for it, else the wildcard's."""
+        path: Path = ()
+        for token in self._leading(tokens):
+            known = self._children.setdefault((len(tokens), path), set())
+            literal = len(known) - (None in known)
+            if token not in known and (token is None or literal + 1 >= self.max_children or any(map(str.isdigit, token))):
+                token = None
+            known.add(token)
+            path = (*path, token)
+        self._leaves.setdefault((len(tokens), path), []).append(len(self._templates))
+        self._templates.append(tokens)
+
+    def _leading(self, tokens: Sequence[Token]) -> Sequence[Token]:
+        """The tokens that branches are taken by: never the last one."""
+        return tokens[: max(0, min(self.depth - 3, len(tokens) - 1))]
+
+    def _find(self, tokens: list[str]) -> int:
+        """The best template on any way down the tree, one that the message fits wholly before all others; or -1.
+
+        After a training message went down the wildcard's branch, its token may have got one of its own: so both are searched, and
+        the message finds a template that it fits.
+        """
+        paths: list[Path] = [()]
+        for token in self._leading(tokens):
+            known = [(path, self._children.get((len(tokens), path), ())) for path in paths]
+            paths = [(*path, branch) for path, branches in known for branch in (token, None) if branch in branches]
+        return self._best(tokens, paths, whole=True)
+
+    def _best(self, tokens: list[str], paths: Sequence[Path], whole: bool = False) -> int:
+        """The most similar of the templates there that are similar enough, then the one with more wildcards, then the older; or -1."""
+        best, rank = -1, (False, -1, -1, 0)
+        for path in paths:
+            for candidate in self._leaves.get((len(tokens), path), ()):
+                template = self._templates[candidate]
+                agree, wild = sum(map(eq, template, tokens)), template.count(None)
+                score = (whole and agree + wild == len(tokens), agree, wild, -candidate)
+                if score > rank and (not tokens or agree / len(tokens) >= self.similarity):
+                    best, rank = candidate, score
+        return best

@@ -1,0 +1,44 @@
+"""What a parser is: templates from lines, fitted on training lines, then frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlogad import names
+from qlogad.errors import DataError
+
+__all__ = ["Parser", "load_parser"]
+
+FROZEN = "this parser is fitted and frozen; make a new one to fit it on other messages"
+
+
+class Parser(Protocol):
+    """What turns masked messages into template ids: fitted once, then frozen. A concrete parser names this class as its base."""
+
+    version: ClassVar[int]  # of its state
+
+    @property
+    def templates(self) -> tuple[str, ...]: ...
+    def fit(self, texts: Iterable[str]) -> Self: ...
+    def ids(self, texts: Sequence[str]) -> NDArray[np.int64]: ...
+    def parameters(self, template_id: int, text: str, values: Sequence[str]) -> tuple[str, ...]: ...
+    def state(self) -> dict[str, Any]: ...
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self: ...
+
+
+def load_parser(state: Mapping[str, Any]) -> Parser:
+    """The fitted parser of a state, whichever it is.
+
+    Raises:
+        DataError: the state is of another parser or version.
+    """
+    name, version = state.get("parser"), state.get("version")
+    kind: type[Parser] | None = names.find("parser", name) if isinstance(name, str) and name in names.known("parser") else None
+    if kind is None or version != kind.version:
+        raise DataError(f"no parser '{name}' of version {version}; it was written by another qlogad")
+    return kind.from_state(state)

@@ -1,0 +1,1 @@
+"""From finished cells to the results folder: tables, contrasts, figures, alarms."""

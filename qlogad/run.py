@@ -1,0 +1,57 @@
+"""An experiment from its file to its record: prepare the ground, run the cells that are missing, judge, write the results folder."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+
+from qlogad import files
+from qlogad.experiment.experiment import Experiment
+from qlogad.experiment.runner import cells, execute, forget, prepare
+from qlogad.experiment.watch import WAITING, Watch
+from qlogad.jobs.address import check_place
+from qlogad.report.folder import Record, before, write
+
+__all__ = ["run"]
+
+
+def run(
+    experiment: Experiment,
+    out: str | Path = "results",
+    *,
+    workers: int = 0,
+    fresh: bool = False,
+    storage: str | None = None,
+    watch: Watch | None = None,
+) -> Record:
+    """Run what has not been run, judge everything, write `out/<name>/`. Killed at any instant, the same call continues.
+
+    Args:
+        experiment: what to run; `Experiment.load` reads one.
+        out: where results folders lie.
+        workers: processes; 0 means one for each core. A script that calls this needs `if __name__ == "__main__":`.
+        fresh: forget the finished cells of earlier runs.
+        storage: postgresql://..., where several machines with a shared `out` work on one run; else a journal in it.
+        watch: is told what happens; silent by default.
+
+    Raises:
+        InputError: the document or its data cannot be used.
+        QlogadError: workers cannot start, or the storage is away.
+    """
+    if storage is not None:
+        check_place(storage)
+    experiment.data.open()  # what it refuses leaves nothing behind
+    watch, folder = watch or Watch(), Path(out) / experiment.name
+    with files.at_work(folder, partial(forget, folder) if fresh else None, partial(watch.preparing, WAITING, 1)):
+        prepared = prepare(experiment, folder, watch.preparing)
+        watch.prepared(before(prepared))
+        wanted = cells(prepared)
+        executed = execute(
+            wanted,
+            rates=prepared.rates,
+            workers=workers or os.cpu_count() or 1,
+            storage=storage,
+            done=lambda cell, cause: watch.finished(str(cell), len(wanted)),
+        )
+        return write(prepared, wanted, executed)

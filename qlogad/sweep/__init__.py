@@ -1,0 +1,1 @@
+"""Studies: searching designs and parameters on validation windows."""

@@ -1,0 +1,207 @@
+"""What a study can aim at: measured on validation windows or on the circuit, never on test windows (`qlogad list objectives`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from qlogad import documents
+from qlogad.detect.detector import Detector
+from qlogad.detect.threshold import Threshold
+from qlogad.errors import DataError, DocumentError, did_you_mean, shown
+from qlogad.evaluate import metrics
+from qlogad.experiment.ground import Ground
+
+if TYPE_CHECKING:
+    from qlogad.circuit.circuit import Circuit
+
+__all__ = ["OBJECTIVES", "Direction", "Fitted", "Objective", "circuit_of", "objective"]
+
+Direction = Literal["minimize", "maximize"]
+PASS = 100  # validation rows of the pass that device seconds are estimated for
+_JUDGED = (
+    "f1",
+    "recall",
+    "precision",
+    "mcc",
+    "pr_auc",
+    "roc_auc",
+    "pr-auc",
+    "roc-auc",
+    "specificity",
+    "accuracy",
+    "average-precision",
+)
+
+
+_SCHEDULE = ("lr", "epochs", "batch", "clip", "patience", "seed", "threshold", "fpr", "score", "unseen")  # make no model larger
+_NO_CIRCUIT = ("core.hidden", "core.backend", "core.shared", "core.frozen", "core.init")  # of a core, beside its circuit
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fitted detector with the ground it stands on, whose test part holds injected validation windows or nothing."""
+
+    detector: Detector
+    ground: Ground
+    device: str  # of `device-seconds`
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One number of a trial, and which way is better."""
+
+    name: str
+    direction: Direction
+    what: str  # for people
+    measure: Callable[[Fitted], float]
+    labelled: bool = False  # reads labels of anomalies
+    trained: bool = True  # False: known before training
+    reads: Literal["training", "model", "circuit"] = "training"  # what it depends on
+
+    def depends(self, axis: str) -> bool:
+        """Whether a key of the space, "core.depth" say, can make a difference to it.
+
+        >>> [OBJECTIVES["two-qubit-gates"].depends(axis) for axis in ("core.depth", "design.gates", "core.hidden", "lr")]
+        [True, True, False, False]
+        """
+        if self.reads == "circuit":
+            return axis.startswith("design.") or (axis.startswith("core.") and axis not in _NO_CIRCUIT)
+        return self.reads == "training" or axis not in _SCHEDULE
+
+    @property
+    def fact(self) -> bool:
+        """Whether it is of the circuit or the detector itself: no measurement on windows, which others like them would change."""
+        return self.reads != "training"
+
+    def __post_init__(self) -> None:
+        documents.enforce(self)
+
+
+def objective(name: str) -> Objective:
+    """An objective by its name.
+
+    Raises:
+        DocumentError: it is measured on test windows, or there is none of that name.
+    """
+    known = ", ".join(OBJECTIVES)
+    if name in OBJECTIVES:
+        return OBJECTIVES[name]
+    if name.startswith("test") or name in _JUDGED:
+        hint = did_you_mean(
+            "validation-" + name.removeprefix("test").lstrip("-_.").replace("pr_auc", "average-precision"), OBJECTIVES
+        )
+        raise DocumentError(
+            f"objective {shown(name)} is measured on test windows, and no choice may see them{hint}; known: {known}"
+        )
+    raise DocumentError(f"there is no objective {shown(name)}{did_you_mean(name, OBJECTIVES)}; known: {known}")
+
+
+def circuit_of(detector: Detector) -> Circuit | None:
+    """The circuit that a detector is to train, known before it is fitted; None where its core has none."""
+    core = getattr(detector, "core", None)
+    build = getattr(core, "circuit", None)
+    return None if build is None else build()
+
+
+# ---------------------------------------------------------------- the objectives
+
+
+def _loss(fitted: Fitted) -> float:
+    history = fitted.detector.history_
+    losses = [epoch.validation for epoch in history.epochs if epoch.validation is not None]
+    if not losses:
+        raise DataError(
+            "there is no validation loss: the validation windows hold nothing to learn the loss from; choose a later cut"
+        )
+    return float(min(losses))
+
+
+def _precision(fitted: Fitted, part: Literal["validation", "test"]) -> float:
+    rows = getattr(fitted.ground, part)
+    labels_N = rows.labels.window_N
+    if not (labels_N == 1).any() or not (labels_N == 0).any():
+        what = "injected" if part == "test" else "labelled"
+        raise DataError(
+            f"cut {fitted.ground.cut}: the validation windows are not of both kinds, {what} anomalies and normal; choose another cut"
+        )
+    return metrics.pr_auc(fitted.detector.anomaly_score(rows.features), labels_N, rows.features.weight_N)
+
+
+def _best_f1(fitted: Fitted) -> float:
+    held = fitted.ground.validation
+    return Threshold.best_f1(fitted.detector.anomaly_score(held.features), held.labels.window_N, held.features.weight_N).target
+
+
+def _of_circuit(measure: Callable[[Circuit], float]) -> Callable[[Fitted], float]:
+    def measured(fitted: Fitted) -> float:
+        circuit = circuit_of(fitted.detector)
+        return 0.0 if circuit is None else float(measure(circuit))
+
+    return measured
+
+
+def _seconds(fitted: Fitted) -> float:
+    from qlogad.hardware import plan
+
+    if not fitted.detector.circuits():
+        return 0.0
+    held = fitted.ground.validation.features
+    return plan.plan(fitted.detector, held.take(_first(len(held))), fitted.device, mode="open").cost.seconds
+
+
+def _first(rows: int) -> Any:
+    import numpy as np
+
+    return np.arange(min(rows, PASS))
+
+
+def _two_qubit_gates(circuit: Circuit) -> float:
+    return sum(len(gate.wires) == 2 for gate in circuit.gates)
+
+
+def _depth(circuit: Circuit) -> float:
+    from qlogad.evaluate.circuits import cost
+
+    return cost(circuit).depth
+
+
+OBJECTIVES: dict[str, Objective] = {
+    one.name: one
+    for one in (
+        Objective("validation-loss", "minimize", "mean loss of normal validation windows; no label of an anomaly is read", _loss),
+        Objective(
+            "injected-average-precision",
+            "maximize",
+            "of validation normals against ones altered as `inject` says; no real label is read",
+            lambda fitted: _precision(fitted, "test"),
+        ),
+        Objective(
+            "validation-average-precision",
+            "maximize",
+            "of labelled validation windows: this moves a contender into the labelled track",
+            lambda fitted: _precision(fitted, "validation"),
+            labelled=True,
+        ),
+        Objective(
+            "validation-f1", "maximize", "the best over all thresholds, likewise of labelled windows", _best_f1, labelled=True
+        ),
+        Objective("two-qubit-gates", "minimize", "of the circuit", _of_circuit(_two_qubit_gates), trained=False, reads="circuit"),
+        Objective("depth", "minimize", "of the circuit, all gates", _of_circuit(_depth), trained=False, reads="circuit"),
+        Objective(
+            "weights",
+            "minimize",
+            "of the detector, all trained ones",
+            lambda fitted: float(fitted.detector.weights_["total"]),
+            reads="model",
+        ),
+        Objective(
+            "device-seconds",
+            "minimize",
+            f"of {PASS} validation windows on `device`, by its calibration snapshot",
+            _seconds,
+            reads="model",
+        ),
+    )
+}

@@ -1,0 +1,411 @@
+"""Running a study: the ground prepared once, points proposed, trials driven, everything written down. Killed, the same call continues.
+
+results/<study>/   trials.csv (every trial), table.md (the best, or the front), manifest.json; what can be made again stays local:
+                   designs/ (built row by row), work/ (features) and journal.log (the storage, unless another is named)
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, WilcoxonPruner
+from optuna.samplers import (
+    BaseSampler,
+    CmaEsSampler,
+    GPSampler,
+    NSGAIIISampler,
+    NSGAIISampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
+from optuna.study import Study as Trials
+from optuna.trial import FixedTrial, FrozenTrial
+
+from qlogad import documents, files, seeds
+from qlogad.backend.exact.planner import Rates, rates_of
+from qlogad.circuit.circuit import Circuit
+from qlogad.errors import MissingExtra, QlogadError, ResultError
+from qlogad.experiment.cell import code_of, designs_of
+from qlogad.experiment.ground import Ground, held_ground, open_source
+from qlogad.experiment.watch import WAITING, Watch
+from qlogad.jobs.address import check_place
+from qlogad.jobs.attempts import attempts, over
+from qlogad.jobs.storage import open_storage
+from qlogad.jobs.workers import drive
+from qlogad.sweep import figures
+from qlogad.sweep.space import ChoiceAxis, IntAxis, Value
+from qlogad.sweep.standing import SHOWN, Finished, Prepared, before, best, params_of, standing, trials_of, write
+from qlogad.sweep.study import FORETOLD, MAX_TRIALS, Entrant, Study
+from qlogad.sweep.trial import TrialJob
+
+__all__ = ["Onlooker", "Samplers", "called", "fill", "foretell", "job_of", "prepare", "pruner", "run"]
+
+PATIENCE = 30.0  # seconds to wait for whoever makes a study
+_LOOK = 0.5  # seconds between two looks at the standing
+
+
+class Onlooker(Watch):
+    """An onlooker of a sweep, deaf by default."""
+
+    def standing(self, text: str, ended: int, total: int | None) -> None:
+        """The best trials so far, as text, and how many of how many have ended."""
+
+
+def run(
+    study: Study,
+    out: str | Path = "results",
+    *,
+    workers: int = 1,
+    fresh: bool = False,
+    storage: str | None = None,
+    watch: Onlooker | None = None,
+) -> Finished:
+    """Do what has not been done of a study, and write `out/<name>/`.
+
+    Args:
+        study: what to search.
+        out: where results folders lie.
+        workers: processes. A script that asks for several needs `if __name__ == "__main__":`.
+        fresh: forget the trials of earlier calls.
+        storage: the path of a journal file, or postgresql://user@host/database; whoever names the same one joins in. None: a journal in
+            the results folder.
+        watch: is told what happens; silent by default.
+
+    Raises:
+        InputError: the study or its data cannot be used.
+        ResultError: the storage holds a study of this name that is another one.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    watch = watch or Onlooker()
+    folder = Path(out) / study.name
+    place = storage or str(folder / "journal.log")
+    check_place(place)
+    study.base.data.open()  # what it refuses leaves nothing behind
+    forget = partial(_forget, study, place, folder) if fresh else None
+    with files.at_work(folder, forget, partial(watch.preparing, WAITING, 1)):
+        prepared = prepare(study, folder, watch.preparing)
+        watch.prepared(before(prepared))
+        found, trials, circuits = {}, {}, {}
+        for entrant in study.entrants:
+            job = _opened(prepared, entrant, place, watch)
+            trials[entrant.name] = _driven(study, entrant, job, place, workers, watch)
+            found[entrant.name] = trials_of(study, entrant, trials[entrant.name])
+            circuits[entrant.name] = _circuits(job, entrant, best(study, found[entrant.name])[:SHOWN])
+        finished = write(prepared, found, place)
+        figures.write(study, trials, circuits, folder)
+        return finished
+
+
+def prepare(study: Study, folder: Path, progress: Callable[[str, int], None]) -> Prepared:
+    """Read the data once and save what trials may see of it; test windows are not part of that.
+
+    Args:
+        study: whose base says which data.
+        folder: the study's results folder.
+        progress: told what is being done and how far it is.
+    """
+    data = documents.override_value(documents.plain(study.base.data), "split.cuts", list(study.cuts))
+    held = documents.from_mapping(type(study.base.data), data, study.name)
+    source = open_source(held, lambda lines: progress("lines read", lines))
+    files.write(folder / ".gitignore", "work/\nartifacts/\ndesigns/\njournal.log*\n.gitignore\n")
+    views = sorted({view for entrant in study.entrants for view in type(entrant.contender.build()).reads} | {"ids"})
+    inject = study.plan.inject if "injected-average-precision" in study.plan.objectives else None
+    grounds: list[Ground] = []
+    for number in range(len(study.cuts)):
+        grounds.append(held_ground(held, source, views, cut=number, inject=inject))
+        grounds[-1].save(folder / "work")
+        progress("cuts prepared", number + 1)
+    told = tuple(f"cut {one.cut}: {text}" for one in grounds for text in one.warnings if "test anomal" not in text)
+    digest = documents.digest([one.digest() for one in grounds])
+    return Prepared(study, folder, tuple(one.cut for one in grounds), digest, told)
+
+
+def job_of(prepared: Prepared, entrant: Entrant, rates: Mapping[str, Rates], bars: tuple[float, ...]) -> TrialJob:
+    """What workers do for one contender."""
+    return TrialJob(prepared.study, entrant.name, str(prepared.folder), prepared.cuts, rates, bars)
+
+
+# ---------------------------------------------------------------- samplers and pruners
+
+
+@dataclass(frozen=True)
+class Samplers:
+    """The sampler of each trial of one contender, seeded by the study's seed and the trial's index; picklable."""
+
+    study: Study
+    entrant: str
+
+    def __call__(self, index: int) -> BaseSampler:
+        plan = self.study.plan
+        seed = seeds.derive(plan.seed, "sampler", self.entrant, index) % 2**32
+        population = max(4, min(50, (plan.trials or 0) // 8))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            match plan.sampler:
+                case "nsga2":
+                    return NSGAIISampler(seed=seed, population_size=population)
+                case "nsga3":
+                    return NSGAIIISampler(seed=seed, population_size=population)
+                case "gp":
+                    return GPSampler(seed=seed, warn_independent_sampling=False)
+                case "cma-es":
+                    return _cma_es(seed)
+                case "tpe":
+                    return TPESampler(multivariate=True, group=True, seed=seed)
+                case "random" | "grid" | "qmc":  # all points were foretold
+                    return RandomSampler(seed)
+
+
+def _cma_es(seed: int) -> BaseSampler:
+    if find_spec("cmaes") is None:  # Optuna looks for it at the second trial only
+        raise MissingExtra("cmaes", "cma")
+    return CmaEsSampler(seed=seed, warn_independent_sampling=False)
+
+
+def _proposer(study: Study, entrant: Entrant) -> BaseSampler:
+    """The sampler of all points that can be foretold."""
+    seed = seeds.derive(study.plan.seed, "sampler", entrant.name) % 2**32
+    match study.plan.sampler:
+        case "qmc":
+            return QMCSampler(scramble=True, seed=seed, warn_independent_sampling=False, warn_asynchronous_seeding=False)
+        case _:
+            return RandomSampler(seed)
+
+
+def foretell(study: Study, entrant: Entrant) -> list[dict[str, Value]]:
+    """All points that a sampler proposes whose proposals do not depend on results, known ones first."""
+    if study.plan.sampler == "grid":
+        return _grid(study, entrant)[: study.plan.trials]
+
+    def propose(trial: optuna.Trial) -> float:
+        entrant.space.suggest(trial)
+        return 0.0
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        trials = optuna.create_study(sampler=_proposer(study, entrant))
+        for point in entrant.first:
+            trials.enqueue_trial(dict(point))
+        trials.optimize(propose, n_trials=study.plan.trials)
+    return [dict(trial.params) for trial in trials.get_trials(deepcopy=False)]
+
+
+def _grid(study: Study, entrant: Entrant) -> list[dict[str, Value]]:
+    """All points of the space in a random order; what a known point leaves open is that of the first that fits it."""
+    points = list(entrant.space.points())
+    seeds.generator(study.plan.seed, "sampler", entrant.name).shuffle(points)
+    first = []
+    for known in entrant.first:
+        fits = (place for place, point in enumerate(points) if known.items() <= point.items())
+        first += [points.pop(place) for place in [*fits][:1]]
+    return first + points
+
+
+def pruner(study: Study, entrant: Entrant) -> BasePruner:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        match study.plan.pruner:
+            case "hyperband":
+                return HyperbandPruner(min_resource=1, max_resource=_epochs(entrant))
+            case "median":
+                return MedianPruner(n_startup_trials=5, n_warmup_steps=1)
+            case "wilcoxon":
+                return WilcoxonPruner(p_threshold=0.1)
+            case "none":
+                return NopPruner()
+
+
+def _epochs(entrant: Entrant) -> int:
+    """The most epochs a trial can take."""
+    axis = entrant.space.axes.get("epochs")
+    if isinstance(axis, IntAxis):
+        return axis.int[1]
+    if isinstance(axis, ChoiceAxis):
+        return max(int(value) for value in axis.choice)
+    return int(entrant.contender.build().get_params(deep=False)["epochs"])
+
+
+# ---------------------------------------------------------------- one contender
+
+
+FRESH = "fresh seeds"  # what the trainings of winners are called by, after the contender's trials
+
+
+def called(study: Study, entrant: Entrant) -> str:
+    """The name under which the storage keeps a contender's trials."""
+    return f"{study.name}: {entrant.name}"
+
+
+def _forget(study: Study, place: str, folder: Path) -> None:
+    storage = open_storage(place)
+    there = {summary.study_name for summary in optuna.get_all_study_summaries(storage=storage)}
+    for name in (called(study, entrant) for entrant in study.entrants):
+        for one in sorted(there):
+            if one == name or one.startswith(f"{name}: {FRESH} "):
+                optuna.delete_study(study_name=one, storage=storage)
+    for name in ("work", "designs", "artifacts", "found"):
+        files.remove(folder / name, folders=True)
+    for name in ("trials.csv", "table.md", "manifest.json", "winners.md", "winners.toml", *figures.FILES):
+        files.remove(folder / name)
+
+
+def _opened(prepared: Prepared, entrant: Entrant, place: str, watch: Watch) -> TrialJob:
+    """What workers do for a contender, its trials made by whoever comes first."""
+    storage, name = open_storage(place), called(prepared.study, entrant)
+    try:
+        trials = optuna.create_study(storage=storage, study_name=name, directions=prepared.study.directions)
+    except DuplicatedStudyError:
+        trials = optuna.load_study(storage=storage, study_name=name)
+        _await(trials, watch)
+    return fill(prepared, entrant, trials, watch)
+
+
+def fill(prepared: Prepared, entrant: Entrant, trials: Trials, watch: Watch) -> TrialJob:
+    """Give a contender's trials what is missing: identity, rates, bars of the rungs, the points tried first; what workers then do.
+
+    Raises:
+        ResultError: they are trials of another study.
+        MissingExtra: the sampler needs a package that is not installed.
+    """
+    study = prepared.study
+    Samplers(study, entrant.name)(0)  # one that is not installed is told now, and not by every trial
+    designs = designs_of(entrant.contender.build().get_params(deep=False), entrant.space.axes, entrant.known)
+    parts = {
+        "the study file or its experiment": study.identity(),
+        "the data": prepared.grounds,
+        "a circuit design": documents.digest(*designs),
+        "the code": code_of(entrant.contender.detector),
+    }
+    mark = documents.digest(*parts.values())
+    if "ready" not in trials.user_attrs:
+        trials.set_user_attr("identity", mark)
+        trials.set_user_attr("parts", parts)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            trials.set_metric_names(list(study.plan.objectives))
+        rates = _rates(entrant)
+        trials.set_user_attr("rates", documents.plain(rates))
+        trials.set_user_attr("bars", _bars(job_of(prepared, entrant, rates, ()), watch))
+        trials.set_user_attr("ready", True)
+    stored = trials.user_attrs
+    if stored["identity"] != mark:
+        changed = [name for name, part in parts.items() if stored.get("parts", parts).get(name) != part] or ["something"]
+        raise ResultError(
+            f"there is another study '{trials.study_name}': {' and '.join(changed)} changed since it began; give this one another "
+            "name, or begin anew with --fresh"
+        )
+    _enqueue(study, entrant, trials)
+    rates = {kind: documents.from_mapping(Rates, table, trials.study_name) for kind, table in stored["rates"].items()}
+    return job_of(prepared, entrant, rates, tuple(stored["bars"]))
+
+
+def _await(trials: Trials, watch: Watch) -> None:
+    """Wait for whoever is making the trials; where nobody is any more, this caller goes on with it."""
+    end = time.monotonic() + PATIENCE
+    while "ready" not in trials.user_attrs and time.monotonic() < end:
+        watch.preparing("waiting for whoever began this study, seconds left", round(end - time.monotonic()))
+        time.sleep(_LOOK)
+
+
+def _rates(entrant: Entrant) -> dict[str, Rates]:
+    import torch
+
+    name = entrant.contender.build().get_params(deep=False).get("device")
+    return {} if name is None else {torch.device(name).type: rates_of(torch.device(name))}
+
+
+def _enqueue(study: Study, entrant: Entrant, trials: Trials) -> None:
+    """The points tried first: all there are where they can be foretold."""
+    points = foretell(study, entrant) if study.plan.sampler in FORETOLD else [dict(point) for point in entrant.first]
+    there = attempts(trials.get_trials(deepcopy=False))
+    for index, point in enumerate(points[: study.plan.trials]):
+        if index not in there:
+            trials.enqueue_trial(point, user_attrs={"index": index})
+
+
+def _bars(job: TrialJob, watch: Watch) -> list[float]:
+    """What each rung asks for: the share `keep` of random points of the space is as good (less is better)."""
+    study = job.study
+    space = study.entrant(job.entrant).space
+    bars = []
+    for number, rung in enumerate(study.plan.rung):
+        random = optuna.create_study(sampler=RandomSampler(seeds.derive(study.plan.seed, "rung", number, job.entrant) % 2**32))
+        found: list[float] = []
+        for tried in range(20 * rung.sample):
+            try:
+                point = job.point(*space.suggest(random.ask()))
+                if point.circuit is not None or rung.proxy == "loss":
+                    found.append(rung.sign * job.proxy(rung, point))
+            except QlogadError:
+                continue
+            watch.preparing(f"rung {number + 1}, {rung.proxy} of random points", len(found))
+            if len(found) == rung.sample or (tried >= rung.sample and not found):
+                break
+        bars.append(float(np.quantile(found, rung.keep)) if found else math.inf)
+    return bars
+
+
+def _driven(study: Study, entrant: Entrant, job: TrialJob, place: str, workers: int, watch: Onlooker) -> Trials:
+    """The contender's trials, driven until the budget is spent."""
+    plan, name = study.plan, called(study, entrant)
+    looked, began = [0.0], time.monotonic()
+    before = optuna.load_study(storage=open_storage(place), study_name=name).get_trials(deepcopy=False)
+    left = None if plan.seconds is None else max(0.0, plan.seconds - _spent(before))
+    total = plan.trials
+    if plan.sampler in FORETOLD:
+        total = min(len(attempts(before)), plan.trials or MAX_TRIALS)
+
+    def look(trials: Trials) -> None:
+        if time.monotonic() - looked[0] >= _LOOK:
+            looked[0] = time.monotonic()
+            rows = trials_of(study, entrant, trials)
+            seconds = None if left is None else left - (time.monotonic() - began)
+            watch.standing(standing(study, entrant, rows, total, seconds), len(rows), total)
+
+    driven = drive(
+        place,
+        name,
+        job,
+        directions=study.directions,
+        trials=total,
+        seconds=left,
+        workers=workers,
+        sampler=Samplers(study, entrant.name),
+        pruner=pruner(study, entrant),
+        watch=look,
+    )
+    looked[0] = -math.inf
+    look(driven)
+    return driven
+
+
+def _circuits(job: TrialJob, entrant: Entrant, rows: Sequence[Mapping[str, Any]]) -> dict[str, Circuit]:
+    """The circuits of some trials, by what their titles say."""
+    found = {f"trial {row['index']}": job.point(*entrant.space.suggest(FixedTrial(params_of(row)))).circuit for row in rows}
+    return {title: circuit for title, circuit in found.items() if circuit is not None}
+
+
+def _spent(trials: Sequence[FrozenTrial]) -> float:
+    """Seconds during which at least one trial that ended by itself was running."""
+    spans = sorted(
+        (trial.datetime_start.timestamp(), trial.datetime_complete.timestamp())
+        for trial in trials
+        if trial.datetime_start and trial.datetime_complete and over(trial)
+    )
+    spent, reached = 0.0, -math.inf
+    for begin, end in spans:
+        spent += max(0.0, end - max(begin, reached))
+        reached = max(reached, end)
+    return spent

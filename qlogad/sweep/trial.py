@@ -1,0 +1,336 @@
+"""One trial of a study: a point of the space becomes a contender, is looked at cheaply, trained on every fold, and measured.
+
+    point ── design file ── circuit ──► seen before? ──► constraints ──► rungs ──► folds (cut x seed) ──► mean of each objective
+
+Its seeds come from the study's seed, the trial's index and the fold. Points that make equal circuits, up to gates that commute, with all
+else equal are one trial: the result is that of the lowest index (trials.py), whoever was trained besides because both ran at once.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import torch
+from optuna.trial import FrozenTrial, TrialState
+
+from qlogad import documents, seeds
+from qlogad.backend.exact.planner import Rates, use
+from qlogad.circuit.canonical import canonical
+from qlogad.circuit.circuit import Circuit
+from qlogad.circuit.design import Design
+from qlogad.detect.detector import Detector
+from qlogad.errors import DesignError, InputError, QlogadWarning
+from qlogad.evaluate.coupling import two_qubit_depth, unfit_for
+from qlogad.experiment.experiment import Contender
+from qlogad.experiment.ground import Ground
+from qlogad.jobs.attempts import identity
+from qlogad.nn.history import Epoch, History
+from qlogad.report.learning import Ended, ended
+from qlogad.sweep.figures import attach
+from qlogad.sweep.objectives import Fitted, circuit_of
+from qlogad.sweep.space import Value
+from qlogad.sweep.study import Rung, Study
+
+__all__ = ["Point", "TrialJob", "ended_of", "note"]
+
+_SAMPLES = 100  # random weights of a gradient variance
+_PAIRS = 1000  # of states, of an expressibility
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of the space, made concrete."""
+
+    contender: Contender
+    circuit: Circuit | None
+    key: str  # equal keys: equal contenders up to gates that commute
+
+
+@dataclass(frozen=True)
+class TrialJob:
+    """What a worker does with each trial of one contender; picklable.
+
+    Args:
+        study: the document.
+        entrant: the contender's name.
+        folder: of the study's results; grounds and designs lie there.
+        cuts: names of the grounds that trials are trained on.
+        rates: what the engine plans with.
+        bars: what each rung asks for; empty while they are being measured.
+    """
+
+    study: Study
+    entrant: str
+    folder: str
+    cuts: tuple[str, ...]
+    rates: Mapping[str, Rates]
+    bars: tuple[float, ...] = ()
+
+    def __call__(self, trial: optuna.Trial) -> float | Sequence[float]:
+        """The trial's values, or `TrialPruned`, its cause in the attribute `pruned`."""
+        try:
+            return self._run(trial)
+        except optuna.TrialPruned as pruned:
+            trial.set_user_attr("pruned", str(pruned))
+            raise
+
+    def _run(self, trial: optuna.Trial) -> Sequence[float]:
+        point = self.point(*self.study.entrant(self.entrant).space.suggest(trial))
+        trial.set_user_attr("key", point.key)
+        trial.set_user_attr("circuit", _facts(point.circuit))
+        if point.circuit is not None:
+            with suppress(OSError):  # a full disk costs the drawing, not the trial
+                attach(trial, point.circuit, Path(self.folder) / "artifacts")
+        for name, value in self.constraints(point.circuit).items():
+            trial.set_constraint(name, value)
+            if value > 0:
+                raise optuna.TrialPruned(f"constraint: {name}, {value:g} too many")
+        twin = self._equal(trial, point.key)
+        if twin is not None:
+            return self._reuse(trial, twin)
+        for number, (rung, bar) in enumerate(zip(self.study.plan.rung, self.bars, strict=True), start=1):
+            if rung.proxy != "loss" and point.circuit is not None:
+                found = rung.sign * self.proxy(rung, point)
+                trial.set_user_attr(f"rung {number}", rung.sign * found)
+                if found > bar:
+                    raise optuna.TrialPruned(
+                        f"rung {number}: {rung.proxy} {rung.sign * found:.3g} is not among the best {rung.keep:.0%}"
+                    )
+        return self.measure(point, identity(trial), trial, partial(note, trial))
+
+    # ------------------------------------------------------------ points
+
+    def point(self, chosen: Mapping[str, Value], ansatz: Mapping[str, Any] | None) -> Point:
+        """The contender at a point of the space, its design written where it builds one.
+
+        Raises:
+            InputError: there is no such contender: a design does not exist on so many wires, say.
+        """
+        contender = self.study.entrant(self.entrant).at(chosen, None if ansatz is None else self._written(ansatz))
+        detector = contender.build()
+        detector.check()
+        circuit = circuit_of(detector)
+        return Point(contender, circuit, _key(detector, circuit, ordered=self._ordered))
+
+    @property
+    def _ordered(self) -> bool:
+        """Whether something looks at the order of gates that commute: depths are counted along it."""
+        plan = self.study.plan
+        return bool({"depth", "device-seconds"} & set(plan.objectives)) or plan.constraints.two_qubit_depth is not None
+
+    def _written(self, ansatz: Mapping[str, Any]) -> str:
+        """The file of a built ansatz, named by its content."""
+        path = Path(self.folder) / "designs" / f"{documents.digest(ansatz)}.toml"
+        design = Design.from_mapping(ansatz, "ansatz", name=path.stem)
+        if not _stands(path, design):
+            design.save(path, {"study": self.study.name})
+        return str(path)
+
+    def constraints(self, circuit: Circuit | None) -> dict[str, float]:
+        """By how much each constraint is exceeded; 0 or less: it is kept. A contender without a circuit keeps all."""
+        asked = self.study.plan.constraints
+        found: dict[str, float] = {}
+        if circuit is None:
+            return found
+        if asked.device is not None:
+            found[f"pairs of wires on {asked.device}"] = unfit_for(circuit, asked.device)
+        if asked.two_qubit_gates is not None:
+            found["two-qubit gates"] = _facts(circuit)["two-qubit gates"] - asked.two_qubit_gates
+        if asked.two_qubit_depth is not None:
+            found["two-qubit depth"] = two_qubit_depth(circuit) - asked.two_qubit_depth
+        if asked.weights is not None:
+            found["weights of the circuit"] = circuit.weights - asked.weights
+        return found
+
+    # ------------------------------------------------------------ equal trials
+
+    def _equal(self, trial: optuna.Trial, key: str) -> FrozenTrial | None:
+        """The equal trial whose result can be taken: one of a lower index, so that it does not matter who is quicker."""
+        ended = [
+            other
+            for other in trial.study.get_trials(deepcopy=False)
+            if other.state in (TrialState.COMPLETE, TrialState.PRUNED)
+            and other.user_attrs.get("key") == key
+            and identity(other) < identity(trial)
+        ]
+        return min(ended, key=identity, default=None)
+
+    def _reuse(self, trial: optuna.Trial, twin: FrozenTrial) -> Sequence[float]:
+        trial.set_user_attr("reused from", identity(twin))
+        for name, value in twin.user_attrs.items():
+            if name in ("weights", "folds", "trainings") or name.startswith("rung "):
+                trial.set_user_attr(name, value)
+        if twin.state == TrialState.PRUNED:
+            raise optuna.TrialPruned(str(twin.user_attrs["pruned"]))
+        return list(twin.values)
+
+    # ------------------------------------------------------------ rungs
+
+    def proxy(self, rung: Rung, point: Point) -> float:
+        """The cheap look's number; its random weights belong to the point's key.
+
+        Raises:
+            InputError: the point has no circuit to look at.
+        """
+        if rung.proxy == "loss":
+            return self._early_loss(point, rung.epochs)
+        from qlogad.evaluate.circuits import expressibility, gradient_variance
+
+        if point.circuit is None:
+            raise InputError(f"contender '{self.entrant}' has no circuit to look at")
+        random = seeds.generator(self.study.plan.seed, "proxy", rung.proxy, point.key)
+        if rung.proxy == "expressibility":
+            return expressibility(point.circuit, random, pairs=_PAIRS).value
+        return float(gradient_variance(point.circuit, random, samples=_SAMPLES).mean()) if point.circuit.weights else 0.0
+
+    def _early_loss(self, point: Point, epochs: int) -> float:
+        short = replace(point, contender=replace(point.contender, params={**point.contender.params, "epochs": epochs}))
+        detector, ground = short.contender.build(), self._ground(self.cuts[0])
+        losses: list[float] = []
+        self._fit(detector, ground, seeds.derive(self.study.plan.seed, "bar", point.key), lambda epoch: losses.append(_held(epoch)))
+        return losses[-1]
+
+    # ------------------------------------------------------------ training
+
+    def measure(
+        self,
+        point: Point,
+        root: int,
+        trial: optuna.Trial | None = None,
+        told: Callable[[Sequence[History]], None] | None = None,
+    ) -> Sequence[float]:
+        """The mean over folds of every objective; the same for the same point and root, whoever asks.
+
+        Args:
+            point: what to train.
+            root: the index its seeds come from.
+            trial: who hears of epochs and folds, and may end early.
+            told: hears after every fold how all trainings so far went.
+        """
+        plan = self.study.plan
+        if not any(one.trained for one in self.study.objectives):
+            untrained = Fitted(point.contender.build(), self._ground(self.cuts[0]), plan.device or "")
+            return [one.measure(untrained) for one in self.study.objectives]
+        folds = [(cut, seed) for seed in range(plan.folds.seeds) for cut in self.cuts]
+        values_FO: list[list[float]] = []
+        histories: list[History] = []
+        for number, (cut, repeat) in enumerate(folds):
+            detector, ground = point.contender.build(), self._ground(cut)
+            seed = seeds.derive(plan.seed, "trial", root, "fold", cut, repeat)
+            self._fit(detector, ground, seed, self._report(trial) if number == 0 and trial is not None else None)
+            fitted = Fitted(detector, ground, plan.device or "")
+            values_FO.append([one.measure(fitted) for one in self.study.objectives])
+            histories += [history] if (history := getattr(detector, "history_", None)) is not None else []
+            if told is not None:
+                told(histories)
+            if trial is not None:
+                trial.set_user_attr("weights", detector.weights_["total"])
+                trial.set_user_attr("folds", [list(values) for values in values_FO])
+                if plan.pruner == "wilcoxon":
+                    trial.report(values_FO[-1][0], step=number)
+                    if number + 1 < len(folds) and trial.should_prune():
+                        raise optuna.TrialPruned(f"wilcoxon: after {number + 1} of {len(folds)} folds it is behind the best")
+        return [float(value) for value in np.mean(values_FO, axis=0)]
+
+    def _report(self, trial: optuna.Trial) -> Callable[[Epoch], None] | None:
+        """What is done after each epoch of the first fold; after the last one there is nothing left to save."""
+        by_epoch = self.study.plan.pruner in ("hyperband", "median")
+        bars = [(rung, bar) for rung, bar in zip(self.study.plan.rung, self.bars, strict=True) if rung.proxy == "loss"]
+        if not by_epoch and not bars:
+            return None
+
+        def report(epoch: Epoch) -> None:
+            loss = _held(epoch)
+            for rung, bar in bars:
+                if epoch.number == rung.epochs and loss > bar:
+                    raise optuna.TrialPruned(
+                        f"rung: loss {loss:.3g} after {rung.epochs} epochs is not among the best {rung.keep:.0%}"
+                    )
+            if by_epoch:
+                trial.report(loss, step=epoch.number)
+                if trial.should_prune() and not epoch.last:  # asked in any case, as Hyperband keeps count
+                    raise optuna.TrialPruned(f"{self.study.plan.pruner}: after epoch {epoch.number}")
+
+        return report
+
+    def _fit(self, detector: Detector, ground: Ground, seed: int, report: Callable[[Epoch], None] | None) -> None:
+        """Train on one fold, as a run would: one thread, the study's rates, validation normals for early stopping."""
+        torch.set_num_threads(1)
+        use(self.rates)
+        if "seed" in detector.get_params(deep=False):
+            detector.set_params(seed=seed)
+        labelled = detector.supervised or detector.threshold == "f1"
+        normal = self.study.base.data.training == "normals" and not labelled
+        held = ground.validation.normals() if normal else ground.validation
+        labels = ground.train.labels if detector.supervised else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", QlogadWarning)
+            detector.fit(
+                ground.train.features, labels, validation=(held.features, held.labels if labelled else None), report=report
+            )
+
+    def _ground(self, cut: str) -> Ground:
+        return _grounds(str(Path(self.folder) / "work"), cut)
+
+
+def note(trial: optuna.Trial, histories: Sequence[History]) -> None:
+    """Write into a trial how its trainings ended; `ended_of` reads it."""
+    trial.set_user_attr("trainings", asdict(ended(histories)))
+
+
+def ended_of(trial: FrozenTrial) -> Ended:
+    """How the trainings of a trial ended; those of earlier versions do not say."""
+    return Ended(**trial.user_attrs.get("trainings", {}))
+
+
+def _stands(path: Path, design: Design) -> bool:
+    """Whether a file holds a design, whole."""
+    try:
+        return path.is_file() and Design.load(path, "ansatz") == design
+    except DesignError:
+        return False
+
+
+@lru_cache(maxsize=8)
+def _grounds(folder: str, cut: str) -> Ground:
+    return Ground.load(Path(folder), cut)
+
+
+def _held(epoch: Epoch) -> float:
+    """The validation loss of an epoch, or that of its training where nothing is validated."""
+    return epoch.loss if epoch.validation is None else epoch.validation
+
+
+def _facts(circuit: Circuit | None) -> dict[str, int]:
+    if circuit is None:
+        return {}
+    pairs = sum(len(gate.wires) == 2 for gate in circuit.gates)
+    return {"two-qubit gates": pairs, "two-qubit depth": two_qubit_depth(circuit), "circuit weights": circuit.weights}
+
+
+_SHAPED = ("encoding", "ansatz", "wires", "depth", "reupload", "readout", "init", "entangling", "dephased", "matched")
+
+
+def _key(detector: Detector, circuit: Circuit | None, *, ordered: bool) -> str:
+    """A digest of all that a training depends on, but for the seed; a core's circuit counts by its canonical form, unless `ordered`."""
+    params = {name: value for name, value in detector.get_params(deep=False).items() if name != "seed"}
+    if circuit is None:
+        return documents.digest(type(detector).__qualname__, params)
+    core = params.pop("core")
+    encoder = core.encoder() if hasattr(core, "encoder") else None
+    outside = {name: value for name, value in documents.plain(core).items() if name not in _SHAPED}
+    return documents.digest(
+        type(detector).__qualname__,
+        params,
+        outside,
+        (circuit if ordered else canonical(circuit)).digest(),
+        encoder and asdict(encoder.design),
+    )

@@ -1,0 +1,63 @@
+"""Laws of the doctor: it looks at every backend, tells how to get what is missing, and believes no backend that gives wrong readouts."""
+
+import pytest
+
+from qlogad import names
+from qlogad.backend.backend import Backend
+from qlogad.backend.exact import Exact
+from qlogad.backend.sampled import SampledBackend
+from qlogad.backend.target import Answer, Target
+from qlogad.catalogue.doctor import examine
+from qlogad.hardware.plan import exact_means
+
+
+class Tilted(SampledBackend, Backend):
+    """Exact readouts, and a thousandth more."""
+
+    name = "tilted"
+
+    def __init__(self) -> None:
+        super().__init__(TiltedTarget())
+
+
+class TiltedTarget(Target):
+    name, abilities = "tilted", Exact().abilities
+
+    def evaluate(self, lifted, angles_MA, *, rows):
+        return Answer(exact_means(lifted, angles_MA) + 1e-3, None, len(rows))
+
+
+class Torn(Backend):
+    """Cannot run."""
+
+    def bind(self, circuit, weights_GP, **settings):
+        raise OSError("libcircuits.so\nis missing")
+
+
+@pytest.fixture
+def found(tmp_path, monkeypatch):
+    """What is found where two backends of others are installed that do not work."""
+    installed = tmp_path / "others-1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: others\nVersion: 1\n")
+    lines = [f"{cls.__name__.lower()} = {__name__}:{cls.__name__}" for cls in (Tilted, Torn)]
+    (installed / "entry_points.txt").write_text("\n".join(["[qlogad.backends]", *lines, ""]))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    told = []
+    rows = {row["what"]: row for row in examine(lambda what, done: told.append(what))}
+    assert {what for what in rows if what.startswith("backend ") and "," not in what} == {*told} - {"torch"}
+    return rows
+
+
+def test_what_is_there_works_and_what_is_not_says_how_to_get_it(found):
+    for name in names.known("backend"):
+        assert f"backend {name}" in found
+    for what, row in found.items():
+        assert row["state"] in ("ok", "missing", "broken")
+        assert "\n" not in row["detail"]
+        if what.startswith("backend") and row["state"] == "missing":
+            assert "run: pip" in row["detail"] or "no CUDA" in row["detail"] or "qlogad hardware submit" in row["detail"]
+    assert {what for what, row in found.items() if row["state"] == "broken"} == {"backend tilted", "backend torn"}
+    assert "off by 1.0e-03" in found["backend tilted"]["detail"]
+    assert "libcircuits.so" in found["backend torn"]["detail"]

@@ -1,0 +1,132 @@
+"""Laws of the figures: legends lie inside and hold every name, what is infinite or assumed is marked, equal figures are equal files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from scipy.stats import binom, norm
+
+from qlogad.detect.deeplog import DeepLog
+from qlogad.evaluate.curves import precision_band
+from qlogad.evaluate.metrics import pr_curve
+from qlogad.nn.core import Quantum
+from qlogad.report.figures import Line, draw_pr_curves, draw_timeline, pr_curves, timeline
+from qlogad.sweep.objectives import OBJECTIVES, Fitted
+
+SHORT = [f"contender {number}" for number in range(13)]
+LONG = [
+    f"quantum angle-y strongly-entangling with {number} layers and whatever else a grid puts into a name " * 2
+    for number in range(13)
+]
+ODD = ["_hidden", "$x_1$", "a$b", "<b>", "$\\frac{1}{", *"abcdefgh"]
+
+
+def line(name: str, seed: int = 0, rows: int = 30, threshold: float = 1.0, **keys: str) -> Line:
+    random = np.random.default_rng(seed)
+    label_N = (np.arange(rows) % 4 == 0).astype(np.int64)
+    scores_N = random.random(rows) + label_N
+    weight_N = random.integers(1, 4, rows).astype(float)
+    row_W = np.repeat(np.arange(rows), weight_N.astype(int))
+    return Line(name, scores_N, label_N, weight_N, np.arange(rows), row_W, 1e9 + 60.0 * np.arange(len(row_W)), threshold, **keys)
+
+
+def legend_lies_inside(figure: Figure) -> list[str]:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    (drawn,) = figure.legends
+    box, whole = drawn.get_window_extent(canvas.get_renderer()), figure.bbox
+    assert whole.x0 <= box.x0
+    assert box.x1 <= whole.x1
+    assert whole.y0 <= box.y0
+    panels = [axis.get_tightbbox(canvas.get_renderer()) for axis in figure.axes]
+    assert box.y1 <= min(panel.y0 for panel in panels) + 1, "it covers no panel"
+    assert all(panel.height > 0.25 * figure.dpi for panel in panels), "panels keep room"
+    return [text.get_text().replace("\n", " ").strip() for text in drawn.get_texts()]
+
+
+@pytest.mark.parametrize(("names", "cuts"), [(SHORT, 1), (SHORT, 3), (LONG, 1), (ODD, 1), (LONG, 3)])
+@pytest.mark.parametrize("count", [1, 2, 13])
+def test_legends_are_whole(names: list[str], cuts: int, count: int) -> None:
+    lines = [line(name, number) for number, name in enumerate(names[:count])]
+    told = legend_lies_inside(draw_pr_curves({f"0.{cut}": lines for cut in range(cuts)}))
+    assert len(told) == count + 2  # the interval and the base rate
+    for name, shown in zip(names[:count], told, strict=False):
+        assert " ".join(name.split()).replace("- ", "-") == shown.replace("\\$", "$").replace("- ", "-")
+    legend_lies_inside(draw_timeline(lines[:3], cut="0.4"))
+
+
+def test_infinite_scores_and_what_is_assumed_are_marked_and_the_threshold_is_named() -> None:
+    infinite = line("a", threshold=1.25, normal="no label, taken as normal", anomaly="injected anomaly")
+    infinite.scores_N[3:5] = np.inf
+    told = legend_lies_inside(draw_timeline([infinite, line("b", threshold=np.inf)], cut="0.4"))
+    assert {"no label, taken as normal, infinite score", "injected anomaly, infinite score", "threshold"} <= {*told}
+    titles = [axis.get_title(loc="left") for axis in draw_timeline([infinite, line("b", threshold=np.inf)], cut="0.4").axes]
+    assert titles == ["a: threshold 1.25", "b: threshold inf"]
+    plain = legend_lies_inside(draw_timeline([line("a")], cut="0.4"))
+    assert not any("infinite" in name for name in plain)
+    assert "labelled anomaly" in plain
+
+
+def test_png_and_svg_are_written_and_equal_figures_are_equal_files(tmp_path: Path) -> None:
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        pr_curves({"0.4": [line("a")]}, folder / "pr-curves.png")
+        timeline([line("a")], folder / "timeline.png", cut="0.4")
+    made = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert made == ["pr-curves.png", "pr-curves.svg", "timeline.png", "timeline.svg"]
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in made)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.integers(2, 40), st.sampled_from(["tied", "infinite", "distinct"]))
+def test_the_band_lies_around_the_curve_and_is_never_certain(seed: int, rows: int, kind: str) -> None:
+    random = np.random.default_rng(seed)
+    scores_N = random.random(rows) if kind == "distinct" else random.integers(0, 3, rows).astype(float)
+    if kind == "infinite":  # equal infinite scores are one threshold, as any equal scores are
+        scores_N[scores_N == 2] = np.inf
+    label_N, recall_R = np.append([0, 1], random.integers(0, 2, rows - 2)), np.linspace(0.05, 1, 20)
+    given, ones_N = (np.ones(rows), np.arange(rows), recall_R), np.ones(rows)
+    low_R, high_R = precision_band(scores_N, label_N, *given, draws=50)
+    assert (low_R > 0).all()
+    assert (high_R <= 1).all()
+    precision_G, recall_G = pr_curve(scores_N, label_N, ones_N)
+    seen_R = precision_G[np.searchsorted(recall_G, recall_R - 1e-12)]
+    assert (low_R <= seen_R + 1e-12).all()
+    assert (seen_R <= high_R + 1e-12).all()
+    turned = precision_band(scores_N[::-1], label_N[::-1], ones_N, np.arange(rows)[::-1], recall_R, draws=50)
+    assert np.allclose(turned, (low_R, high_R))  # the order of rows says nothing
+    low_R, high_R = precision_band(label_N * 1.0, label_N, *given, draws=50)
+    assert (low_R < 1).all()  # no normal above the anomalies is no proof that there is none
+    assert (high_R == 1).all()
+
+
+def test_the_band_covers_the_curve_at_every_recall() -> None:
+    random, recall_R = np.random.default_rng(2), np.array([0.1, 0.3, 0.6, 0.9])
+    above_R = norm.sf(norm.isf(recall_R) + 2)  # the false alarms of a threshold, scores N(0, 1) and N(2, 1)
+    label_N, trials, held_R = np.repeat([1, 0], [25, 100]), 150, np.zeros(4)
+    for seed in range(trials):
+        low_R, high_R = precision_band(
+            random.normal(size=125) + 2 * label_N, label_N, np.ones(125), np.arange(125), recall_R, seed=seed
+        )
+        truth_R = recall_R / (recall_R + 4 * above_R)
+        held_R += (low_R <= truth_R) & (truth_R <= high_R)
+    assert (held_R >= binom.ppf(0.001, trials, 0.94)).all()
+
+
+@pytest.mark.parametrize("name", [name for name, aim in OBJECTIVES.items() if aim.reads == "circuit"])
+def test_what_a_circuits_objective_does_not_depend_on_changes_nothing(name: str) -> None:
+    aim, base = OBJECTIVES[name], {"wires": 3, "depth": 1, "ansatz": "sim14"}
+
+    def value(**changed: object) -> float:
+        return aim.measure(Fitted(DeepLog(core=Quantum(**{**base, **changed})), None, ""))
+
+    others = {"hidden": 7, "shared": True, "frozen": True, "init": "uniform", "backend": "pennylane"}
+    assert {value(**{key: other}) for key, other in others.items()} == {value()}
+    assert not any(aim.depends(f"core.{key}") for key in others)
+    assert not any(aim.depends(axis) for axis in ("lr", "epochs", "history", "embedding", "cell"))
+    changing = {"wires": 4, "depth": 2, "ansatz": "real-amplitudes", "entangling": False}
+    assert all(aim.depends(f"core.{key}") and value(**{key: other}) != value() for key, other in changing.items())
+    assert aim.depends("design.gates")
