@@ -73,7 +73,7 @@ def read(path: str | Path) -> Document:
 
 
 def parse(text: str, where: str = "document") -> Document:
-    """The content of a TOML text; `where` is what errors call it."""
+    """The content of a TOML text; `where` is the name used in error messages."""
     try:
         return _loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: not TOML, or a number of thousands of digits
@@ -334,7 +334,7 @@ def override(content: Mapping[str, Any], assignment: str) -> Document:
 
 
 def override_value(content: Mapping[str, Any], path: str, value: Any, assignment: str | None = None) -> Document:
-    """`override` for a value at hand; `assignment` is what errors call it."""
+    """`override` for a value at hand; `assignment` is the name used in error messages."""
     assignment = one_line(assignment or f"{path} = {shown(value)}", 80)
     result = deepcopy(dict(content))
     place: Any = result

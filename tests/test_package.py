@@ -1,6 +1,7 @@
 """Laws about the package as a whole: what it publishes, what it imports, and in which direction."""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -121,6 +122,17 @@ def test_what_a_module_publishes_exists(path: Path) -> None:
     }
     defined |= {alias.asname or alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert set(published) <= defined
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_that_a_docstring_names_are_there(path: Path) -> None:
+    own = {one.name for one in MODULES}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    texts = [
+        ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+    ]
+    for name in re.findall(r"(?<![\w/.])\w+\.py\b", "\n".join(texts)):
+        assert name in own
 
 
 def test_the_public_names_are_importable_and_sorted() -> None:

@@ -1,4 +1,4 @@
-"""What a backend says of itself and its answers: abilities, the key of its randomness, estimates."""
+"""What a backend declares: its abilities, the key of its randomness, and estimates with their standard errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CALLS = 10  # of a bound circuit, where nothing better is known
 
 @dataclass(frozen=True)
 class Abilities:
-    """What a backend can do; a caller asks here and never by type."""
+    """What a backend can do. Callers ask here, never by type."""
 
     differentiable: bool = False  # gradients in weights and inputs, of any order, come from autograd
     shift: bool = False  # gradients come from a further evaluation of shifted angles: see sampled.py
@@ -41,12 +41,12 @@ class Abilities:
     native: tuple[str, ...] = ()  # the gates it runs as they are
     counts: bool = False  # it can return counts
     states: bool = False  # it can return state vectors
-    forms: bool = False  # it may have a circuit as tables
+    forms: bool = False  # can turn a circuit into weight-only tables
 
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """Readouts with what they cost and how sure they are."""
+    """Readouts with their standard errors and what they cost."""
 
     mean_GNK: Tensor
     error_GNK: Tensor  # standard error of the mean; 0 where nothing was sampled

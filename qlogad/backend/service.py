@@ -10,7 +10,7 @@ from __future__ import annotations
 from qlogad.backend.target import Answer, Lifted, Service, Status, Target, Work
 from qlogad.errors import BackendError
 
-__all__ = ["Immediate", "Spoiled", "Unavailable", "hire"]
+__all__ = ["Immediate", "Spoiled", "Unavailable", "service_of"]
 
 
 _ALL = 2**31  # rows
@@ -62,8 +62,8 @@ class Immediate:
         return self._target.evaluate(work.lifted, work.angles_MA, rows=work.rows)
 
 
-def hire(target: Target) -> Service:
-    """What takes a target's jobs.
+def service_of(target: Target) -> Service:
+    """The job service of a target.
 
     Raises:
         BackendError: it is a device whose jobs cannot be found again after a crash.

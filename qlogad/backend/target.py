@@ -1,4 +1,4 @@
-"""A target: where the rows of a circuit are evaluated as jobs, with what they cost; and the service that takes the jobs."""
+"""Targets evaluate rows of a circuit as jobs and say what that costs; services accept the jobs and answer later."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Design(documents.Written):
     takes: Takes = Takes()  # of an encoding: its features
     repeat: int = 1  # of an encoding: how often `layer` comes in one upload
     prepare: str = ""  # of an encoding: "amplitude", the state preparation that stands in place of rows
-    where: str = field(default="", compare=False)  # what errors call it
+    where: str = field(default="", compare=False)  # the name used in error messages
 
     def __post_init__(self) -> None:
         documents.enforce(self, DesignError)
@@ -128,7 +128,7 @@ class Design(documents.Written):
 
     @classmethod
     def from_mapping(cls, content: Mapping[str, Any], role: Role, *, where: str = "design", name: str = "") -> Design:
-        """A design from a table, as TOML gives it; `where` is what errors call it."""
+        """A design from a table, as TOML gives it; `where` is the name used in error messages."""
         known = ["name", "source", "needs", "init", "before", "layer", "after", "check", "provenance"]
         known += _ENCODING if role == "encoding" else []
         angles = (text for part in ("before", "layer", "after") for text in _angles(content.get(part)))

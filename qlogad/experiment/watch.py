@@ -8,7 +8,7 @@ WAITING = "waiting for those at work in the results folder to end"  # before it 
 
 
 class Watch:
-    """An onlooker of a run, deaf by default; override what you want to hear, and return nothing."""
+    """Callbacks of a run; each does nothing unless overridden."""
 
     def preparing(self, what: str, count: int) -> None:
         """So many lines are read, or cuts prepared."""

@@ -26,7 +26,7 @@ from qlogad import documents
 from qlogad.backend.backend import Backend
 from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
 from qlogad.backend.sampled import SampledBackend
-from qlogad.backend.service import hire
+from qlogad.backend.service import service_of
 from qlogad.backend.target import Answer, Floats, Kind, Lifted, Target
 from qlogad.errors import BackendError, InputError, Pending, QlogadError, ResultError, counted, one_line
 from qlogad.features.features import Features, Labels
@@ -546,7 +546,7 @@ class _Campaign:
         if scope in self.journal.targets:
             with suppress(Pending, BackendError):
                 return work(Recorded(self.journal, scope), run)
-        service = hire(self.target)
+        service = service_of(self.target)
         return work(Ledger(self.journal, scope, self.target, service, clock=self.clock, again=self.again), run)
 
     def _spent(self) -> Spent:

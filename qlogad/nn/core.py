@@ -77,7 +77,7 @@ class Quantum:
     readout: str | tuple[str, ...] = "z"  # a name, several joined by "+", or words: see circuit/readout.py
     frozen: bool = False  # the circuit's weights stay as drawn
     entangling: bool = True  # False: without the gates on two and more wires
-    matched: bool = False  # True: a separable circuit of as many live weights in its place (nn/separable.py)
+    matched: bool = False  # True: a separable circuit of as many live weights in its place (nn/matched.py)
     dephased: bool = False  # True: every wire loses its phases after each encoding and each layer
     init: InitOf = "design"  # how the weights start; else as the file says
 

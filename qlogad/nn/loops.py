@@ -1,4 +1,4 @@
-"""The loops over the steps of a sequence in torch, forward and backward, for cells whose maps are tables: see sequence.py.
+"""The loops over the steps of a sequence in torch, forward and backward, for cells whose maps are tables: see whole_sequence.py.
 
 One map of a cell at one step:
 

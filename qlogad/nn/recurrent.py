@@ -7,7 +7,7 @@ Hochreiter, Schmidhuber (1997); Cho et al. (2014), arXiv:1406.1078. A circuit re
 before the candidate's map, as Cho et al. do; torch.nn.GRU resets what its linear map made of the state, which is the same where r = 1.
 
 `sequence` runs a whole sequence of an LSTM: torch's own kernel for the linear map, one autograd function where the circuit is a table
-(sequence.py), a step loop with the input part of the reduction done for all steps at once for any other wrapped middle, and the plain
+(whole_sequence.py), a step loop with the input part of the reduction done for all steps at once for any other wrapped middle, and the plain
 step loop else. A law holds all of them equal; `gru_sequence` does the same for a GRU.
 """
 

@@ -1,6 +1,6 @@
 """Whole sequences of a recurrent cell as one autograd function, for maps whose circuit is a table of functions of its angles.
 
-    inputs of all steps ── one product ──► drive ──► the loop (loops.py in torch, fast.py compiled) ──► states of all steps
+    inputs of all steps ── one product ──► drive ──► the loop (loops.py in torch, loops_numba.py compiled) ──► states of all steps
 
 The derivatives of the first linear maps are one product over all steps and rows, after the loop's backward pass. The step loop in
 recurrent.py is the definition; this gives the same to rounding, with first derivatives only.

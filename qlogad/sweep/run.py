@@ -57,7 +57,7 @@ _LOOK = 0.5  # seconds between two looks at the standing
 
 
 class Onlooker(Watch):
-    """An onlooker of a sweep, deaf by default."""
+    """Callbacks of a sweep; each does nothing unless overridden."""
 
     def standing(self, text: str, ended: int, total: int | None) -> None:
         """The best trials so far, as text, and how many of how many have ended."""

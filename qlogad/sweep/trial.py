@@ -3,7 +3,7 @@
     point ── design file ── circuit ──► seen before? ──► constraints ──► rungs ──► folds (cut x seed) ──► mean of each objective
 
 Its seeds come from the study's seed, the trial's index and the fold. Points that make equal circuits, up to gates that commute, with all
-else equal are one trial: the result is that of the lowest index (trials.py), whoever was trained besides because both ran at once.
+else equal are one trial: the result is that of the lowest index (standing.py), whoever was trained besides because both ran at once.
 """
 
 from __future__ import annotations

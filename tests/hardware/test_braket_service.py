@@ -11,7 +11,7 @@ import pytest
 from qlogad import seeds
 from qlogad.backend.backend import open_backend
 from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
-from qlogad.backend.service import Unavailable, hire
+from qlogad.backend.service import Unavailable, service_of
 from qlogad.backend.target import lift
 from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.encoding import assemble
@@ -51,7 +51,9 @@ def ask(target, lifted=None):
 
 def ledger(journal, **settings):
     target = device()
-    return Ledger(journal, "there", target, hire(target), clock=Clock(waits=(0, 0, 0), sleep=lambda seconds: None), **settings)
+    return Ledger(
+        journal, "there", target, service_of(target), clock=Clock(waits=(0, 0, 0), sleep=lambda seconds: None), **settings
+    )
 
 
 def done(amazon, state="COMPLETED"):

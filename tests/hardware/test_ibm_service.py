@@ -12,7 +12,7 @@ from qlogad import seeds
 from qlogad.backend.backend import open_backend
 from qlogad.backend.ibm import IBM, IBMService, IBMTarget, Mitigation, snapshot
 from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
-from qlogad.backend.service import Unavailable, hire
+from qlogad.backend.service import Unavailable, service_of
 from qlogad.backend.target import lift
 from qlogad.circuit.encoding import assemble
 from qlogad.errors import BackendError, Pending, QlogadWarning
@@ -72,13 +72,13 @@ def test_a_job_is_found_by_its_tag_read_once_and_replayed(tmp_path):
     runtime.lose = 1
     for _ in range(3):
         with Journal(path) as journal, pytest.raises(Pending):
-            ask(Ledger(journal, "here", runtime, hire(runtime), clock=clock))
+            ask(Ledger(journal, "here", runtime, service_of(runtime), clock=clock))
     assert len(runtime.kept) == 1
     (job,) = runtime.kept
     assert [len(tag) <= 24 for tag in job.tags] == [True]
     job.state = "DONE"
     with Journal(path) as journal:
-        found = ask(Ledger(journal, "here", runtime, hire(runtime), clock=clock))
+        found = ask(Ledger(journal, "here", runtime, service_of(runtime), clock=clock))
         assert {record["calibrated"] for record in journal.intents.values()} == {found.provenance["calibrated"]}
     expected = ask(open_backend(f"ibm:fake_manila,shots={SHOTS}").target)
     assert found.mean_MK.tobytes() == expected.mean_MK.tobytes()
@@ -90,10 +90,10 @@ def test_a_lost_job_is_told(tmp_path, state):
     runtime = Runtime()
     with Journal(tmp_path / "hardware.jsonl") as journal:
         with pytest.raises(Pending):
-            ask(Ledger(journal, "here", runtime, hire(runtime)))
+            ask(Ledger(journal, "here", runtime, service_of(runtime)))
         runtime.kept[0].state = state
         with pytest.raises(BackendError, match="calibrating" if state == "ERROR" else "cancelled"):
-            ask(Ledger(journal, "here", runtime, hire(runtime)))
+            ask(Ledger(journal, "here", runtime, service_of(runtime)))
     assert len(runtime.kept) == 1
 
 
@@ -114,7 +114,7 @@ def test_a_device_without_jobs_of_its_own_is_not_used():
     device = Runtime()
     device.abilities, device.service = replace(device.abilities, device=True), None
     with pytest.raises(BackendError, match="paid for twice"):
-        hire(device)
+        service_of(device)
 
 
 class Account(QiskitRuntimeService):

@@ -13,7 +13,7 @@ import pytest
 from qlogad import seeds
 from qlogad.backend.backend import open_backend
 from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
-from qlogad.backend.service import hire
+from qlogad.backend.service import service_of
 from qlogad.backend.target import lift
 from qlogad.circuit.encoding import assemble
 from qlogad.errors import BackendError, Pending, ResultError
@@ -380,7 +380,7 @@ def test_a_ledger_and_its_replay_are_backends(tmp_path):
     inner = open_backend("aer:shots=200")
     live = open_backend("aer:shots=200")
     with Journal(path) as journal:
-        live.target = Ledger(journal, "check", inner.target, hire(inner.target))
+        live.target = Ledger(journal, "check", inner.target, service_of(inner.target))
         check_backend(live, circuits=3)
     replay = open_backend(f"ledger:{path}")
     check_backend(replay, circuits=3)

@@ -3,7 +3,7 @@
     predicted seconds = operations / rate + traffic / bandwidth + dispatches * overhead
 
 Rates are measured once per machine, torch version and device, and kept as a file in the user's cache folder: the same file gives the
-same choice. A plan is data: it is written beside results and saved detectors, so that numbers do not change with a machine's mood.
+same choice. A plan is data: it is written beside results and saved detectors, so that numbers do not depend on machine load.
 """
 
 from __future__ import annotations

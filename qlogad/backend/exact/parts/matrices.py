@@ -1,4 +1,4 @@
-"""Gate by gate on state vectors, in torch: the method that always works and that the others are checked against.
+"""Matrices of gates, batched over circuits and rows, and their application to state vectors.
 
 Letters beyond the usual: A gates side by side, d = 2^(wires of a gate), D = 2^W amplitudes, wire 0 the most significant bit.
 """

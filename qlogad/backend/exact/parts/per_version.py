@@ -1,7 +1,7 @@
-"""What is made of weights alone, kept as long as they stay as they are.
+"""Values derived from weights alone, cached for each version of the weights.
 
-An optimizer changes weights in place; torch counts such changes (`Tensor._version`), and what was made before one is made anew. So is
-what a backward pass has gone through, as torch frees the way back to the weights.
+An optimizer changes weights in place and torch counts such changes (`Tensor._version`): a new version means a new value. A value is
+also rebuilt after a backward pass, because torch frees the graph.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ T = TypeVar("T")
 class Kept(Generic[T]):
     """What `make` makes of the weights, once for each of their versions: with gradients, and without, as then it has none.
 
-    Changes through `weights.data` are not counted, and not seen. Weights made in inference mode count none, and nothing is kept.
+    Changes through `weights.data` are not counted, and not seen. Weights made in inference mode have no version, and nothing is cached for them.
 
     Args:
         weights: to look at.

@@ -1,4 +1,4 @@
-"""The product state that a circuit begins with, C r with r real: the Kronecker product of its wires' starts (start.py)."""
+"""The product state that a circuit begins with, C r with r real: the Kronecker product of its wires' starts (wire_starts.py)."""
 
 from __future__ import annotations
 

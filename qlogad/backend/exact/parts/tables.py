@@ -2,7 +2,7 @@
 
     psi = matrix_0 r,  r real;   then, for every later upload:   psi <- matrix_l (exp(i phase_l) psi)
 
-Small ones are compiled where numba works, forward and backward (compiled.py); else they are made of torch's operations
+Small ones are compiled where numba works, forward and backward (tables_numba.py); else they are made of torch's operations
 (fused.py), and are the same to rounding.
 """
 
