@@ -22,7 +22,8 @@ T = TypeVar("T")
 class Kept(Generic[T]):
     """What `make` makes of the weights, once for each of their versions: with gradients, and without, as then it has none.
 
-    Changes through `weights.data` are not counted, and not seen. Weights made in inference mode have no version, and nothing is cached for them.
+    Changes through `weights.data` are not counted, and not seen. Weights made in inference mode
+    have no version, and nothing is cached for them.
 
     Args:
         weights: to look at.
