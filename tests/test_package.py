@@ -15,6 +15,7 @@ from qlogad import names
 ROOT = Path(qlogad.__file__).parent
 MODULES = sorted(path for path in ROOT.rglob("*.py") if "_data" not in path.parts)
 LAYERS = [
+    "arrays",
     "escape",
     "credentials",
     "errors",
@@ -104,6 +105,16 @@ def test_heavy_packages_live_in_their_own_file(path: Path) -> None:
         assert layer(path) not in {"logs", "circuit", "features", "report", "cli"}
         assert layer(path) != "evaluate" or place in {"evaluate/circuits.py", "evaluate/gram.py"}
     assert "matplotlib" not in {name.split(".")[0] for name in imports(path, everywhere=False)}
+
+
+def test_kinds_of_arrays_have_one_name_and_one_home() -> None:
+    named = {"arrays.py"} | {
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("NDArray[")
+    }
+    assert named == {"arrays.py"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -20,13 +20,14 @@ from qiskit.circuit import Parameter, ParameterExpression
 from qiskit.quantum_info import PTM, Pauli, SuperOp
 from qiskit.transpiler import Target as Device
 
+from qlogad.arrays import Floats
 from qlogad.backend.abilities import Abilities
 from qlogad.backend.backend import Backend
 from qlogad.backend.qiskit import placed, to_qiskit
 from qlogad.backend.readings import draw, read_chances
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.spec import number, options
-from qlogad.backend.target import Answer, Floats, Lifted, Target
+from qlogad.backend.target import Answer, Lifted, Target
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.noise import Noise

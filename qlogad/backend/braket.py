@@ -27,13 +27,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from qlogad.arrays import Floats
 from qlogad.backend.abilities import Abilities
 from qlogad.backend.backend import Backend
 from qlogad.backend.readings import draw, read_chances, read_counts
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.service import Spoiled, Unavailable
 from qlogad.backend.spec import number, options
-from qlogad.backend.target import Answer, Cost, Floats, Lifted, State, Status, Target, Work
+from qlogad.backend.target import Answer, Cost, Lifted, State, Status, Target, Work
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.gates import pauli
 from qlogad.circuit.noise import Noise

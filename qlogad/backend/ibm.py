@@ -34,6 +34,7 @@ from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import Target as Device
 from qiskit.transpiler import generate_preset_pass_manager
 
+from qlogad.arrays import Floats
 from qlogad.backend.abilities import Abilities
 from qlogad.backend.backend import Backend
 from qlogad.backend.qiskit import placed, to_qiskit
@@ -41,7 +42,7 @@ from qlogad.backend.readings import draw, read_counts
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.service import Unavailable
 from qlogad.backend.spec import number, options
-from qlogad.backend.target import Answer, Cost, Floats, Lifted, State, Status, Target, Work
+from qlogad.backend.target import Answer, Cost, Lifted, State, Status, Target, Work
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector

@@ -26,13 +26,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from qlogad import files
+from qlogad.arrays import Floats
 from qlogad.backend.abilities import CALLS, DEFAULT_KEY, Abilities, Estimate, Key, Rows
 from qlogad.backend.backend import Backend, Bound, check_inputs, check_weights, tied
 from qlogad.backend.readings import draw as draw_shots
 from qlogad.backend.readings import read_chances
 from qlogad.backend.sampled import SampledBackend, SampledBound
 from qlogad.backend.spec import number, options
-from qlogad.backend.target import Answer, Floats, Lifted, Target
+from qlogad.backend.target import Answer, Lifted, Target
 from qlogad.backend.traced import Traced
 from qlogad.circuit import expression
 from qlogad.circuit.circuit import MAX_WIRES, Angle, Circuit, Gate, z_each

@@ -23,10 +23,11 @@ from qiskit.exceptions import MissingOptionalLibraryError
 from qiskit.quantum_info import Operator, Pauli, Statevector
 
 from qlogad import files
+from qlogad.arrays import Floats
 from qlogad.backend.abilities import Abilities
 from qlogad.backend.backend import Backend
 from qlogad.backend.sampled import SampledBackend
-from qlogad.backend.target import Answer, Floats, Lifted, Target
+from qlogad.backend.target import Answer, Lifted, Target
 from qlogad.circuit import expression
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.circuit.gates import GATES

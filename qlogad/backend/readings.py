@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from qlogad import seeds
-from qlogad.backend.target import Floats
+from qlogad.arrays import Floats
 from qlogad.circuit.readout import bases, is_projector
 
 __all__ = ["draw", "read_chances", "read_counts"]

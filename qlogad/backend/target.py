@@ -11,10 +11,10 @@ from typing import Literal, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from qlogad import documents
+from qlogad.arrays import Floats
 from qlogad.backend.abilities import Abilities
 from qlogad.circuit.circuit import Angle, Circuit
 from qlogad.circuit.gates import GATES
@@ -22,7 +22,6 @@ from qlogad.circuit.readout import bases
 
 __all__ = ["Answer", "Cost", "Kind", "Lifted", "Service", "State", "Status", "Target", "Work", "lift"]
 
-Floats = NDArray[np.float64]
 Kind = Literal["exact", "noisy-exact", "shots", "noisy-shots"]
 _TWO_TERMS = ((pi / 2, 0.5), (-pi / 2, -0.5))
 _NEAR, _FAR = (sqrt(2) + 1) / (4 * sqrt(2)), (sqrt(2) - 1) / (4 * sqrt(2))

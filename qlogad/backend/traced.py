@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+from qlogad.arrays import Texts
 
 __all__ = ["Traced"]
 
@@ -31,8 +32,6 @@ _MOVES = """
     swapaxes atleast_1d atleast_2d diagonal
 """
 _MOVING = frozenset(_MOVES.split())
-
-Texts = NDArray[np.object_]
 
 
 class Traced(TorchFunctionMode):

@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from qlogad import escape, files
+from qlogad.arrays import Floats, Ints
 from qlogad.evaluate.compare import Paired, coverage, difference
 from qlogad.evaluate.metrics import effective_n
 from qlogad.seeds import generator
 
 __all__ = ["EFFECTIVE", "SHAPES", "measure", "pairs", "singles", "weights", "write"]
 
-Floats = NDArray[np.float64]
 Row = dict[str, Any]
 SHAPES = ("equal", "hdfs-like", "adversarial")
 EFFECTIVE = (10, 20, 50, 200)
@@ -54,7 +53,7 @@ def weights(shape: str, n: int) -> Floats:
     return unequal(power)
 
 
-def _test(shape: str, n: int) -> tuple[NDArray[np.int64], Floats]:
+def _test(shape: str, n: int) -> tuple[Ints, Floats]:
     """Labels and multiplicities: n effective anomalies, 4 n effective normals of ten times their weight."""
     anomalies, normals = weights(shape, n), weights(shape, 4 * n)
     weight_N = np.concatenate([anomalies / anomalies.sum(), 10 * normals / normals.sum()])

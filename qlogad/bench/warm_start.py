@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import optuna
 import pandas as pd
-from numpy.typing import NDArray
 from optuna.trial import TrialState
 
 from qlogad import documents, escape, files, seeds
+from qlogad.arrays import Floats
 from qlogad.errors import InputError, QlogadError
 from qlogad.evaluate.compare import contrast
 from qlogad.report.figures import save
@@ -32,7 +32,6 @@ from qlogad.sweep.study import Study
 
 __all__ = ["ARMS", "measure", "regret", "report"]
 
-Floats = NDArray[np.float64]
 ARMS = ("cold", "relative", "random family")
 AIM = "validation-loss"
 SHARE = 0.25

@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qlogad.arrays import Floats
 from qlogad.circuit.circuit import Angle, Gate
 from qlogad.circuit.expression import namespace
 from qlogad.errors import DesignError
@@ -73,12 +73,12 @@ def angles(amplitudes_ND: Any) -> Any:
 
 
 @lru_cache
-def _uniform(size: int) -> NDArray[np.float64]:
+def _uniform(size: int) -> Floats:
     """Angles by control state -> angles of the RY gates between the CX gates, (size, size)."""
     return np.array([[(-1.0) ** (state & _gray(k)).bit_count() / size for k in range(size)] for state in range(size)])
 
 
-def _like(values: NDArray[np.float64], like: Any) -> Any:
+def _like(values: Floats, like: Any) -> Any:
     array = namespace(like)
     return array.asarray(values, dtype=like.dtype, **({"device": like.device} if array.__name__ == "torch" else {}))
 

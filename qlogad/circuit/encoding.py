@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qlogad.arrays import Floats
 from qlogad.circuit import amplitude, expression
 from qlogad.circuit.circuit import MAX_WIRES, Angle, Circuit, Init
 from qlogad.circuit.design import UNSAID, Builder, Design, called, capacity, design_of, encoded_by, needs_met
@@ -309,7 +309,7 @@ def _reads(angle: Angle, slots: tuple[str, ...], slot: str) -> bool:
     return angle.source == "input" and slots[angle.index] == slot
 
 
-def _aliasing(values_U: NDArray[np.float64], scales: Sequence[float], tolerance: float) -> tuple[float, float] | None:
+def _aliasing(values_U: Floats, scales: Sequence[float], tolerance: float) -> tuple[float, float] | None:
     """Two of some rising values that alias in every angle, where there are such; neighbours on the circle are looked at."""
     order_U = np.argsort(np.mod(values_U * scales[0], 2 * np.pi))
     one_U, two_U = values_U[order_U], values_U[np.roll(order_U, -1)]

@@ -9,11 +9,10 @@ from functools import cache
 from math import sqrt
 
 import numpy as np
-from numpy.typing import NDArray
+
+from qlogad.arrays import Complexes
 
 __all__ = ["GATES", "MACROS", "GateKind", "Terms", "matrix", "pauli", "terms"]
-
-Complex = NDArray[np.complex128]
 
 
 @dataclass(frozen=True)
@@ -72,20 +71,20 @@ MACROS: dict[str, tuple[str, ...]] = {"rot": ("rz", "ry", "rz")}  # single-wire 
 class Terms:
     """A gate with an angle a as constant + cos(frequency a) cosine + sin(frequency a) sine."""
 
-    constant: Complex
-    cosine: Complex
-    sine: Complex
+    constant: Complexes
+    cosine: Complexes
+    sine: Complexes
     frequency: float
 
 
-def pauli(word: str) -> Complex:
+def pauli(word: str) -> Complexes:
     """The matrix of a Pauli word; its first letter is the most significant bit.
 
     >>> pauli("ZI").diagonal().real.astype(int).tolist()
     [1, 1, -1, -1]
     """
     letters = {"I": ((1, 0), (0, 1)), "X": _X, "Y": _Y, "Z": _Z}
-    result: Complex = np.eye(1, dtype=complex)
+    result: Complexes = np.eye(1, dtype=complex)
     for letter in word:
         result = np.kron(result, np.array(letters[letter], dtype=complex))
     return result
@@ -107,12 +106,12 @@ def terms(name: str) -> Terms:
     return Terms(idle, where, -1j * on, 0.5) if kind.word else Terms(idle + on, 0 * on, 0 * on, 0.0)
 
 
-def matrix(name: str, angle: float = 0.0) -> Complex:
+def matrix(name: str, angle: float = 0.0) -> Complexes:
     """The unitary of a gate, (2^wires, 2^wires); `angle` in radians.
 
     >>> matrix("rx", np.pi).imag.round().astype(int).tolist()
     [[0, -1], [-1, 0]]
     """
     part = terms(name)
-    result: Complex = part.constant + np.cos(part.frequency * angle) * part.cosine + np.sin(part.frequency * angle) * part.sine
+    result: Complexes = part.constant + np.cos(part.frequency * angle) * part.cosine + np.sin(part.frequency * angle) * part.sine
     return result

@@ -10,13 +10,11 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qlogad.arrays import Floats
 from qlogad.errors import BackendError, did_you_mean
 
 __all__ = ["Noise"]
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

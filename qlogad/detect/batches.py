@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
+
+from qlogad.arrays import Ints
 
 __all__ = ["SLOTS", "distinct", "micro_batches"]
 
-Ints = NDArray[np.int64]
 
 SLOTS = 256  # rows of a scoring micro-batch
 

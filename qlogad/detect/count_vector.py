@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from qlogad.arrays import Floats
 from qlogad.detect.detector import Detector, State
 from qlogad.features.counts import Counts
 from qlogad.features.features import Features, Labels
@@ -21,7 +21,6 @@ from qlogad.files import Array, check_arrays
 
 __all__ = ["CountVector"]
 
-Floats = NDArray[np.float64]
 CELLS = 2**22  # cells of the largest dense block
 EXACT = 2.0**30  # event weights are multiples of 1 / EXACT, so that sums are exact in any order and an equal vector is at exactly 0
 

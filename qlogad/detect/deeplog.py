@@ -14,10 +14,10 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from qlogad import documents, seeds
+from qlogad.arrays import Floats, Ints
 from qlogad.bounds import Between, Seed, room
 from qlogad.detect.batches import SLOTS, distinct, micro_batches
 from qlogad.detect.detector import EXPECTED, Detector, State
@@ -32,9 +32,6 @@ from qlogad.nn.recurrent import GRU, LSTM
 from qlogad.nn.train import Batch, Clip, Decay, Epochs, History, Patience, Rate, Schedule, Tolerance, check_device, train
 
 __all__ = ["DeepLog", "Network"]
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(kw_only=True)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeA
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from qlogad import documents, files, names
+from qlogad.arrays import Floats, Ints
 from qlogad.bounds import Between
 from qlogad.detect.threshold import Threshold
 from qlogad.errors import (
@@ -48,7 +48,6 @@ FORMAT = 2
 WEIGHTS = "weights.safetensors"
 _ANEW = "train and save the detector anew, or run its experiment again"
 EXPECTED = 3  # event types that are named in place of an odd event
-Floats = NDArray[np.float64]
 State = dict[str, np.ndarray]
 Track = Literal["unsupervised", "normal-only", "normal-only, labelled validation", "supervised"]
 Sequences: TypeAlias = Sequence[Sequence[int]] | pd.DataFrame  # a list of event ids for each window, or a row for each event
@@ -119,7 +118,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         """
         return np.full(len(features.ids_E), np.nan)
 
-    def raised_by(self, features: Features, scores_N: Floats) -> NDArray[np.int64]:
+    def raised_by(self, features: Features, scores_N: Floats) -> Ints:
         """The position in `features.ids_E` of the event that raised each row's score, (N,); -1 where no single event did.
 
         Args:
@@ -133,7 +132,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             raise NotFitted(f"{type(self).__name__} has no threshold; call fit(..., validation=windows) first")
         return self.threshold_.raised_by(self.event_score(features), features.offsets_N1, scores_N)
 
-    def expected(self, features: Features, event_A: NDArray[np.int64]) -> list[list[int]]:
+    def expected(self, features: Features, event_A: Ints) -> list[list[int]]:
         """The event types expected in place of some events, likeliest first, `EXPECTED` at most; none where it expects nothing.
 
         Args:
@@ -261,7 +260,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             )
         return scores_N
 
-    def predict(self, windows: Features | Sequences) -> NDArray[np.int64]:
+    def predict(self, windows: Features | Sequences) -> Ints:
         """1 for an anomaly, 0 for a normal window (scikit-learn's outlier detectors say -1 and 1).
 
         Raises:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qlogad.arrays import Floats
 from qlogad.detect.detector import Detector, State
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
@@ -25,7 +25,7 @@ class Length(Detector):
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         self._range = np.asarray([features.lengths_N.min(), features.lengths_N.max()], dtype=np.int64)
 
-    def anomaly_score(self, features: Features) -> NDArray[np.float64]:
+    def anomaly_score(self, features: Features) -> Floats:
         """The distance of each row's length from the training range, in events, (N,)."""
         shortest, longest = self._range
         length_N = features.lengths_N

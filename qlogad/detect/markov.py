@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qlogad.arrays import Floats, Ints
 from qlogad.bounds import Between
 from qlogad.detect.detector import EXPECTED, Detector, State
 from qlogad.detect.ngram import grams, match
@@ -19,9 +19,6 @@ from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
 
 __all__ = ["Markov"]
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qlogad.arrays import Floats
 from qlogad.detect.detector import Detector, State
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
@@ -26,11 +26,11 @@ class NewEvent(Detector):
         self._seen_V1 = np.bincount(features.ids_E, minlength=features.size + 1) > 0
         self._seen_V1[-1] = False  # the id V itself says "unseen"
 
-    def event_score(self, features: Features) -> NDArray[np.float64]:
+    def event_score(self, features: Features) -> Floats:
         """1 where the event was not seen in training, else 0, (E,)."""
         return (~self._seen_V1[features.ids_E]).astype(np.float64)
 
-    def anomaly_score(self, features: Features) -> NDArray[np.float64]:
+    def anomaly_score(self, features: Features) -> Floats:
         """The number of unseen events in each row, (N,)."""
         row_E = np.repeat(np.arange(len(features)), features.lengths_N)
         return np.bincount(row_E, weights=self.event_score(features), minlength=len(features)).astype(np.float64)

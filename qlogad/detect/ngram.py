@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qlogad.arrays import Bools, Floats, Ints
 from qlogad.bounds import Between
 from qlogad.detect.detector import EXPECTED, Detector, State
 from qlogad.detect.threshold import highest
@@ -20,7 +20,6 @@ from qlogad.files import Array, check_arrays
 
 __all__ = ["NGram", "grams", "match"]
 
-Ints = NDArray[np.int64]
 PAD = -1
 
 
@@ -37,11 +36,11 @@ class NGram(Detector):
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         self._known_Kn = np.unique(grams(features, self.n, left=1, right=1)[0], axis=0)
 
-    def _unseen(self, features: Features) -> tuple[NDArray[np.bool_], Ints, Ints]:
+    def _unseen(self, features: Features) -> tuple[Bools, Ints, Ints]:
         grams_Gn, row_G, event_G = grams(features, self.n, left=1, right=1)
         return match(self._known_Kn, grams_Gn) < 0, row_G, event_G
 
-    def event_score(self, features: Features) -> NDArray[np.float64]:
+    def event_score(self, features: Features) -> Floats:
         """1 where an unseen n-gram ends, 0 where a seen one does, NaN at a row's first n - 2 events, where none ends, (E,)."""
         unseen_G, _, event_G = self._unseen(features)
         score_E = np.full(len(features.ids_E), np.nan)
@@ -49,7 +48,7 @@ class NGram(Detector):
         score_E[event_G[inside_G]] = unseen_G[inside_G]
         return score_E
 
-    def raised_by(self, features: Features, scores_N: NDArray[np.float64]) -> Ints:
+    def raised_by(self, features: Features, scores_N: Floats) -> Ints:
         """Where the first unseen n-gram of each row ends, (N,): the one before was seen, so its last event is odd; -1 for the end mark.
 
         Where the row's first n-gram is unseen, any of its events may be odd: it is that whose n-grams are unseen by the highest share.
@@ -61,7 +60,7 @@ class NGram(Detector):
         found_N = np.where(gram_N < 0, -1, event_G[gram_N]) if len(event_G) else gram_N
         return np.where((gram_N == first_N) & (self.n > 2), self._among_the_first(features, unseen_G, row_G, event_G), found_N)
 
-    def _among_the_first(self, features: Features, unseen_G: NDArray[np.bool_], row_G: Ints, event_G: Ints) -> Ints:
+    def _among_the_first(self, features: Features, unseen_G: Bools, row_G: Ints, event_G: Ints) -> Ints:
         begin_G, end_G = features.offsets_N1[row_G], features.offsets_N1[row_G + 1]
         held_E, unseen_E = np.zeros(len(features.ids_E)), np.zeros(len(features.ids_E))
         for back in range(self.n):
@@ -82,7 +81,7 @@ class NGram(Detector):
             found.append(known_K[(known_K >= 0) & (known_K < self.size_)][:EXPECTED].tolist())
         return found
 
-    def anomaly_score(self, features: Features) -> NDArray[np.float64]:
+    def anomaly_score(self, features: Features) -> Floats:
         """The share of unseen n-grams in each row, (N,)."""
         unseen_G, row_G, _ = self._unseen(features)
         all_N = np.bincount(row_G, minlength=len(features))

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qlogad.arrays import Floats
 from qlogad.bounds import Share
 from qlogad.detect.detector import Detector, State
 from qlogad.features.counts import Counts
@@ -19,7 +19,6 @@ from qlogad.files import Array, check_arrays
 
 __all__ = ["PCA"]
 
-Floats = NDArray[np.float64]
 ROUNDING = 1e-12  # a squared error below this share of the squared length is rounding
 
 

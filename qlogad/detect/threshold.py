@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from qlogad import documents
+from qlogad.arrays import Bools, Floats, Ints
 from qlogad.errors import DataError
 
 __all__ = ["Threshold", "highest"]
@@ -32,11 +33,11 @@ class Threshold:
                 f"and {self.windows}"
             )
 
-    def __call__(self, scores: ArrayLike) -> NDArray[np.bool_]:
+    def __call__(self, scores: ArrayLike) -> Bools:
         """Which scores raise an alarm."""
         return np.asarray(np.asarray(scores, dtype=np.float64) > self.value)
 
-    def raised_by(self, event_E: ArrayLike, offsets_N1: ArrayLike, scores_N: ArrayLike) -> NDArray[np.int64]:
+    def raised_by(self, event_E: ArrayLike, offsets_N1: ArrayLike, scores_N: ArrayLike) -> Ints:
         """The position in `event_E` of the event that raised each window's score, (N,); -1 where no event did.
 
         Where a window scores as its highest event, that is the first event above the threshold (what comes after an odd event may
@@ -97,7 +98,7 @@ class Threshold:
         return cls(float(value), "f1", float(f1[best]), int(weight_N.sum()))
 
 
-def highest(score_E: NDArray[np.float64], offsets_N1: NDArray[np.int64]) -> NDArray[np.int64]:
+def highest(score_E: Floats, offsets_N1: Ints) -> Ints:
     """The position of each window's highest event score above 0, the first of equal ones, (N,); -1 where there is none."""
     row_E = np.repeat(np.arange(len(offsets_N1) - 1), np.diff(offsets_N1))
     top_N = np.zeros(len(offsets_N1) - 1)
@@ -108,7 +109,7 @@ def highest(score_E: NDArray[np.float64], offsets_N1: NDArray[np.int64]) -> NDAr
     return found_N
 
 
-def _checked(scores: ArrayLike, weight: ArrayLike | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _checked(scores: ArrayLike, weight: ArrayLike | None) -> tuple[Floats, Floats]:
     scores_N = np.asarray(scores, dtype=np.float64)
     weight_N = np.ones(len(scores_N)) if weight is None else np.asarray(weight, dtype=np.float64)
     if len(scores_N) == 0:

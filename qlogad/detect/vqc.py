@@ -17,10 +17,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from qlogad import documents, seeds
+from qlogad.arrays import Floats, Ints
 from qlogad.bounds import Seed
 from qlogad.circuit.encoding import Encoding
 from qlogad.detect.batches import SLOTS, distinct, micro_batches
@@ -37,8 +37,6 @@ from qlogad.nn.train import Batch, Clip, Decay, Epochs, History, Patience, Rate,
 
 __all__ = ["VQC", "Classifier"]
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 View = Literal["counts", "presence", "last"]
 Feed = Literal["linear", "scaled", "direct"]
 

@@ -16,8 +16,8 @@ from itertools import product
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from qlogad.arrays import Complexes, Floats, Ints
 from qlogad.backend.exact import Exact
 from qlogad.backend.exact.parts.split import split
 from qlogad.circuit.circuit import Angle, Circuit, Gate
@@ -49,8 +49,6 @@ __all__ = [
     "variance",
 ]
 
-Array = NDArray[np.float64]
-States = NDArray[np.complex128]
 Random = np.random.Generator
 
 _CHUNK = 2**14  # amplitudes of one call: the engine is fastest where states stay in the processor's cache
@@ -92,7 +90,7 @@ def cost(circuit: Circuit) -> Cost:
 # ---------------------------------------------------------------- states
 
 
-def random_states(circuit: Circuit, count: int, random: Random) -> States:
+def random_states(circuit: Circuit, count: int, random: Random) -> Complexes:
     """States (count, 2^W) of the circuit, its weights and inputs uniform in [0, 2 pi).
 
     Raises:
@@ -108,14 +106,14 @@ def random_states(circuit: Circuit, count: int, random: Random) -> States:
             Exact("gates").bind(circuit, one).states(two[:, None])
             for one, two in zip(torch.split(weights_GP, rows), torch.split(inputs_GI, rows), strict=True)
         ]
-    states_ND: States = torch.cat([part[:, 0] for part in parts]).numpy()
+    states_ND: Complexes = torch.cat([part[:, 0] for part in parts]).numpy()
     return states_ND
 
 
-def haar_states(wires: int, count: int, random: Random) -> States:
+def haar_states(wires: int, count: int, random: Random) -> Complexes:
     """States (count, 2^W) drawn uniformly from all states."""
     states_ND = random.normal(size=(count, 2**wires)) + 1j * random.normal(size=(count, 2**wires))
-    normed: States = states_ND / np.linalg.norm(states_ND, axis=1, keepdims=True)
+    normed: Complexes = states_ND / np.linalg.norm(states_ND, axis=1, keepdims=True)
     return normed
 
 
@@ -136,7 +134,7 @@ def expressibility(circuit: Circuit, random: Random, *, pairs: int = 5_000, bins
     return kl_to_haar(random_states(circuit, 2 * pairs, random), bins=bins)
 
 
-def kl_to_haar(states_ND: States, *, bins: int = 75, pairings: int = 16) -> Expressibility:
+def kl_to_haar(states_ND: Complexes, *, bins: int = 75, pairings: int = 16) -> Expressibility:
     """The divergence of the fidelities of pairs of states, one of each half, from those of Haar-random states.
 
     One rare pair near fidelity 1 weighs much, so the mean over several pairings of the same states is given.
@@ -151,19 +149,19 @@ def kl_to_haar(states_ND: States, *, bins: int = 75, pairings: int = 16) -> Expr
     return Expressibility(float(found.mean()), float(found.std()), sampling_floor(size, len(first), bins))
 
 
-def _log_haar(size: int, bins: int) -> Array:
+def _log_haar(size: int, bins: int) -> Floats:
     """The log of each bin's Haar probability, (1 - l)^(D - 1) - (1 - u)^(D - 1), in a form that does not underflow."""
     left_B = np.arange(bins) / bins
     ratio_B = (bins - 1 - np.arange(bins)) / (bins - np.arange(bins))
-    log_B: Array = (size - 1) * np.log1p(-left_B) + np.log1p(-(ratio_B ** (size - 1)))
+    log_B: Floats = (size - 1) * np.log1p(-left_B) + np.log1p(-(ratio_B ** (size - 1)))
     return log_B
 
 
-def _divergence(count_B: NDArray[np.int64], log_B: Array) -> Array:
+def _divergence(count_B: Ints, log_B: Floats) -> Floats:
     """Of histograms (..., B) from a distribution given by its logs."""
     share_B = count_B / count_B.sum(-1, keepdims=True)
-    logs: Array = np.log(share_B, out=np.zeros_like(share_B), where=share_B > 0) - log_B
-    result: Array = (share_B * logs).sum(-1)
+    logs: Floats = np.log(share_B, out=np.zeros_like(share_B), where=share_B > 0) - log_B
+    result: Floats = (share_B * logs).sum(-1)
     return result
 
 
@@ -184,7 +182,7 @@ def entangling_capability(circuit: Circuit, random: Random, *, samples: int = 10
     return float(meyer_wallach(random_states(circuit, samples, random)).mean())
 
 
-def meyer_wallach(states_ND: States) -> Array:
+def meyer_wallach(states_ND: Complexes) -> Floats:
     """Q = 2 (1 - mean over wires of the purity of the wire's state), (N,). Meyer and Wallach (2002), quant-ph/0108104."""
     wires = states_ND.shape[1].bit_length() - 1
     purities = []
@@ -192,19 +190,19 @@ def meyer_wallach(states_ND: States) -> Array:
         zero, one = np.moveaxis(states_ND.reshape(len(states_ND), 2**wire, 2, -1), 2, 0)
         p0, p1 = ((np.abs(part) ** 2).sum((1, 2)) for part in (zero, one))
         purities.append(p0**2 + p1**2 + 2 * np.abs((zero.conj() * one).sum((1, 2))) ** 2)
-    q_N: Array = 2 * (1 - np.mean(purities, axis=0))
+    q_N: Floats = 2 * (1 - np.mean(purities, axis=0))
     return q_N
 
 
 # ---------------------------------------------------------------- gradients
 
 
-def gradient_variance(circuit: Circuit, random: Random, *, samples: int = 200) -> Array:
+def gradient_variance(circuit: Circuit, random: Random, *, samples: int = 200) -> Floats:
     """The variance (K, P) of every readout's derivative by every weight, weights and inputs uniform in [0, 2 pi); exact gradients."""
     return variance(gradients(circuit, random, samples=samples))[0]
 
 
-def variance(slopes_NX: Array) -> tuple[Array, Array]:
+def variance(slopes_NX: Floats) -> tuple[Floats, Floats]:
     """The variance (...) of N samples (N, ...), and its standard error; what is no more than rounding is 0.
 
     >>> variance(np.array([1.0, -1.0] * 50))[0].round(2)
@@ -217,7 +215,7 @@ def variance(slopes_NX: Array) -> tuple[Array, Array]:
     return np.where(value < _NOISE, 0.0, value), np.where(value < _NOISE, 0.0, error)
 
 
-def gradients(circuit: Circuit, random: Random, *, samples: int = 200) -> Array:
+def gradients(circuit: Circuit, random: Random, *, samples: int = 200) -> Floats:
     """The derivatives (N, K, P) of readouts by weights at N random points, weights and inputs uniform in [0, 2 pi)."""
     angles = torch.from_numpy(2 * math.pi * random.random((samples, circuit.weights + circuit.inputs)))
     weights_GP, inputs_GI = angles.tensor_split([circuit.weights], dim=1)
@@ -225,7 +223,7 @@ def gradients(circuit: Circuit, random: Random, *, samples: int = 200) -> Array:
     slopes_GKP = torch.cat(
         [_slopes(circuit, *parts) for parts in zip(torch.split(weights_GP, rows), torch.split(inputs_GI, rows), strict=True)]
     )
-    slopes: Array = slopes_GKP.numpy()
+    slopes: Floats = slopes_GKP.numpy()
     return slopes
 
 
@@ -276,7 +274,7 @@ def plateau(
     return rows
 
 
-def _followed(circuit: Circuit, variance_KP: Array) -> int:
+def _followed(circuit: Circuit, variance_KP: Floats) -> int:
     """The weight that a plateau is followed by."""
     acting = [angle.index for gate in circuit.gates if 0 in gate.wires for angle in _weights(gate)]
     order = [*acting, *(angle.index for gate in circuit.gates for angle in _weights(gate))]
@@ -285,7 +283,7 @@ def _followed(circuit: Circuit, variance_KP: Array) -> int:
     return [*both, *moving, *order][0]
 
 
-def _mean_variance(slopes_NP: Array) -> tuple[float, float]:
+def _mean_variance(slopes_NP: Floats) -> tuple[float, float]:
     """The mean over P weights of the variance of N samples, and its standard error."""
     samples = len(slopes_NP)
     square_N = ((slopes_NP - slopes_NP.mean(0)) ** 2).mean(1)
@@ -386,7 +384,7 @@ class Surrogate:
         return self.error is not None and self.error <= 1e-9
 
 
-Features = Callable[[Array], Array]  # inputs (N, I) -> features (N, F)
+Features = Callable[[Floats], Floats]  # inputs (N, I) -> features (N, F)
 
 
 def surrogate(circuit: Circuit, random: Random, *, largest: int = _LARGEST) -> Surrogate:
@@ -424,7 +422,7 @@ def _fourier(circuit: Circuit) -> tuple[int, Features]:
     frequencies = [np.array([w for w in each if w > 0]) for each in spectrum(circuit)]
     count = math.prod(1 + 2 * len(each) for each in frequencies)
 
-    def features(inputs_NI: Array) -> Array:
+    def features(inputs_NI: Floats) -> Floats:
         parts = []
         for input_N, each in zip(inputs_NI.T, frequencies, strict=True):
             turns_NF = input_N[:, None] * each
@@ -434,9 +432,9 @@ def _fourier(circuit: Circuit) -> tuple[int, Features]:
     return count, features
 
 
-def _products(parts: Sequence[Array], rows: int) -> Array:
+def _products(parts: Sequence[Floats], rows: int) -> Floats:
     """The products of one feature of each part, (N, product of their numbers)."""
-    start: Array = np.ones((rows, 1))
+    start: Floats = np.ones((rows, 1))
     return reduce(lambda one, two: (one[:, :, None] * two[:, None, :]).reshape(rows, -1), parts, start)
 
 
@@ -469,7 +467,7 @@ def _spanned(circuit: Circuit, random: Random) -> tuple[int, Features]:
     """An orthogonal basis of the span of 1 and the circuit's readouts as functions of its inputs, from random inputs."""
     bound = Exact().bind(circuit, torch.zeros(1, 0, dtype=torch.float64))
 
-    def whole(inputs_NI: Array) -> Array:
+    def whole(inputs_NI: Floats) -> Floats:
         with torch.no_grad():
             mean_NK = bound(torch.from_numpy(np.ascontiguousarray(inputs_NI))[None])[0].numpy()
         return np.concatenate([np.ones((len(mean_NK), 1)), mean_NK], axis=1)
@@ -498,7 +496,7 @@ class Monomial:
     inputs: int
     weights: int
 
-    def __call__(self, weights_P: Array, inputs_NI: Array) -> Array:
+    def __call__(self, weights_P: Floats, inputs_NI: Floats) -> Floats:
         """The mean (N,), from one-wire circuits alone."""
         found = np.full(len(inputs_NI), float(self.sign))
         for gates, letter in zip(self.wires, self.word, strict=True):

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.stats import norm
 from scipy.stats import t as student
 
+from qlogad.arrays import Bools, Floats, Ints
 from qlogad.errors import DataError
 from qlogad.evaluate.metrics import AREAS, Confusion, area, effective_n
 from qlogad.seeds import generator
@@ -40,9 +41,6 @@ __all__ = [
     "sign_flip",
 ]
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 METRICS = ("recall", "precision", "f1", "specificity", "balanced_accuracy", "mcc")  # of alarms; areas are of scores
 BLOCK = 2**22  # cells of the largest block of draws
 EXACT_SIGNS = 16  # up to this many pairs every one of the 2^n sign patterns is tried

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qlogad.arrays import Floats, Ints
 from qlogad.evaluate.compare import rates
 from qlogad.seeds import generator
 
 __all__ = ["precision_band"]
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 def precision_band(

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from qlogad.arrays import Bools, Floats
 from qlogad.errors import DataError
 
 __all__ = ["AREAS", "Confusion", "Metrics", "area", "confusion", "effective_n", "measure", "pr_auc", "pr_curve", "roc_auc"]
 
-Floats = NDArray[np.float64]
 AREAS = ("pr_auc", "roc_auc")  # metrics of scores, at every threshold
 
 
@@ -206,7 +206,7 @@ def _ratio(part: ArrayLike, whole: ArrayLike) -> Floats:
     return result
 
 
-def _checked(values: ArrayLike, labels: ArrayLike, weight: ArrayLike | None) -> tuple[Floats, NDArray[np.bool_], Floats]:
+def _checked(values: ArrayLike, labels: ArrayLike, weight: ArrayLike | None) -> tuple[Floats, Bools, Floats]:
     values_N, labels_N = np.asarray(values, dtype=np.float64), np.asarray(labels)
     weight_N = np.ones(len(labels_N)) if weight is None else np.asarray(weight, dtype=np.float64)
     if not len(values_N) == len(labels_N) == len(weight_N):

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qlogad import documents, files, names
+from qlogad.arrays import Bools, Floats, Ints
 from qlogad.detect.detector import EXPECTED, Detector
 from qlogad.errors import QlogadError, QlogadWarning, ResultError, one_line
 from qlogad.experiment.experiment import Contender
@@ -110,9 +110,9 @@ class Outcome:
     """What a finished cell left behind."""
 
     facts: dict[str, Any]  # weights, executions, threshold, seconds, ...
-    scores: dict[str, NDArray[np.float64]]  # part -> score of each row
-    alarms: dict[str, NDArray[np.bool_]]  # part -> alarm of each row
-    odd: dict[str, NDArray[np.int64]]  # the highest alarms of the test part: their `row`, `place` of the odd event, `expected`
+    scores: dict[str, Floats]  # part -> score of each row
+    alarms: dict[str, Bools]  # part -> alarm of each row
+    odd: dict[str, Ints]  # the highest alarms of the test part: their `row`, `place` of the odd event, `expected`
 
 
 def run_cell(cell: Cell) -> str | None:
@@ -183,14 +183,14 @@ def _run(cell: Cell) -> None:
     files.write_facts(cell.path / "cell.json", facts)  # written last: its presence means finished
 
 
-def _scores(detector: Detector, part: Part) -> NDArray[np.float64]:
+def _scores(detector: Detector, part: Part) -> Floats:
     scores_N = detector.anomaly_score(part.features)
     if np.isnan(scores_N).any():
         raise ResultError(f"{type(detector).__name__} gave NaN for {int(np.isnan(scores_N).sum())} of {len(scores_N)} windows")
     return scores_N
 
 
-def _odd_events(detector: Detector, features: Features, scores_N: NDArray[np.float64]) -> dict[str, NDArray[np.int64]]:
+def _odd_events(detector: Detector, features: Features, scores_N: Floats) -> dict[str, Ints]:
     """The highest alarms: their rows, the place in the row of the event that raised each (-1: none), and what was expected there."""
     assert detector.threshold_ is not None
     order_N = np.lexsort((np.arange(len(scores_N)), -scores_N))

@@ -20,6 +20,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from qlogad import documents, files, seeds
+from qlogad.arrays import Bools, Floats, Ints, Texts
 from qlogad.detect.count_vector import CountVector
 from qlogad.detect.length import Length
 from qlogad.detect.new_event import NewEvent
@@ -29,7 +30,7 @@ from qlogad.experiment.data import Data
 from qlogad.features.features import Features, Labels
 from qlogad.features.pipeline import FeaturePipeline
 from qlogad.logs.dataset import Dataset
-from qlogad.logs.events import Events, Texts, read_events
+from qlogad.logs.events import Events, read_events
 from qlogad.logs.inject import inject, parse_spec
 from qlogad.logs.parser.drain import Drain
 from qlogad.logs.parser.identity import Identity
@@ -51,8 +52,8 @@ class Part:
     features: Features
     labels: Labels
     kind_W: Texts  # what sort of anomaly each window is, "" for normal
-    windows_W: NDArray[np.int64]  # which window of the source it was
-    start_W: NDArray[np.float64]  # seconds since the epoch, NaN where unknown
+    windows_W: Ints  # which window of the source it was
+    start_W: Floats  # seconds since the epoch, NaN where unknown
 
     def normals(self) -> Part:
         """The windows labelled normal."""
@@ -67,7 +68,7 @@ class Part:
         )
 
     @property
-    def label_W(self) -> NDArray[np.int64]:
+    def label_W(self) -> Ints:
         """The label of each window."""
         return self.labels.window_N[self.features.row_W]
 
@@ -84,7 +85,7 @@ class Part:
         return int(self.features.weight_N[(self._unseen_N == self.features.lengths_N) & (self.features.lengths_N > 0)].sum())
 
     @property
-    def _unseen_N(self) -> NDArray[np.int64]:
+    def _unseen_N(self) -> Ints:
         before_E1 = np.concatenate([[0], np.cumsum(self.features.ids_E == self.features.size)])
         return np.asarray(np.diff(before_E1[self.features.offsets_N1]))
 
@@ -116,7 +117,7 @@ class Ground:
     warnings: tuple[str, ...]
 
     @cached_property
-    def sequence_N(self) -> NDArray[np.int64]:
+    def sequence_N(self) -> Ints:
         """The number of each test row's sequence: rows of one sequence under two labels share it."""
         numbers: dict[bytes, int] = {}
         return np.asarray([numbers.setdefault(row.tobytes(), len(numbers)) for row in self.test.features.rows()], dtype=np.int64)
@@ -285,7 +286,7 @@ def _ground(data: Data, source: Source, views: Sequence[str], split: Split) -> G
         twins = int((~keep).sum())
         test, test_W = test.take(np.flatnonzero(keep)), split.test[normal][keep]
 
-    def part(chosen: Windows, indices_W: NDArray[np.int64]) -> Part:
+    def part(chosen: Windows, indices_W: Ints) -> Part:
         features, labels = pipeline.transform(events, chosen)
         return Part(features, labels, chosen.kind_W, indices_W, chosen.start_W)
 
@@ -311,7 +312,7 @@ def splits(data: Data, source: Source) -> list[Split]:
     return make_splits(source.windows, data.split, given_parts(source.events, source.windows))
 
 
-def shared_sequences(grounds: Sequence[Ground]) -> list[NDArray[np.int64]]:
+def shared_sequences(grounds: Sequence[Ground]) -> list[Ints]:
     """The number of each test row's sequence, for every cut, alike in all cuts: what is equal at one cut has one number everywhere.
 
     Vocabularies differ between cuts, and so may templates. Two rows are one sequence if they are equal within a cut, if their templates
@@ -319,7 +320,7 @@ def shared_sequences(grounds: Sequence[Ground]) -> list[NDArray[np.int64]]:
     """
     numbers: dict[Any, int] = {}
     edges: list[tuple[int, int]] = []  # (row, counted through all cuts; number of a text)
-    seen: list[NDArray[np.int64]] = []  # of each cut, (windows, 2): the row, and a number of the window and its label
+    seen: list[Ints] = []  # of each cut, (windows, 2): the row, and a number of the window and its label
     begin = 0
     for cut, made in enumerate(grounds):
         test = made.test
@@ -344,7 +345,7 @@ def _strata(train: Part, validation: Part, test: Part) -> NDArray[np.str_]:
     """The cheapest floors that find each anomaly, each floor at 1 % false alarms on validation normals."""
     held = (validation.features, validation.labels)
 
-    def caught(*floors: Any) -> NDArray[np.bool_]:
+    def caught(*floors: Any) -> Bools:
         alarms = np.zeros(len(test.features), dtype=bool)
         for floor in floors:
             fitted = floor.fit(train.features, validation=held)
@@ -355,7 +356,7 @@ def _strata(train: Part, validation: Part, test: Part) -> NDArray[np.str_]:
     return np.where(test.labels.window_N == 1, stratum_N, "").astype(np.str_)
 
 
-def _odd(features: Features, labels: Labels, spec: str) -> NDArray[np.bool_]:
+def _odd(features: Features, labels: Labels, spec: str) -> Bools:
     """Which windows to keep after an injection: not those whose altered order is the sequence of a normal window all the same.
 
     Nothing that reads sequences could tell them from normal, and to call them anomalies would be false. A delay alters times alone.

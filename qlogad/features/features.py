@@ -11,17 +11,14 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qlogad.arrays import Bools, Floats, Ints, Texts
 from qlogad.documents import digest
 from qlogad.errors import DataError, shown
-from qlogad.logs.events import Texts
 from qlogad.logs.windows import spans
 
 __all__ = ["Features", "Labels", "View"]
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 MAX_SIZE = 10**6  # event types
 
@@ -40,9 +37,9 @@ class Features:
     row_W: Ints  # window -> row
     window_keys_W: Texts  # window -> its key (a session's identifier, or its position)
     event_line_E: Ints  # source line of each event of the row's first window; -1 where there is none
-    seen_N: NDArray[np.bool_]  # an equal sequence of ids was in the training part
+    seen_N: Bools  # an equal sequence of ids was in the training part
     base: str = ""  # digest of data, parser state, split, windows and vocabulary: equal for all contenders of a comparison
-    views: Mapping[str, NDArray[np.float64]] = field(default_factory=lambda: MappingProxyType({}))  # name -> (N, D)
+    views: Mapping[str, Floats] = field(default_factory=lambda: MappingProxyType({}))  # name -> (N, D)
 
     def __len__(self) -> int:
         return len(self.weight_N)

@@ -11,9 +11,9 @@ from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qlogad import names
+from qlogad.arrays import Ints
 from qlogad.documents import digest
 from qlogad.errors import DataError, NotFitted
 from qlogad.features.features import Features, Labels, View
@@ -22,8 +22,6 @@ from qlogad.logs.parser.parser import Parser, load_parser
 from qlogad.logs.windows import Windows, spans
 
 __all__ = ["FeaturePipeline"]
-
-Ints = NDArray[np.int64]
 
 
 class FeaturePipeline:

@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qlogad import documents
+from qlogad.arrays import Bools, Floats, Ints
 from qlogad.backend.backend import Backend
 from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.service import service_of
-from qlogad.backend.target import Answer, Floats, Kind, Lifted, Target
+from qlogad.backend.target import Answer, Kind, Lifted, Target
 from qlogad.errors import BackendError, InputError, Pending, QlogadError, ResultError, counted, one_line
 from qlogad.features.features import Features, Labels
 from qlogad.hardware.plan import (
@@ -42,7 +42,7 @@ from qlogad.hardware.plan import (
     rehearse,
     target_of,
 )
-from qlogad.hardware.windows import WINDOWS, Ints, Trained, calibrating, chosen, exact_detector, kept, margins, taken, trained
+from qlogad.hardware.windows import WINDOWS, Trained, calibrating, chosen, exact_detector, kept, margins, taken, trained
 
 __all__ = [
     "Asked",
@@ -215,7 +215,7 @@ class Collected:
         return np.array(found).reshape(len(found), len(self.features))
 
     @cached_property
-    def flips_RN(self) -> NDArray[np.bool_]:
+    def flips_RN(self) -> Bools:
         """Where the decision is not that of the exact scores."""
         return np.asarray((self.scores_RN > self.threshold) != (self.exact_N > self.threshold))
 

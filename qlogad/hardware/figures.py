@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qlogad.arrays import Floats
 from qlogad.report.figures import INK, legend, named, save
 
 __all__ = ["Climb", "ladder"]
@@ -29,8 +29,8 @@ class Climb:
     name: str
     decisions: Mapping[str, Mapping[str, tuple[float, float, float]]]
     steps: Mapping[tuple[str, str], Mapping[str, float]]
-    margin_N: NDArray[np.float64]
-    flips: Mapping[str, NDArray[np.float64]]
+    margin_N: Floats
+    flips: Mapping[str, Floats]
 
 
 def ladder(models: Sequence[Climb], path: Path) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from qlogad import escape, files
-from qlogad.backend.target import Floats
+from qlogad.arrays import Bools, Floats
 from qlogad.errors import ResultError, counted
 from qlogad.evaluate.compare import interval, other_sequences
 from qlogad.evaluate.metrics import confusion
@@ -38,7 +38,7 @@ EXACT = "exact"
 Values = dict[str, float | int | str]
 
 
-def drifted(references: Sequence[Sequence[Heard]]) -> NDArray[np.bool_]:
+def drifted(references: Sequence[Sequence[Heard]]) -> Bools:
     """Which runs heard other answers to the reference rows than most runs, (R,).
 
     The mean over a run's rounds of each readout of each reference row is held against its median over runs, in standard errors pooled
@@ -70,7 +70,7 @@ def _errors(one: Heard) -> Floats:
     return np.zeros_like(one.mean_MK) if one.error_MK is None else one.error_MK
 
 
-def causes(flips_RN: NDArray[np.bool_], drifted_R: NDArray[np.bool_], *, sampled: bool) -> NDArray[np.str_]:
+def causes(flips_RN: Bools, drifted_R: Bools, *, sampled: bool) -> NDArray[np.str_]:
     """Why the decision on each row flips, (N,); "" where it never does.
 
     bias: it flips in more than half of the runs, or nothing is sampled. Otherwise drift: it flips only in runs that have drifted.
@@ -112,13 +112,13 @@ class Rung:
         return np.array([known[run.number] if self.recalibrated else clean for run in self.judged])
 
     @cached_property
-    def alarms_RN(self) -> NDArray[np.bool_]:
+    def alarms_RN(self) -> Bools:
         """The decisions of each run."""
         found = [run.scores_N for run in self.judged if run.scores_N is not None]
         return np.asarray(np.array(found).reshape(len(found), len(self.collected.features)) > self.threshold_R[:, None])
 
     @cached_property
-    def flips_RN(self) -> NDArray[np.bool_]:
+    def flips_RN(self) -> Bools:
         """Where they are not those of the exact scores at the clean threshold."""
         return np.asarray(self.alarms_RN != (self.collected.exact_N > self.collected.threshold))
 
@@ -142,7 +142,7 @@ class Rung:
         )
 
     @cached_property
-    def drifted_R(self) -> NDArray[np.bool_]:
+    def drifted_R(self) -> Bools:
         """Which runs the reference circuits set apart."""
         return drifted([[heard for run in layers for heard in run.references] for layers in self.finished])
 
@@ -213,7 +213,7 @@ class Rung:
         }
 
 
-def _decisions(one: Collected, alarms_RN: NDArray[np.bool_]) -> Values:
+def _decisions(one: Collected, alarms_RN: Bools) -> Values:
     """Agreement, F1 and specificity of a closed loop: means over runs, intervals over sequences, spread over runs."""
     weight_N = one.features.weight_N
     numbers: dict[bytes, int] = {}

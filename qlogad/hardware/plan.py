@@ -20,14 +20,14 @@ import numpy as np
 import torch
 
 from qlogad import documents, escape, seeds
+from qlogad.arrays import Floats, Ints
 from qlogad.backend.backend import Backend, open_backend
 from qlogad.backend.exact import Exact
 from qlogad.backend.sampled import DECIMALS, SampledBackend
-from qlogad.backend.target import Answer, Cost, Floats, Lifted, Target
+from qlogad.backend.target import Answer, Cost, Lifted, Target
 from qlogad.detect.detector import Detector
 from qlogad.errors import BackendError, InputError, did_you_mean, shown
 from qlogad.features.features import Features
-from qlogad.hardware.windows import Ints
 
 __all__ = [
     "REFERENCES",

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qlogad import files, seeds
-from qlogad.backend.target import Floats
+from qlogad.arrays import Floats, Ints
 from qlogad.detect.detector import Detector
 from qlogad.errors import AccountNeeded, InputError, ResultError, UnknownName, shown
 from qlogad.experiment.ground import Ground, Part
@@ -18,7 +17,6 @@ from qlogad.features.features import Features, Labels
 
 __all__ = ["WINDOWS", "Trained", "calibrating", "choose", "chosen", "exact_detector", "kept", "margins", "taken", "trained"]
 
-Ints = NDArray[np.int64]
 WINDOWS = 200
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qlogad.arrays import Floats, Ints, Texts
 from qlogad.documents import digest
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, Intake
@@ -20,8 +21,6 @@ from qlogad.logs.times import EARLIEST, LATEST
 
 __all__ = ["Events", "Mask", "Texts", "read_events"]
 
-Ints = NDArray[np.int64]
-Texts = NDArray[np.object_]  # of str; a fixed-width array would give every text the room of the longest
 
 _EVERY = 1 << 14  # lines between two reports of progress
 
@@ -32,7 +31,7 @@ class Events:
 
     line_E: Ints  # 1-based line number in the source
     offset_E: Ints  # byte offset of the line in the uncompressed source
-    time_E: NDArray[np.float64]  # seconds since 1970-01-01 UTC; NaN unknown
+    time_E: Floats  # seconds since 1970-01-01 UTC; NaN unknown
     label_E: NDArray[np.int8]  # 1 anomaly, 0 normal, -1 unknown
     kind_E: NDArray[np.int32]  # what sort of anomaly: a position in `kinds`
     kinds: tuple[str, ...]  # kinds[0] is "", not an anomaly
@@ -192,7 +191,7 @@ class _Spaced(dict[str, int]):
         return place
 
 
-def _check_times(time_E: NDArray[np.float64], line_E: Sequence[int]) -> None:
+def _check_times(time_E: Floats, line_E: Sequence[int]) -> None:
     """Refuse times that no calendar has: whatever shows or splits them later could not."""
     bad_E = ~(np.isnan(time_E) | ((time_E >= EARLIEST) & (time_E <= LATEST)))
     if bad_E.any():

@@ -11,15 +11,13 @@ from dataclasses import replace
 from typing import Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qlogad.arrays import Bools, Ints
 from qlogad.errors import DataError, shown
 from qlogad.logs.windows import Windows
 
 __all__ = ["inject", "parse_spec"]
 
-Ints = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 Kind = Literal["swap", "move", "repeat", "delay"]
 _KINDS = ("swap", "move", "repeat", "delay")
 
@@ -94,7 +92,7 @@ def inject(windows: Windows, id_E: Ints, spec: str, generator: np.random.Generat
     return replace(labelled, event_M=event_M)
 
 
-def _can(kind: Kind, steps: int, windows: Windows, id_M: Ints) -> Mask:
+def _can(kind: Kind, steps: int, windows: Windows, id_M: Ints) -> Bools:
     """Where a window can be altered: for swap and move the place is the first of the stretch they touch."""
     place_M = np.arange(len(id_M))
     can_M = np.ones(len(id_M), dtype=np.bool_)
@@ -105,10 +103,10 @@ def _can(kind: Kind, steps: int, windows: Windows, id_M: Ints) -> Mask:
         can_M[1:] = known_M[1:] & known_M[:-1]
         can_M[windows.offsets_W1[:-1]] = False
         return can_M
-    inside_M: Mask = place_M + steps < np.repeat(windows.offsets_W1[1:], windows.lengths_W)
+    inside_M: Bools = place_M + steps < np.repeat(windows.offsets_W1[1:], windows.lengths_W)
     far_M = np.minimum(place_M + steps, len(id_M) - 1)
     if kind == "swap":
-        differs_M: Mask = id_M != id_M[far_M]
+        differs_M: Bools = id_M != id_M[far_M]
     else:  # a stretch of one type only stays the same when moved
         changes_M = np.concatenate([[0], np.cumsum(id_M[1:] != id_M[:-1])])
         differs_M = changes_M[far_M] > changes_M

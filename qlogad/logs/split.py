@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlogad import documents
+from qlogad.arrays import Ints
 from qlogad.bounds import Share
 from qlogad.errors import DataError, DocumentError
 from qlogad.logs.events import Events
@@ -23,7 +24,6 @@ from qlogad.logs.windows import Windows
 
 __all__ = ["Split", "SplitBy", "given_parts", "make_splits"]
 
-Ints = NDArray[np.int64]
 Order = Literal["time", "order", "given"]
 
 

@@ -15,14 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlogad import documents
+from qlogad.arrays import Floats, Ints, Texts
 from qlogad.bounds import Between, room
 from qlogad.errors import DataError, DocumentError
-from qlogad.logs.events import Events, Texts
+from qlogad.logs.events import Events
 
 __all__ = ["Window", "Windows", "make_windows", "spans"]
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

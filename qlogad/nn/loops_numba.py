@@ -25,10 +25,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
+from qlogad.arrays import Numbers
 from qlogad.backend.exact.jit import compiled
 from qlogad.nn.loops import Kind, Live, Slopes, States, Tables, Trace, new_slopes, new_states, new_trace
 
@@ -36,13 +36,12 @@ __all__ = ["backward", "blocks", "forward"]
 
 _log = logging.getLogger(__name__)
 
-Array = NDArray[Any]
 BLOCK = 64  # rows of a block, at most
 SLOW = 2.0  # seconds of compiling that are worth a word
 LANES = 16  # rows of a block are a multiple of it: one vector register
 
 
-class Numbers(NamedTuple):
+class Constants(NamedTuple):
     """Constants in the precision of the arrays."""
 
     half: Any
@@ -60,19 +59,19 @@ QUARTERS = tuple(map(float.fromhex, ("0x1.921fb54p+0", "0x1.10b4611p-30", "0x1.4
 
 
 @compiled
-def _tanh(x: Any, numbers: Numbers) -> Any:
-    x = numbers.top if x > numbers.top else x
-    x = -numbers.top if x < -numbers.top else x
+def _tanh(x: Any, constants: Constants) -> Any:
+    x = constants.top if x > constants.top else x
+    x = -constants.top if x < -constants.top else x
     square = x * x
-    over, under = numbers.over[0], numbers.under[0]
-    for k in range(1, len(numbers.over)):
-        over = over * square + numbers.over[k]
-        under = under * square + numbers.under[k]
+    over, under = constants.over[0], constants.under[0]
+    for k in range(1, len(constants.over)):
+        over = over * square + constants.over[k]
+        under = under * square + constants.under[k]
     return x * over / under
 
 
 @compiled
-def _turn(cosines: Array, sines: Array, angles: Array, scale: float, rows: int) -> None:
+def _turn(cosines: Numbers, sines: Numbers, angles: Numbers, scale: float, rows: int) -> None:
     """Cosine and sine of the first scaled angles, as many as there is room for."""
     for r in range(cosines.shape[0]):
         for a in range(cosines.shape[1]):
@@ -95,7 +94,7 @@ def _turn(cosines: Array, sines: Array, angles: Array, scale: float, rows: int) 
 
 
 @compiled
-def _fill(out: Array, rows: int) -> None:
+def _fill(out: Numbers, rows: int) -> None:
     for o in range(out.shape[0]):
         for i in range(out.shape[1]):
             for n in range(rows):
@@ -103,7 +102,7 @@ def _fill(out: Array, rows: int) -> None:
 
 
 @compiled
-def _features(features: Array, cosines: Array, sines: Array, real: bool, rows: int) -> None:
+def _features(features: Numbers, cosines: Numbers, sines: Numbers, real: bool, rows: int) -> None:
     for r in range(features.shape[0]):
         size = 1
         for n in range(rows):
@@ -122,7 +121,7 @@ def _features(features: Array, cosines: Array, sines: Array, real: bool, rows: i
 
 
 @compiled
-def _uploads(tables: Any, trace: Any, states: Array, angles: Array, t: int, b: int, rows: int) -> None:
+def _uploads(tables: Any, trace: Any, states: Numbers, angles: Numbers, t: int, b: int, rows: int) -> None:
     """Turn the states (G, 2 D, n) by every later upload; the last ones go into the trace."""
     energy, fixed, unitary = tables[6], tables[7], tables[8]
     values, turns, turned = trace[1][t, b], trace[3][t, b], trace[4][t, b]
@@ -149,7 +148,7 @@ def _uploads(tables: Any, trace: Any, states: Array, angles: Array, t: int, b: i
 
 
 @compiled
-def _uploads_backward(tables: Any, trace: Any, slopes: Any, dlast: Array, dfirst: Array, t: int, b: int, rows: int) -> None:
+def _uploads_backward(tables: Any, trace: Any, slopes: Any, dlast: Numbers, dfirst: Numbers, t: int, b: int, rows: int) -> None:
     """From the derivatives in the last values those in the first ones, and, which are added, in the angles and the unitaries."""
     energy, unitary = tables[6], tables[8]
     turns, turned = trace[3][t, b], trace[4][t, b]
@@ -173,7 +172,7 @@ def _uploads_backward(tables: Any, trace: Any, slopes: Any, dlast: Array, dfirst
 
 
 @compiled
-def _rotate(out: Array, states: Array, turns: Array, sign: int, rows: int) -> None:
+def _rotate(out: Numbers, states: Numbers, turns: Numbers, sign: int, rows: int) -> None:
     """exp(i phase) psi, or exp(-i phase) psi."""
     size = len(turns) // 2
     for d in range(size):
@@ -184,7 +183,7 @@ def _rotate(out: Array, states: Array, turns: Array, sign: int, rows: int) -> No
 
 
 @compiled
-def _forward(real: bool, tables: Any, trace: Any, state: Array, gates: Array, t: int, b: int, rows: int) -> None:
+def _forward(real: bool, tables: Any, trace: Any, state: Numbers, gates: Numbers, t: int, b: int, rows: int) -> None:
     """One map's gates, before they are activated, from a state (1, H, n); the trace is filled."""
     drive, hidden, table, signs, expand, bias, _, fixed, _ = tables
     copies = drive.shape[2]
@@ -211,7 +210,7 @@ def _forward(real: bool, tables: Any, trace: Any, state: Array, gates: Array, t:
 
 
 @compiled
-def _first(real: bool, angles: Array, features: Array) -> int:
+def _first(real: bool, angles: Numbers, features: Numbers) -> int:
     """How many angles the features are made of."""
     if not real:
         return len(angles[0])
@@ -222,7 +221,9 @@ def _first(real: bool, angles: Array, features: Array) -> int:
 
 
 @compiled
-def _backward(real: bool, tables: Any, trace: Any, slopes: Any, dgates: Array, dstate: Array, t: int, b: int, rows: int) -> None:
+def _backward(
+    real: bool, tables: Any, trace: Any, slopes: Any, dgates: Numbers, dstate: Numbers, t: int, b: int, rows: int
+) -> None:
     """From the derivatives in one map's gates (G, H, n) those in its angles, and, which are added, in its weights and the state
     (1, H, n). Beyond the rows that run, derivatives are 0."""
     drive, hidden, table, signs, expand, _, _, fixed, _ = tables
@@ -258,7 +259,7 @@ def _backward(real: bool, tables: Any, trace: Any, slopes: Any, dgates: Array, d
 
 
 @compiled
-def _half_angles(dangles: Array, features: Array, slopes: Array, rows: int) -> None:
+def _half_angles(dangles: Numbers, features: Numbers, slopes: Numbers, rows: int) -> None:
     """Add to derivatives in angles, from those in products of (cos, sin) of half the angles: cos -> -sin / 2, sin -> cos / 2."""
     half = dangles.dtype.type(0.5)
     for r in range(dangles.shape[0]):
@@ -274,7 +275,7 @@ def _half_angles(dangles: Array, features: Array, slopes: Array, rows: int) -> N
 
 
 @compiled
-def _whole_angles(dangles: Array, features: Array, slopes: Array, rows: int) -> None:
+def _whole_angles(dangles: Numbers, features: Numbers, slopes: Numbers, rows: int) -> None:
     """The same for products of (1, cos, sin), one angle after the other; `slopes` is used up."""
     for r in range(dangles.shape[0]):
         size = features.shape[1]
@@ -292,22 +293,22 @@ def _whole_angles(dangles: Array, features: Array, slopes: Array, rows: int) -> 
 
 
 @compiled
-def _sigmoid(gates: Array, g: int, numbers: Numbers, rows: int) -> None:
-    half = numbers.half
+def _sigmoid(gates: Numbers, g: int, constants: Constants, rows: int) -> None:
+    half = constants.half
     for u in range(gates.shape[1]):
         for n in range(rows):
-            gates[g, u, n] = half + half * _tanh(half * gates[g, u, n], numbers)
+            gates[g, u, n] = half + half * _tanh(half * gates[g, u, n], constants)
 
 
 @compiled
-def _squash(gates: Array, g: int, numbers: Numbers, rows: int) -> None:
+def _squash(gates: Numbers, g: int, constants: Constants, rows: int) -> None:
     for u in range(gates.shape[1]):
         for n in range(rows):
-            gates[g, u, n] = _tanh(gates[g, u, n], numbers)
+            gates[g, u, n] = _tanh(gates[g, u, n], constants)
 
 
 @compiled
-def _stay(new: Array, old: Array, rows: int) -> None:
+def _stay(new: Numbers, old: Numbers, rows: int) -> None:
     """Rows that have ended keep what they had."""
     for u in range(new.shape[1]):
         for n in range(rows, new.shape[2]):
@@ -315,7 +316,7 @@ def _stay(new: Array, old: Array, rows: int) -> None:
 
 
 @compiled
-def _lstm_forward(b: int, n: int, live: Array, numbers: Numbers, real: bool, tables: Any, trace: Any, states: Any) -> None:
+def _lstm_forward(b: int, n: int, live: Numbers, constants: Constants, real: bool, tables: Any, trace: Any, states: Any) -> None:
     hidden_T, gates_T, cell_T, squashed_T = states
     state = cell = np.zeros_like(hidden_T[0, b])
     for t in range(len(live)):
@@ -323,13 +324,13 @@ def _lstm_forward(b: int, n: int, live: Array, numbers: Numbers, real: bool, tab
         gates, squashed, new_state, new_cell = gates_T[t, b], squashed_T[t, b], hidden_T[t, b], cell_T[t, b]
         _forward(real, tables, trace, state, gates, t, b, rows)
         for g in (0, 1, 3):
-            _sigmoid(gates, g, numbers, rows)
-        _squash(gates, 2, numbers, rows)
+            _sigmoid(gates, g, constants, rows)
+        _squash(gates, 2, constants, rows)
         for u in range(gates.shape[1]):
             for m in range(rows):
                 new_cell[0, u, m] = gates[1, u, m] * cell[0, u, m] + gates[0, u, m] * gates[2, u, m]
             for m in range(rows):
-                squashed[0, u, m] = _tanh(new_cell[0, u, m], numbers)
+                squashed[0, u, m] = _tanh(new_cell[0, u, m], constants)
             for m in range(rows):
                 new_state[0, u, m] = gates[3, u, m] * squashed[0, u, m]
         _stay(new_state, state, rows)
@@ -341,18 +342,18 @@ def _lstm_forward(b: int, n: int, live: Array, numbers: Numbers, real: bool, tab
 def _lstm_backward(
     b: int,
     n: int,
-    live: Array,
-    numbers: Numbers,
+    live: Numbers,
+    constants: Constants,
     real: bool,
     tables: Any,
     trace: Any,
     states: Any,
-    hidden_T: Array,
-    cell: Array,
+    hidden_T: Numbers,
+    cell: Numbers,
     slopes: Any,
 ) -> None:
     _, gates_T, cell_T, squashed_T = states
-    one, dcell, dstate = numbers.one, cell[b].copy(), np.zeros_like(cell[b])
+    one, dcell, dstate = constants.one, cell[b].copy(), np.zeros_like(cell[b])
     zero, dgates = np.zeros_like(dstate), np.zeros_like(gates_T[0, b])
     for t in range(len(live) - 1, -1, -1):
         rows = min(max(live[t] - b * n, 0), n)
@@ -386,8 +387,8 @@ def _lstm_backward(
 def _gru_forward(
     b: int,
     n: int,
-    live: Array,
-    numbers: Numbers,
+    live: Numbers,
+    constants: Constants,
     real: bool,
     both: Any,
     trace: Any,
@@ -402,13 +403,13 @@ def _gru_forward(
         rows = min(max(live[t] - b * n, 0), n)
         gates, reset, new_state = gates_T[t, b], reset_T[t, b], hidden_T[t, b]
         _forward(real, both, trace, state, gates[:2], t, b, rows)
-        _sigmoid(gates, 0, numbers, rows)
-        _sigmoid(gates, 1, numbers, rows)
+        _sigmoid(gates, 0, constants, rows)
+        _sigmoid(gates, 1, constants, rows)
         for u in range(gates.shape[1]):
             for m in range(rows):
                 reset[0, u, m] = gates[0, u, m] * state[0, u, m]
         _forward(other, candidate, other_trace, reset, gates[2:], t, b, rows)
-        _squash(gates, 2, numbers, rows)
+        _squash(gates, 2, constants, rows)
         for u in range(gates.shape[1]):
             for m in range(rows):
                 new_state[0, u, m] = gates[2, u, m] + gates[1, u, m] * (state[0, u, m] - gates[2, u, m])
@@ -420,8 +421,8 @@ def _gru_forward(
 def _gru_backward(
     b: int,
     n: int,
-    live: Array,
-    numbers: Numbers,
+    live: Numbers,
+    constants: Constants,
     real: bool,
     both: Any,
     trace: Any,
@@ -429,13 +430,13 @@ def _gru_backward(
     candidate: Any,
     other_trace: Any,
     states: Any,
-    hidden_T: Array,
-    cell: Array,
+    hidden_T: Numbers,
+    cell: Numbers,
     slopes: Any,
     other_slopes: Any,
 ) -> None:
     state_T, gates_T, _, _ = states
-    one, dstate, dreset = numbers.one, np.zeros_like(cell[b]), np.zeros_like(cell[b])
+    one, dstate, dreset = constants.one, np.zeros_like(cell[b]), np.zeros_like(cell[b])
     zero, dgates, dnew = np.zeros_like(dstate), np.zeros_like(gates_T[0, b, :2]), np.zeros_like(gates_T[0, b, 2:])
     for t in range(len(live) - 1, -1, -1):
         rows = min(max(live[t] - b * n, 0), n)
@@ -492,10 +493,10 @@ def _every_block(kernel: Any, maps: Sequence[Tables], live: Live, *arguments: An
     """Run a kernel on every block, in as many threads as torch uses."""
     steps, count, _, _, rows = maps[0].drive.shape
     live_T = np.full(steps, count * rows) if live is None else np.array(live, dtype=np.int64)
-    numbers, known, began = _numbers(maps[0].drive.dtype), len(kernel.signatures), time.perf_counter()
+    constants, known, began = _constants(maps[0].drive.dtype), len(kernel.signatures), time.perf_counter()
 
     def run(block: int) -> None:
-        kernel(block, rows, live_T, numbers, *arguments)
+        kernel(block, rows, live_T, constants, *arguments)
 
     with _SINGLE:
         run(0)
@@ -520,12 +521,12 @@ def _parts(maps: Sequence[Tables], traces: Sequence[Trace]) -> list[Any]:
     return found
 
 
-def _states(states: States) -> tuple[Array, ...]:
+def _states(states: States) -> tuple[Numbers, ...]:
     squashed = states.cell[:0] if states.squashed is None else states.squashed
     return _arrays((states.hidden[:, :, None], states.gates, states.cell[:, :, None], squashed[:, :, None]))
 
 
-def _arrays(tensors: Sequence[Tensor]) -> tuple[Array, ...]:
+def _arrays(tensors: Sequence[Tensor]) -> tuple[Numbers, ...]:
     return tuple(one.contiguous().numpy() for one in tensors)
 
 
@@ -566,11 +567,11 @@ def _blas() -> list[Any]:
 
 
 @cache
-def _numbers(dtype: torch.dtype) -> Numbers:
+def _constants(dtype: torch.dtype) -> Constants:
     of: Any = np.float32 if dtype == torch.float32 else np.float64
     top, terms = (9.1, 13) if dtype == torch.float32 else (19.1, 28)
     over, under = ([of(one) for one in reversed(polynomial)] for polynomial in _convergent(terms))
-    return Numbers(of(0.5), of(1), of(top), tuple(over), tuple(under))
+    return Constants(of(0.5), of(1), of(top), tuple(over), tuple(under))
 
 
 def _convergent(terms: int) -> tuple[list[float], list[float]]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from qlogad import escape, files
+from qlogad.arrays import Ints
 from qlogad.errors import counted
 from qlogad.experiment.cell import Cell, Outcome
 from qlogad.experiment.ground import Ground, Source
@@ -103,7 +103,7 @@ def _numbers(alarm: Alarm, made: Ground, known: str) -> dict[str, str | int | fl
     }
 
 
-def _lines(features: Features, row: int) -> NDArray[np.int64]:
+def _lines(features: Features, row: int) -> Ints:
     return features.event_line_E[features.offsets_N1[row] : features.offsets_N1[row + 1]]
 
 

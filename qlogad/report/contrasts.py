@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from qlogad.arrays import Bools, Floats, Ints
 from qlogad.evaluate.compare import (
     Contrast,
     Difference,
@@ -30,8 +31,6 @@ from qlogad.experiment.ground import Ground, shared_sequences
 
 __all__ = ["Judged", "Spans", "judged", "spans"]
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Finished = Sequence[tuple[Cell, Outcome]]
 SIMULATED = 10.0  # effective sequences from which on intervals were simulated: `qlogad bench coverage`
 SETS = 300  # simulated test sets, where there are fewer
@@ -73,9 +72,9 @@ def spans(grounds: Sequence[Ground], finished: Finished, draws: int, metrics: Ma
     return Spans(found, {made.cut: _nominal(made, finished, metrics) for made in grounds})
 
 
-def _alarms(finished: Finished, cut: str) -> dict[str, NDArray[np.bool_]]:
+def _alarms(finished: Finished, cut: str) -> dict[str, Bools]:
     """(K, N) alarms of every contender at a cut."""
-    found: dict[str, list[NDArray[np.bool_]]] = {}
+    found: dict[str, list[Bools]] = {}
     for cell, outcome in finished:
         if cell.cut == cut:
             found.setdefault(cell.contender.name, []).append(outcome.alarms["test"])
@@ -110,7 +109,7 @@ def _nominal(made: Ground, finished: Finished, metrics: Mapping[str, str]) -> li
     ]
 
 
-def _rate(alarms_KN: NDArray[np.bool_], weight_N: Floats, of_class_N: NDArray[np.bool_], n: float) -> float:
+def _rate(alarms_KN: Bools, weight_N: Floats, of_class_N: Bools, n: float) -> float:
     """The rate of alarms in a class, half a sequence away from 0 and 1."""
     own_N = weight_N * of_class_N
     return round((n * float(np.mean(alarms_KN @ own_N)) / float(own_N.sum()) + 0.5) / (n + 1), 2)

@@ -13,9 +13,9 @@ from textwrap import fill, wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qlogad import escape, files
+from qlogad.arrays import Floats, Ints
 from qlogad.evaluate.curves import precision_band
 from qlogad.nn.history import History
 
@@ -34,12 +34,12 @@ class Line:
     """One contender's scores on the test windows of one cut."""
 
     name: str
-    scores_N: NDArray[np.float64]  # of the distinct rows
-    label_N: NDArray[np.int64]
-    weight_N: NDArray[np.float64]  # windows of each row
-    sequence_N: NDArray[np.int64]  # the number of each row's sequence
-    row_W: NDArray[np.int64]  # window -> row
-    start_W: NDArray[np.float64]  # seconds since the epoch; NaN where unknown
+    scores_N: Floats  # of the distinct rows
+    label_N: Ints
+    weight_N: Floats  # windows of each row
+    sequence_N: Ints  # the number of each row's sequence
+    row_W: Ints  # window -> row
+    start_W: Floats  # seconds since the epoch; NaN where unknown
     threshold: float
     normal: str = "labelled normal"  # what is known of windows with label 0 ...
     anomaly: str = "labelled anomaly"  # ... and with label 1
@@ -207,6 +207,6 @@ def _decades(axis: Axes) -> float:
     return float(np.log10(high / low))
 
 
-def _dense(scores_W: NDArray[np.float64]) -> NDArray[np.int64]:
+def _dense(scores_W: Floats) -> Ints:
     """Ranks in place of scores: the same curves, and infinite scores are fine."""
     return np.unique(scores_W, return_inverse=True)[1].astype(np.int64)

@@ -12,15 +12,13 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qlogad.arrays import Floats
 from qlogad.evaluate.metrics import measure
 from qlogad.experiment.cell import Cell, Outcome
 from qlogad.experiment.ground import STRATA, Ground, Part
 
 __all__ = ["judge_cell", "sets"]
-
-Floats = NDArray[np.float64]
 
 
 def sets(made: Ground) -> dict[str, tuple[str, Floats]]:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
-from numpy.typing import NDArray
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.exceptions import ExperimentalWarning
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from qlogad import escape, files
+from qlogad.arrays import Floats
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.draw import draw, to_svg
 from qlogad.jobs.attempts import attempts, identity
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["attach", "circuits", "front", "history", "importance", "importances", "parallel", "write"]
 
-Floats = NDArray[np.float64]
 Trials = Mapping[str, Sequence[FrozenTrial]]  # the completed ones of every contender, by index
 NAMES = ("history", "parallel", "front", "importance", "circuits")
 FILES = tuple(f"{name}.{kind}" for name in NAMES for kind in ("png", "svg"))

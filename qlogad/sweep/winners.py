@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 import optuna
-from numpy.typing import NDArray
 from optuna.trial import FixedTrial, TrialState
 
 from qlogad import documents, escape, files, names
+from qlogad.arrays import Floats
 from qlogad.circuit.design import Design
 from qlogad.circuit.row import Check
 from qlogad.errors import DesignError, InputError, QlogadError
@@ -44,7 +44,6 @@ from qlogad.sweep.trial import Point, TrialJob, ended_of, note
 
 __all__ = ["Winner", "Winners", "fresh_root", "rerun"]
 
-Floats = NDArray[np.float64]
 MAX_CONTRASTS = 5  # that an experiment can declare
 ALPHA = 0.05
 

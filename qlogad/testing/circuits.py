@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from qlogad.arrays import Complexes, Floats
 from qlogad.backend.backend import Backend
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.circuit.gates import GATES, matrix
@@ -53,7 +53,7 @@ def _random_angle(random: np.random.Generator, inputs: int, weights: int) -> Ang
     return Angle(None, shift=float(random.uniform(-3, 3)))
 
 
-def reference_means(circuit: Circuit, weights_GP: NDArray[np.float64], inputs_GNI: NDArray[np.float64]) -> NDArray[np.float64]:
+def reference_means(circuit: Circuit, weights_GP: Floats, inputs_GNI: Floats) -> Floats:
     """The readouts (G, N, K) by definition: whole matrices, one circuit at a time. Slow and independent of every backend."""
     groups, rows = len(weights_GP), inputs_GNI.shape[1]
     inputs_GNI = np.broadcast_to(inputs_GNI, (groups, rows, circuit.inputs))
@@ -61,7 +61,7 @@ def reference_means(circuit: Circuit, weights_GP: NDArray[np.float64], inputs_GN
     return np.array(means).reshape(groups, rows, len(circuit.readout))
 
 
-def _reference(circuit: Circuit, weights_P: NDArray[np.float64], inputs_I: NDArray[np.float64]) -> list[float]:
+def _reference(circuit: Circuit, weights_P: Floats, inputs_I: Floats) -> list[float]:
     psi = np.zeros([2] * circuit.wires, dtype=complex)
     psi[(0,) * circuit.wires] = 1
     for gate in circuit.gates:
@@ -73,19 +73,19 @@ def _reference(circuit: Circuit, weights_P: NDArray[np.float64], inputs_I: NDArr
     ]
 
 
-def _angle(angle: Angle, weights_P: NDArray[np.float64], inputs_I: NDArray[np.float64]) -> float:
+def _angle(angle: Angle, weights_P: Floats, inputs_I: Floats) -> float:
     if angle.source is None:
         return angle.shift
     return float(angle.scale * (inputs_I if angle.source == "input" else weights_P)[angle.index] + angle.shift)
 
 
-def _act(psi: NDArray[np.complex128], unitary: NDArray[np.complex128], wires: tuple[int, ...]) -> NDArray[np.complex128]:
+def _act(psi: Complexes, unitary: Complexes, wires: tuple[int, ...]) -> Complexes:
     k = len(wires)
     moved = np.tensordot(unitary.reshape([2] * (2 * k)), psi, axes=(range(k, 2 * k), wires))
     return np.moveaxis(moved, range(k), wires)
 
 
-def _word(psi: NDArray[np.complex128], word: str) -> NDArray[np.complex128]:
+def _word(psi: Complexes, word: str) -> Complexes:
     for wire, letter in enumerate(word):
         if letter != "I":
             psi = _act(psi, matrix(letter.lower()), (wire,))

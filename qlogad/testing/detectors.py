@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import clone
 
 from qlogad import documents
+from qlogad.arrays import Floats
 from qlogad.detect.detector import EXPECTED, Detector
 from qlogad.errors import DataError, NotFitted
 from qlogad.features.features import Features, Labels
@@ -185,7 +185,7 @@ def _misuse_is_explained(make: Make, folder: Path) -> None:
     _raises(NotFitted, lambda: make().fit(train, _labels(train)).predict([[0]]), "alarms without a threshold")
 
 
-def _assert_close(actual_N: NDArray[np.float64], expected_N: NDArray[np.float64], message: str) -> None:
+def _assert_close(actual_N: Floats, expected_N: Floats, message: str) -> None:
     """Equal but for the order of additions."""
     np.testing.assert_allclose(actual_N, expected_N, rtol=1e-6, atol=1e-9, err_msg=message)
 

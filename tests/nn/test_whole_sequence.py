@@ -248,9 +248,9 @@ def test_a_compiled_kernel_has_the_same_bits_in_any_number_of_threads(
 
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 4e-7), (torch.float64, 2e-15)])
 def test_the_compiled_functions_are_exact_to_rounding(dtype: torch.dtype, error: float) -> None:
-    numbers = loops_numba._numbers(dtype)
+    constants = loops_numba._constants(dtype)
     x_M = torch.cat([torch.linspace(-25, 25, 20001), torch.logspace(-30, 3, 2001)]).to(dtype)
-    found = torch.tensor([float(loops_numba._tanh(x, numbers)) for x in x_M.numpy()], dtype=torch.float64)
+    found = torch.tensor([float(loops_numba._tanh(x, constants)) for x in x_M.numpy()], dtype=torch.float64)
     torch.testing.assert_close(found, torch.tanh(x_M.double()), rtol=error, atol=0)
     angles = torch.cat([x_M, 1e4 * x_M])[None, None].numpy()
     cosines, sines = angles.copy(), angles.copy()

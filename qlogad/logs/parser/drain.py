@@ -17,9 +17,9 @@ from operator import eq
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qlogad import documents
+from qlogad.arrays import Ints
 from qlogad.bounds import Between
 from qlogad.errors import DataError, NotFitted, shown
 from qlogad.logs.parser.parser import FROZEN, Parser
@@ -84,7 +84,7 @@ class Drain(Parser):
         self._frozen = True
         return self
 
-    def ids(self, texts: Sequence[str]) -> NDArray[np.int64]:
+    def ids(self, texts: Sequence[str]) -> Ints:
         """The template id of each masked message; -1 where no template is similar enough."""
         if not self._frozen:
             raise NotFitted("this Drain is not fitted; call fit(texts) with the training messages first")

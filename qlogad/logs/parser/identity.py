@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qlogad.arrays import Ints
 from qlogad.errors import DataError, NotFitted
 from qlogad.logs.parser.parser import FROZEN, Parser
 
@@ -43,7 +43,7 @@ class Identity(Parser):
         self._ids = {text: number for number, text in enumerate(dict.fromkeys(texts))}
         return self
 
-    def ids(self, texts: Sequence[str]) -> NDArray[np.int64]:
+    def ids(self, texts: Sequence[str]) -> Ints:
         """The id of each message; -1 for one that was not in training."""
         if self._ids is None:
             raise NotFitted("this Identity parser is not fitted; call fit(texts) with the training messages first")

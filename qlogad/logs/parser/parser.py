@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from qlogad import names
+from qlogad.arrays import Ints
 from qlogad.errors import DataError
 
 __all__ = ["Parser", "load_parser"]
@@ -24,7 +22,7 @@ class Parser(Protocol):
     @property
     def templates(self) -> tuple[str, ...]: ...
     def fit(self, texts: Iterable[str]) -> Self: ...
-    def ids(self, texts: Sequence[str]) -> NDArray[np.int64]: ...
+    def ids(self, texts: Sequence[str]) -> Ints: ...
     def parameters(self, template_id: int, text: str, values: Sequence[str]) -> tuple[str, ...]: ...
     def state(self) -> dict[str, Any]: ...
     @classmethod

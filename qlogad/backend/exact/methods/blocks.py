@@ -20,9 +20,9 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from qlogad.arrays import Floats
 from qlogad.backend.exact.method import Cost, Method, Run, Task
 from qlogad.backend.exact.parts.fused import (
     NARROW,
@@ -430,9 +430,9 @@ class _Coefficients:
         return torch.split(torch.remainder(every_GKN, 2 * math.pi), self._sizes, dim=1)
 
 
-def _words(gates: Sequence[Gate], wires: int, values: int) -> dict[int, NDArray[np.float64]]:
+def _words(gates: Sequence[Gate], wires: int, values: int) -> dict[int, Floats]:
     """The phase of diagonal gates as a sum of Z words: mask -> slopes in the values, and a shift; up to a phase of the whole."""
-    found: dict[int, NDArray[np.float64]] = {}
+    found: dict[int, Floats] = {}
     for gate in gates:
         phases = np.angle(matrix(gate.name, 1.0).diagonal())  # of one radian, or of a fixed gate
         basis = np.arange(len(phases))

@@ -18,9 +18,9 @@ from math import prod
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from qlogad.arrays import Floats
 from qlogad.backend.exact.method import Cost, Method, Run, Task
 from qlogad.backend.exact.parts.matrices import kron_vectors
 from qlogad.backend.exact.parts.split import split
@@ -33,8 +33,6 @@ from qlogad.circuit.gates import matrix
 __all__ = ["MOST_WIRES", "Pauli"]
 
 MOST_WIRES = 9  # 4^9 numbers a readout and group: 1 MB in single precision, and as much for every layer a gradient needs
-
-Real = NDArray[np.float64]
 
 
 class Pauli(Method):
@@ -231,7 +229,7 @@ class _Layout:
         wires.sort()
         self._axes = [_READOUTS, *wires] if front else [*wires, _READOUTS]
 
-    def _contract(self, moment: _Moment, columns: Sequence[Real] | None) -> None:
+    def _contract(self, moment: _Moment, columns: Sequence[Floats] | None) -> None:
         """Block by block, those that stand at the end first; two single wires that stand there at once."""
         left = dict(moment.gates)
         while left:
@@ -285,12 +283,12 @@ def _cut(widths: Sequence[int], readouts: int) -> int:
     return min(range(1, most + 1), key=between)
 
 
-def _begin(block: tuple[int, ...], columns: Sequence[Real]) -> Real:
+def _begin(block: tuple[int, ...], columns: Sequence[Floats]) -> Floats:
     """(4^wires, features) of the wires of a block, from those of each wire."""
     return reduce(kron, [columns[wire] for wire in block])
 
 
-def _rows(circuit: Circuit, last: Sequence[Gate]) -> list[Real]:
+def _rows(circuit: Circuit, last: Sequence[Gate]) -> list[Floats]:
     """What every readout, pulled back through the last gates, reads of each wire: (K, 4) for each; wire 0 has the sign."""
     words, signs = list(circuit.readout), [1] * len(circuit.readout)
     for gate in reversed(last):
@@ -301,7 +299,7 @@ def _rows(circuit: Circuit, last: Sequence[Gate]) -> list[Real]:
     return [rows[0] * np.array(signs)[:, None], *rows[1:]]
 
 
-def _together(rows: Sequence[Real]) -> Real:
+def _together(rows: Sequence[Floats]) -> Floats:
     """(K, 4) of each wire -> (K, 4^wires)."""
     together = rows[0]
     for row in rows[1:]:

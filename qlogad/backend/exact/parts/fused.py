@@ -18,9 +18,9 @@ from typing import Any, cast, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from qlogad.arrays import Complexes, Floats, Ints
 from qlogad.backend.exact.parts.layers import Kind, Layer, block_sizes, cut
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.gates import matrix, terms
@@ -54,8 +54,6 @@ PIECE = 2**16  # amplitudes that fit in a cache with what is made of them
 LINE = 16  # columns of a piece at least: neighbours in memory
 
 Step = Callable[[Tensor], Tensor]  # states (G, D, R) -> states
-Complex = NDArray[np.complex128]
-Real = NDArray[np.float64]
 
 
 class Affine:
@@ -121,11 +119,11 @@ def turn(phase: Tensor) -> Tensor:
     return torch.complex(torch.cos(phase), torch.sin(phase))
 
 
-def _energy(gate: Gate, wires: int) -> Real:
+def _energy(gate: Gate, wires: int) -> Floats:
     """The phase that a diagonal gate gives every basis state: of a fixed gate, or for an angle of one radian."""
     basis = np.arange(2**wires)
     place = reduce(lambda found, wire: 2 * found + (basis >> (wires - 1 - wire) & 1), gate.wires, 0 * basis)
-    phase: Real = np.angle(matrix(gate.name, 1.0).diagonal())[place]
+    phase: Floats = np.angle(matrix(gate.name, 1.0).diagonal())[place]
     return phase
 
 
@@ -136,7 +134,7 @@ class Locals:
         columns: what stands before the first layer, (W, 2, 2).
     """
 
-    def __init__(self, local: Sequence[Layer], wires: int, values: int, columns: Sequence[Complex], like: Tensor) -> None:
+    def __init__(self, local: Sequence[Layer], wires: int, values: int, columns: Sequence[Complexes], like: Tensor) -> None:
         self._shape = (len(local), wires)
         chains = [[tuple(gate for gate in layer.gates if gate.wires == (wire,)) for wire in range(wires)] for layer in local]
         flat = [chain for layer in chains for chain in layer]
@@ -158,7 +156,7 @@ class Locals:
         return torch.view_as_complex(torch.bmm(found_AGF, self.table).view(*self._shape, groups, 2, 2, 2))
 
 
-def _chain(gates: Sequence[Gate], before: Complex, rotations: int) -> Complex:
+def _chain(gates: Sequence[Gate], before: Complexes, rotations: int) -> Complexes:
     """A chain as a multilinear function of (cos, sin) of its half angles: (2^S, 2, 2), the first rotation the most significant digit."""
     found = [before]
     for gate in gates:
@@ -234,7 +232,7 @@ def _gather(source: Tensor, back: Tensor, states: Tensor) -> Tensor:
     return cast(Tensor, _Gather.apply(states, source, back))  # type: ignore[no-untyped-call]
 
 
-def source(gates: Sequence[Gate], wires: int, states: NDArray[np.int64]) -> NDArray[np.int64]:
+def source(gates: Sequence[Gate], wires: int, states: Ints) -> Ints:
     """Where basis states come from under permutations: new[b] = old[source of b]. Of gates in reverse: where they go."""
     for gate in reversed(gates):
         *others, last = (wires - 1 - wire for wire in gate.wires)
@@ -341,7 +339,7 @@ class Fused:
     measurement basis in turn: the last segment turns the state into each.
     """
 
-    def __init__(self, circuit: Circuit, gates: tuple[Gate, ...], columns: Sequence[Complex], like: Tensor) -> None:
+    def __init__(self, circuit: Circuit, gates: tuple[Gate, ...], columns: Sequence[Complexes], like: Tensor) -> None:
         wires, self._cut = circuit.wires, cut(circuit, gates)
         kept, ends = self._cut.layers, self._cut.ends
         signs_DK = _signs(circuit.readout, bases(circuit.readout))
@@ -395,7 +393,7 @@ def touched(gates: Sequence[Gate], sizes: Sequence[int]) -> list[bool]:
     return [any(low <= gate.wires[0] < high for gate in gates) for low, high in pairwise(edges)]
 
 
-def _signs(words: Sequence[str], axes: Sequence[str]) -> Real:
+def _signs(words: Sequence[str], axes: Sequence[str]) -> Floats:
     """Of every basis state of every measurement basis, (D, K): each word is read in the first basis that serves it."""
     wires = len(words[0])
     basis = np.arange(2**wires)

@@ -7,9 +7,9 @@ from functools import reduce
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from qlogad.arrays import Complexes
 from qlogad.backend.exact.parts.fused import Affine, Weighted, kron_tree, matrix_pair, vector_pair
 from qlogad.backend.exact.parts.split import split
 from qlogad.backend.exact.parts.wire_starts import Start
@@ -36,7 +36,7 @@ class Product:
         self._every = Affine([start.angle or Angle(None) for start in found], inputs, like, scale=0.5)
         self._reached = [start.column.shape[1] for start in found]  # columns of each wire's C that r reaches
 
-    def reached(self) -> list[NDArray[np.complex128]]:
+    def reached(self) -> list[Complexes]:
         """What each wire's C does to the part of r that it reads, (2, 1 or 2)."""
         return [column[:, :count] for column, count in zip(self.columns, self._reached, strict=True)]
 

@@ -13,10 +13,10 @@ from functools import reduce
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from qlogad.backend.exact.parts.fused import PIECE, Complex, kron_tree, matrix_pair, serving, source, through, touched
+from qlogad.arrays import Complexes, Floats, Ints
+from qlogad.backend.exact.parts.fused import PIECE, kron_tree, matrix_pair, serving, source, through, touched
 from qlogad.backend.exact.parts.layers import Cut, block_sizes
 from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.gates import matrix
@@ -74,10 +74,10 @@ class Signs:
         return self.high_HK if part == ALL else self.high_HK[part.start // low : part.stop // low]
 
 
-def _table(masks_K: NDArray[np.int64], wires: int) -> NDArray[np.float64]:
+def _table(masks_K: Ints, wires: int) -> Floats:
     """(-1)^(bits of b under mask), (2^W, K)."""
     odd = np.bitwise_count(np.arange(2**wires)[:, None] & masks_K) & 1
-    signs: NDArray[np.float64] = 1.0 - 2.0 * odd
+    signs: Floats = 1.0 - 2.0 * odd
     return signs
 
 
@@ -158,7 +158,7 @@ class _Axis:
 
 def _turn(gates: Sequence[Gate], wires: int, like: Tensor) -> list[Tensor | None]:
     """Fixed gates on single wires as Kronecker blocks (1, d, d)."""
-    matrices: list[Complex] = [np.eye(2, dtype=complex)] * wires
+    matrices: list[Complexes] = [np.eye(2, dtype=complex)] * wires
     for gate in gates:
         matrices[gate.wires[0]] = matrix(gate.name) @ matrices[gate.wires[0]]
     dtype = torch.complex64 if like.dtype == torch.float32 else torch.complex128

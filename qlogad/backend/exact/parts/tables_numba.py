@@ -16,13 +16,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qlogad.arrays import Numbers
 from qlogad.backend.exact.jit import compiled
 
 __all__ = ["DIAGONAL", "LOCAL", "PERMUTATION", "Program", "backward", "forward"]
 
-Array = NDArray[Any]
 
 LOCAL = 0
 PERMUTATION = 1
@@ -33,23 +32,23 @@ class Program(NamedTuple):
     """What is done to states; C chains of rotations, one for each local layer and wire, S rotations in each."""
 
     wires: int
-    layers: Array  # (layers, 2): the kind, and which one of its kind
-    cuts: Array  # (segments + 1,): the layers of segment s are those from cuts[s] to cuts[s + 1]
-    ends: Array  # the local layers that turn the state into each measurement basis; -1: none is needed
-    start: Array  # (2, D, R): what the first segment acts on, real and imaginary parts; the others act on the identity
-    touched: Array  # (C,): whether the chain does anything
-    slope: Array  # (S C, P) and
-    shift: Array  # (S C,): half the angles of the chains
-    table: Array  # (C, 2^S, 8): each chain's matrix as a multilinear function of (cos, sin) of the halves
-    sources: Array  # (permutations, D)
-    angle_slope: Array  # (A, P) and
-    angle_shift: Array  # (A,): angles of the diagonals
-    energy: Array  # (diagonals, D, A) and
-    fixed: Array  # (diagonals, D): their phases
+    layers: Numbers  # (layers, 2): the kind, and which one of its kind
+    cuts: Numbers  # (segments + 1,): the layers of segment s are those from cuts[s] to cuts[s + 1]
+    ends: Numbers  # the local layers that turn the state into each measurement basis; -1: none is needed
+    start: Numbers  # (2, D, R): what the first segment acts on, real and imaginary parts; the others act on the identity
+    touched: Numbers  # (C,): whether the chain does anything
+    slope: Numbers  # (S C, P) and
+    shift: Numbers  # (S C,): half the angles of the chains
+    table: Numbers  # (C, 2^S, 8): each chain's matrix as a multilinear function of (cos, sin) of the halves
+    sources: Numbers  # (permutations, D)
+    angle_slope: Numbers  # (A, P) and
+    angle_shift: Numbers  # (A,): angles of the diagonals
+    energy: Numbers  # (diagonals, D, A) and
+    fixed: Numbers  # (diagonals, D): their phases
 
 
 @compiled
-def _chains(program: Any, weights: Array) -> tuple[Array, Array]:
+def _chains(program: Any, weights: Numbers) -> tuple[Numbers, Numbers]:
     """The products of (cos, sin) of every chain (C, 2^S), and its matrix (C, 8)."""
     count, size, _ = program.table.shape
     half = program.shift.copy()
@@ -72,9 +71,9 @@ def _chains(program: Any, weights: Array) -> tuple[Array, Array]:
 
 
 @compiled
-def _phases(program: Any, weights: Array) -> Array:
+def _phases(program: Any, weights: Numbers) -> Numbers:
     """(diagonals, D)"""
-    phases: Array = program.fixed.copy()
+    phases: Numbers = program.fixed.copy()
     if program.energy.size > 0:
         angles = np.dot(program.angle_slope, weights) + program.angle_shift
         angles -= 4 * math.pi * np.floor(angles / (4 * math.pi))
@@ -84,7 +83,7 @@ def _phases(program: Any, weights: Array) -> Array:
 
 
 @compiled
-def _turn(state: Array, matrix: Array, bit: int, back: bool) -> None:
+def _turn(state: Numbers, matrix: Numbers, bit: int, back: bool) -> None:
     """A matrix, or its inverse, on one wire."""
     a, b, c, d, e, f, g, h = matrix
     if back:
@@ -102,7 +101,7 @@ def _turn(state: Array, matrix: Array, bit: int, back: bool) -> None:
 
 
 @partial(compiled, regroup=True)
-def _outer(found: Array, lam: Array, state: Array, bit: int) -> None:
+def _outer(found: Numbers, lam: Numbers, state: Numbers, bit: int) -> None:
     """Add the slope of a matrix on one wire."""
     (lre, lim), (re, im) = lam, state
     for low in range(len(re)):
@@ -122,7 +121,7 @@ def _outer(found: Array, lam: Array, state: Array, bit: int) -> None:
 
 
 @compiled
-def _local(program: Any, matrices: Array, layer: int, state: Array, back: bool) -> None:
+def _local(program: Any, matrices: Numbers, layer: int, state: Numbers, back: bool) -> None:
     bit, wire = state.shape[1] // 2, 0
     while bit:
         chain = layer * program.wires + wire
@@ -132,7 +131,7 @@ def _local(program: Any, matrices: Array, layer: int, state: Array, back: bool) 
 
 
 @compiled
-def _local_slope(program: Any, matrices: Array, layer: int, state: Array, lam: Array, dmatrices: Array) -> None:
+def _local_slope(program: Any, matrices: Numbers, layer: int, state: Numbers, lam: Numbers, dmatrices: Numbers) -> None:
     """Undo a local layer, carry the slope back, and add that of the matrices."""
     bit, wire = 1, program.wires - 1
     while wire >= 0:
@@ -145,7 +144,7 @@ def _local_slope(program: Any, matrices: Array, layer: int, state: Array, lam: A
 
 
 @compiled
-def _shift(state: Array, phases: Array, sign: float) -> None:
+def _shift(state: Numbers, phases: Numbers, sign: float) -> None:
     """exp(i sign phase)"""
     re, im = state
     for b in range(len(re)):
@@ -156,7 +155,7 @@ def _shift(state: Array, phases: Array, sign: float) -> None:
 
 
 @compiled
-def _move(state: Array, source: Array, back: bool) -> None:
+def _move(state: Numbers, source: Numbers, back: bool) -> None:
     old = state.copy()
     for part in range(2):
         for b in range(len(source)):
@@ -167,7 +166,7 @@ def _move(state: Array, source: Array, back: bool) -> None:
 
 
 @compiled
-def _through(program: Any, matrices: Array, phases: Array, segment: int, state: Array) -> None:
+def _through(program: Any, matrices: Numbers, phases: Numbers, segment: int, state: Numbers) -> None:
     for layer in range(program.cuts[segment], program.cuts[segment + 1]):
         kind, which = program.layers[layer]
         if kind == LOCAL:
@@ -180,7 +179,14 @@ def _through(program: Any, matrices: Array, phases: Array, segment: int, state: 
 
 @compiled
 def _back(
-    program: Any, matrices: Array, phases: Array, segment: int, state: Array, lam: Array, dmatrices: Array, dphases: Array
+    program: Any,
+    matrices: Numbers,
+    phases: Numbers,
+    segment: int,
+    state: Numbers,
+    lam: Numbers,
+    dmatrices: Numbers,
+    dphases: Numbers,
 ) -> None:
     for layer in range(program.cuts[segment + 1] - 1, program.cuts[segment] - 1, -1):
         kind, which = program.layers[layer]
@@ -198,8 +204,8 @@ def _back(
 
 
 @compiled
-def _begin(program: Any, segment: int) -> Array:
-    start: Array = program.start
+def _begin(program: Any, segment: int) -> Numbers:
+    start: Numbers = program.start
     if segment == 0:
         return start.copy()
     state = np.zeros((2, start.shape[1], start.shape[1]))
@@ -209,7 +215,7 @@ def _begin(program: Any, segment: int) -> Array:
 
 
 @compiled
-def forward(program: Any, weights_GP: Array, first: Array, later: Array) -> None:
+def forward(program: Any, weights_GP: Numbers, first: Numbers, later: Numbers) -> None:
     """Fill the matrices, real and imaginary parts: first (G, 2, D or M, R) and later (segments - 1, G, 2, M, D).
 
     M: basis states of all measurement bases in turn, where a segment is the last one; else D of them are filled.
@@ -233,7 +239,7 @@ def forward(program: Any, weights_GP: Array, first: Array, later: Array) -> None
 
 
 @compiled
-def backward(program: Any, weights_GP: Array, first: Array, later: Array) -> Array:
+def backward(program: Any, weights_GP: Numbers, first: Numbers, later: Numbers) -> Numbers:
     """The slopes of the weights, from those of the matrices."""
     size, segments = program.start.shape[1], len(program.cuts) - 1
     count = len(program.touched)
@@ -263,7 +269,7 @@ def backward(program: Any, weights_GP: Array, first: Array, later: Array) -> Arr
 
 
 @compiled
-def _half_slopes(table: Array, trig: Array, dmatrices: Array, angles: int) -> Array:
+def _half_slopes(table: Numbers, trig: Numbers, dmatrices: Numbers, angles: int) -> Numbers:
     """The slopes of half the angles of all chains: cos -> -sin, sin -> cos."""
     count, size, _ = table.shape
     found, slopes = np.zeros(angles), np.empty(size)

@@ -15,9 +15,9 @@ from itertools import product
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from qlogad.arrays import Complexes, Floats
 from qlogad.backend.exact.parts.matrices import kron_vectors
 from qlogad.circuit.circuit import Angle, Gate
 from qlogad.circuit.gates import GATES, matrix, pauli
@@ -38,14 +38,13 @@ __all__ = [
     "transfer_of_kraus",
 ]
 
-Real = NDArray[np.float64]
 
 LETTERS = "IXYZ"
 ZERO = np.array([[1.0], [0.0], [0.0], [1.0]])  # the wire in state 0: its means of I, X, Y, Z
 PIECE = 3  # rotations in one table: 27 features; more, and the table costs more than a product of two
 
 
-def transfer_of_kraus(kraus: Sequence[NDArray[np.complex128]]) -> Real:
+def transfer_of_kraus(kraus: Sequence[Complexes]) -> Floats:
     """The transfer matrix (4^n, 4^n) of a channel on n wires; of a unitary, given that alone.
 
     Args:
@@ -57,23 +56,23 @@ def transfer_of_kraus(kraus: Sequence[NDArray[np.complex128]]) -> Real:
     size = len(kraus[0])
     words = np.array([pauli("".join(letters)) for letters in product(LETTERS, repeat=size.bit_length() - 1)])
     moved = sum(np.einsum("ab,jbc,dc->jad", one, words, one.conj()) for one in kraus)
-    found: Real = np.einsum("iab,jba->ij", words, moved).real / size
+    found: Floats = np.einsum("iab,jba->ij", words, moved).real / size
     return found
 
 
-def kron(one: Real, two: Real) -> Real:
+def kron(one: Floats, two: Floats) -> Floats:
     """The Kronecker product of two matrices."""
-    found: Real = np.multiply.outer(one, two).swapaxes(1, 2).reshape(len(one) * len(two), -1)
+    found: Floats = np.multiply.outer(one, two).swapaxes(1, 2).reshape(len(one) * len(two), -1)
     return found
 
 
-def mean_of(letter: str) -> Real:
+def mean_of(letter: str) -> Floats:
     """What a wire's letter of a readout reads off the means of I, X, Y, Z, (4,); 0 and 1 are (I +- Z) / 2.
 
     >>> mean_of("Y").tolist(), mean_of("1").tolist()
     ([0.0, 0.0, 1.0, 0.0], [0.5, 0.0, 0.0, -0.5])
     """
-    row: Real = np.array([0.5, 0.0, 0.0, 0.5 - int(letter)]) if letter in "01" else np.eye(4)[LETTERS.index(letter)]
+    row: Floats = np.array([0.5, 0.0, 0.0, 0.5 - int(letter)]) if letter in "01" else np.eye(4)[LETTERS.index(letter)]
     return row
 
 
@@ -123,7 +122,7 @@ class Piece:
     """At most PIECE rotations and any fixed gates: the matrix is the sum over f of feature f times table f."""
 
     angles: tuple[Angle, ...]
-    table: Real  # (3^angles, r, c); the first angle is the most significant digit of f
+    table: Floats  # (3^angles, r, c); the first angle is the most significant digit of f
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +131,8 @@ class Chain:
 
     wires: tuple[int, ...]
     gates: tuple[Gate, ...]  # in order of time
-    rows: Real | None = None  # (r, 4^wires); all of them where None
-    columns: Real | None = None  # (4^wires, c)
+    rows: Floats | None = None  # (r, 4^wires); all of them where None
+    columns: Floats | None = None  # (4^wires, c)
 
     def pieces(self) -> list[Piece]:
         """The matrix as a product, the first piece rightmost."""
@@ -153,7 +152,7 @@ class Chain:
         return [*found, Piece(tuple(angles), rows @ table)]
 
 
-def _factors(gate: Gate) -> Iterator[tuple[Real, Angle | None]]:
+def _factors(gate: Gate) -> Iterator[tuple[Floats, Angle | None]]:
     """What a gate is a product of: a matrix (1, ., .), or a rotation (3, ., .) with its angle."""
     kind = GATES[gate.name]
     if not any(angle.source for angle in gate.angles):
@@ -170,7 +169,7 @@ def _factors(gate: Gate) -> Iterator[tuple[Real, Angle | None]]:
 
 
 @cache
-def _rotation(word: str) -> Real:
+def _rotation(word: str) -> Floats:
     """The transfer matrix of a rotation about a word: its parts that go with 1, cos a, sin a."""
     size = 2 ** len(word)
     none, quarter, half = (
@@ -178,16 +177,16 @@ def _rotation(word: str) -> Real:
         for angle in (0, np.pi / 2, np.pi)
     )
     constant = (none + half) / 2
-    parts: Real = np.array([constant, (none - half) / 2, quarter - constant]).round(12)  # of entries 0, 1 and -1
+    parts: Floats = np.array([constant, (none - half) / 2, quarter - constant]).round(12)  # of entries 0, 1 and -1
     return parts
 
 
-def _placed(one: Real, wires: tuple[int, ...], among: tuple[int, ...]) -> Real:
+def _placed(one: Floats, wires: tuple[int, ...], among: tuple[int, ...]) -> Floats:
     """A transfer matrix on its wires as one on the wires of a chain."""
     if wires == among:
         return one
     if len(wires) == 2:
-        turned: Real = one.reshape(4, 4, 4, 4).transpose(1, 0, 3, 2).reshape(16, 16)
+        turned: Floats = one.reshape(4, 4, 4, 4).transpose(1, 0, 3, 2).reshape(16, 16)
         return turned
     return kron(one, np.eye(4)) if wires[0] == among[0] else kron(np.eye(4), one)
 
@@ -218,7 +217,7 @@ class Monomials:
         padded = [(*own, *[Angle(None)] * (self.most - len(own))) for own in angles]
         self._features = Features([own[digit] for digit in range(self.most) for own in padded], like)
 
-    def table(self, piece: Piece) -> Real:
+    def table(self, piece: Piece) -> Floats:
         """A piece's table by these monomials, (3^m, r, c)."""
         table = np.zeros((3**self.most, *piece.table.shape[1:]))
         table[:: 3 ** (self.most - len(piece.angles))] = piece.table

@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from functools import lru_cache, reduce
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qlogad.arrays import Complexes, Floats
 from qlogad.backend.exact.parts.split import split
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.gates import matrix, terms
 
 __all__ = ["Start", "starts"]
-
-Complex = NDArray[np.complex128]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,9 +24,9 @@ class Start:
     """One wire's state as a function of its only angle."""
 
     angle: Angle | None  # None: it does not depend on inputs
-    column: Complex  # (2, 2): state = column @ (cos(a/2), sin(a/2)); without an angle (2, 1)
+    column: Complexes  # (2, 2): state = column @ (cos(a/2), sin(a/2)); without an angle (2, 1)
 
-    def bloch(self) -> NDArray[np.float64]:
+    def bloch(self) -> Floats:
         """(4, 3): the means of I, X, Y, Z as a linear map of (1, cos a, sin a); without an angle (4, 1).
 
         >>> from qlogad.circuit.design import assemble
@@ -68,6 +66,6 @@ def _start(gates: tuple[Gate, ...]) -> Start | None:
     return Start(gate.angles[0], np.concatenate(columns, axis=1))
 
 
-def _product(gates: tuple[Gate, ...]) -> Complex:
+def _product(gates: tuple[Gate, ...]) -> Complexes:
     found = [matrix(gate.name, sum(angle.shift for angle in gate.angles)) for gate in gates]
     return reduce(lambda product, one: one @ product, found, np.eye(2, dtype=complex))

@@ -1,0 +1,17 @@
+"""Arrays by what they hold; their shapes stand in the names of variables (`scores_N`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Bools", "Complexes", "Floats", "Ints", "Numbers", "Texts"]
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Complexes = NDArray[np.complex128]
+Numbers = NDArray[Any]  # of any precision
+Texts = NDArray[np.object_]  # of str; a fixed-width array would give every text the room of the longest
