@@ -1,6 +1,7 @@
 """Laws of the command line: results on stdout, one-line errors with exit code 2, JSON for machines, an example in every help."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -8,19 +9,30 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
 
-EXPERIMENT, STUDY = (Path(__file__).parent.parent / "experiments" / name for name in ("quickstart.toml", "quickstart.sweep.toml"))
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-VERBS = [
-    *("run", "sweep", "list", "show", "doctor", "bench", "data describe"),
-    *("hardware plan", "hardware submit", "hardware collect", "hardware report"),
-]
+from qlogad.cli.commands import Verbs
+
+EXPERIMENT, STUDY = (Path(__file__).parents[2] / "experiments" / name for name in ("quickstart.toml", "quickstart.sweep.toml"))
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def verbs(package: str = "qlogad.cli.verbs") -> list[str]:
+    """Every verb there is, those of groups with the group's name before them."""
+    found: list[str] = []
+    for name, command in Verbs(package).items():
+        inner = verbs(f"{package}.{name}") if isinstance(command, TyperGroup) and isinstance(command.commands, Verbs) else [""]
+        found += [f"{name} {one}".strip() for one in inner]
+    return found
+
+
+VERBS = verbs()
 SMALL = ["--set", "data.lines=3000", "--set", "data.split.cuts=[0.6]", "--set", "judge.seeds=1"]
 KINDS = ["datasets", "detectors", "backends", "ansatz", "encoding", "controls", "experiments", "studies", "objectives"]
 
 
 def qlogad(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "qlogad.cli", *words], capture_output=True, text=True, cwd=cwd)
+    return subprocess.run([sys.executable, "-m", "qlogad", *words], capture_output=True, text=True, cwd=cwd)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -28,6 +40,32 @@ def test_every_verb_explains_itself_with_an_example(verb: str) -> None:
     done = qlogad(*verb.split(), "--help")
     assert done.returncode == 0
     assert f"Example: qlogad {verb}" in done.stdout
+
+
+def test_the_verbs_are_the_files_and_their_helps_import_nothing_heavy() -> None:
+    folder = Path(__file__).parents[2] / "qlogad" / "cli" / "verbs"
+    files = {path.relative_to(folder).with_suffix("") for path in folder.rglob("*.py") if path.name != "__init__.py"}
+    assert {" ".join(file.parts).replace("_", "-") for file in files} == set(VERBS)
+    assert "hardware submit" in VERBS
+    code = "import sys; from tests.cli.test_cli import verbs; verbs(); print([one for one in {} if one in sys.modules])"
+    heavy = ["torch", "pennylane", "qiskit", "pandas", "sklearn", "numpy", "optuna", "rich", "matplotlib"]
+    done = subprocess.run([sys.executable, "-c", code.format(heavy)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_another_package_adds_a_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "greeting.py").write_text(
+        '"""Say good day.\n\nExample: qlogad greet Ada\n"""\n\n\ndef verb(name: str) -> None:\n    print("good day,", name)\n'
+    )
+    installed = tmp_path / "greetings-1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: greetings\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text("[qlogad.verbs]\ngreet = greeting\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    assert qlogad("greet", "Ada").stdout == "good day, Ada\n"
+    assert "Say good day." in qlogad("--help").stdout
+    assert "Example: qlogad greet Ada" in qlogad("greet", "--help").stdout
+    assert "Did you mean 'greet'?" in qlogad("gret").stderr
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,0 +1,6 @@
+"""`python -m qlogad`."""
+
+from qlogad.cli import main
+
+if __name__ == "__main__":
+    main()

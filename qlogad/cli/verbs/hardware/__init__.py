@@ -1,0 +1,1 @@
+"""Take a trained detector to a device."""
