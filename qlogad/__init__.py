@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from qlogad.experiment.experiment import Experiment as Experiment
     from qlogad.features.features import Features as Features
     from qlogad.features.features import Labels as Labels
-    from qlogad.nn.core import Classical as Classical
-    from qlogad.nn.core import Quantum as Quantum
+    from qlogad.nn.core.classical import Classical as Classical
+    from qlogad.nn.core.quantum import Quantum as Quantum
     from qlogad.nn.layer import QuantumLayer as QuantumLayer
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Classical": "nn.core",
+    "Classical": "nn.core.classical",
     "DeepLog": "detect.deeplog",
     "Design": "circuit.design",
     "Detector": "detect.detector",
@@ -42,7 +42,7 @@ _HOMES = {
     "Features": "features.features",
     "Labels": "features.features",
     "QlogadError": "errors",
-    "Quantum": "nn.core",
+    "Quantum": "nn.core.quantum",
     "QuantumLayer": "nn.layer",
     "Threshold": "detect.threshold",
 }

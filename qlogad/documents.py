@@ -31,6 +31,7 @@ from qlogad.credentials import find
 from qlogad.errors import DocumentError, InputError, did_you_mean, one_line, shown
 
 __all__ = [
+    "Variant",
     "Written",
     "cache_folder",
     "digest",
@@ -38,7 +39,6 @@ __all__ = [
     "enforce",
     "enforce_value",
     "from_mapping",
-    "json_schema",
     "override",
     "override_value",
     "parse",
@@ -110,7 +110,7 @@ def from_mapping(cls: type[T], content: Mapping[str, Any], where: str = "documen
     """Build a dataclass from a mapping; unknown keys and wrong types are refused.
 
     Args:
-        cls: a (frozen) dataclass; nested dataclasses, unions with a `kind` literal, tuples and literals all work.
+        cls: a (frozen) dataclass; nested dataclasses, variants, tuples and literals all work.
         content: its keys and values, as TOML gives them.
         where: what errors call the document, a path say.
         strict: no text is taken for a number, and no whole number for a truth: of what was written by a program.
@@ -134,20 +134,18 @@ def from_mapping(cls: type[T], content: Mapping[str, Any], where: str = "documen
         first = error.errors(include_url=False)[0]
         place = one_line(".".join(str(part) for part in first["loc"]), 80)
         if first["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
-            known = sorted({f.name for owner in _owners(cls, first["loc"][:-1]) for f in dataclasses.fields(owner)})
+            known = sorted({f.name for owner in _owners(cls, content, first["loc"][:-1]) for f in dataclasses.fields(owner)})
             hint = did_you_mean(str(first["loc"][-1]), known)
             known_text = f"; known: {', '.join(known)}" if known else ""
             raise DocumentError(f"{where}: unknown key {shown(place, 80)}{hint}{known_text}") from None
-        kinds = [str(owner.kind) for owner in _owners(cls, first["loc"]) if hasattr(owner, "kind")]
-        message = _what_fits(first, kinds)
+        message = _what_fits(first)
         told = f"{place} {message}" if first["type"] == "bounds" else ": ".join(part for part in (place, message) if part)
         raise DocumentError(": ".join(part for part in (where, told) if part)) from None
 
 
-def _what_fits(error: Mapping[str, Any], kinds: Sequence[str]) -> str:
-    """One of pydantic's errors in our words: what would fit, and what was met; `kinds` are those of a union at its place."""
+def _what_fits(error: Mapping[str, Any]) -> str:
+    """One of pydantic's errors in our words: what would fit, and what was met."""
     message, given, context = error["msg"], shown(error["input"], 80), error.get("ctx", {})
-    key = context.get("discriminator", "").strip("'")
     match error["type"]:
         case "bounds":
             return str(message)
@@ -155,10 +153,6 @@ def _what_fits(error: Mapping[str, Any], kinds: Sequence[str]) -> str:
             return str(message.removeprefix("Value error, "))
         case "missing":
             return "is required and missing; add it"
-        case "union_tag_not_found":
-            return f"its {key} is missing; add {key} = ..., one of: {', '.join(kinds)}; got {given}"
-        case "union_tag_invalid":
-            return f"{key} = {shown(context['tag'])}{did_you_mean(context['tag'], kinds)}; known: {', '.join(kinds)}"
         case "literal_error":
             known = re.findall(r"'([^']*)'", context["expected"])
             hint = did_you_mean(error["input"], known) if isinstance(error["input"], str) else ""
@@ -170,16 +164,15 @@ def _what_fits(error: Mapping[str, Any], kinds: Sequence[str]) -> str:
     return f"{message[0].lower() + message[1:]}, got {given}"
 
 
-def _owners(cls: type, path: Sequence[str | int]) -> list[Any]:
-    """The dataclasses that may stand at a place of a document: pydantic's path holds field names, and the `kind` taken in a union."""
+def _owners(cls: type, content: Any, path: Sequence[str | int]) -> list[Any]:
+    """The dataclasses that may stand at a place of a document."""
     owners: list[Any] = [cls] if dataclasses.is_dataclass(cls) else []
     for part in path:
-        chosen = [owner for owner in owners if getattr(owner, "kind", None) == part]
+        content = content.get(part) if isinstance(content, Mapping) else None
         held = [get_type_hints(owner).get(str(part)) for owner in owners]
-        inside = [
-            kind for hint in held for kind in (hint, *get_args(hint)) if isinstance(kind, type) and dataclasses.is_dataclass(kind)
-        ]
-        owners = chosen or inside
+        types = [one for hint in held for one in (hint, *get_args(hint)) if isinstance(one, type)]
+        owners = [one for one in types if dataclasses.is_dataclass(one)]
+        owners += [one.chosen(content) for one in types if issubclass(one, Variant) and one not in owners]
     return owners
 
 
@@ -259,7 +252,11 @@ def _fits(value: object, hint: object) -> bool:
         return isinstance(value, bool)
     if hint is int or hint is float:
         return isinstance(value, Integral if hint is int else Real) and not isinstance(value, bool)
-    if hint is str or hint is NoneType or (isinstance(hint, type) and dataclasses.is_dataclass(hint)):
+    if (
+        hint is str
+        or hint is NoneType
+        or (isinstance(hint, type) and (dataclasses.is_dataclass(hint) or issubclass(hint, Variant)))
+    ):
         return isinstance(value, hint)
     return True
 
@@ -304,12 +301,6 @@ def refuse_secrets(content: Mapping[str, Any], where: str) -> None:
             f"{where}: {shown(place, 80)} holds a credential, and documents are stored with their results; leave it out: accounts and "
             "passwords are read from the environment, logs from files"
         )
-
-
-def json_schema(cls: type) -> dict[str, Any]:
-    """The JSON Schema of a dataclass, for editors."""
-    schema: dict[str, Any] = _adapter(cls).json_schema()
-    return schema
 
 
 def override(content: Mapping[str, Any], assignment: str) -> Document:
@@ -369,6 +360,52 @@ def _position(items: list[Any], part: str, assignment: str) -> int:
         return places.index(part)
     known = [name for name in names if name]
     raise DocumentError(f"override '{assignment}': no item {shown(part)}{did_you_mean(part, known)}; known: {', '.join(known)}")
+
+
+class Variant(ABC):
+    """A base whose dataclasses are told apart by the key `kind` of their tables; which there are is asked when a table is read."""
+
+    @classmethod
+    @abstractmethod
+    def kinds(cls) -> list[str]:
+        """The kinds there are; nothing is imported."""
+
+    @classmethod
+    @abstractmethod
+    def of_kind(cls, kind: str) -> type[Any]:
+        """The dataclass of a kind.
+
+        Raises:
+            UnknownName: with the nearest known kind.
+        """
+
+    @classmethod
+    def chosen(cls, table: object) -> type[Any]:
+        """The dataclass that a table names.
+
+        Raises:
+            InputError: it is no table, or names none.
+        """
+        if not isinstance(table, Mapping):
+            raise InputError(f"a table such as {{ kind = '{cls.kinds()[0]}' }} is expected, got {shown(table, 80)}")
+        kind = table.get("kind")
+        if not isinstance(kind, str):
+            raise InputError(f"its kind is missing; add kind = ..., one of: {', '.join(cls.kinds())}; got {shown(table, 80)}")
+        return cls.of_kind(kind)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        def read(given: object, info: Any) -> object:
+            if isinstance(given, cls):
+                return given
+            adapter = _adapter(cast(Hashable, cls.chosen(given)))
+            if info.mode == "json":  # `from_mapping` of what a program has written
+                return adapter.validate_json(json.dumps(given), strict=True)
+            return adapter.validate_python(given)
+
+        return handler(source) if dataclasses.is_dataclass(cls) else core_schema.with_info_plain_validator_function(read)
 
 
 class Written(ABC):

@@ -1,9 +1,8 @@
 """Names to things: a file's name is its name in experiments and on the command line. There is no registry to edit.
 
 "deeplog" is the one `Detector` class in qlogad/detect/deeplog.py, "sim14" the design circuits/ansatz/sim14.toml. Listing reads file
-names and source text, and imports nothing. Other packages add detectors, backends, datasets, views and parsers as entry points
-(`qlogad.detectors`, `qlogad.backends`, `qlogad.datasets`, `qlogad.views`, `qlogad.parsers`: name -> class) and designs as
-`qlogad.circuits` (name -> folder).
+names and source text, and imports nothing. Other packages add things of every kind as entry points (`qlogad.detectors`,
+`qlogad.backends`, ...: name -> class; see `KINDS`) and designs as `qlogad.circuits` (name -> folder).
 """
 
 import ast
@@ -18,7 +17,7 @@ from qlogad.errors import DesignError, UnknownName, did_you_mean, shown
 
 __all__ = ["KINDS", "data_folder", "design_path", "designs", "documents", "find", "is_design_file", "known", "name_of"]
 
-Kind = Literal["dataset", "detector", "backend", "view", "parser"]
+Kind = Literal["dataset", "detector", "backend", "view", "parser", "core"]
 Role = Literal["ansatz", "encoding"]
 
 KINDS: dict[str, tuple[str, str, str]] = {
@@ -27,6 +26,7 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "backend": ("backend", "Backend", "qlogad.backends"),
     "view": ("features", "View", "qlogad.views"),
     "parser": ("logs/parser", "Parser", "qlogad.parsers"),
+    "core": ("nn/core", "Core", "qlogad.cores"),
 }
 
 _PACKAGE = Path(__file__).parent

@@ -151,7 +151,9 @@ def _epochs(progress: Progress) -> list[Row]:
     from qlogad.detect.deeplog import DeepLog
     from qlogad.experiment.data import Data
     from qlogad.experiment.ground import ground, open_source
-    from qlogad.nn.core import Classical, Core, Quantum
+    from qlogad.nn.core.classical import Classical
+    from qlogad.nn.core.core import Core
+    from qlogad.nn.core.quantum import Quantum
 
     data = Data(source={"lines": 20_000})
     made = ground(data, open_source(data), ("ids",), cut=0)

@@ -24,7 +24,8 @@ from qlogad.detect.detector import EXPECTED, Detector, State
 from qlogad.errors import DataError, ResultError
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
-from qlogad.nn.core import Cell, Classical, Core, Quantum, SameTotal
+from qlogad.nn.core.classical import Classical
+from qlogad.nn.core.core import Core
 from qlogad.nn.kernel_speed import saved_by_compiling
 from qlogad.nn.layer import GateCircuits
 from qlogad.nn.network import CoreNetwork
@@ -74,8 +75,7 @@ class DeepLog(Detector):
         check_device(self.device)
 
     def check(self) -> None:
-        if isinstance(self.core, Quantum):
-            self.core.map(2, 2, 1, seeds.torch_generator(0, "check"))
+        self.core.check()
 
     def _schedule(self) -> Schedule:
         return Schedule(self.epochs, self.batch, self.lr, self.clip, self.patience, self.decay, self.tolerance)
@@ -145,31 +145,30 @@ class DeepLog(Detector):
         return np.bincount(_row_E(features)[features.ids_E < self.size_], minlength=len(features)).astype(np.float64)
 
     def compiling_saves(self, features: Features) -> float:
-        if not isinstance(self.core, Quantum) or self.core.backend.partition(":")[0] != "exact":
+        if (self.core.backend or "").partition(":")[0] != "exact":
             return 0.0
         distinct_UH, _ = distinct(_histories(features, self.history)[features.ids_E < features.size])
         rows = (4 if self.cell == "lstm" else 3) * self.history * len(distinct_UH)
-        return self._schedule().expected * saved_by_compiling(self.core.wires, rows)
+        return self._schedule().expected * saved_by_compiling(max(circuit.wires for circuit in self.core.circuits()), rows)
 
     def _state(self) -> State:
         return self._network.arrays()
 
     def _restore(self, state: State) -> None:
-        units = "hidden" if isinstance(self.core, SameTotal) else self.core.hidden
+        core = self.core.restored(len(state["head_HV"]))
+        hidden = core.hidden
         sizes = {
             "embedding_VD": Array("float32", (self.size_ + 1, self.embedding)),
-            "head_HV": Array("float32", (units, self.size_)),
+            "head_HV": Array("float32", (hidden, self.size_)),
         }
         check_arrays({name: state[name] for name in sizes if name in state}, sizes)  # before anything of such sizes is made
-        hidden = len(state["head_HV"])
-        core = Classical(hidden=hidden) if isinstance(self.core, SameTotal) else self.core
-        if isinstance(core, Classical) and 3 * hidden * (hidden + self.embedding) > sum(array.size for array in state.values()):
+        if core.linear and 3 * hidden * (hidden + self.embedding) > sum(array.size for array in state.values()):
             raise ResultError(f"there are too few of them for {hidden} units")
         self._network = Network(self.size_, self.embedding, core, self.seed, self.cell).to(self.device)
         self._network.restore(state)
 
     def _build(self) -> Network:
-        def build(core: Cell) -> Network:
+        def build(core: Core) -> Network:
             return Network(self.size_, self.embedding, core, self.seed, self.cell)
 
         return build(self.core.resolve(lambda core: build(core).weights()["total"])).to(self.device)
@@ -217,7 +216,7 @@ def _nll(logits_QV: Tensor, true_Q1: Tensor) -> Tensor:
 class Network(CoreNetwork):
     """Embedding, recurrent layer and head: histories (N, h) of ids 0..V-1, V (unseen) and V + 1 (padding) -> logits (N, V)."""
 
-    def __init__(self, size: int, width: int, core: Cell, seed: int, cell: Literal["lstm", "gru"] = "lstm") -> None:
+    def __init__(self, size: int, width: int, core: Core, seed: int, cell: Literal["lstm", "gru"] = "lstm") -> None:
         super().__init__(core)
         hidden = core.hidden
         start_VD = torch.randn(size + 1, width, generator=seeds.torch_generator(seed, "embedding"))

@@ -36,6 +36,7 @@ from qlogad.errors import (
     shown,
 )
 from qlogad.features.features import MAX_SIZE, Features, Labels
+from qlogad.nn.core.core import Core
 
 if TYPE_CHECKING:
     from qlogad.backend.backend import Backend
@@ -318,19 +319,8 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         if not path.is_file():
             raise ResultError(f"there is no saved detector in {folder} (detector.toml is missing)")
         saved = _saved(path)
-        params = dict(saved.params)
-        if backend is not None:
-            core = params.get("core")
-            if not isinstance(core, dict) or core.get("kind") != "quantum":
-                raise ResultError(f"the detector in {folder} runs no circuits, so it has no backend to change; load it without one")
-            params["core"] = core | {"backend": backend}
-        elif (hired := _hired(params)) is not None:
-            raise AccountNeeded(
-                f"{path} has circuits run as {shown(hired, 100)}, which may use an account of yours; say yourself where they run: "
-                f'Detector.load("{folder}", backend="exact"), say'
-            )
+        detector = cls._unfitted(saved, path, backend)
         try:
-            detector = documents.from_mapping(cls._saved_as(saved.detector), params, "params", strict=True)
             detector.size_, detector.threshold_ = saved.size, saved.threshold
             content = _read(folder / WEIGHTS)
             detector._restore(_arrays(content))
@@ -349,6 +339,27 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             raise ResultError(f"{path}: {one_line(error)}; {_ANEW}") from error
         detector.weights_ = detector.weights()
         return detector
+
+    @classmethod
+    def _unfitted(cls, saved: _Saved, path: Path, backend: str | None) -> Self:
+        """A saved detector before its weights."""
+        if backend is None and (hired := _hired(saved.params)) is not None:
+            raise AccountNeeded(
+                f"{path} has circuits run as {shown(hired, 100)}, which may use an account of yours; say yourself where they run: "
+                f'Detector.load("{path.parent}", backend="exact"), say'
+            )
+        try:
+            detector: Self = documents.from_mapping(cls._saved_as(saved.detector), saved.params, "params", strict=True)
+        except (ValueError, TypeError) as error:
+            raise ResultError(f"{path}: {one_line(error)}; {_ANEW}") from error
+        if backend is None:
+            return detector
+        core = detector.get_params(deep=False).get("core")
+        if not isinstance(core, Core) or core.backend is None:
+            raise ResultError(
+                f"the detector in {path.parent} runs no circuits, so it has no backend to change; load it without one"
+            )
+        return detector.set_params(core=core.with_backend(backend))
 
     @classmethod
     def _saved_as(cls, name: str) -> type[Self]:

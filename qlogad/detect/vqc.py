@@ -29,7 +29,8 @@ from qlogad.errors import DataError, DesignError, QlogadWarning, ResultError
 from qlogad.features.counts import Counts
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
-from qlogad.nn.core import Cell, Classical, Core, Quantum, SameWrapper
+from qlogad.nn.core.core import Core, Encoded
+from qlogad.nn.core.quantum import Quantum
 from qlogad.nn.layer import GateCircuits
 from qlogad.nn.maps import GateLinear, Map
 from qlogad.nn.network import CoreNetwork
@@ -148,7 +149,7 @@ class VQC(Detector):
         columns = {"columns_D": Array("int64", ("columns",), low=0, high=self.size_)}
         check_arrays({name: state[name] for name in columns if name in state}, columns)
         width, numbers = len(state["columns_D"]), sum(array.size for array in state.values())
-        if isinstance(self.core, Classical) and self.core.hidden * width > numbers:  # before anything of such a size is made
+        if self.core.linear and self.core.hidden * width > numbers:  # before anything of such a size is made
             raise ResultError(f"there are too few of them for {self.core.hidden} units")
         self._network = self._build(width, self.size_)
         self._network.restore(state, {"columns_D": Array("int64", (width,), low=0, high=self.size_)})
@@ -156,7 +157,7 @@ class VQC(Detector):
     def _build(self, width: int, size: int) -> Classifier:
         """The network for so many varying features of V = `size` event types."""
 
-        def build(core: Cell) -> Classifier:
+        def build(core: Core) -> Classifier:
             return Classifier(core, width, view=self.view, feed=self.feed, size=size, seed=self.seed)
 
         return build(self.core.resolve(lambda core: build(core).weights()["total"])).to(self.device)
@@ -197,10 +198,10 @@ class VQC(Detector):
 
     def _report_aliases(self, rows_UV: Ints) -> None:
         core = self._network.core
-        if isinstance(core, Quantum) and self.feed != "linear" and not core.scaling:
+        if isinstance(core, Encoded) and self.feed != "linear":
             with torch.no_grad():
                 features_UD = self._network.features(torch.from_numpy(rows_UV).to(self.device)).cpu().double().numpy()
-            found = core.encoder(self._network.values).aliases(features_UD, core.wires)
+            found = core.aliases(features_UD, self._network.values)
             if found:
                 warnings.warn(found, QlogadWarning, stacklevel=4)
 
@@ -224,30 +225,29 @@ class Classifier(CoreNetwork):
     scale_D: Tensor
     shift_D: Tensor
 
-    def __init__(self, core: Cell, width: int, *, view: View, feed: Feed, size: int, seed: int) -> None:
-        quantum = core.of if isinstance(core, SameWrapper) else core if isinstance(core, Quantum) else None
-        feed = "linear" if quantum is None else feed
+    def __init__(self, core: Core, width: int, *, view: View, feed: Feed, size: int, seed: int) -> None:
+        feed = feed if isinstance(core, Encoded) else "linear"
         values = {"counts": None, "presence": 2, "last": size + 1}[view] if feed == "direct" else None
         super().__init__(core, values)
         self.feed = feed
         self.ids = view == "last" and feed == "direct"  # the one event id in place of a column for each
         self.limits: tuple[float, float] | None = None
-        if quantum is not None and feed != "linear":
-            encoding = Encoding.of(quantum.encoding, quantum.ansatz)
+        if isinstance(core, Encoded) and feed != "linear":
+            encoding, wires = core.encoding_on()
             _check_feed(encoding, view, feed)
-            self.limits = _target(encoding, quantum.wires) if feed == "scaled" else None
+            self.limits = _target(encoding, wires) if feed == "scaled" else None
         self.register_buffer("columns_D", torch.zeros(width, dtype=torch.int64))
         self.register_buffer("scale_D", torch.ones(width))
         self.register_buffer("shift_D", torch.zeros(width))
         generator = seeds.torch_generator(seed, "core")
         self.head: GateLinear | None = None
-        if isinstance(core, Classical):
-            self.map: Map = core.map(width, core.hidden, 1, generator)
+        if isinstance(core, Encoded) and feed != "linear":
+            self.map: Map = core.direct(1 if self.ids else width, 1, 1, generator, values)
+        elif core.linear:
+            self.map = core.map(width, core.hidden, 1, generator)
             self.head = GateLinear(core.hidden, 1, 1, generator)
-        elif feed == "linear":
-            self.map = core.map(width, 1, 1, generator)
         else:
-            self.map = core.direct(1 if self.ids else width, 1, 1, generator, values)
+            self.map = core.map(width, 1, 1, generator)
 
     def fit_scale(self, rows_UV: Ints, weight_U: Floats, columns_D: Ints) -> None:
         """Learn from training rows, with their multiplicities, which columns to read and how to scale them."""

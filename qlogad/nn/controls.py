@@ -11,7 +11,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from qlogad.errors import InputError, UnknownName
-from qlogad.nn.core import Core, Quantum, SameTotal, SameWrapper
+from qlogad.nn.core.core import Core
+from qlogad.nn.core.quantum import Quantum
+from qlogad.nn.core.same_total import SameTotal
+from qlogad.nn.core.same_wrapper import SameWrapper
 
 __all__ = [
     "control",

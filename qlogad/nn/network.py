@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from qlogad.files import Array, check_arrays
-from qlogad.nn.core import Cell, Quantum
+from qlogad.nn.core.core import Core
 from qlogad.nn.layer import GateCircuits
 
 __all__ = ["CoreNetwork"]
@@ -24,7 +24,7 @@ class CoreNetwork(nn.Module):
         values: how many different integers its circuits are fed, where they are fed integers.
     """
 
-    def __init__(self, core: Cell, values: int | None = None) -> None:
+    def __init__(self, core: Core, values: int | None = None) -> None:
         super().__init__()
         self.core, self.values = core, values
 
@@ -46,7 +46,7 @@ class CoreNetwork(nn.Module):
         """Registered weights by kind, and the live ones of the circuits."""
         total = sum(parameter.numel() for parameter in self.parameters())
         quantum = sum(weight.numel() for layer in self.layers() for weight in layer.parameters())
-        live = sum(layer.gates for layer in self.layers()) * (self.core.live(self.values) if isinstance(self.core, Quantum) else 0)
+        live = sum(layer.gates for layer in self.layers()) * self.core.live(self.values)
         return {"quantum": quantum, "classical": total - quantum, "total": total, "live": live}
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:

@@ -39,7 +39,7 @@ class LSTM(nn.Module):
         make: makes the map (width + hidden -> hidden, 4 gates); with the linear map this is torch.nn.LSTM, bias = b_ih + b_hh.
 
     >>> from functools import partial
-    >>> from qlogad.nn.core import Quantum
+    >>> from qlogad import Quantum
     >>> cell = LSTM(3, 5, make=partial(Quantum(wires=2).map, generator=torch.Generator().manual_seed(0)))
     >>> h_NTH, (h_NH, c_NH) = cell(torch.randn(2, 4, 3), torch.tensor([4, 1]))
     >>> torch.equal(h_NTH[1, 3], h_NTH[1, 0]), torch.equal(h_NTH[:, -1], h_NH)

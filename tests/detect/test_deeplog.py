@@ -17,7 +17,9 @@ from qlogad.detect.deeplog import DeepLog
 from qlogad.detect.detector import Detector
 from qlogad.errors import DataError, DocumentError, ResultError
 from qlogad.features.features import Features, Labels
-from qlogad.nn.core import Classical, Core, Quantum, SameTotal, SameWrapper
+from qlogad.nn.core import Classical, Core, Quantum
+from qlogad.nn.core.same_total import SameTotal
+from qlogad.nn.core.same_wrapper import SameWrapper
 
 CORES: list[Core] = [
     Classical(hidden=8),

@@ -21,7 +21,8 @@ from qlogad.errors import DataError, DesignError, DocumentError, InputError, Qlo
 from qlogad.experiment import Experiment
 from qlogad.features.features import Features, Labels
 from qlogad.nn.controls import control, controls
-from qlogad.nn.core import Classical, Core, Quantum, SameTotal
+from qlogad.nn.core import Classical, Core, Quantum
+from qlogad.nn.core.same_total import SameTotal
 from qlogad.run import run
 from qlogad.testing.circuits import reference_means
 

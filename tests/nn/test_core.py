@@ -10,7 +10,9 @@ from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.encoding import Encoding, assemble
 from qlogad.errors import DesignError, DocumentError, InputError, UnknownName
 from qlogad.nn.controls import control, controls
-from qlogad.nn.core import Classical, Core, Quantum, SameTotal, SameWrapper
+from qlogad.nn.core import Classical, Core, Quantum
+from qlogad.nn.core.same_total import SameTotal
+from qlogad.nn.core.same_wrapper import SameWrapper
 from qlogad.nn.maps import Diagonal
 from qlogad.nn.matched import matched
 

@@ -10,7 +10,8 @@ import torch
 from qlogad import seeds
 from qlogad.backend.backend import open_backend
 from qlogad.errors import BackendError, InputError
-from qlogad.nn.core import Cell, Classical, Quantum, SameWrapper
+from qlogad.nn.core import Classical, Core, Quantum
+from qlogad.nn.core.same_wrapper import SameWrapper
 from qlogad.nn.recurrent import GRU, LSTM, gru_step_loop, step_loop
 
 CORES = [
@@ -25,7 +26,7 @@ CORES = [
 ]
 
 
-def cell(core: Cell, width: int = 3, hidden: int = 5, seed: int = 0) -> LSTM:
+def cell(core: Core, width: int = 3, hidden: int = 5, seed: int = 0) -> LSTM:
     return LSTM(width, hidden, make=partial(core.map, generator=seeds.torch_generator(seed, "cell")))
 
 
@@ -54,7 +55,7 @@ def test_with_the_linear_map_it_is_torchs_lstm(rows: int, steps: int, width: int
 
 @pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize(("rows", "steps"), [(1, 1), (6, 5)])
-def test_the_sequence_kernel_is_the_step_loop(core: Cell, rows: int, steps: int) -> None:
+def test_the_sequence_kernel_is_the_step_loop(core: Core, rows: int, steps: int) -> None:
     module = cell(core).double()
     x_NTI = torch.randn(rows, steps, 3, dtype=torch.float64, generator=seeds.torch_generator(2))
     zero_NH = torch.zeros(rows, 5, dtype=torch.float64)
@@ -69,7 +70,7 @@ def test_the_sequence_kernel_is_the_step_loop(core: Cell, rows: int, steps: int)
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_no_state_leaks_between_calls_or_rows(core: Cell) -> None:
+def test_no_state_leaks_between_calls_or_rows(core: Core) -> None:
     module = cell(core)
     x_NTI = torch.randn(6, 4, 3, generator=seeds.torch_generator(3))
     with torch.no_grad():
@@ -81,14 +82,14 @@ def test_no_state_leaks_between_calls_or_rows(core: Cell) -> None:
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_outputs_do_not_depend_on_later_steps(core: Cell) -> None:
+def test_outputs_do_not_depend_on_later_steps(core: Core) -> None:
     module = cell(core)
     x_NTI = torch.randn(4, 6, 3, generator=seeds.torch_generator(4))
     with torch.no_grad():
         assert torch.allclose(module(x_NTI)[0][:, :3], module(x_NTI[:, :3])[0], atol=1e-5)
 
 
-def gru(core: Cell, width: int = 3, hidden: int = 5, seed: int = 0) -> GRU:
+def gru(core: Core, width: int = 3, hidden: int = 5, seed: int = 0) -> GRU:
     return GRU(width, hidden, make=partial(core.map, generator=seeds.torch_generator(seed, "cell")))
 
 
@@ -96,7 +97,7 @@ def gru(core: Cell, width: int = 3, hidden: int = 5, seed: int = 0) -> GRU:
 @pytest.mark.parametrize("make", [cell, gru])
 @pytest.mark.parametrize("lengths", [[4, 1, 0, 6, 6, 2], [0, 1], [6, 6, 6], [3]])
 def test_rows_of_different_lengths_are_each_run_as_if_alone(
-    make: Callable[[Cell], LSTM | GRU], core: Cell, lengths: list[int]
+    make: Callable[[Core], LSTM | GRU], core: Core, lengths: list[int]
 ) -> None:
     module = make(core).double()
     x_NTI = torch.randn(len(lengths), 6, 3, dtype=torch.float64, generator=seeds.torch_generator(5)).requires_grad_()
@@ -118,7 +119,7 @@ def test_rows_of_different_lengths_are_each_run_as_if_alone(
 
 @pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize("make", [cell, gru])
-def test_rows_without_steps_stay_at_zero(make: Callable[[Cell], LSTM | GRU], core: Cell) -> None:
+def test_rows_without_steps_stay_at_zero(make: Callable[[Core], LSTM | GRU], core: Core) -> None:
     outputs, last = make(core)(torch.randn(2, 3, 3), torch.tensor([0, 0]))
     assert torch.equal(outputs, torch.zeros(2, 3, 5))
     assert not any(state.any() for state in last)
@@ -126,7 +127,7 @@ def test_rows_without_steps_stay_at_zero(make: Callable[[Cell], LSTM | GRU], cor
 
 @pytest.mark.parametrize("core", [Classical(), Quantum(wires=2), Quantum(wires=2, encoding="chebyshev")])
 @pytest.mark.parametrize("make", [cell, gru])
-def test_padding_is_never_run(make: Callable[[Cell], LSTM | GRU], core: Cell) -> None:
+def test_padding_is_never_run(make: Callable[[Core], LSTM | GRU], core: Core) -> None:
     module = make(core)
     x_NTI = torch.randn(3, 4, 3, generator=seeds.torch_generator(6))
     lengths_N = torch.tensor([2, 4, 1])
@@ -156,7 +157,7 @@ def test_circuits_are_counted_once_where_one_map_of_a_cell_has_no_table() -> Non
     "lengths", [torch.tensor([1, 2]), torch.tensor([1, 2, 5]), torch.tensor([-1, 2, 3]), torch.tensor([1.0, 2, 3])]
 )
 @pytest.mark.parametrize("make", [cell, gru])
-def test_lengths_that_do_not_fit_are_refused(make: Callable[[Cell], LSTM | GRU], lengths: torch.Tensor) -> None:
+def test_lengths_that_do_not_fit_are_refused(make: Callable[[Core], LSTM | GRU], lengths: torch.Tensor) -> None:
     with pytest.raises(InputError, match="lengths are 3 integers from 0 to 4, one for each row"):
         make(Classical())(torch.randn(3, 4, 3), lengths)
 
@@ -179,7 +180,7 @@ def test_a_gru_that_resets_nothing_is_torchs() -> None:
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_a_gru_is_between_its_candidate_and_its_state(core: Cell) -> None:
+def test_a_gru_is_between_its_candidate_and_its_state(core: Core) -> None:
     module = gru(core).double()
     x_NTI = torch.randn(6, 5, 3, dtype=torch.float64, generator=seeds.torch_generator(8))
     outputs, (last,) = module(x_NTI)
@@ -202,7 +203,7 @@ NOISY = Quantum(wires=2, backend="exact:depolarizing=0.01")
 @pytest.mark.parametrize("make", [cell, gru])
 @pytest.mark.parametrize("lengths", [None, [], [0, 0, 0]])
 def test_where_no_row_takes_a_step_states_and_gradients_are_zero(
-    make: Callable[[Cell], LSTM | GRU], core: Cell, lengths: list[int] | None
+    make: Callable[[Core], LSTM | GRU], core: Core, lengths: list[int] | None
 ) -> None:
     module, rows = make(core), len(lengths or [])
     x_NTI = torch.full((rows, 4, 3), torch.nan, requires_grad=True)  # padding is not read
@@ -217,7 +218,7 @@ def test_where_no_row_takes_a_step_states_and_gradients_are_zero(
 
 @pytest.mark.parametrize("core", [*CORES, NOISY])
 @pytest.mark.parametrize("make", [cell, gru])
-def test_inputs_that_do_not_fit_are_refused_in_one_line(make: Callable[[Cell], LSTM | GRU], core: Cell) -> None:
+def test_inputs_that_do_not_fit_are_refused_in_one_line(make: Callable[[Core], LSTM | GRU], core: Core) -> None:
     module = make(core)
     for shape in ((2, 4, 2), (2, 4, 4), (2, 0, 3), (4, 3), (3,), (1, 2, 4, 3)):
         with pytest.raises(InputError, match=r"^a cell takes \(N, T, 3\), T of 1 or more, got \([^\n]*$"):
@@ -236,7 +237,7 @@ def test_inputs_that_do_not_fit_are_refused_in_one_line(make: Callable[[Cell], L
 @pytest.mark.parametrize("core", [*CORES[1:], NOISY])
 @pytest.mark.parametrize("make", [cell, gru])
 @pytest.mark.parametrize("size", [1e10, 1e30, 3e38])
-def test_inputs_beyond_measure_give_finite_states_or_an_error(make: Callable[[Cell], LSTM | GRU], core: Cell, size: float) -> None:
+def test_inputs_beyond_measure_give_finite_states_or_an_error(make: Callable[[Core], LSTM | GRU], core: Core, size: float) -> None:
     module = make(core)
     x_NTI = size * torch.sign(torch.randn(4, 3, 3, generator=seeds.torch_generator(9)))
     with suppress(BackendError):  # it says so where angles overflow

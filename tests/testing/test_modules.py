@@ -15,7 +15,8 @@ from qlogad.circuit.design import Design
 from qlogad.circuit.readout import bases
 from qlogad.detect.deeplog import DeepLog, Network
 from qlogad.nn.controls import control, controls
-from qlogad.nn.core import Cell, Classical, Core, Quantum, SameTotal
+from qlogad.nn.core import Classical, Core, Quantum
+from qlogad.nn.core.same_total import SameTotal
 from qlogad.nn.layer import GateCircuits
 from qlogad.nn.recurrent import LSTM
 
@@ -37,13 +38,13 @@ QUANTUM = [
     *(Quantum(wires=2, hidden=4, readout=readout) for readout in ("xyz", "probabilities", ("XX", "ZI", "00"))),
 ]
 CONTROLS = [control(name, core) for name in controls() for core in QUANTUM[:4]]
-CORES: list[Cell] = [Classical(hidden=4), *QUANTUM, *(core for core in CONTROLS if not isinstance(core, SameTotal))]
+CORES: list[Core] = [Classical(hidden=4), *QUANTUM, *(core for core in CONTROLS if not isinstance(core, SameTotal))]
 
 cores = pytest.mark.parametrize("core", CORES, ids=str)
 quantum = pytest.mark.parametrize("core", QUANTUM, ids=str)
 
 
-def cell(core: Cell, width: int = 3) -> LSTM:
+def cell(core: Core, width: int = 3) -> LSTM:
     return LSTM(width, core.hidden, make=partial(core.map, generator=seeds.torch_generator(0, "contract")))
 
 
@@ -78,7 +79,7 @@ def matters(module: LSTM, name: str) -> torch.Tensor:
 
 
 @cores
-def test_every_weight_is_registered_saved_and_counted(core: Cell) -> None:
+def test_every_weight_is_registered_saved_and_counted(core: Core) -> None:
     module = cell(core)
     named = dict(module.named_parameters())
     assert set(module.state_dict()) == set(named)
@@ -93,7 +94,7 @@ def test_every_weight_is_registered_saved_and_counted(core: Cell) -> None:
 
 
 @cores
-def test_every_weight_that_matters_is_trained_and_no_frozen_one_is(core: Cell) -> None:
+def test_every_weight_that_matters_is_trained_and_no_frozen_one_is(core: Core) -> None:
     module = cell(core)
     live = {name: matters(module, name) for name, _ in module.named_parameters()}
     assert all(entries.any() for name, entries in live.items() if entries.numel())
@@ -106,7 +107,7 @@ def test_every_weight_that_matters_is_trained_and_no_frozen_one_is(core: Cell) -
 
 
 @cores
-def test_equal_inputs_give_equal_outputs_again_and_after_saving(core: Cell) -> None:
+def test_equal_inputs_give_equal_outputs_again_and_after_saving(core: Core) -> None:
     module, other = cell(core), cell(core)
     with torch.no_grad():
         first = module(steps())[0]
@@ -144,7 +145,7 @@ def test_controls_keep_the_wrapper(core: Quantum, name: str) -> None:
 
 @quantum
 def test_same_total_is_as_large_as_fits(core: Quantum) -> None:
-    def total(one: Cell) -> int:
+    def total(one: Core) -> int:
         return Network(7, 3, one, seed=0).weights()["total"]
 
     found = control("same-total", core).resolve(total)

@@ -1,10 +1,4 @@
-"""The core of a detector: classical, quantum, or a control. The same detector class runs with any of them.
-
-A core makes the maps of a cell: (..., in) -> (gates, ..., out), called once per cell and time step.
-
-    Classical     x ── linear ──► out                                   a linear map per gate, as in torch.nn.LSTM
-    Quantum       x ── linear ──► angles ── circuit ──► <Z> ── linear ──► out
-    SameWrapper   x ── linear ──► a      ── tanh(s a + b) ──► ── linear ──► out        (control)
+"""The quantum core: a circuit per gate, x ── linear ──► angles ── circuit ──► <Z> ── linear ──► out.
 
 A linear map into each gate's circuit is the cell of Chen, Yoo, Fang (2020), arXiv:2009.01783; `shared=True` ties the linear maps on
 both sides over the gates, the cell of QuLog (2024), arXiv:2412.13529. The linear map gives as many features as the encoding takes on
@@ -17,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import torch
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from qlogad import documents, seeds
 from qlogad.backend.backend import open_backend
@@ -31,34 +25,20 @@ from qlogad.circuit.design import UNSAID, Design, Role
 from qlogad.circuit.encoding import Encoding, assemble
 from qlogad.circuit.row import MAX_DEPTH
 from qlogad.errors import BackendError, DesignError
+from qlogad.nn.core.core import Core, Encoded
 from qlogad.nn.layer import GateCircuits, InitOf
-from qlogad.nn.maps import Diagonal, Direct, Linear, Wrapped
+from qlogad.nn.maps import Diagonal, Direct, Wrapped
 from qlogad.nn.matched import matched
 
-__all__ = ["Cell", "Classical", "Core", "Quantum", "SameTotal", "SameWrapper"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Quantum"]
 
 
 @dataclass(frozen=True)
-class Classical:
-    """A linear map per gate: the cell is torch's own LSTM."""
-
-    kind: Literal["classical"] = "classical"
-    hidden: Annotated[int, Between(1, 8_192)] = 32  # H, units of the cell
-
-    def __post_init__(self) -> None:
-        documents.enforce(self, DesignError)
-
-    def map(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> Linear:
-        """The map of one cell."""
-        return Linear(in_features, out_features, gates, generator)
-
-    def resolve(self, count: Callable[[Cell], int]) -> Self:
-        """Itself: no size depends on the network around it."""
-        return self
-
-
-@dataclass(frozen=True)
-class Quantum:
+class Quantum(Core, Encoded):
     """A parameterized circuit per gate, between two linear maps.
 
     `encoding` and `ansatz` are names, paths of design files, or circuits made elsewhere, which become designs: `Design.from_circuit`.
@@ -104,6 +84,18 @@ class Quantum:
         )
         return circuit if self.entangling else circuit.without_entanglement()
 
+    def circuits(self) -> tuple[Circuit, ...]:
+        return (self.circuit(),)
+
+    def with_backend(self, backend: str) -> Self:
+        return replace(self, backend=backend)
+
+    def check(self) -> None:
+        self.map(2, 2, 1, seeds.torch_generator(0, "check"))
+
+    def encoding_on(self) -> tuple[Encoding, int]:
+        return Encoding.of(self.encoding, self.ansatz), self.wires
+
     def encoder(self, values: int | None = None) -> Encoding:
         """What makes the circuit's inputs from features.
 
@@ -126,22 +118,15 @@ class Quantum:
         return Encoding.of(self.encoding, self.ansatz, uploads=self.circuit().inputs // max(1, one.inputs), scaling=True)
 
     def live(self, values: int | None = None) -> int:
-        """The live weights of one circuit: how many directions of its weights the readouts can tell apart."""
         return _live(self.circuit(), self.encoder(values))
 
     def map(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> Wrapped:
-        """The map of one cell."""
         middle = self._middle(self.encoder(), gates, generator)
         return self.wrap(in_features, out_features, gates, generator, self.circuit(), middle)
 
     def direct(
         self, in_features: int, out_features: int, gates: int, generator: torch.Generator, values: int | None = None
     ) -> Direct:
-        """The map of one cell whose features go into the encoding as they are; `values` as in `encoder`.
-
-        Raises:
-            DesignError: the wires do not hold the features.
-        """
         encoding = self.room(in_features, values)
         middle = self._middle(encoding, gates, generator)
         return Direct(
@@ -153,6 +138,9 @@ class Quantum:
             shared=self.shared,
             generator=generator,
         )
+
+    def aliases(self, features_ND: NDArray[np.float64], values: int | None = None) -> str:
+        return "" if self.scaling else self.encoder(values).aliases(features_ND, self.wires)  # trained scalings bring them apart
 
     def room(self, in_features: int, values: int | None = None) -> Encoding:
         """The encoding, once it is clear that the core's wires hold so many features.
@@ -208,101 +196,6 @@ class Quantum:
             shared=self.shared,
             generator=generator,
         )
-
-    def resolve(self, count: Callable[[Cell], int]) -> Self:
-        """Itself: no size depends on the network around it."""
-        return self
-
-
-@dataclass(frozen=True)
-class SameWrapper:
-    """Control: a quantum core's linear maps, its circuit replaced by a diagonal map with at most the circuit's live weights."""
-
-    of: Quantum
-    kind: Literal["same-wrapper"] = "same-wrapper"
-
-    def __post_init__(self) -> None:
-        documents.enforce(self, DesignError)
-
-    @property
-    def hidden(self) -> int:
-        """H, units of the cell."""
-        return self.of.hidden
-
-    def map(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> Wrapped:
-        """The map of one cell."""
-        circuit, budget = self.of.circuit(), 0 if self.of.frozen else self.of.live()
-
-        def middle() -> Diagonal:
-            return Diagonal(self.of.encoder().features(circuit.wires), len(circuit.readout), gates, budget, generator)
-
-        return self.of.wrap(in_features, out_features, gates, generator, circuit, middle)
-
-    def direct(
-        self, in_features: int, out_features: int, gates: int, generator: torch.Generator, values: int | None = None
-    ) -> Direct:
-        """The map of one cell whose features go into the diagonal map as they are.
-
-        Raises:
-            DesignError: the quantum twin could not take them, or the diagonal map would not see what the circuit sees.
-        """
-        self.of.room(in_features, values)
-        readouts = len(self.of.circuit().readout)
-        if in_features > readouts or (values is not None and values > 2):
-            seen = f"{in_features} features" if values is None else f"an event id of {values} values"
-            raise DesignError(
-                f"control 'same-wrapper': a diagonal map of {readouts} readouts cannot stand for a circuit that is fed {seen}; "
-                "use feed = 'linear', or another control"
-            )
-        budget = 0 if self.of.frozen else self.of.live(values)
-
-        def middle() -> Diagonal:
-            return Diagonal(in_features, readouts, gates, budget, generator)
-
-        shared = self.of.shared
-        return Direct(out_features, gates, inputs=in_features, readouts=readouts, middle=middle, shared=shared, generator=generator)
-
-    def resolve(self, count: Callable[[Cell], int]) -> Self:
-        """Itself: no size depends on the network around it."""
-        return self
-
-
-@dataclass(frozen=True)
-class SameTotal:
-    """Control: a classical core, its hidden size the largest whose whole network has no more weights than the quantum twin's.
-
-    It makes no maps itself: `resolve` gives the classical core, once the network around it can be counted.
-    """
-
-    of: Quantum
-    kind: Literal["same-total"] = "same-total"
-
-    def __post_init__(self) -> None:
-        documents.enforce(self, DesignError)
-
-    def resolve(self, count: Callable[[Cell], int]) -> Classical:
-        """The classical core that fits.
-
-        Args:
-            count: the weights of a whole network (embedding and head included) with the core it is given.
-
-        Raises:
-            DesignError: not even one hidden unit fits.
-        """
-        total = count(self.of)
-        if count(Classical(hidden=1)) > total:
-            raise DesignError(f"control 'same-total': one hidden unit needs more than the {total} weights of the quantum twin")
-        low, high = 1, 2  # low fits; high does not, once the first loop has ended
-        while count(Classical(hidden=high)) <= total:
-            low, high = high, 2 * high
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if count(Classical(hidden=middle)) <= total else (low, middle)
-        return Classical(hidden=low)
-
-
-Cell = Classical | Quantum | SameWrapper  # what makes maps
-Core = Annotated[Classical | Quantum | SameWrapper | SameTotal, Field(discriminator="kind")]
 
 
 def _as_data(given: object, role: Role) -> object:

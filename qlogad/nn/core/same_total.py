@@ -1,0 +1,58 @@
+"""Control: a classical core as large as the weights of its quantum twin's whole network allow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from qlogad import documents
+from qlogad.errors import DesignError
+from qlogad.nn.core.classical import Classical
+from qlogad.nn.core.core import Core
+from qlogad.nn.maps import Map
+
+__all__ = ["SameTotal"]
+
+
+@dataclass(frozen=True)
+class SameTotal(Core):
+    """Control: a classical core, its hidden size the largest whose whole network has no more weights than its twin's.
+
+    It makes no maps itself: `resolve` gives the classical core, once the network around it can be counted.
+    """
+
+    of: Core
+    kind: Literal["same-total"] = "same-total"
+
+    def __post_init__(self) -> None:
+        documents.enforce(self, DesignError)
+
+    @property
+    def hidden(self) -> int:
+        raise DesignError("control 'same-total' has no size before the network around it is counted; call its `resolve` first")
+
+    def map(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> Map:
+        raise DesignError("control 'same-total' makes no maps before the network around it is counted; call its `resolve` first")
+
+    def resolve(self, count: Callable[[Core], int]) -> Classical:
+        """The classical core that fits.
+
+        Raises:
+            DesignError: not even one hidden unit fits.
+        """
+        total = count(self.of)
+        if count(Classical(hidden=1)) > total:
+            raise DesignError(f"control 'same-total': one hidden unit needs more than the {total} weights of the quantum twin")
+        low, high = 1, 2  # low fits; high does not, once the first loop has ended
+        while count(Classical(hidden=high)) <= total:
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if count(Classical(hidden=middle)) <= total else (low, middle)
+        return Classical(hidden=low)
+
+    def restored(self, hidden: int) -> Classical:
+        return Classical(hidden=hidden)
