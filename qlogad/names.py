@@ -17,7 +17,7 @@ from qlogad.errors import DesignError, UnknownName, did_you_mean, shown
 
 __all__ = ["KINDS", "data_folder", "design_path", "designs", "documents", "find", "is_design_file", "known", "name_of"]
 
-Kind = Literal["dataset", "detector", "backend", "view", "parser", "core"]
+Kind = Literal["dataset", "detector", "backend", "view", "parser", "core", "control"]
 Role = Literal["ansatz", "encoding"]
 
 KINDS: dict[str, tuple[str, str, str]] = {
@@ -27,6 +27,7 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "view": ("features", "View", "qlogad.views"),
     "parser": ("logs/parser", "Parser", "qlogad.parsers"),
     "core": ("nn/core", "Core", "qlogad.cores"),
+    "control": ("nn/controls", "Control", "qlogad.controls"),
 }
 
 _PACKAGE = Path(__file__).parent

@@ -62,10 +62,6 @@ def _rows(kind: str, wires: int, depth: int) -> list[dict[str, Any]]:
         from qlogad.sweep.objectives import OBJECTIVES
 
         return [{"name": name, "aim": one.direction, "what": one.what} for name, one in OBJECTIVES.items()]
-    if kind == "controls":
-        from qlogad.nn import controls
-
-        return [{"name": name, "what": what} for name, what in controls.controls().items()]
     of = cast(names.Kind, _KINDS[kind])
     return [{"name": name, "what": headline(of, name)} for name in names.known(of)]
 

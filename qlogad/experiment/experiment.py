@@ -50,14 +50,14 @@ class Contender:
         detector: Detector = documents.from_mapping(cls, self.params, f"contender '{self.name}'")
         if self.control is None:
             return detector
-        from qlogad.nn import controls
+        from qlogad.nn.controls.control import control
 
         core = getattr(detector, "core", None)
         if core is None:
             raise DocumentError(
                 f"contender '{self.name}': a control needs a detector with a quantum core, '{self.detector}' has none"
             )
-        controlled: Detector = detector.set_params(core=controls.control(self.control, core))
+        controlled: Detector = detector.set_params(core=control(self.control, core))
         return controlled
 
     def track(self, training: str) -> Track:

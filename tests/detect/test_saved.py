@@ -18,7 +18,7 @@ from qlogad.detect.length import Length
 from qlogad.detect.new_event import NewEvent
 from qlogad.detect.vqc import VQC
 from qlogad.errors import InputError, ResultError, UnknownName
-from qlogad.nn.controls import control
+from qlogad.nn.controls.control import control
 from qlogad.nn.core import Classical, Core, Quantum
 
 random_windows = np.random.default_rng(0).integers(5, size=(40, 6)).tolist()

@@ -20,14 +20,14 @@ from qlogad.detect.vqc import VQC
 from qlogad.errors import DataError, DesignError, DocumentError, InputError, QlogadWarning
 from qlogad.experiment import Experiment
 from qlogad.features.features import Features, Labels
-from qlogad.nn.controls import control, controls
+from qlogad.nn.controls.control import control
 from qlogad.nn.core import Classical, Core, Quantum
 from qlogad.nn.core.same_total import SameTotal
 from qlogad.run import run
 from qlogad.testing.circuits import reference_means
 
 QUANTUM = Quantum(wires=3, depth=3, reupload=True)
-CORES: list[Core] = [Classical(hidden=8), QUANTUM, *(control(name, QUANTUM) for name in controls())]
+CORES: list[Core] = [Classical(hidden=8), QUANTUM, *(control(name, QUANTUM) for name in names.known("control"))]
 cores = pytest.mark.parametrize("core", CORES, ids=str)
 SETTINGS = [
     {"feed": "linear"},

@@ -7,7 +7,6 @@ import pytest
 from qlogad import names
 from qlogad.errors import InputError
 from qlogad.experiment import Experiment
-from qlogad.nn import controls
 from qlogad.nn.core import Quantum
 
 QUANTUM = {"kind": "quantum", "wires": 3, "hidden": 8}
@@ -44,7 +43,7 @@ def test_a_copy_with_keys_replaced_is_the_document_with_keys_replaced() -> None:
     assert changed.data == Experiment.from_document(document()).data
 
 
-@pytest.mark.parametrize("name", list(controls.controls()))
+@pytest.mark.parametrize("name", names.known("control"))
 def test_a_twin_and_its_controls_differ_in_the_core_alone(name: str) -> None:
     content = document()
     content["contender"][2]["control"] = name

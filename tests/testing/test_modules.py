@@ -14,7 +14,7 @@ from qlogad import names, seeds
 from qlogad.circuit.design import Design
 from qlogad.circuit.readout import bases
 from qlogad.detect.deeplog import DeepLog, Network
-from qlogad.nn.controls import control, controls
+from qlogad.nn.controls.control import control
 from qlogad.nn.core import Classical, Core, Quantum
 from qlogad.nn.core.same_total import SameTotal
 from qlogad.nn.layer import GateCircuits
@@ -37,7 +37,7 @@ QUANTUM = [
     *(Quantum(encoding=name, wires=2, depth=2, hidden=4, reupload=True, scaling=True) for name in ("angle-y", "chen", "amplitude")),
     *(Quantum(wires=2, hidden=4, readout=readout) for readout in ("xyz", "probabilities", ("XX", "ZI", "00"))),
 ]
-CONTROLS = [control(name, core) for name in controls() for core in QUANTUM[:4]]
+CONTROLS = [control(name, core) for name in names.known("control") for core in QUANTUM[:4]]
 CORES: list[Core] = [Classical(hidden=4), *QUANTUM, *(core for core in CONTROLS if not isinstance(core, SameTotal))]
 
 cores = pytest.mark.parametrize("core", CORES, ids=str)
@@ -135,7 +135,7 @@ def test_depth_adds_weights_and_changes_what_is_computed(ansatz: str, shared: bo
 
 
 @quantum
-@pytest.mark.parametrize("name", sorted(set(controls()) - {"same-total"}))
+@pytest.mark.parametrize("name", sorted(set(names.known("control")) - {"same-total"}))
 def test_controls_keep_the_wrapper(core: Quantum, name: str) -> None:
     def shapes(one: Core) -> dict[str, torch.Size]:
         return {key: value.shape for key, value in cell(one).state_dict().items() if "middle" not in key}

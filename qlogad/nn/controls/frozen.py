@@ -1,0 +1,13 @@
+"""The circuit stays random; everything around it is trained."""
+
+from qlogad.nn.controls.control import Control, changed
+from qlogad.nn.core.core import Core
+
+__all__ = ["Frozen"]
+
+
+class Frozen(Control):
+    """Does training the angles matter?"""
+
+    def of(self, core: Core) -> Core:
+        return changed(core, frozen=True)

@@ -1,0 +1,117 @@
+"""Laws of every core."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import torch
+
+from qlogad import documents, names, seeds
+from qlogad.detect.detector import Detector
+from qlogad.errors import DocumentError, ResultError
+from qlogad.nn.core import Classical, Core, Quantum
+from qlogad.nn.core.same_total import SameTotal
+from qlogad.nn.core.same_wrapper import SameWrapper
+from qlogad.nn.maps import Linear, Map
+
+
+@dataclasses.dataclass(frozen=True)
+class Holder:
+    core: Core = Classical()
+
+
+@dataclasses.dataclass(frozen=True)
+class Bent(Core):
+    """A core as another package would write it."""
+
+    kind: Literal["bent"] = "bent"
+    hidden: int = 4
+
+    def map(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> Map:
+        return Curve(in_features, out_features, gates, generator)
+
+
+class Curve(Map):
+    def __init__(self, *sizes: Any) -> None:
+        super().__init__()
+        self.linear = Linear(*sizes)
+
+    def prepare(self, *, calls: int = 1) -> Callable[[torch.Tensor], torch.Tensor]:
+        run = self.linear.prepare(calls=calls)
+        return lambda x: run(x).sin()
+
+
+CORES = [
+    Classical(hidden=5),
+    Quantum(ansatz="qulog", wires=3, depth=2, shared=True),
+    Quantum(frozen=True, entangling=False, init="identity-block"),
+    Quantum(ansatz="sim14", wires=2, matched=True),
+    Quantum(ansatz="sim14", wires=2, depth=2, dephased=True),
+    SameWrapper(of=Quantum(wires=2)),
+    SameTotal(of=Quantum(reupload=True)),
+]
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_a_core_goes_through_a_document_and_back(core: Core) -> None:
+    text = documents.dump(Holder(core))
+    assert documents.from_mapping(Holder, documents.parse(text)) == Holder(core)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"kind": "quantum", "depht": 2},
+        {"kind": "quantum", "wires": 0},
+        {"kind": "quantum", "init": "identity"},
+        {"kind": "quantum", "depth": -1},
+        {"kind": "quantum", "depth": "two"},
+        {"kind": "classical", "hidden": 0},
+        {"kind": "classical", "wires": 4},
+        {"kind": "other"},
+        {},
+    ],
+)
+def test_a_core_that_is_not_one_is_refused(content: dict[str, object]) -> None:
+    with pytest.raises(DocumentError):
+        documents.from_mapping(Holder, {"core": content})
+
+
+@pytest.mark.parametrize("kind", names.known("core"))
+def test_a_kind_is_the_name_of_its_file(kind: str) -> None:
+    cls = names.find("core", kind)
+    assert cls.kind == kind
+    assert any(type(core) is cls for core in CORES)
+
+
+@pytest.mark.parametrize("detector", ["deeplog", "vqc"])
+def test_a_core_of_another_package_runs_wherever_ours_do(detector: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = tmp_path / "site" / "mine-1.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text(f"[qlogad.cores]\nbent = {__name__}:Bent\n")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    windows, labels = [[0, 1, 2], [2, 1], [0, 0, 1]] * 4, [0, 1, 0] * 4
+    fitted = documents.from_mapping(names.find("detector", detector), {"epochs": 2, "core": {"kind": "bent", "hidden": 3}})
+    fitted.fit(windows, labels, validation=windows).save(tmp_path / "saved")
+    assert fitted.core == Bent(hidden=3)
+    assert fitted.weights_["live"] == fitted.weights_["quantum"] == 0
+    assert Detector.load(tmp_path / "saved").score_samples(windows).tolist() == fitted.score_samples(windows).tolist()
+    with pytest.raises(ResultError, match="no backend to change"):
+        Detector.load(tmp_path / "saved", backend="exact")
+    with pytest.raises(DocumentError, match=r"unknown key 'core.hiden' \(did you mean 'hidden'\?\); known: hidden, kind"):
+        documents.from_mapping(Holder, {"core": {"kind": "bent", "hiden": 3}})
+    with pytest.raises(DocumentError, match="did you mean 'bent'"):
+        documents.from_mapping(Holder, {"core": {"kind": "bend"}})
+
+
+@pytest.mark.parametrize("core", CORES[:-1])
+@pytest.mark.parametrize("lead", [(), (7,), (2, 3)])
+def test_a_map_takes_any_leading_axes(core: Core, lead: tuple[int, ...]) -> None:
+    module = core.map(6, 5, 4, seeds.torch_generator(0))
+    x = torch.randn(*lead, 6)
+    y = module(x)
+    assert y.shape == (4, *lead, 5)
+    assert torch.allclose(y.reshape(4, -1, 5), module(x.reshape(-1, 6)), atol=1e-6)
