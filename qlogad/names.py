@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from qlogad.errors import DesignError, UnknownName, did_you_mean, shown
 
-__all__ = ["KINDS", "data_folder", "design_path", "designs", "documents", "find", "is_design_file", "known", "name_of"]
+__all__ = ["KINDS", "data_folder", "design_path", "designs", "documents", "find", "headline", "is_design_file", "known", "name_of"]
 
-Kind = Literal["dataset", "detector", "backend", "view", "parser", "core", "control"]
+Kind = Literal["dataset", "detector", "backend", "view", "parser", "core", "control", "benchmark"]
 Role = Literal["ansatz", "encoding"]
 
 KINDS: dict[str, tuple[str, str, str]] = {
@@ -28,6 +28,7 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "parser": ("logs/parser", "Parser", "qlogad.parsers"),
     "core": ("nn/core", "Core", "qlogad.cores"),
     "control": ("nn/controls", "Control", "qlogad.controls"),
+    "benchmark": ("bench", "Benchmark", "qlogad.benchmarks"),
 }
 
 _PACKAGE = Path(__file__).parent
@@ -75,6 +76,19 @@ def name_of(kind: Kind, cls: type[Any]) -> str | None:
     package = cls.__module__.partition(".")[0]
     near = {name: entry for name, entry in _foreign(kind).items() if entry.module.partition(".")[0] == package}
     return next((name for name, entry in near.items() if entry.load() is cls), None)
+
+
+def headline(kind: Kind, name: str) -> str:
+    """The first line of the docstring of a thing's file, read from the source text.
+
+    >>> headline("detector", "length").startswith("Length: a window is anomalous")
+    True
+    """
+    if name not in _own(kind):
+        return "from another package"
+    path = _PACKAGE / KINDS[kind][0] / _module(name)
+    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").split("\n", 1)[0]
 
 
 def designs(role: Role) -> dict[str, Path]:

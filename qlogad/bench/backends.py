@@ -1,4 +1,4 @@
-"""Every backend on the same 1,000 bindings of a circuit, against loops of one circuit per call on the same backend.
+"""Every backend: 1,000 bindings of a circuit in one call, against loops of one circuit per call (a minute).
 
 All are timed in turns, and the median of the repetitions counts; the loops run fewer rows, and their rates count. One loop keeps the
 prepared circuit, the other one opens the backend and prepares the circuit for every row.
@@ -7,22 +7,22 @@ prepared circuit, the other one opens the backend and prepares the circuit for e
 from __future__ import annotations
 
 import json
-import os
-import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 from qlogad import escape, files, names
+from qlogad.bench.benchmark import Benchmark, Finding, Progress, Repeats, this_machine
 from qlogad.errors import MissingExtra
 
 if TYPE_CHECKING:
     from qlogad.circuit.circuit import Circuit
 
-__all__ = ["SPECS", "measure", "shown", "write"]
+__all__ = ["SPECS", "Backends", "measure", "shown", "write"]
 
 Row = dict[str, str | int | float]
 
@@ -48,9 +48,18 @@ SPECS = (
 )
 
 
-def measure(
-    progress: Callable[[str, int], None], *, specs: Sequence[str] = SPECS, rows: int = 1000, loop: int = 20, repeats: int = 3
-) -> list[Row]:
+@dataclass(frozen=True, kw_only=True)
+class Backends(Benchmark):
+    """Expectation values per second of every backend that is installed."""
+
+    repeats: Repeats = 5
+
+    def run(self, out: Path, progress: Progress) -> Finding:
+        rows = measure(progress, repeats=self.repeats)
+        return Finding(rows, escape.table(shown(rows), "simple"), write(rows, out / "bench-backends"))
+
+
+def measure(progress: Progress, *, specs: Sequence[str] = SPECS, rows: int = 1000, loop: int = 20, repeats: int = 3) -> list[Row]:
     """One row for each backend that is usable here: expectations a second in one call, and how many times that of the loops.
 
     Args:
@@ -127,9 +136,7 @@ def _text(value: str | float) -> str:
 
 def write(rows: list[Row], folder: Path) -> Path:
     """Write bench.json and table.md; returns the table's path."""
-
-    place = f"{platform.machine()}, {os.cpu_count()} cores (load {os.getloadavg()[0]:.1f})"
-    machine = f"{place}, {platform.system()}, Python {platform.python_version()}"
+    machine = this_machine(load=True)
     head = (
         f"Measured {datetime.now(UTC):%Y-%m-%d} by `qlogad bench backends` on: {machine}; one torch thread.\n"
         "A circuit of 4 wires, depth 2 and 4 readouts, prepared beforehand: all bindings in one call, against a loop of one binding per\n"

@@ -1,12 +1,14 @@
-"""Whether intervals hold what they promise: simulated coverage by metric, effective number of sequences and how unequal they are.
+"""Confidence intervals: how often they contain the truth, in simulation (minutes).
 
-Singles: 95 % intervals of one detector (`evaluate.compare.other_sequences`). Pairs: those of differences (`evaluate.compare.difference`).
+By metric, effective number of sequences and inequality of their weights. Singles are 95 % intervals of one detector
+(`evaluate.compare.other_sequences`), pairs those of differences (`evaluate.compare.difference`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,12 @@ from scipy.optimize import brentq
 
 from qlogad import escape, files
 from qlogad.arrays import Floats, Ints
+from qlogad.bench.benchmark import Benchmark, Finding, Progress
 from qlogad.evaluate.compare import Paired, coverage, difference
 from qlogad.evaluate.metrics import effective_n
 from qlogad.seeds import generator
 
-__all__ = ["EFFECTIVE", "SHAPES", "measure", "pairs", "singles", "weights", "write"]
+__all__ = ["EFFECTIVE", "SHAPES", "Coverage", "measure", "pairs", "singles", "weights", "write"]
 
 Row = dict[str, Any]
 SHAPES = ("equal", "hdfs-like", "adversarial")
@@ -31,6 +34,16 @@ DESIGNS = (
     (0.8, 0.5, 0.01, 0.3),
     (0.7, 0.6, 0.02, 0.8),
 )  # recall left and right, false alarms, share of equal judgements
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage(Benchmark):
+    """Both kinds of interval over all weights and effective numbers."""
+
+    def run(self, out: Path, progress: Progress) -> Finding:
+        found = measure(progress)
+        path = write(found, out / "bench-coverage")
+        return Finding(found, path.read_text(encoding="utf-8"), path)
 
 
 def weights(shape: str, n: int) -> Floats:
@@ -97,7 +110,7 @@ def pairs(shape: str, n: int, left: float, right: float, fpr: float, alike: floa
     )
 
 
-def measure(progress: Callable[[str, int], None], *, sets: int = 1000, of_pairs: int = 200) -> dict[str, list[Row]]:
+def measure(progress: Progress, *, sets: int = 1000, of_pairs: int = 200) -> dict[str, list[Row]]:
     """The whole grid; `sets` and `of_pairs` are how many test sets are simulated for each row."""
     found: dict[str, list[Row]] = {"singles": [], "pairs": []}
     for shape in SHAPES:

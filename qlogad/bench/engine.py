@@ -1,4 +1,4 @@
-"""The exact engine against its peers: whole training steps, every method over a grid, wide circuits, inference and memory.
+"""The exact engine against other simulators and the classical cell: every method over a grid (an hour).
 
 Measuring needs only torch and numpy where nothing else is installed, on a machine with a GPU say:
 `PYTHONPATH=. python qlogad/bench/engine.py cuda` prints its points as lines of JSON.
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -24,7 +23,7 @@ from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -35,6 +34,7 @@ from qlogad.backend.backend import Backend, open_backend
 from qlogad.backend.exact import METHODS, Exact
 from qlogad.backend.exact.method import Task
 from qlogad.backend.exact.planner import memory_limit, options, rates_of
+from qlogad.bench.benchmark import Benchmark, Finding, Progress, this_machine
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.encoding import assemble
 from qlogad.errors import InputError
@@ -43,10 +43,9 @@ from qlogad.nn.maps import Wrapped
 from qlogad.nn.recurrent import LSTM
 from qlogad.report.figures import save
 
-__all__ = ["GOALS", "Found", "Point", "Points", "Rates", "grid", "measure", "tables", "write"]
+__all__ = ["GOALS", "Engine", "Found", "Point", "Points", "Rates", "grid", "measure", "tables", "write"]
 
 Row = dict[str, Any]
-Progress = Callable[[str, int], None]
 Job = Callable[[], object]
 
 WIDTH, HIDDEN, GATES = 32, 128, 4
@@ -67,8 +66,23 @@ CLOSE = 5.0  # times the quickest prediction: methods beyond are not tried
 WIDE_GOAL = 5  # times lightning.qubit's speed
 TRIG_UP_TO = 6  # wires: tables of 3^wires rows are never quickest beyond
 PATIENCE = 90  # seconds for a peer at one point, compiling included
-PEERS = ("PennyLane + JAX, jit", "tensorcircuit-ng + JAX, jit", "lightning.qubit, adjoint")  # as in peers.py
+PEERS = ("PennyLane + JAX, jit", "tensorcircuit-ng + JAX, jit", "lightning.qubit, adjoint")  # as in peers/simulators.py
 REGRET = 1.25  # a planner's choice is that close to the best
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine(Benchmark):
+    """Training steps, every method, wide circuits, inference and memory."""
+
+    peers: Annotated[Path | None, "A Python that has jax, tensorcircuit-ng and pennylane."] = None
+    quick: Annotated[bool, "A few small points: well under a minute."] = False
+
+    def run(self, out: Path, progress: Progress) -> Finding:
+        folder = out / ("bench-engine-quick" if self.quick else "bench-engine")
+        points = Points(folder / "points.jsonl")
+        measure(points, grid(quick=self.quick), progress, python=self.peers)
+        path = write(points, folder)
+        return Finding(tables(points), path.read_text(encoding="utf-8"), path)
 
 
 @dataclass(frozen=True)
@@ -116,8 +130,7 @@ class Points:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path, self._kept = path, ""
-        self.setup = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
-        self.setup += f", torch {torch.__version__}, qlogad {version('qlogad')}"
+        self.setup = f"{this_machine()}, torch {torch.__version__}, qlogad {version('qlogad')}"
         self.found: dict[Point, Found] = {}
         if path is not None and path.exists():
             self._read(path)
@@ -353,10 +366,10 @@ WORKLOADS: dict[str, Callable[[Point], Found]] = {
 
 
 def peer_ms(points: Points, peer: str, point: Point, python: Path) -> float | None:
-    """Another simulator's training step in the environment of another Python, see peers.py; None where it takes too long."""
+    """Another simulator's training step in the environment of another Python, see peers/simulators.py; None where it takes too long."""
     if points.too_long(peer, point):
         return None
-    file = str(Path(__file__).with_name("peers.py"))
+    file = str(Path(__file__).parent / "peers" / "simulators.py")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [str(python), file, json.dumps([peer, point.wires, point.depth])]
     try:

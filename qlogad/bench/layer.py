@@ -1,4 +1,4 @@
-"""A training step of one circuit in a user's network: `QuantumLayer` against PennyLane's `TorchLayer` on the same circuit and weights.
+"""One circuit in a network: `QuantumLayer` against PennyLane's `TorchLayer`, same circuit and weights (seconds).
 
 Both stand between the same two linear layers; a step is forward, backward and an Adam update. They are timed in turns, on one thread, and
 the median of the repetitions counts. Before that, their outputs must agree.
@@ -7,21 +7,21 @@ the median of the repetitions counts. Before that, their outputs must agree.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from qlogad import escape, files
+from qlogad.bench.benchmark import Benchmark, Finding, Progress, Repeats, this_machine
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["CASES", "measure", "write"]
+__all__ = ["CASES", "Layer", "measure", "write"]
 
 Row = dict[str, str | int | float]
 
@@ -29,7 +29,19 @@ CASES = tuple((wires, depth, rows) for wires, depth in ((4, 1), (4, 2), (8, 2)) 
 AGREE = 1e-10
 
 
-def measure(progress: Callable[[str, int], None], *, repeats: int = 5) -> list[Row]:
+@dataclass(frozen=True, kw_only=True)
+class Layer(Benchmark):
+    """Milliseconds of a training step with either layer."""
+
+    repeats: Repeats = 5
+
+    def run(self, out: Path, progress: Progress) -> Finding:
+        rows = measure(progress, repeats=self.repeats)
+        path = write(rows, out / "bench-layer")
+        return Finding(rows, path.read_text(encoding="utf-8"), path)
+
+
+def measure(progress: Progress, *, repeats: int = 5) -> list[Row]:
     """One row for each of CASES: milliseconds of a step with either layer, their ratio, and by how much their outputs differ.
 
     Args:
@@ -110,8 +122,7 @@ def write(rows: list[Row], folder: Path) -> Path:
     """Write bench.json and table.md; returns the table's path."""
     import pennylane as qml
 
-    place = f"{platform.machine()}, {os.cpu_count()} cores (load {os.getloadavg()[0]:.1f})"
-    machine = f"{place}, {platform.system()}, Python {platform.python_version()}"
+    machine = this_machine(load=True)
     head = (
         f"Measured {datetime.now(UTC):%Y-%m-%d} by `qlogad bench layer` on: {machine};\n"
         f"one torch thread, float64, PennyLane {qml.version()}.\n"

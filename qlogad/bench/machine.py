@@ -1,25 +1,28 @@
-"""Measuring this machine: rates and ratios taken in one run, each beside its floor. Machines are noisy: only ratios carry.
+"""This machine: rates of reading, training and simulating, each next to its floor (minutes).
 
-Every pair that is compared is timed in turns (one, other, one, other ...), and the median of the repetitions counts.
+Whatever is compared is timed in turns (one, other, one, other ...), and the median of the repetitions counts. Machines are noisy: only
+ratios carry over to other machines.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from qlogad import escape, files
+from qlogad.bench.benchmark import Benchmark, Finding, Progress, Repeats, this_machine
+from qlogad.bounds import Between
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,10 +30,21 @@ if TYPE_CHECKING:
 
     from qlogad.circuit.circuit import Circuit
 
-__all__ = ["measure", "write"]
+__all__ = ["Machine", "measure", "write"]
 
 Row = dict[str, Any]
-Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine(Benchmark):
+    """What this machine reads, trains and simulates per second."""
+
+    lines: Annotated[int, Between(1000, 10**8), "Synthetic log lines for the reading benchmark."] = 200_000
+    repeats: Repeats = 5
+
+    def run(self, out: Path, progress: Progress) -> Finding:
+        rows = measure(lines=self.lines, repeats=self.repeats, progress=progress)
+        return Finding(rows, escape.table(rows, "simple"), write(rows, out / "bench"))
 
 
 def measure(*, lines: int, repeats: int, progress: Progress) -> list[Row]:
@@ -52,8 +66,7 @@ def measure(*, lines: int, repeats: int, progress: Progress) -> list[Row]:
 
 def write(rows: list[Row], folder: Path) -> Path:
     """Write bench.json and table.md; returns the table's path."""
-
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    machine = this_machine()
     head = f"Measured {datetime.now(UTC):%Y-%m-%d} by `qlogad bench` on: {machine}; one thread. Only ratios carry to other machines.\n\n"
     files.write(folder / "bench.json", json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
     table = escape.table(rows, "github")

@@ -1,4 +1,4 @@
-"""Drain on the sixteen samples of 2,000 lines of LogHub, beside Drain3 and the figures published for logparser's Drain.
+"""Drain's accuracy on LogHub's sixteen samples of 2,000 lines, next to Drain3 and the published figures (seconds).
 
 Settings are those published with logparser (github.com/logpai/logparser, logparser/Drain/benchmark.py); what its regular expressions
 find is masked before parsing. The samples are Zhu et al.'s (ISSRE 2023, arXiv:2008.06448), the corrected templates Khan et al.'s (ICSE
@@ -13,20 +13,22 @@ import os
 import re
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 
 from qlogad import escape, files
+from qlogad.bench.benchmark import Benchmark, Finding, Progress
 from qlogad.errors import InputError
 from qlogad.evaluate.parsing import Parsed, parsing
 from qlogad.logs.parser.drain import PLACEHOLDER, Drain
 
-__all__ = ["SETTINGS", "Sample", "Setting", "measure", "samples", "templates", "write"]
+__all__ = ["SETTINGS", "Parser", "Sample", "Setting", "measure", "samples", "templates", "write"]
 
 Row = dict[str, str | float | None]  # numbers are shares
 _IP, _HOST = r"(\d+\.){3}\d+", r"([\w-]+\.){2,}[\w-]+"
@@ -39,6 +41,19 @@ drain = Drain(depth=given["depth"], sim_th=given["similarity"], max_children=giv
 found = [drain.add_log_message(text)[0] for text in given["texts"]]
 print(json.dumps([[cluster.cluster_id, cluster.get_template()] for cluster in found]))
 """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parser(Benchmark):
+    """Accuracy of groups and templates on each system."""
+
+    data: Annotated[Path | None, "The folder of LogHub's samples; by default $QLOGAD_DATA/loghub_2k."] = None
+    peers: Annotated[Path | None, "A Python that has drain3."] = None
+
+    def run(self, out: Path, progress: Progress) -> Finding:
+        rows = measure(samples(self.data), progress, python=self.peers)
+        path = write(rows, out / "bench-parser")
+        return Finding(rows, path.read_text(encoding="utf-8"), path)
 
 
 @dataclass(frozen=True)
@@ -150,7 +165,7 @@ def drain3(sample: Sample, setting: Setting, python: Path) -> list[tuple[int, st
     return [(number, template) for number, template in json.loads(run.stdout)]
 
 
-def measure(found: Mapping[str, Sample], progress: Callable[[str, int], None], *, python: Path | None = None) -> list[Row]:
+def measure(found: Mapping[str, Sample], progress: Progress, *, python: Path | None = None) -> list[Row]:
     """One row for each system, and one of their means.
 
     Args:

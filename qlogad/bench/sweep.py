@@ -1,4 +1,4 @@
-"""How fast studies go: trials per hour of one fixed study on the exact engine, on PennyLane, and with two workers.
+"""Trials per hour of one fixed study: on the exact engine, on PennyLane, and with two workers (minutes).
 
 The same foretold points in all three, in turns; an hour counts from when every worker has done its first trial to the end of the
 last, so the start of worker processes (seconds, once for each) is left out. Efficiency: the rate of two workers over twice that of one.
@@ -7,29 +7,43 @@ last, so the start of worker processes (seconds, once for each) is left out. Eff
 from __future__ import annotations
 
 import json
-import os
-import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Annotated, Any
 
 import optuna
 from optuna.trial import FrozenTrial
 
 from qlogad import documents, escape, files
+from qlogad.bench.benchmark import Benchmark, Finding, Progress, Repeats, this_machine
+from qlogad.bounds import Between
 from qlogad.errors import InputError
 from qlogad.jobs.storage import open_storage
 from qlogad.sweep.run import called, run
 from qlogad.sweep.study import Study
 
-__all__ = ["ARMS", "fixed", "measure", "rate", "write"]
+__all__ = ["ARMS", "Sweep", "fixed", "measure", "rate", "write"]
 
 Row = dict[str, Any]
 ARMS = {"exact": ("exact", 1), "exact, two workers": ("exact", 2), "PennyLane default.qubit": ("pennylane:default.qubit", 1)}
 _DATA = {"dataset": "synthetic", "lines": 3000, "workflows": 4, "rate": 0.1, "drift": 0.0, "split": {"by": "time", "cuts": [0.6]}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep(Benchmark):
+    """Trials per hour on the exact engine, on PennyLane and with two workers."""
+
+    repeats: Repeats = 5
+    trials: Annotated[int, Between(3, 10_000), "Trials of the study."] = 24
+
+    def run(self, out: Path, progress: Progress) -> Finding:
+        rows = measure(progress, trials=self.trials, repeats=self.repeats)
+        path = write(rows, out / "bench-sweep", trials=self.trials, repeats=self.repeats)
+        return Finding(rows, path.read_text(encoding="utf-8"), path)
 
 
 def fixed(folder: Path, name: str, backend: str, trials: int) -> Study:
@@ -51,7 +65,7 @@ def fixed(folder: Path, name: str, backend: str, trials: int) -> Study:
     return Study.from_document(keys, name=name, folder=folder)
 
 
-def measure(progress: Callable[[str, int], None], *, trials: int, repeats: int) -> list[Row]:
+def measure(progress: Progress, *, trials: int, repeats: int) -> list[Row]:
     """Trials per hour of every arm, and its ratio to one worker on the exact engine, medians over repetitions.
 
     Args:
@@ -112,7 +126,7 @@ def _worker(trial: FrozenTrial) -> tuple[str, int]:
 
 def write(rows: list[Row], folder: Path, *, trials: int, repeats: int) -> Path:
     """Write sweep.json and table.md; returns the table's path."""
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    machine = this_machine()
     shown = [
         row
         | {

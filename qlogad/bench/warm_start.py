@@ -1,4 +1,4 @@
-"""What warm starts are worth: studies of a wider, deeper circuit on another log, begun cold, from a relative, and from a random family.
+"""Warm starts: what relatives are worth to a study of a wider, deeper circuit on another log (half an hour).
 
     source   3 wires, depth 1, on one log            its best points begin the arm "relative", points of it drawn at random "random family"
     target   4 wires, depth 2, on another log        the same trials, sampler and seeds in all three arms
@@ -10,11 +10,12 @@ arm of the pair has found; its mean over k says how good a study is whenever it 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import copytree, rmtree
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import optuna
@@ -23,6 +24,8 @@ from optuna.trial import TrialState
 
 from qlogad import documents, escape, files, seeds
 from qlogad.arrays import Floats
+from qlogad.bench.benchmark import Benchmark, Finding, Progress
+from qlogad.bounds import Between
 from qlogad.errors import InputError, QlogadError
 from qlogad.evaluate.compare import contrast
 from qlogad.report.figures import save
@@ -30,7 +33,7 @@ from qlogad.sweep.run import Onlooker, Samplers, fill, prepare
 from qlogad.sweep.standing import trials_of, write
 from qlogad.sweep.study import Study
 
-__all__ = ["ARMS", "measure", "regret", "report"]
+__all__ = ["ARMS", "WarmStart", "measure", "regret", "report"]
 
 ARMS = ("cold", "relative", "random family")
 AIM = "validation-loss"
@@ -45,7 +48,20 @@ _SPACE = {
 _DESIGN = {"rows": [1, 3], "gates": ["rx", "ry", "rz", "cx", "crx"], "on": ["each", "linear", "ring"]}
 
 
-def measure(folder: Path, *, pairs: int, progress: Callable[[str, int], None], trials: int = TRIALS) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class WarmStart(Benchmark):
+    """Regret of studies that start cold, from a relative, and from a random family."""
+
+    repeats: Annotated[int, Between(1, 10_000), "Pairs of studies, each with logs and seeds of its own."] = 5
+
+    def run(self, out: Path, progress: Progress) -> Finding:
+        folder = out / "sweep-warm-start"
+        pairs = measure(folder, pairs=self.repeats, progress=progress)
+        path = report(pairs, folder)
+        return Finding(pairs, path.read_text(encoding="utf-8"), path)
+
+
+def measure(folder: Path, *, pairs: int, progress: Progress, trials: int = TRIALS) -> list[dict[str, Any]]:
     """The best loss so far after each trial, for every pair and arm; pairs that `folder` has already are kept.
 
     Args:

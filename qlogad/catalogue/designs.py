@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass
 from os.path import isdir
 from pathlib import Path
@@ -65,17 +64,6 @@ def _values(takes: Takes) -> str:
     """The values of a feature in words."""
     limits = "any" if takes.range is None else " to ".join(str(limit).replace("wires", "W") for limit in takes.range)
     return f"integers, {limits}" if takes.integer else limits
-
-
-def headline(kind: names.Kind, name: str) -> str:
-    """The first line of the file's docstring, read from the source text."""
-    folder = Path(names.__file__).parent / names.KINDS[kind][0]
-    module = name.replace("-", "_")
-    for path in (folder / f"{module}.py", folder / module / "__init__.py"):
-        if path.is_file():
-            text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-            return text.split("\n", 1)[0]
-    return "from another package"
 
 
 def role_for(name: str, given: str | None) -> tuple[Role, str]:

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 from qlogad import documents, escape, names
 from qlogad.catalogue import analysis
 from qlogad.catalogue.analysis import check_column
-from qlogad.catalogue.designs import Shown, design_row, headline, role_for, show_design, size_of, width_of
+from qlogad.catalogue.designs import Shown, design_row, role_for, show_design, size_of, width_of
 from qlogad.circuit.design import ROLES
 from qlogad.errors import InputError, UnknownName
 
@@ -63,7 +63,7 @@ def _rows(kind: str, wires: int, depth: int) -> list[dict[str, Any]]:
 
         return [{"name": name, "aim": one.direction, "what": one.what} for name, one in OBJECTIVES.items()]
     of = cast(names.Kind, _KINDS[kind])
-    return [{"name": name, "what": headline(of, name)} for name in names.known(of)]
+    return [{"name": name, "what": names.headline(of, name)} for name in names.known(of)]
 
 
 def analysed(

@@ -1,15 +1,14 @@
 """Commands from files: `verbs/x_y.py` is `qlogad x-y`, a folder is a group, and a file is imported only when its verb is needed.
 
-A verb's module docstring is its help and ends with a line `Example: qlogad ...`; its function `verb` does the work, with one parameter for
-each argument and option. (`verb` may also be a ready `TyperGroup`.) Other packages add verbs as entry points in the group `qlogad.verbs`
-(name -> module).
+The docstring of a verb's module is its help and ends with a line `Example: qlogad ...`. Its `verb` is a function with one parameter for
+each argument and option, or a `TyperGroup`. Other packages add verbs as entry points `qlogad.verbs` (name -> module).
 """
 
 from __future__ import annotations
 
 import inspect
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -20,10 +19,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-__all__ = ["Command", "Verbs", "command", "group", "root"]
+__all__ = ["SETTINGS", "Command", "Verbs", "command", "root"]
 
 Command = TyperCommand | TyperGroup
-_SETTINGS = {"help_option_names": ["-h", "--help"]}
+SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
 class Verbs(Mapping[str, Command]):
@@ -41,10 +40,10 @@ class Verbs(Mapping[str, Command]):
 
     def __getitem__(self, name: str) -> Command:
         if name not in self._own:
-            return command(name, self._foreign()[name].load())
+            return of_module(name, self._foreign()[name].load())
         package = f"{self._package}.{name.replace('-', '_')}"
         module = import_module(package)
-        return group(name, Verbs(package), inspect.getdoc(module) or "") if self._own[name] else command(name, module)
+        return group(name, Verbs(package), inspect.getdoc(module) or "") if self._own[name] else of_module(name, module)
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted({*self._own, *self._foreign()}))
@@ -59,20 +58,26 @@ class Verbs(Mapping[str, Command]):
         return {entry.name: entry for entry in entry_points(group=self._entries)} if self._entries else {}
 
 
-def command(name: str, module: ModuleType) -> Command:
-    """The command of one verb's module."""
-    if isinstance(module.verb, TyperGroup):
-        return module.verb
+def of_module(name: str, module: ModuleType) -> Command:
+    """The command of a verb's module."""
     told, _, example = (inspect.getdoc(module) or "").rpartition("\n\nExample: ")
+    if isinstance(module.verb, TyperGroup):
+        module.verb.help, module.verb.epilog = told, f"Example: {example}"
+        return module.verb
+    return command(name, module.verb, told, example)
+
+
+def command(name: str, verb: Callable[..., None], told: str, example: str) -> Command:
+    """A command whose arguments and options are a function's parameters."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name, help=told, epilog=f"Example: {example}", context_settings=_SETTINGS)(module.verb)
+    app.command(name, help=told, epilog=f"Example: {example}", context_settings=SETTINGS)(verb)
     return cast(TyperCommand, get_command(app))
 
 
 def group(name: str, verbs: Mapping[str, Command], told: str) -> TyperGroup:
     """A command that has verbs."""
     commands = cast(dict[str, Any], verbs)  # only ever read
-    return TyperGroup(name=name, commands=commands, help=told, rich_markup_mode=None, context_settings=_SETTINGS)
+    return TyperGroup(name=name, commands=commands, help=told, rich_markup_mode=None, context_settings=SETTINGS)
 
 
 def root() -> TyperGroup:

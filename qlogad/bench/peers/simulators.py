@@ -1,7 +1,7 @@
 """The same training step on other simulators, timed in an environment of their own: only torch, numpy, PennyLane, JAX, tensorcircuit-ng.
 
 Run as a file by the engine benchmark, with the Python that has them:
-`python peers.py '["PennyLane + JAX, jit", 4, 2]'` prints a peer, wires and depth as JSON.
+`python simulators.py '["PennyLane + JAX, jit", 4, 2]'` prints a peer, wires and depth as JSON.
 The workload is that of engine.py: batch 64, T = 10, input 32, hidden 128, RY encoding, strongly-entangling layers, four gates with
 their own linear maps, forward and backward, float32, one thread; beside it torch.nn.LSTM(32, 128) in the same process.
 """

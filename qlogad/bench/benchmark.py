@@ -1,0 +1,57 @@
+"""What a benchmark is: a file in this folder with one `Benchmark`; its fields are its options, `qlogad bench x --field`."""
+
+from __future__ import annotations
+
+import os
+import platform
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from qlogad import documents
+from qlogad.bounds import Between
+
+__all__ = ["Benchmark", "Finding", "Progress", "Repeats", "this_machine"]
+
+Progress = Callable[[str, int], None]  # told what is being done, and a count
+Repeats = Annotated[int, Between(1, 10_000), "Repetitions of each step, of which the median counts."]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a benchmark measured."""
+
+    facts: object  # for machines, as JSON
+    text: str  # for people
+    report: Path  # the file that keeps it
+
+
+class Benchmark(ABC):
+    """A measurement that can be repeated on any machine.
+
+    A subclass is a frozen dataclass: every field has a default and is `Annotated` with its bounds and one line of help. The first line
+    of the file's docstring says what is measured and how long it takes.
+    """
+
+    def __post_init__(self) -> None:
+        documents.enforce(self)
+
+    @abstractmethod
+    def run(self, out: Path, progress: Progress) -> Finding:
+        """Measure, and write a report to a results folder below `out`.
+
+        Raises:
+            InputError: an option names something that cannot be used.
+        """
+
+
+def this_machine(*, load: bool = False) -> str:
+    """The machine in words, for reports.
+
+    Args:
+        load: mention how busy it is.
+    """
+    busy = f" (load {os.getloadavg()[0]:.1f})" if load else ""
+    return f"{platform.machine()}, {os.cpu_count()} cores{busy}, {platform.system()}, Python {platform.python_version()}"
