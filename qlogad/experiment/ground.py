@@ -35,7 +35,7 @@ from qlogad.logs.inject import inject, parse_spec
 from qlogad.logs.parser.drain import Drain
 from qlogad.logs.parser.identity import Identity
 from qlogad.logs.split import Split, given_parts, make_splits
-from qlogad.logs.windows import Window, Windows, make_windows
+from qlogad.logs.windows import Window, Windows, default_window, make_windows
 
 __all__ = ["STRATA", "Ground", "Part", "Source", "ground", "held_ground", "open_source", "shared_sequences", "splits"]
 
@@ -229,7 +229,7 @@ def open_source(data: Data, progress: Callable[[int], None] | None = None, *, ju
     events = read_events(dataset, progress)
     if len(events.line_E) == 0:
         raise DataError(f"dataset '{data.dataset}': none of {events.intake.lines} lines was understood; is it the right format?")
-    window = data.window or _default_window(dataset)
+    window = data.window or default_window(dataset.default_window)
     windows = make_windows(events, window)
     part_W = given_parts(events, windows)
     label_W = windows.label_W if part_W is None else windows.label_W[part_W != "train"]  # of those that are not training by decree
@@ -245,11 +245,6 @@ def open_source(data: Data, progress: Callable[[int], None] | None = None, *, ju
         return Source(dataset, events, windows, 0, window, assumed=True)
     known = np.flatnonzero(windows.label_W >= 0)
     return Source(dataset, events, windows.take(known), len(windows) - len(known), window)
-
-
-def _default_window(dataset: Dataset) -> Window:
-    sizes: dict[str, dict[str, Any]] = {"session": {}, "count": {"size": 100}, "time": {"seconds": 3600.0}}
-    return documents.from_mapping(Window, {"by": dataset.default_window, **sizes[dataset.default_window]}, "window")
 
 
 def ground(data: Data, source: Source, views: Sequence[str], *, cut: int) -> Ground:

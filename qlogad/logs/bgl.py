@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from qlogad.documents import digest
 from qlogad.errors import DataError
-from qlogad.logs.dataset import Dataset, Intake, Record
+from qlogad.logs.dataset import Dataset, File, Intake, RawLine, Record
 from qlogad.logs.lines import file_digest, pick_lines, read_lines
 from qlogad.logs.times import calendar
 
@@ -29,7 +29,7 @@ _EPOCH = re.compile(r"\d{1,12}", re.ASCII)
 class Bgl(Dataset):
     """Raw BGL lines; a line whose first field is not '-' is an alert, and that field its category. A session is a node."""
 
-    path: str  # the log, plain, gz, bz2 or xz
+    path: File  # the log, plain, gz, bz2 or xz
 
     default_window = "count"
     masks: ClassVar[tuple[tuple[str, str], ...]] = (
@@ -43,15 +43,19 @@ class Bgl(Dataset):
 
     def records(self, intake: Intake) -> Iterator[Record]:
         """Every line in file order; a line that ends before its message has an empty message, and no line is dropped for it."""
-        for number, offset, text in read_lines(self.path, intake):
+        yield from self.read(read_lines(self.path, intake), intake)
+        if intake.quarantine and not intake.records:
+            raise DataError(f"no line of {self.path} is a BGL line (LABEL EPOCH DATE NODE DATETIME ...); is the dataset right?")
+
+    def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[Record]:
+        """Each line by itself."""
+        for number, offset, text in lines:
             found = parse_line(text, number, offset)
             if isinstance(found, str):
                 intake.set_aside(number, offset, found)
                 continue
             intake.records += 1
             yield found
-        if intake.quarantine and not intake.records:
-            raise DataError(f"no line of {self.path} is a BGL line (LABEL EPOCH DATE NODE DATETIME ...); is the dataset right?")
 
     def source_digest(self) -> str:
         """Of the log."""

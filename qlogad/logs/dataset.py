@@ -4,16 +4,30 @@ One concrete data set per file of this folder; the file's name is its name in ex
 is a frozen dataclass: its fields are the keys a user writes in the `[data]` table beside `dataset`, `window`, `split`, ...
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal, NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args, get_type_hints
 
+from qlogad import documents
 from qlogad.errors import DataError, shown
 
-__all__ = ["Dataset", "Intake", "Quarantined", "Record", "label_of"]
+__all__ = ["Dataset", "File", "Intake", "Quarantined", "RawLine", "Record", "label_of"]
 
 WindowKind = Literal["session", "count", "time"]
+
+_FILE = "a file of the source"
+File = Annotated[str, _FILE]  # the type of a field that says where something lies: no part of how lines are read
+
+
+class RawLine(NamedTuple):
+    """One line of a source."""
+
+    number: int  # 1-based
+    offset: int  # of its first byte in the uncompressed stream
+    text: str  # without the newline
 
 
 class Record(NamedTuple):
@@ -106,6 +120,38 @@ class Dataset(ABC):
             DataError: the source is missing, unreadable or not of this format at all.
         """
 
+    def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[Record]:
+        """Lines in this data set's format as records, wherever they come from; its own files are left alone.
+
+        What a model reads a log with. A table's lines begin with its header. Nothing is known of labels that lie in other files.
+
+        Raises:
+            DataError: its lines cannot be read by themselves.
+        """
+        raise DataError(f"{type(self).__name__} reads its own files only, so no model can read its lines; give it a method `read`")
+
+    def options(self) -> dict[str, Any]:
+        """Its fields as a document, but for files: how lines are read, and not where they lie."""
+        hints = get_type_hints(type(self), include_extras=True)
+        own = fields(self)  # type: ignore[arg-type]
+        return {f.name: value for f in own if not _is_file(hints[f.name]) and (value := getattr(self, f.name)) is not None}
+
+    @classmethod
+    def reader(cls, options: Mapping[str, Any], where: str) -> Self:
+        """A data set with these options and no files, for its `read`.
+
+        Args:
+            options: what `options` gave.
+            where: what errors call them.
+
+        Raises:
+            DocumentError: they are not this data set's.
+        """
+        names = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+        return documents.from_mapping(
+            cls, {**({"path": "-"} if "path" in names else {}), **documents.plain(options)}, where, strict=True
+        )
+
     @abstractmethod
     def source_digest(self) -> str:
         """A digest of everything the records depend on (file contents, generator parameters)."""
@@ -121,3 +167,8 @@ class Dataset(ABC):
     def given_split(self) -> Mapping[str, Literal["train", "test"]] | None:
         """Which part each session belongs to, where the source itself says so; else None."""
         return None
+
+
+def _is_file(hint: object) -> bool:
+    """Whether a field's annotation is `File`, or has it inside."""
+    return _FILE in getattr(hint, "__metadata__", ()) or any(map(_is_file, get_args(hint)))

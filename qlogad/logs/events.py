@@ -17,6 +17,7 @@ from qlogad.arrays import Floats, Ints, Texts
 from qlogad.documents import digest
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, Intake
+from qlogad.logs.lines import Lines, raw_lines
 from qlogad.logs.times import EARLIEST, LATEST
 
 __all__ = ["Events", "Mask", "Texts", "read_events"]
@@ -49,7 +50,7 @@ class Events:
     given_part_S: NDArray[np.str_] | None  # "train", "test" or "" where the source gives a split; else None
     intake: Intake
     parsed: bool  # a message is already an event id
-    digest: str  # of everything the events depend on
+    digest: str  # of everything the events depend on; "" of lines that came from elsewhere
 
     def __len__(self) -> int:
         return len(self.line_E)
@@ -104,25 +105,30 @@ def _cutter(masks: Sequence[tuple[str, str]], starts: str) -> Callable[[str], tu
     return cut
 
 
-def read_events(dataset: Dataset, progress: Callable[[int], None] | None = None) -> Events:
+def read_events(
+    dataset: Dataset, progress: Callable[[int], None] | None = None, *, lines: Lines | None = None, mask: Mask | None = None
+) -> Events:
     """Read a whole source into columns, cutting out what its masks name.
 
     Args:
         dataset: the source.
         progress: gets the number of lines read so far, now and then and at the end.
+        lines: of another log in the same format, to be read in place of the source; labels and parts in other files are unknown.
+        mask: in place of the data set's own.
 
     Raises:
         DataError: the source cannot be read, or not one line of it was understood.
     """
     intake = Intake()
-    mask = Mask(dataset.masks, dataset.mask_starts)
+    mask = mask or Mask(dataset.masks, dataset.mask_starts)
+    records = dataset.records(intake) if lines is None else dataset.read(raw_lines(lines, intake), intake)
     line_E, offset_E, time_E, label_E = array("q"), array("q"), array("d"), array("b")
     kind_E, level_E, component_E, text_E = array("q"), array("q"), array("q"), array("q")
     kinds, levels, components, texts = _Places([""]), _Places(), _Places(), _Places()
     sessions, spaced = _Places(), _Spaced(texts)
     member_event_M, member_session_M = array("q"), array("q")
     values_E: list[tuple[str, ...]] = []
-    for event, record in enumerate(dataset.records(intake)):
+    for event, record in enumerate(records):
         masked, values = mask(record.message)
         line_E.append(record.line)
         offset_E.append(record.offset)
@@ -160,12 +166,16 @@ def read_events(dataset: Dataset, progress: Callable[[int], None] | None = None)
         member_event_M=np.array(member_event_M, dtype=np.int64),
         member_session_M=np.array(member_session_M, dtype=np.int64),
         sessions=tuple(sessions),
-        session_label_S=_labels(sessions, dataset.session_labels()),
-        given_part_S=_parts(sessions, dataset.given_split()),
+        session_label_S=_labels(sessions, dataset.session_labels() if lines is None else None),
+        given_part_S=_parts(sessions, dataset.given_split() if lines is None else None),
         intake=intake,
         parsed=dataset.parsed,
-        digest=digest(type(dataset).__name__, dataset.source_digest(), [list(pair) for pair in dataset.masks], dataset.parsed),
+        digest=_digest(dataset) if lines is None else "",
     )
+
+
+def _digest(dataset: Dataset) -> str:
+    return digest(type(dataset).__name__, dataset.source_digest(), [list(pair) for pair in dataset.masks], dataset.parsed)
 
 
 class _Places(dict[str, int]):

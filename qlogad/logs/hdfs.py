@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 from qlogad.documents import digest
-from qlogad.logs.dataset import Dataset, Intake, Record
+from qlogad.logs.dataset import Dataset, File, Intake, RawLine, Record
 from qlogad.logs.lines import file_digest, pick_lines, read_lines
 from qlogad.logs.tables import read_labels
 from qlogad.logs.times import calendar
@@ -26,8 +26,8 @@ _ADDRESS = r"\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?"
 class Hdfs(Dataset):
     """Raw HDFS lines: date, time (UTC), thread, level, component, message; sessions are blocks."""
 
-    path: str  # the log, plain, gz, bz2 or xz
-    labels: str | None = None  # a table with a block and a label column, as loghub's anomaly_label.csv
+    path: File  # the log, plain, gz, bz2 or xz
+    labels: File | None = None  # a table with a block and a label column, as loghub's anomaly_label.csv
 
     masks: ClassVar[tuple[tuple[str, str], ...]] = (
         ("BLK", r"blk_-?\d+(?: blk_-?\d+)*"),  # a list of blocks is one value
@@ -40,7 +40,11 @@ class Hdfs(Dataset):
 
     def records(self, intake: Intake) -> Iterator[Record]:
         """Every line in file order."""
-        for number, offset, text in read_lines(self.path, intake):
+        return self.read(read_lines(self.path, intake), intake)
+
+    def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[Record]:
+        """Each line by itself."""
+        for number, offset, text in lines:
             match = _LINE.fullmatch(text)
             if match is None:
                 intake.set_aside(number, offset, "not an HDFS line")

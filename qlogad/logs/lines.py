@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from io import BufferedReader
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 from qlogad.errors import DataError, did_you_mean, shown
-from qlogad.logs.dataset import Intake
+from qlogad.logs.dataset import Intake, RawLine
 
-__all__ = ["FOREIGN", "LONGEST", "UTF16", "RawLine", "expand", "file_digest", "pick_lines", "read_lines"]
+__all__ = ["FOREIGN", "LONGEST", "UTF16", "Lines", "RawLine", "expand", "file_digest", "pick_lines", "raw_lines", "read_lines"]
+
+Lines = str | Path | Iterable[str | bytes]  # the path of a log, or its lines
 
 LONGEST = 1 << 20  # bytes; a longer line is set aside
 _CHUNK = 1 << 18  # bytes read at once
@@ -39,14 +40,6 @@ FOREIGN = {  # how files begin that hold no lines, what they are, and what to do
 }
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
-
-
-class RawLine(NamedTuple):
-    """One line of a source."""
-
-    number: int  # 1-based
-    offset: int  # of its first byte in the uncompressed stream
-    text: str  # without the newline
 
 
 def expand(path: str | Path) -> Path:
@@ -88,8 +81,31 @@ def read_lines(path: str | Path, intake: Intake) -> Iterator[RawLine]:
     Raises:
         DataError: the file is missing, unreadable or an archive, or a compressed stream is torn; the message names the line it got to.
     """
+    return _texts(_chunks(path, intake), intake)
+
+
+def raw_lines(source: Lines, intake: Intake) -> Iterator[RawLine]:
+    r"""The lines of a log given by its path, or by themselves: with or without their ends, each as it comes.
+
+    >>> [line.text for line in raw_lines(["one\n", b"two\r\n", "three"], Intake())]
+    ['one', 'two', 'three']
+
+    Raises:
+        DataError: see `read_lines`; or a line is neither text nor bytes.
+    """
+    return read_lines(source, intake) if isinstance(source, (str, Path)) else _texts(map(_ended, source), intake)
+
+
+def _ended(line: str | bytes) -> bytes:
+    if not isinstance(line, (str, bytes)):
+        raise DataError(f"a line of a log is text or bytes, got {shown(line)}; give a log as its lines, or as its path")
+    raw = line.encode("utf-8", "surrogateescape") if isinstance(line, str) else line
+    return raw if raw.endswith(b"\n") else raw + b"\n"
+
+
+def _texts(chunks: Iterator[bytes], intake: Intake) -> Iterator[RawLine]:
     first = intake.lines
-    for number, offset, raw in _split(path, intake):
+    for number, offset, raw in _split(chunks, intake):
         if number == first + 1 and raw.startswith(_BOM):
             raw = raw[3:]
         if raw.endswith(b"\r"):
@@ -113,9 +129,8 @@ def pick_lines(paths: str | Sequence[str], lines: Iterable[int]) -> dict[int, st
     return found
 
 
-def _split(path: str | Path, intake: Intake) -> Iterator[tuple[int, int, bytes]]:
+def _split(chunks: Iterator[bytes], intake: Intake) -> Iterator[tuple[int, int, bytes]]:
     number, offset, rest, over = intake.lines, 0, b"", 0  # over: bytes of a too long line that were let go
-    chunks = _chunks(path, intake)
     head = b""
     for chunk in chunks:
         head += chunk

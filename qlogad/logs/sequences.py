@@ -20,15 +20,15 @@ from typing import ClassVar, Literal, NamedTuple
 from qlogad import documents
 from qlogad.documents import digest
 from qlogad.errors import DataError, shown
-from qlogad.logs.dataset import Dataset, Intake, Record
-from qlogad.logs.lines import file_digest, pick_lines
-from qlogad.logs.tables import Row, items_of, read_label, read_table
+from qlogad.logs.dataset import Dataset, File, Intake, RawLine, Record
+from qlogad.logs.lines import file_digest, pick_lines, read_lines
+from qlogad.logs.tables import Row, items_of, read_label, rows_of
 from qlogad.logs.times import Times, Unit
 
 __all__ = ["Sequences"]
 
 Role = Literal["train", "path", "normal", "anomalous"]
-Files = str | tuple[str, ...] | None
+Files = File | tuple[File, ...] | None
 
 _LABEL_OF_ROLE: dict[Role, int] = {"train": 0, "path": -1, "normal": 0, "anomalous": 1}
 _ID = re.compile(r"\w(?:[\w.:/+-]{0,62}\w)?", re.ASCII)  # what an event id looks like; one with blanks in it is a template
@@ -73,15 +73,11 @@ class Sequences(Dataset):
 
     def records(self, intake: Intake) -> Iterator[Record]:
         """Every event of every window, file by file; `intake` counts the windows."""
-        events: Counter[str] = Counter()
-        for window in self._windows(intake):
-            last = len(window.tokens) - 1
-            events.update(window.tokens)
-            for place, token in enumerate(window.tokens):
-                time = window.first if place == 0 else window.last if place == last else math.nan
-                yield Record(window.line, window.offset, time, (window.key,), "", "", token, -1)
-        if doubt := _doubt(events):
-            intake.warnings.append(doubt)
+        return _records(self._windows(intake), intake)
+
+    def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[Record]:
+        """Every event of every window; a window without identifier is called by its line, "path:17"."""
+        return _records(self._windows_of("path", "the lines", lines, intake, set(), Times(self.time_unit)), intake)
 
     def source_digest(self) -> str:
         """Of all files and their roles."""
@@ -109,16 +105,34 @@ class Sequences(Dataset):
         seen: set[str] = set()
         times = Times(self.time_unit)
         for role, path in self._files():
-            for row in read_table(path, intake, ("keys",), ("id", "label", "first", "last"), (("keys",), ("id", "keys"))):
-                window = _window(role, path, row, times)
-                if not isinstance(window, str) and window.key in seen:
-                    window = "window identifier met before"
-                if isinstance(window, str):
-                    intake.set_aside(row.line.number, row.line.offset, window)
-                    continue
-                seen.add(window.key)
-                intake.records += 1
-                yield window
+            yield from self._windows_of(role, path, read_lines(path, intake), intake, seen, times)
+
+    @staticmethod
+    def _windows_of(
+        role: Role, name: str, lines: Iterator[RawLine], intake: Intake, seen: set[str], times: Times
+    ) -> Iterator[_Window]:
+        for row in rows_of(name, lines, intake, ("keys",), ("id", "label", "first", "last"), (("keys",), ("id", "keys"))):
+            window = _window(role, name, row, times)
+            if not isinstance(window, str) and window.key in seen:
+                window = "window identifier met before"
+            if isinstance(window, str):
+                intake.set_aside(row.line.number, row.line.offset, window)
+                continue
+            seen.add(window.key)
+            intake.records += 1
+            yield window
+
+
+def _records(windows: Iterator[_Window], intake: Intake) -> Iterator[Record]:
+    events: Counter[str] = Counter()
+    for window in windows:
+        last = len(window.tokens) - 1
+        events.update(window.tokens)
+        for place, token in enumerate(window.tokens):
+            time = window.first if place == 0 else window.last if place == last else math.nan
+            yield Record(window.line, window.offset, time, (window.key,), "", "", token, -1)
+    if doubt := _doubt(events):
+        intake.warnings.append(doubt)
 
 
 def _window(role: Role, path: str, row: Row, times: Times) -> _Window | str:

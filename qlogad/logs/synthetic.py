@@ -16,9 +16,9 @@ from qlogad import documents
 from qlogad.bounds import Between, Seed
 from qlogad.documents import digest
 from qlogad.errors import DataError
-from qlogad.logs.bgl import format_line
+from qlogad.logs.bgl import format_line, parse_line
 from qlogad.logs.cluster import KINDS, OPERATIONS, Cluster, Faults, Kind, Line, make_world
-from qlogad.logs.dataset import Dataset, Intake, Record
+from qlogad.logs.dataset import Dataset, Intake, RawLine, Record
 
 __all__ = ["Injection", "Synthetic", "as_request", "line_text"]
 
@@ -98,6 +98,16 @@ class Synthetic(Dataset):
             level, service = line.template.level, line.template.service
             yield Record(number, offset, line.time / 1e6, sessions, level, service, line.message, int(line.kind != ""), line.kind)
             offset += _length(line)
+
+    def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[Record]:
+        """Lines of the log as `write` writes it."""
+        for number, offset, text in lines:
+            found = parse_line(text, number, offset)
+            if isinstance(found, str):
+                intake.set_aside(number, offset, found)
+                continue
+            intake.records += 1
+            yield as_request(found)
 
     def injections(self) -> tuple[Injection, ...]:
         """Everything that went wrong in order of appearance; what lies wholly behind the end of the log is not in it."""

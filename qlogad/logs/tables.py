@@ -14,7 +14,7 @@ from qlogad.errors import DataError, counted, shown
 from qlogad.logs.dataset import Intake, label_of
 from qlogad.logs.lines import RawLine, read_lines
 
-__all__ = ["Cell", "Column", "Row", "items_of", "read_label", "read_labels", "read_table"]
+__all__ = ["Cell", "Column", "Row", "items_of", "read_label", "read_labels", "read_table", "rows_of"]
 
 Column = Literal["id", "keys", "label", "first", "last"]
 Cell = str | list[str]  # a list where the file has one as JSON
@@ -82,12 +82,23 @@ def read_table(
     Raises:
         DataError: a needed column is missing, or two columns are the same one; the message names file, line and mend.
     """
+    return rows_of(path, read_lines(path, intake), intake, needed, more, unnamed)
+
+
+def rows_of(
+    name: str,
+    lines: Iterator[RawLine],
+    intake: Intake,
+    needed: Sequence[Column],
+    more: Sequence[Column] = (),
+    unnamed: Sequence[tuple[Column, ...]] = (),
+) -> Iterator[Row]:
+    """`read_table` of lines at hand; `name` is what errors call them."""
     before = intake.lines
-    lines = read_lines(path, intake)
     sample = list(islice(lines, _SAMPLE))
     if not sample:
         return
-    where, wanted = f"{path}, line {sample[0].number - before}", (*needed, *more)
+    where, wanted = f"{name}, line {sample[0].number - before}", (*needed, *more)
     first = sample[0].text.strip()
     if first.startswith(("{", "[{", "[[")) or first == "[":
         if not first.startswith("{") or first == "{":

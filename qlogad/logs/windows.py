@@ -18,9 +18,10 @@ from qlogad import documents
 from qlogad.arrays import Floats, Ints, Texts
 from qlogad.bounds import Between, room
 from qlogad.errors import DataError, DocumentError
+from qlogad.logs.dataset import WindowKind
 from qlogad.logs.events import Events
 
-__all__ = ["Window", "Windows", "make_windows", "spans"]
+__all__ = ["Window", "Windows", "complete", "default_window", "longest_silence", "make_windows", "spans"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class Window:
 
 
 _OWNER = {"size": "count", "seconds": "time"}
+
+
+def default_window(kind: WindowKind) -> Window:
+    """Windows of a data set whose experiment names none."""
+    return {"session": Window(), "count": Window("count", size=100), "time": Window("time", seconds=3600.0)}[kind]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +127,46 @@ def make_windows(events: Events, window: Window) -> Windows:
                 "no line names a session; write window = { by = 'count', size = 20 } or { by = 'time', seconds = 3600 }"
             )
         return _grouped(events, events.member_event_M, events.member_session_M, sessions=True)
+    return _grouped(events, *_sliced(events, window), sessions=False)
+
+
+def complete(events: Events, windows: Windows, window: Window, silence: float) -> NDArray[np.bool_]:
+    """Which windows no later line belongs to, (W,), if lines come in the order of their times.
+
+    A window by count is complete with its last event, one by time when the log's clock is past its end. A session has no end of its
+    own: it is taken as complete when it has been silent for longer than any session before went on after. A sequence that somebody
+    parsed before is one line, and complete.
+
+    Args:
+        events: all that is known of the log.
+        windows: all its windows, see `make_windows`.
+        window: how they were made.
+        silence: in seconds: see `longest_silence`.
+    """
+    if window.by == "count":
+        return np.asarray(windows.lengths_W == window.size)
+    if window.by == "session":
+        return np.asarray(_last(events) - windows.end_W > silence) | events.parsed
+    assert window.seconds is not None
+    begins_W = np.unique(_sliced(events, window)[1]) * (window.stride or window.seconds)
+    return np.asarray(begins_W + window.seconds <= _last(events) - np.nanmin(events.time_E))
+
+
+def longest_silence(windows: Windows) -> float:
+    """The longest time in seconds between two events of a window that follow each other; infinite where no two have times."""
+    inside_M = np.ones(len(windows.time_M), dtype=np.bool_)
+    inside_M[windows.offsets_W1[:-1]] = False
+    gap_M = np.diff(windows.time_M, prepend=np.nan)[inside_M]
+    return float(np.nanmax(gap_M)) if np.isfinite(gap_M).any() else np.inf
+
+
+def _last(events: Events) -> float:
+    """The last known time of a log; NaN where none is known."""
+    return float(np.fmax.reduce(events.time_E))
+
+
+def _sliced(events: Events, window: Window) -> tuple[Ints, Ints]:
+    """(event, slice) pairs of windows by count or by time, see `_slices`."""
     clock_E = _carried(events.time_E, np.zeros(len(events.time_E), dtype=np.int64))
     order_E = np.argsort(clock_E, kind="stable")
     if window.by == "count":
@@ -132,7 +178,7 @@ def make_windows(events: Events, window: Window) -> Windows:
             raise DataError("no line has a time, so there are no windows by time; write window = { by = 'count', size = 20 }")
         since_E = np.maximum(clock_E[order_E] - np.nanmin(events.time_E), 0.0)
         slices = _slices(since_E, window.seconds, window.stride or window.seconds)
-    return _grouped(events, order_E[slices[0]], slices[1], sessions=False)
+    return order_E[slices[0]], slices[1]
 
 
 def spans(starts_C: Ints, lengths_C: Ints) -> Ints:

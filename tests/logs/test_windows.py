@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +11,12 @@ from hypothesis import strategies as st
 
 from qlogad.documents import from_mapping
 from qlogad.errors import DataError, DocumentError
+from qlogad.experiment.data import data_of
 from qlogad.logs.dataset import Intake
-from qlogad.logs.events import Events
-from qlogad.logs.windows import Window, Windows, make_windows
+from qlogad.logs.events import Events, read_events
+from qlogad.logs.windows import Window, Windows, complete, longest_silence, make_windows
+
+from .samples import SAMPLES
 
 
 def table(times, sessions=(), labels=None, kinds=None, session_label=None):
@@ -205,3 +209,34 @@ def test_documents_are_validated_in_one_line(content, message):
 def test_an_empty_log_has_no_windows():
     with pytest.raises(DataError, match="no events"):
         make_windows(table([]), Window(by="count", size=2))
+
+
+@pytest.mark.parametrize(
+    ("name", "window"),
+    [
+        ("bgl", Window("count", size=10, stride=7)),
+        ("bgl", Window("count", size=30, stride=45)),
+        ("bgl", Window("time", seconds=3000.0)),
+        ("synthetic", Window("time", seconds=3000.0, stride=1100)),
+        ("hdfs", Window()),
+        ("sequences", Window()),
+    ],
+)
+def test_complete_windows_stay_what_they_are_when_the_log_goes_on(name: str, window: Window, tmp_path: Path) -> None:
+    sample = SAMPLES[name](tmp_path)
+    dataset = data_of(sample.data, "sample").open()
+    lines = sample.log.read_text().splitlines()
+    whole = read_events(dataset, lines=lines)
+    later = make_windows(whole, window)
+    silence = longest_silence(later)
+    for many in (2, len(lines) // 3, len(lines) // 2, len(lines)):
+        events = read_events(dataset, lines=lines[:many])
+        windows = make_windows(events, window)
+        done_W = complete(events, windows, window, silence)
+        assert len(done_W) == len(windows)
+        assert done_W.mean() > 0.5 or many < 200
+        assert not done_W[-1] or window.by == "count" or dataset.parsed
+        key_W = {key: w for w, key in enumerate(later.key_W)}
+        for w in np.flatnonzero(done_W):
+            now, then = windows.row(w), later.row(key_W[windows.key_W[w]])
+            assert events.line_E[now].tolist() == whole.line_E[then].tolist()
