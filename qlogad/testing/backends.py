@@ -1,11 +1,11 @@
-"""The contracts as functions, for our own tests and for anyone who adds a design, a backend or a detector of their own."""
+"""Laws of every backend: random circuits over the whole gate table, held to the definition of the gates and to its own word."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -16,19 +16,18 @@ from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.encoding import assemble
 from qlogad.errors import BackendError
 from qlogad.seeds import generator
-from qlogad.testing.circuits import random_circuit, random_values, reference_means, refused_with
+from qlogad.testing.circuits import random_circuit, random_values, reference_means
+from qlogad.testing.laws import Laws, Tell, assert_refused
 
 __all__ = ["check_backend"]
 
-
-# ---------------------------------------------------------------- designs
-
-
-# ---------------------------------------------------------------- backends
+LAWS = Laws["Subject"]()
 
 
-def check_backend(spec: str | Backend, *, tolerance: float = 1e-6, gradient: float = 1e-6, circuits: int = 12) -> None:
-    """Hold a backend to its contract; an AssertionError says which law it breaks.
+def check_backend(
+    spec: str | Backend, *, tell: Tell | None = None, tolerance: float = 1e-6, gradient: float = 1e-6, circuits: int = 12
+) -> None:
+    """Hold a backend to its contract.
 
     What is asked goes by the `kind` that its estimates state. Exact readouts are those of the definition of the gates; noisy ones are
     not, but lie between them and nothing. Sampled ones depend on key and row, not on place, and scatter as their standard errors say.
@@ -36,79 +35,160 @@ def check_backend(spec: str | Backend, *, tolerance: float = 1e-6, gradient: flo
 
     Args:
         spec: its name with its target, or an opened backend.
+        tell: is told what became of each law; None: the first that is broken raises an error.
         tolerance: how far readouts may lie from the definition of the gates, and slopes (ten times as far) from those of the exact
             engine.
         gradient: how far derivatives may lie from finite differences.
         circuits: how many random circuits, over the whole gate table, to try.
 
+    Raises:
+        AssertionError: with the name of the law that it breaks; only where nobody is told.
+
     >>> check_backend("exact", circuits=2)
     """
     backend = open_backend(spec) if isinstance(spec, str) else spec
-    ideal, found, again = [], [], []
-    for number in range(circuits):
+    LAWS.hold(Subject(backend, tolerance, gradient, circuits), tell)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A random circuit with values, what the definition of the gates gives, and two estimates with different keys."""
+
+    circuit: Circuit
+    weights_GP: torch.Tensor
+    inputs_GNI: torch.Tensor
+    expected_GNK: torch.Tensor
+    found: Estimate
+    again: Estimate
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A backend, how far it may be off, and the random circuits that its laws share."""
+
+    backend: Backend
+    tolerance: float
+    gradient: float
+    circuits: int
+
+    @cached_property
+    def trials(self) -> Sequence[Trial]:
+        return [self._trial(number) for number in range(self.circuits)]
+
+    def _trial(self, number: int) -> Trial:
         random = generator(0, "check_backend", number)
         circuit = random_circuit(random, wires=1 + number % 4)
         weights_GP, inputs_GNI = random_values(circuit, random)
         expected_GNK = torch.from_numpy(reference_means(circuit, weights_GP.numpy(), inputs_GNI.numpy()))
-        estimate = backend.bind(circuit, weights_GP, key=Key(number)).estimate(inputs_GNI)
-        other = backend.bind(circuit, weights_GP, key=Key(number).at("again")).estimate(inputs_GNI)
-        assert estimate.mean_GNK.shape == estimate.error_GNK.shape == expected_GNK.shape, "one mean and one error for each readout"
-        assert torch.isfinite(estimate.error_GNK).all(), "a standard error is a number"
-        assert (estimate.mean_GNK.abs() <= 1 + tolerance).all(), "readouts lie in [-1, 1]"
-        assert estimate.executions >= expected_GNK.shape[0] * expected_GNK.shape[1], "an execution was not counted"
-        _rows_independent(backend, circuit, weights_GP, inputs_GNI, tolerance)
-        kind = _kind(estimate)
-        sampled, noisy = kind.endswith("shots"), kind.startswith("noisy")
-        assert sampled == (estimate.shots is not None) == backend.abilities.shots, (
-            "the kind of the estimate says whether it was sampled"
-        )
-        if not noisy:
-            close = tolerance + 6 * float(estimate.error_GNK.max())
-            torch.testing.assert_close(estimate.mean_GNK, expected_GNK, rtol=0, atol=close)
-        if not sampled and (backend.abilities.differentiable or backend.abilities.shift):
-            _gradients_true(backend, circuit, weights_GP, inputs_GNI, gradient, noisy=noisy)
-            if not noisy:
-                _slopes_exact(backend, circuit, weights_GP, inputs_GNI, tolerance)
-        ideal.append(expected_GNK.flatten())
-        found.append(estimate)
-        again.append(other)
-    if sampled:
-        _errors_calibrated(found, again)
-    if noisy:
-        _noise_takes_effect(torch.cat(ideal), found)
-    _keeps_precision(backend)
-    _takes_no_rows(backend)
-    _refuses(backend)
+        keys = (Key(number), Key(number).at("again"))
+        found, again = (self.backend.bind(circuit, weights_GP, key=key).estimate(inputs_GNI) for key in keys)
+        return Trial(circuit, weights_GP, inputs_GNI, expected_GNK, found, again)
+
+    @cached_property
+    def kind(self) -> str:
+        """What its estimates say they are."""
+        (kind,) = {str(trial.found.provenance.get("kind")) for trial in self.trials}
+        return kind
+
+    @property
+    def noisy(self) -> bool:
+        return self.kind.startswith("noisy")
+
+    @property
+    def differentiates(self) -> bool:
+        return not self.backend.abilities.shots and (self.backend.abilities.differentiable or self.backend.abilities.shift)
 
 
-def _kind(estimate: Estimate) -> str:
-    kind = str(estimate.provenance.get("kind"))
-    assert kind in {"exact", "noisy-exact", "shots", "noisy-shots"}, f"an estimate says what kind it is, got {kind}"
-    return kind
+@LAWS.law()
+def estimates_are_readouts_with_errors(it: Subject) -> None:
+    for trial in it.trials:
+        mean_GNK, error_GNK = trial.found.mean_GNK, trial.found.error_GNK
+        assert mean_GNK.shape == error_GNK.shape == trial.expected_GNK.shape, "one mean and one error for each readout"
+        assert torch.isfinite(error_GNK).all(), "a standard error is a number"
+        assert (mean_GNK.abs() <= 1 + it.tolerance).all(), "readouts lie in [-1, 1]"
+        groups, rows, _ = mean_GNK.shape
+        assert trial.found.executions >= groups * rows, "an execution was not counted"
 
 
-def _rows_independent(
-    backend: Backend, circuit: Circuit, weights_GP: torch.Tensor, inputs_GNI: torch.Tensor, tolerance: float
-) -> None:
+@LAWS.law()
+def estimates_say_what_they_are(it: Subject) -> None:
+    kinds = {"exact", "noisy-exact", "shots", "noisy-shots"}
+    assert it.kind in kinds, f"an estimate says what kind it is, got {it.kind}"
+    for trial in it.trials:
+        sampled = trial.found.shots is not None
+        assert it.kind.endswith("shots") == sampled == it.backend.abilities.shots, "the kind says whether it was sampled"
+
+
+@LAWS.law(when=lambda it: not it.noisy)
+def readouts_are_those_of_the_gates(it: Subject) -> None:
+    for trial in it.trials:
+        close = it.tolerance + 6 * float(trial.found.error_GNK.max())
+        torch.testing.assert_close(trial.found.mean_GNK, trial.expected_GNK, rtol=0, atol=close)
+
+
+@LAWS.law()
+def rows_are_run_alone(it: Subject) -> None:
     """Rows in any order and any company, with names and without, give what they gave; other keys give other samples."""
-    count = inputs_GNI.shape[1]
+    for trial in it.trials:
+        for named in (False, True):
+            _rows_independent(it, trial, named)
+
+
+def _rows_independent(it: Subject, trial: Trial, named: bool) -> None:
+    count = trial.inputs_GNI.shape[1]
     names = [f"window {n}" for n in range(count)]
 
-    def run(order: list[int], key: Key, named: bool) -> torch.Tensor:
-        bound = backend.bind(circuit, weights_GP, key=key)
-        mean_GNK = bound(inputs_GNI[:, order], [names[n] for n in order] if named else None).detach()
+    def run(order: list[int], key: Key) -> torch.Tensor:
+        bound = it.backend.bind(trial.circuit, trial.weights_GP, key=key)
+        mean_GNK = bound(trial.inputs_GNI[:, order], [names[n] for n in order] if named else None).detach()
         return mean_GNK[:, np.argsort(order)] if len(order) == count else mean_GNK
 
-    sampled, key = backend.abilities.shots, Key(1).at("rows")
-    near = 0.0 if sampled else tolerance
-    for named in (False, True):
-        mean_GNK = run(list(range(count)), key, named)
-        turned_GNK = run(list(range(count))[::-1], key, named)
-        split_GNK = torch.cat([run([n], key, named) for n in range(count)], dim=1)
-        for other_GNK in (turned_GNK, split_GNK):
-            torch.testing.assert_close(other_GNK, mean_GNK, rtol=0, atol=near, msg=lambda text: f"a row depends on others: {text}")
-        if sampled:
-            assert not torch.equal(run(list(range(count)), key.at("other"), named), mean_GNK), "another key gives other samples"
+    sampled, key = it.backend.abilities.shots, Key(1).at("rows")
+    mean_GNK = run(list(range(count)), key)
+    turned_GNK = run(list(range(count))[::-1], key)
+    split_GNK = torch.cat([run([n], key) for n in range(count)], dim=1)
+    for other_GNK in (turned_GNK, split_GNK):
+        near = 0.0 if sampled else it.tolerance
+        torch.testing.assert_close(other_GNK, mean_GNK, rtol=0, atol=near, msg=lambda text: f"a row depends on others: {text}")
+    if sampled:
+        assert not torch.equal(run(list(range(count)), key.at("other")), mean_GNK), "another key gives other samples"
+
+
+@LAWS.law(when=lambda it: it.differentiates)
+def gradients_are_true(it: Subject) -> None:
+    for trial in it.trials:
+        _gradients_true(it.backend, trial.circuit, trial.weights_GP, trial.inputs_GNI, it.gradient, noisy=it.noisy)
+
+
+@LAWS.law(when=lambda it: it.differentiates and not it.noisy)
+def slopes_are_as_precise_as_readouts(it: Subject) -> None:
+    for trial in it.trials:
+        _slopes_exact(it.backend, trial.circuit, trial.weights_GP, trial.inputs_GNI, it.tolerance)
+
+
+@LAWS.law(when=lambda it: it.backend.abilities.shots)
+def samples_scatter_as_their_errors_say(it: Subject) -> None:
+    _errors_calibrated([trial.found for trial in it.trials], [trial.again for trial in it.trials])
+
+
+@LAWS.law(when=lambda it: it.noisy)
+def noise_takes_effect(it: Subject) -> None:
+    _noise_takes_effect(torch.cat([trial.expected_GNK.flatten() for trial in it.trials]), [trial.found for trial in it.trials])
+
+
+@LAWS.law()
+def precision_is_kept(it: Subject) -> None:
+    _keeps_precision(it.backend)
+
+
+@LAWS.law()
+def no_rows_give_no_results(it: Subject) -> None:
+    _takes_no_rows(it.backend)
+
+
+@LAWS.law()
+def what_cannot_be_run_is_refused(it: Subject) -> None:
+    _refuses(it.backend)
 
 
 def _gradients_true(
@@ -210,18 +290,11 @@ def _refuses(backend: Backend) -> None:
         bad,
         bad.nan_to_num(torch.inf),
     ):
-        _refused(partial(bound, wrong))
+        assert_refused(partial(bound, wrong), BackendError, f"inputs of shape {tuple(wrong.shape)} and {wrong.dtype}")
     for wrong in (weights_GP[0], weights_GP[:, :1], weights_GP[:0], weights_GP.long(), weights_GP + torch.nan):
-        _refused(partial(backend.bind, circuit, wrong))
+        assert_refused(
+            partial(backend.bind, circuit, wrong), BackendError, f"weights of shape {tuple(wrong.shape)} and {wrong.dtype}"
+        )
     wide = assemble("angle-y", "separable", min(256, backend.abilities.max_wires + 1), 0)
     if wide.wires > backend.abilities.max_wires:
-        _refused(partial(backend.bind, wide, torch.zeros(1, 0)))
-
-
-def _refused(call: Callable[[], object]) -> None:
-    refusal = refused_with(call, BackendError)
-    assert refusal is not None, f"{call} was not refused"
-    assert len(refusal.splitlines()) == 1, f"an error is one line, got {refusal}"
-
-
-# ---------------------------------------------------------------- circuits to try
+        assert_refused(partial(backend.bind, wide, torch.zeros(1, 0)), BackendError, f"{wide.wires} wires")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,6 @@ from qlogad.circuit.gates import GATES, matrix
 from qlogad.circuit.readout import is_projector
 
 __all__ = ["random_circuit", "reference_means"]
-
-
-def refused_with(call: Callable[[], object], kind: type[Exception]) -> str | None:
-    try:
-        call()
-    except kind as error:
-        return str(error)
-    return None
 
 
 def random_circuit(random: np.random.Generator, *, wires: int, gates: int = 14, readouts: int = 3) -> Circuit:

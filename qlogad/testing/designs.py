@@ -1,11 +1,11 @@
-"""Laws of every circuit design."""
+"""Laws of every circuit design, at every width and depth that is asked for."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -18,117 +18,173 @@ from qlogad.circuit.draw import draw
 from qlogad.circuit.encoding import Encoding, assemble
 from qlogad.errors import DesignError
 from qlogad.seeds import generator
-from qlogad.testing.circuits import means_and_gradients, random_values, refused_with
+from qlogad.testing.circuits import means_and_gradients, random_values
+from qlogad.testing.laws import Laws, Tell, refusal
 
 __all__ = ["check_design"]
+
+
+LAWS = Laws["Subject"]()
 
 
 def check_design(
     name: str | Path,
     role: Role,
     *,
+    tell: Tell | None = None,
     widths: Sequence[int] = range(1, 7),
     depths: Sequence[int] = range(4),
     thorough: bool = False,
 ) -> None:
-    """Hold a design file to its contract; an AssertionError says which law it breaks.
+    """Hold a design file to its contract, in either role.
 
     Args:
         name: its name, or the path of a file.
         role: "ansatz" or "encoding".
+        tell: is told what became of each law; None: the first that is broken raises an error.
         widths: the numbers of wires to try; a design may refuse some of them, if it says how many it needs.
         depths: the numbers of layers to try.
         thorough: compare the simulators at every depth, which takes the most time, rather than at one depth of each width.
 
+    Raises:
+        AssertionError: with the name of the law that it breaks; only where nobody is told.
+
     >>> check_design("separable", "ansatz", widths=[2], depths=[1])
     """
-    design = Design.load(name, role)
-    possible = [wires for wires in widths if _fits(design, wires)]
-    assert possible, f"{design.name} builds at none of the widths {list(widths)}"
-    for wires in possible:
-        for depth in depths:
-            circuit = design.build(wires, depth)
-            _well_formed(design, circuit)
-            _draws(circuit)
-            _saves(design, circuit, depth)
-            if thorough or depth == depths[wires % len(depths)]:
-                _agrees(circuit, f"{design.name} on {wires} wires, depth {depth}")
-                _comes_back(circuit)
-    for wires, count in design.check.weights:
-        plain = replace(design, init="uniform")  # an identity block has twice the weights that its rows give
-        found = plain.build(wires, 1).weights - plain.build(wires, 0).weights
-        assert found == count, f"{design.name} has {found} weights per layer on {wires} wires, and states {count}"
-    for wires, count in design.check.live_weights:
-        circuit, encoding = assemble(design.check.encoding, str(name), wires, 1), Encoding.load(design.check.encoding)
-        found = live_weights(circuit, generator(0, "check_design", wires), encoding=encoding)
-        assert found == count, f"{design.name} has {found} live weights on {wires} wires, and states {count}"
+    LAWS.hold(Subject(Design.load(name, role), str(name), widths, depths, thorough), tell)
 
 
-def _fits(design: Design, wires: int) -> bool:
-    refusal = refused_with(partial(design.build, wires, 1), DesignError)
-    assert refusal is None or "needs" in refusal, f"{design.name} refuses {wires} wires without saying how many it needs: {refusal}"
-    return refusal is None
+@dataclass(frozen=True)
+class Subject:
+    """A design, and the circuits that its laws share."""
+
+    design: Design
+    name: str  # or the path of its file
+    widths: Sequence[int]
+    depths: Sequence[int]
+    thorough: bool
+
+    @cached_property
+    def built(self) -> dict[tuple[int, int], Circuit]:
+        """Every circuit by wires and depth."""
+        fitting = [wires for wires in self.widths if refusal(partial(self.design.build, wires, 1), DesignError) is None]
+        return {(wires, depth): self.design.build(wires, depth) for wires in fitting for depth in self.depths}
+
+    def compared(self) -> Iterator[tuple[str, Circuit]]:
+        """The circuits that are simulated: of each width one, or all, with a name."""
+        for (wires, depth), circuit in self.built.items():
+            if self.thorough or depth == self.depths[wires % len(self.depths)]:
+                yield f"{wires} wires, depth {depth}", circuit
 
 
-def _well_formed(design: Design, circuit: Circuit) -> None:
-    read = {(angle.source, angle.index) for gate in circuit.gates for angle in gate.angles}
-    assert {index for source, index in read if source == "weight"} == set(range(circuit.weights)), (
-        f"{design.name} has weights it never uses"
-    )
-    assert design.role == "ansatz" or circuit.weights == 0, f"{design.name} is an encoding with weights"
-    assert circuit.inverse().inverse() == circuit, f"{design.name}: undoing twice is not doing"
-    alone = circuit.without_entanglement()
-    assert all(len(gate.wires) == 1 for gate in alone.gates), f"{design.name}: entanglement is left"
-    used = {angle for gate in alone.gates for angle in gate.angles}
-    assert used == {angle for gate in circuit.gates for angle in gate.angles}, f"{design.name}: removing entanglement loses angles"
+@LAWS.law()
+def it_builds_or_says_how_many_wires_it_needs(it: Subject) -> None:
+    assert it.built, f"it builds at none of the widths {list(it.widths)}"
+    for wires in set(it.widths) - {wires for wires, _ in it.built}:
+        said = refusal(partial(it.design.build, wires, 1), DesignError)
+        assert said is not None, f"it refuses {wires} wires now and then"
+        assert "needs" in said, f"it refuses {wires} wires without saying how many it needs: {said}"
 
 
-def _draws(circuit: Circuit) -> None:
-    lines = draw(circuit, width=10**6).splitlines()
-    wires = [line for line in lines if "─" in line]
-    assert len(wires) == circuit.wires, "a drawing has one line per wire"
-    assert len({len(line) for line in wires}) == 1, "a drawing's lines end together"
+@LAWS.law()
+def weights_are_used(it: Subject) -> None:
+    for circuit in it.built.values():
+        read = {(angle.source, angle.index) for gate in circuit.gates for angle in gate.angles}
+        assert {index for source, index in read if source == "weight"} == set(range(circuit.weights)), (
+            "it has weights it never uses"
+        )
 
 
-def _saves(design: Design, circuit: Circuit, depth: int) -> None:
+@LAWS.law(when=lambda it: it.design.role == "encoding")
+def an_encoding_has_no_weights(it: Subject) -> None:
+    assert not any(circuit.weights for circuit in it.built.values())
+
+
+@LAWS.law()
+def undoing_twice_is_doing(it: Subject) -> None:
+    assert all(circuit.inverse().inverse() == circuit for circuit in it.built.values())
+
+
+@LAWS.law()
+def without_entanglement_every_angle_is_left(it: Subject) -> None:
+    for circuit in it.built.values():
+        alone = circuit.without_entanglement()
+        assert all(len(gate.wires) == 1 for gate in alone.gates), "entanglement is left"
+        used = {angle for gate in alone.gates for angle in gate.angles}
+        assert used == {angle for gate in circuit.gates for angle in gate.angles}, "removing entanglement loses angles"
+
+
+@LAWS.law()
+def it_draws(it: Subject) -> None:
+    for circuit in it.built.values():
+        lines = [line for line in draw(circuit, width=10**6).splitlines() if "─" in line]
+        assert len(lines) == circuit.wires, "a drawing has one line per wire"
+        assert len({len(line) for line in lines}) == 1, "a drawing's lines end together"
+
+
+@LAWS.law()
+def it_survives_saving(it: Subject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "copy.toml"
-        design.save(path, {"by": "check_design"})
-        again = Design.load(path, design.role)
-    assert again == design, f"{design.name} does not survive saving"
-    copy = again.build(circuit.wires, depth)
-    assert (copy, hash(copy), copy.digest()) == (circuit, hash(circuit), circuit.digest()), f"{design.name} is rebuilt differently"
+        it.design.save(path, {"by": "check_design"})
+        again = Design.load(path, it.design.role)
+    assert again == it.design, "another design is loaded"
+    for (wires, depth), circuit in it.built.items():
+        copy = again.build(wires, depth)
+        assert (copy, hash(copy), copy.digest()) == (circuit, hash(circuit), circuit.digest()), "it is rebuilt differently"
 
 
-def _agrees(circuit: Circuit, what: str) -> None:
+@LAWS.law()
+def simulators_agree(it: Subject) -> None:
     """Every simulator gives the same readouts, and those that differentiate the same gradients, to 1e-9, for random weights and inputs."""
-    fed = circuit if circuit.inputs else _encoded(circuit)  # on |0...0> alone many gates do nothing
-    state = generator(0, "check_design", circuit.digest()).bit_generator.state
-    exact, other = (means_and_gradients(open_backend(spec), fed, random_state=state) for spec in ("exact", "pennylane"))
-    for one, two in zip(exact, other, strict=True):
-        torch.testing.assert_close(one, two, rtol=0, atol=1e-9, msg=lambda text: f"{what}: exact and pennylane differ: {text}")
-    weights_GP, inputs_GNI = random_values(fed, generator(0, "check_design", circuit.digest()))
-    found = open_backend("qiskit").bind(fed, weights_GP[:1])(inputs_GNI[:1, :1])
-    torch.testing.assert_close(
-        exact[0][:1, :1], found, rtol=0, atol=1e-9, msg=lambda text: f"{what}: exact and qiskit differ: {text}"
-    )
+    for what, circuit in it.compared():
+        fed = circuit if circuit.inputs else _encoded(circuit)  # on |0...0> alone many gates do nothing
+        state = generator(0, "check_design", circuit.digest()).bit_generator.state
+        exact, other = (means_and_gradients(open_backend(spec), fed, random_state=state) for spec in ("exact", "pennylane"))
+        for one, two in zip(exact, other, strict=True):
+            _close(one, two, f"{what}: exact and pennylane differ")
+        weights_GP, inputs_GNI = random_values(fed, generator(0, "check_design", circuit.digest()))
+        found = open_backend("qiskit").bind(fed, weights_GP[:1])(inputs_GNI[:1, :1])
+        _close(exact[0][:1, :1], found, f"{what}: exact and qiskit differ")
 
 
-def _comes_back(circuit: Circuit) -> None:
-    """OpenQASM 3, Qiskit's and PennyLane's circuits give the circuit back."""
+@LAWS.law()
+def formats_give_it_back(it: Subject) -> None:
+    """OpenQASM 3, Qiskit's and PennyLane's circuits."""
     from qlogad.backend.pennylane import from_qnode, to_qnode
     from qlogad.backend.qiskit import from_qasm, from_qiskit, to_qasm, to_qiskit
 
-    returned = {
-        "OpenQASM 3": from_qasm(to_qasm(circuit)),
-        "Qiskit": from_qiskit(to_qiskit(circuit)),
-        "PennyLane": from_qnode(to_qnode(circuit), {"weights": circuit.weights}, inputs=circuit.inputs),
-    }
-    for what, back in returned.items():
-        same = (back.gates, back.readout, back.inputs, back.weights)
-        assert same == (circuit.gates, circuit.readout, circuit.inputs, circuit.weights), (
-            f"a circuit comes back changed from {what}"
-        )
+    for what, circuit in it.compared():
+        returned = {
+            "OpenQASM 3": from_qasm(to_qasm(circuit)),
+            "Qiskit": from_qiskit(to_qiskit(circuit)),
+            "PennyLane": from_qnode(to_qnode(circuit), {"weights": circuit.weights}, inputs=circuit.inputs),
+        }
+        for form, back in returned.items():
+            same = (back.gates, back.readout, back.inputs, back.weights)
+            wanted = (circuit.gates, circuit.readout, circuit.inputs, circuit.weights)
+            assert same == wanted, f"{what}: it comes back changed from {form}"
+
+
+@LAWS.law(when=lambda it: bool(it.design.check.weights))
+def it_has_as_many_weights_as_it_states(it: Subject) -> None:
+    plain = replace(it.design, init="uniform")  # an identity block has twice the weights that its rows give
+    for wires, count in it.design.check.weights:
+        found = plain.build(wires, 1).weights - plain.build(wires, 0).weights
+        assert found == count, f"{found} weights per layer on {wires} wires, and it states {count}"
+
+
+@LAWS.law(when=lambda it: bool(it.design.check.live_weights))
+def it_has_as_many_live_weights_as_it_states(it: Subject) -> None:
+    check = it.design.check
+    for wires, count in check.live_weights:
+        circuit, encoding = assemble(check.encoding, it.name, wires, 1), Encoding.load(check.encoding)
+        found = live_weights(circuit, generator(0, "check_design", wires), encoding=encoding)
+        assert found == count, f"{found} live weights on {wires} wires, and it states {count}"
+
+
+def _close(one: torch.Tensor, two: torch.Tensor, what: str) -> None:
+    torch.testing.assert_close(one, two, rtol=0, atol=1e-9, msg=lambda text: f"{what}: {text}")
 
 
 def _encoded(circuit: Circuit) -> Circuit:

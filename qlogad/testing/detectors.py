@@ -1,212 +1,325 @@
-"""Laws of every detector."""
+"""Laws of every detector. Most share one fit; a detector that declares more (labels, a seed, a core, event scores) is asked more."""
 
 from __future__ import annotations
 
+import random
+import sys
 import tempfile
-from collections.abc import Callable
-from functools import partial
+from dataclasses import fields
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 
-from qlogad import documents
+from qlogad import documents, names
 from qlogad.arrays import Floats
-from qlogad.detect.detector import EXPECTED, Detector
+from qlogad.detect.detector import EXPECTED, WEIGHTS, Detector
 from qlogad.errors import DataError, NotFitted
 from qlogad.features.features import Features, Labels
 from qlogad.seeds import generator
+from qlogad.testing.laws import Laws, Tell, assert_refused
 
 __all__ = ["check_detector"]
 
+Sequences = list[list[int]]
+SIZE = 6  # event types of the random windows
+EPOCHS = 2  # of a detector that trains in epochs, unless said
+LAWS = Laws["Subject"]()
 
-def check_detector(cls: type[Detector], **settings: Any) -> None:
-    """Hold a detector to its contract; an AssertionError says which law it breaks.
+
+def check_detector(cls: type[Detector], *, tell: Tell | None = None, **settings: Any) -> None:
+    """Hold a detector to its contract: to the laws of all, and to those of what it declares.
 
     Args:
         cls: the detector's class.
-        settings: its parameters, small ones for a detector that trains long.
+        tell: is told what became of each law; None: the first that is broken raises an error.
+        settings: its parameters, small ones for a detector that trains long; `epochs` is 2 unless said.
+
+    Raises:
+        AssertionError: with the name of the law that it breaks; only where nobody is told.
 
     >>> from qlogad.detect.length import Length
     >>> check_detector(Length)
     """
     with tempfile.TemporaryDirectory() as folder:
-        for law in _DETECTOR_LAWS:
-            law(partial(cls, **settings), Path(folder))
+        LAWS.hold(Subject(cls, settings, Path(folder)), tell)
 
 
-_SIZE = 6  # event types of the detectors' random windows
-Make = Callable[[], Detector]
+class Subject:
+    """A detector's class with its settings, and what its laws share: random windows with a grammar, and fitted detectors."""
+
+    def __init__(self, cls: type[Detector], settings: dict[str, Any], folder: Path) -> None:
+        self.declared = {field.name for field in fields(cls)}
+        self.cls, self.folder = cls, folder
+        self._settings = {"epochs": EPOCHS} | settings if "epochs" in self.declared else settings
+        self.before: list[str] = []
+        self.after: list[str] = []
+
+    def make(self, **changes: Any) -> Detector:
+        return self.cls(**self._settings | changes)
+
+    def features(self, sequences: Sequences, weight: list[int] | None = None) -> Features:
+        """Windows with the views that the detector reads."""
+        features = Features.from_sequences(sequences, size=SIZE, weight=weight)
+        for view in self.cls.reads:
+            features = names.find("view", view)().add(features)
+        return features
+
+    def fit(self, detector: Detector) -> Detector:
+        """Fitted on features, with labels, which only a supervised one reads."""
+        detector.fit(self.train, self.labels, validation=(self.validation, None))
+        return detector
+
+    @cached_property
+    def train(self) -> Features:
+        return self.features(sessions(40, "train"))
+
+    @cached_property
+    def labels(self) -> Labels:
+        return Labels(np.asarray(labels_of(sessions(40, "train"))))
+
+    @cached_property
+    def validation(self) -> Features:
+        return self.features(sessions(30, "validation"))
+
+    @cached_property
+    def odd(self) -> Features:
+        """Windows to be judged: ordinary, empty, of one event, of events not seen in training, long, and a repeated one."""
+        ordinary = sessions(12, "test")
+        return self.features([*ordinary, [], [3], [SIZE], [0, SIZE + 5, 1], [0] * 60, ordinary[4]])
+
+    @cached_property
+    def fitted(self) -> Detector:
+        """The fit that most laws share."""
+        self.before = self._surroundings()
+        detector = self.fit(self.make())
+        detector.anomaly_score(self.validation)
+        detector.event_score(self.validation)
+        self.after = self._surroundings()
+        return detector
+
+    @cached_property
+    def again(self) -> Detector:
+        """A second fit, for which everything differs that is to make no difference."""
+        scramble()
+        labels = self.labels if self.cls.supervised else None
+        again: Detector = clone(self.fitted)
+        return again.fit(self.train, labels, validation=(self.validation, None))
+
+    @cached_property
+    def heavy(self) -> Detector:
+        """A fit on fewer windows with multiplicities, without validation windows."""
+        windows = sessions(20, "train")
+        return self.make().fit(self.features(windows, self.times), labels_of(windows))
+
+    @property
+    def times(self) -> list[int]:
+        return [int(many) for many in generator(0, "check_detector", "times").integers(1, 4, size=20)]
+
+    def score(self, detector: Detector) -> Floats:
+        return detector.score_samples(self.odd)
+
+    def _surroundings(self) -> list[str]:
+        """What a fit reads or could reach, and is not to change."""
+        given = (self.train, self.validation)
+        tables = [documents.digest(f.ids_E, f.offsets_N1, f.weight_N, f.seen_N, f.row_W, *f.views.values()) for f in given]
+        return [*tables, documents.digest(self.labels.window_N), *generators()]
 
 
-def _sessions(rows: int, *names: str) -> list[list[int]]:
+def sessions(rows: int, *names: str) -> Sequences:
     """Random windows with a grammar: each event is mostly followed by the next one; every event occurs."""
-    random = generator(0, "check_detector", *names)
-    starts_N = [list(range(_SIZE)) if n == 0 else [0] for n in range(rows)]
+    rng = generator(0, "check_detector", *names)
+    starts_N = [list(range(SIZE)) if n == 0 else [0] for n in range(rows)]
     for window in starts_N:
-        for _ in range(int(random.integers(2, 9))):
-            window.append((window[-1] + 1) % _SIZE if random.random() < 0.8 else int(random.integers(_SIZE)))
+        for _ in range(int(rng.integers(2, 9))):
+            window.append((window[-1] + 1) % SIZE if rng.random() < 0.8 else int(rng.integers(SIZE)))
     return starts_N
 
 
-def _odd() -> list[list[int]]:
-    """Windows to be judged: ordinary, empty, of one event, of events not seen in training, long, and a repeated one."""
-    ordinary = _sessions(12, "test")
-    return [*ordinary, [], [3], [_SIZE], [0, _SIZE + 5, 1], [0] * 60, ordinary[4]]
-
-
-def _labels(sessions: list[list[int]]) -> list[int]:
+def labels_of(windows: Sequences) -> list[int]:
     """Labels to learn from: 1 where the first two events are out of turn or the window is long."""
-    return [int(len(window) > 6 or window[1:2] != [(window[0] + 1) % _SIZE]) for window in sessions]
+    return [int(len(window) > 6 or window[1:2] != [(window[0] + 1) % SIZE]) for window in windows]
 
 
-def _fitted(make: Make) -> Detector:
-    train = _sessions(40, "train")
-    return make().fit(train, _labels(train), validation=_sessions(30, "validation"))
+def generators() -> list[str]:
+    """The states of the generators that belong to nobody."""
+    torch = sys.modules.get("torch")
+    states = [random.getstate(), np.random.get_state(legacy=True), torch and torch.get_rng_state().tolist()]  # noqa: NPY002
+    return [documents.digest(repr(state)) for state in states]
 
 
-def _scores_are_numbers(make: Make, folder: Path) -> None:
-    detector = _fitted(make)
-    features = Features.from_sequences(_odd(), size=_SIZE)
-    score_N, score_E = detector.anomaly_score(features), detector.event_score(features)
-    assert score_N.shape == (len(features),), f"one score per row: {len(features)} rows, scores of shape {score_N.shape}"
-    assert score_E.shape == features.ids_E.shape, f"one score per event: {len(features.ids_E)} events, shape {score_E.shape}"
+def scramble() -> None:
+    """Other numbers from the generators that belong to nobody."""
+    random.random()
+    np.random.random()  # noqa: NPY002
+    if torch := sys.modules.get("torch"):
+        torch.rand(1)
+
+
+# ---------------------------------------------------------------- of one fitted detector
+
+
+@LAWS.law()
+def scores_are_numbers(it: Subject) -> None:
+    score_N, score_E = it.fitted.anomaly_score(it.odd), it.fitted.event_score(it.odd)
+    assert score_N.shape == (len(it.odd),), f"one score per row: {len(it.odd)} rows, scores of shape {score_N.shape}"
+    assert score_E.shape == it.odd.ids_E.shape, f"one score per event: {len(it.odd.ids_E)} events, shape {score_E.shape}"
     assert not np.isnan(score_N).any(), "a window's score is never NaN"
-    assert np.isfinite(score_N[features.lengths_N == 0]).all(), "an empty window has a finite score"
-    assert np.array_equal(detector.score_samples(_odd()), score_N), "lists of event ids and features score alike"
+    assert np.isfinite(score_N[it.odd.lengths_N == 0]).all(), "an empty window has a finite score"
+    passes_N = it.fitted.passes(it.odd)
+    assert passes_N.shape == score_N.shape, "a number of passes for each row"
+    assert (passes_N >= 0).all(), "a number of passes is no less than none"
 
 
-def _rows_are_judged_alone(make: Make, folder: Path) -> None:
-    detector = _fitted(make)
-    features = Features.from_sequences(_odd(), size=_SIZE)
-    order = generator(0, "check_detector", "order").permutation(len(features))
-    score_N = detector.anomaly_score(features)
-    _assert_close(detector.anomaly_score(features.take(order)), score_N[order], "order matters")
-    single_N = np.concatenate([detector.anomaly_score(features.take([n])) for n in range(len(features))])
+@LAWS.law()
+def rows_are_judged_alone(it: Subject) -> None:
+    order = generator(0, "check_detector", "order").permutation(len(it.odd))
+    score_N = it.fitted.anomaly_score(it.odd)
+    _assert_close(it.fitted.anomaly_score(it.odd.take(order)), score_N[order], "order matters")
+    single_N = np.concatenate([it.fitted.anomaly_score(it.odd.take([n])) for n in range(len(it.odd))])
     _assert_close(single_N, score_N, "a row's score depends on its neighbours")
 
 
-def _weight_is_repetition(make: Make, folder: Path) -> None:
-    sessions, validation = _sessions(20, "train"), Features.from_sequences(_sessions(30, "validation"), size=_SIZE)
-    times = generator(0, "check_detector", "times").integers(1, 4, size=len(sessions)).tolist()
-    repeated = [window for window, many in zip(sessions, times, strict=True) for _ in range(many)]
-    heavy = make().fit(Features.from_sequences(sessions, weight=times), _labels(sessions), validation=(validation, None))
-    long = make().fit(Features.from_sequences(repeated), _labels(repeated), validation=(validation, None))
-    message = "a row of weight 3 is to count as three equal rows"
-    _assert_close(heavy.score_samples(_odd()), long.score_samples(_odd()), message)
+@LAWS.law(when=lambda it: it.cls.reads == ("ids",))
+def lists_of_event_ids_score_as_features_do(it: Subject) -> None:
+    windows = [row.tolist() for row in it.odd.rows()]
+    assert np.array_equal(it.fitted.score_samples(windows), it.fitted.anomaly_score(it.odd)), "lists and features score alike"
 
 
-def _fitting_repeats(make: Make, folder: Path) -> None:
-    first, second = _fitted(make), _fitted(make)
-    train = _sessions(40, "train")
-    again = clone(first).fit(train, _labels(train), validation=_sessions(30, "validation"))
-    assert clone(first).get_params() == make().get_params() == first.get_params(), (
-        "fit does not change parameters, clone keeps them"
-    )
-    for other in (second, again):
-        assert np.array_equal(first.score_samples(_odd()), other.score_samples(_odd())), "equal data and seed, equal scores"
-        assert first.threshold_ == other.threshold_, "equal data and seed, equal threshold"
+@LAWS.law(when=lambda it: it.cls.event_score is not Detector.event_score)
+def events_are_judged_in_their_own_row(it: Subject) -> None:
+    rows = np.split(it.fitted.event_score(it.odd), it.odd.offsets_N1[1:-1])
+    order = generator(0, "check_detector", "order").permutation(len(it.odd))
+    turned = it.fitted.event_score(it.odd.take(order))
+    _assert_close(turned, np.concatenate([rows[n] for n in order]), "an event's score depends on other rows")
+    assert not np.isnan(np.concatenate(rows)).all(), "who scores events has an opinion on some"
 
 
-def _input_is_left_alone(make: Make, folder: Path) -> None:
-    given = [Features.from_sequences(_sessions(20, name), size=_SIZE) for name in ("train", "validation")]
-    labels = Labels(np.asarray(_labels(_sessions(20, "train"))))
-    before = [documents.digest(f.ids_E, f.offsets_N1, f.weight_N, f.seen_N, f.row_W) for f in given]
-    detector = make().fit(given[0], labels, validation=(given[1], None))
-    detector.anomaly_score(given[1])
-    detector.event_score(given[1])
-    after = [documents.digest(f.ids_E, f.offsets_N1, f.weight_N, f.seen_N, f.row_W) for f in given]
-    assert before == after, "fit and score do not write to their input"
-    assert labels.window_N.tolist() == _labels(_sessions(20, "train")), "fit does not write to the labels"
+@LAWS.law()
+def what_is_given_is_left_alone(it: Subject) -> None:
+    assert it.fitted, "the fit that most laws share"
+    inputs = len(it.before) - len(generators())
+    assert it.before[:inputs] == it.after[:inputs], "fit and score do not write to their input"
+    assert it.before[inputs:] == it.after[inputs:], "fit and score draw from generators of their own: seeds.generator(seed, name)"
 
 
-def _labels_are_read_where_it_says_so(make: Make, folder: Path) -> None:
-    train, validation = _sessions(40, "train"), _sessions(30, "validation")
-    if make().supervised:
-        _raises(DataError, lambda: make().fit(train, validation=validation), "a supervised detector without labels")
-        for label in (0, 1):
-            _raises(DataError, partial(make().fit, train, [label] * 40), f"only training windows of label {label}")
-        flipped = make().fit(train, [1 - label for label in _labels(train)], validation=validation)
-        assert not np.array_equal(flipped.score_samples(_odd()), _fitted(make).score_samples(_odd())), (
-            "labels are what it learns from"
-        )
-    else:
-        blind = make().fit(train, validation=validation)
-        assert np.array_equal(blind.score_samples(_odd()), _fitted(make).score_samples(_odd())), "it does not read training labels"
-        assert blind.threshold_ == _fitted(make).threshold_, "its threshold does not depend on training labels"
+@LAWS.law()
+def saved_is_the_same(it: Subject) -> None:
+    it.fitted.save(it.folder / "saved")
+    loaded = it.cls.load(it.folder / "saved")
+    assert type(loaded) is it.cls, f"saved {it.cls.__name__}, loaded {type(loaded).__name__}"
+    assert loaded.get_params() == it.fitted.get_params(), "parameters survive save and load"
+    assert loaded.threshold_ == it.fitted.threshold_, "the threshold survives save and load"
+    assert loaded.weights_ == it.fitted.weights_, "the weights survive save and load"
+    assert it.score(loaded).tobytes() == it.score(it.fitted).tobytes(), "same scores bit for bit after load"
+    event_E = it.fitted.event_score(it.odd)
+    assert np.array_equal(loaded.event_score(it.odd), event_E, equal_nan=True), "same event scores after load"
 
 
-def _saved_is_same(make: Make, folder: Path) -> None:
-    detector = _fitted(make)
-    detector.save(folder / "detector")
-    loaded = type(detector).load(folder / "detector")
-    features = Features.from_sequences(_odd(), size=_SIZE)
-    assert type(loaded) is type(detector), f"saved {type(detector).__name__}, loaded {type(loaded).__name__}"
-    assert loaded.get_params() == detector.get_params(), "parameters survive save and load"
-    assert loaded.threshold_ == detector.threshold_, "the threshold survives save and load"
-    assert loaded.weights_ == detector.weights_, "the weights survive save and load"
-    assert loaded.anomaly_score(features).tobytes() == detector.anomaly_score(features).tobytes(), (
-        "same scores bit for bit after load"
-    )
-    event_E = detector.event_score(features)
-    assert np.array_equal(loaded.event_score(features), event_E, equal_nan=True), "same event scores after load"
+@LAWS.law()
+def weights_are_counted(it: Subject) -> None:
+    counted = it.fitted.weights_
+    assert counted["total"] == counted["quantum"] + counted["classical"], "a weight is quantum or classical"
+    assert (counted["quantum"] > 0) <= bool(it.fitted.circuits()), "there are quantum weights where there are circuits"
 
 
-def _alarm_is_above_threshold(make: Make, folder: Path) -> None:
-    detector = _fitted(make)
-    assert detector.threshold_ is not None, "validation windows give a threshold"
-    alarms_N = detector.predict(_odd())
-    assert np.array_equal(alarms_N, (detector.score_samples(_odd()) > detector.threshold_.value).astype(int)), "alarm iff score > g"
-    rate = detector.predict(_sessions(30, "validation")).mean()
-    assert rate <= detector.fpr, f"at most a share {detector.fpr} of the validation windows raises an alarm, got {rate}"
+@LAWS.law()
+def an_alarm_is_a_score_above_the_threshold(it: Subject) -> None:
+    threshold = it.fitted.threshold_
+    assert threshold is not None, "validation windows give a threshold"
+    assert np.array_equal(it.fitted.predict(it.odd), threshold(it.score(it.fitted)).astype(int)), "alarm iff score > g"
+    rate = it.fitted.predict(it.validation).mean()
+    assert rate <= it.fitted.fpr, f"at most a share {it.fitted.fpr} of the validation windows raises an alarm, got {rate}"
 
 
-def _alarms_name_their_events(make: Make, folder: Path) -> None:
-    detector = _fitted(make)
-    features = Features.from_sequences(_odd(), size=_SIZE)
-    event_N = detector.raised_by(features, detector.anomaly_score(features))
-    inside_N = (event_N >= features.offsets_N1[:-1]) & (event_N < features.offsets_N1[1:])
+@LAWS.law()
+def alarms_name_their_events(it: Subject) -> None:
+    event_N = it.fitted.raised_by(it.odd, it.fitted.anomaly_score(it.odd))
+    inside_N = (event_N >= it.odd.offsets_N1[:-1]) & (event_N < it.odd.offsets_N1[1:])
     assert (inside_N | (event_N == -1)).all(), "what raised a row's score is one of its own events, or -1"
-    assert (event_N == -1).all() or not np.isnan(detector.event_score(features)).all(), "no opinion on events, no event to blame"
+    assert (event_N == -1).all() or not np.isnan(it.fitted.event_score(it.odd)).all(), "no opinion on events, no event to blame"
     named_N = np.flatnonzero(event_N >= 0)
-    expected = detector.expected(features, event_N[named_N])
+    expected = it.fitted.expected(it.odd, event_N[named_N])
     assert len(expected) == len(named_N), "one list of expected events for each event asked for"
-    assert all(len(set(ids)) == len(ids) <= EXPECTED and set(ids) <= {*range(_SIZE)} for ids in expected), (
-        "they are known event types"
-    )
+    known = set(range(SIZE))
+    assert all(len(set(ids)) == len(ids) <= EXPECTED and set(ids) <= known for ids in expected), "they are known event types"
 
 
-def _misuse_is_explained(make: Make, folder: Path) -> None:
-    _raises(DataError, lambda: make().fit([]), "no training windows")
-    _raises(NotFitted, lambda: make().score_samples([[0]]), "scoring before fit")
-    _raises(NotFitted, lambda: make().save(folder / "unfitted"), "saving before fit")
-    train = _sessions(20, "train")
-    _raises(NotFitted, lambda: make().fit(train, _labels(train)).predict([[0]]), "alarms without a threshold")
+# ---------------------------------------------------------------- of a second fit
+
+
+@LAWS.law()
+def fitting_repeats(it: Subject) -> None:
+    params = it.fitted.get_params()
+    assert clone(it.fitted).get_params() == it.make().get_params() == params, "fit changes no parameter, clone keeps them"
+    if not _same(it, it.again):  # because of what else differs in it?
+        assert _same(it, it.fit(it.make())), "equal data and seed, equal scores and threshold"
+
+
+@LAWS.law(when=lambda it: not it.cls.supervised)
+def labels_of_training_windows_are_not_read(it: Subject) -> None:
+    assert _same(it, it.again), "who is not supervised learns nothing from labels"
+
+
+@LAWS.law(when=lambda it: it.cls.supervised)
+def labels_are_learnt_from(it: Subject) -> None:
+    for label in (0, 1):
+        assert_refused(
+            partial(it.make().fit, it.train, [label] * len(it.train)), DataError, f"training windows of label {label} alone"
+        )
+    assert_refused(partial(it.make().fit, it.train), DataError, "a supervised detector without labels")
+    flipped = it.make().fit(it.train, Labels(1 - it.labels.window_N), validation=(it.validation, None))
+    assert not np.array_equal(it.score(flipped), it.score(it.fitted)), "other labels, other scores"
+
+
+@LAWS.law()
+def weight_is_repetition(it: Subject) -> None:
+    repeated = [window for window, many in zip(sessions(20, "train"), it.times, strict=True) for _ in range(many)]
+    long = it.make().fit(it.features(repeated), labels_of(repeated))
+    _assert_close(it.score(it.heavy), it.score(long), "a row of weight 3 is to count as three equal rows")
+
+
+@LAWS.law(when=lambda it: "seed" in it.declared)
+def another_seed_is_another_training(it: Subject) -> None:
+    windows = sessions(20, "train")
+    other = it.make(seed=it.heavy.get_params()["seed"] + 1).fit(it.features(windows, it.times), labels_of(windows))
+    for name, detector in (("one", it.heavy), ("other", other)):
+        detector.save(it.folder / name)
+    one, two = ((it.folder / name / WEIGHTS).read_bytes() for name in ("one", "other"))
+    assert one != two, "what is learnt goes by the seed"
+
+
+@LAWS.law(when=lambda it: "core" in it.declared)
+def either_core_stands_in_it(it: Subject) -> None:
+    from qlogad.nn.core import Classical, Quantum
+
+    windows = sessions(20, "train")
+    for core in (Classical(hidden=4), Quantum(wires=2, hidden=4)):
+        detector = it.make(core=core)
+        detector.check()
+        detector.fit(it.features(windows, it.times), labels_of(windows))
+        quantum = core.kind == "quantum"
+        assert (bool(detector.circuits()), detector.weights_["quantum"] > 0) == (quantum, quantum), "a quantum core has circuits"
+        assert np.isfinite(it.score(detector)[it.odd.lengths_N == 0]).all(), "whatever its core, an empty window has a finite score"
+
+
+# ---------------------------------------------------------------- of misuse
+
+
+@LAWS.law()
+def misuse_is_explained(it: Subject) -> None:
+    assert_refused(lambda: it.make().fit([]), DataError, "no training windows")
+    assert_refused(lambda: it.make().score_samples([[0]]), NotFitted, "scoring before fit")
+    assert_refused(lambda: it.make().save(it.folder / "unfitted"), NotFitted, "saving before fit")
+    assert_refused(lambda: it.heavy.predict(it.odd), NotFitted, "alarms without a threshold")
+
+
+def _same(it: Subject, other: Detector) -> bool:
+    return np.array_equal(it.score(it.fitted), it.score(other)) and it.fitted.threshold_ == other.threshold_
 
 
 def _assert_close(actual_N: Floats, expected_N: Floats, message: str) -> None:
     """Equal but for the order of additions."""
     np.testing.assert_allclose(actual_N, expected_N, rtol=1e-6, atol=1e-9, err_msg=message)
-
-
-def _raises(error: type[Exception], call: Callable[[], object], what: str) -> None:
-    try:
-        call()
-    except error:
-        return
-    raise AssertionError(f"{what}: expected {error.__name__}, nothing was raised")
-
-
-_DETECTOR_LAWS: tuple[Callable[[Make, Path], None], ...] = (
-    _scores_are_numbers,
-    _rows_are_judged_alone,
-    _weight_is_repetition,
-    _fitting_repeats,
-    _input_is_left_alone,
-    _labels_are_read_where_it_says_so,
-    _saved_is_same,
-    _alarm_is_above_threshold,
-    _alarms_name_their_events,
-    _misuse_is_explained,
-)
