@@ -23,6 +23,7 @@ from qiskit.transpiler import Target as Device
 from qlogad.arrays import Floats
 from qlogad.backend.abilities import Abilities
 from qlogad.backend.backend import Backend
+from qlogad.backend.check import Check
 from qlogad.backend.qiskit import placed, to_qiskit
 from qlogad.backend.readings import draw, read_chances
 from qlogad.backend.sampled import SampledBackend
@@ -64,6 +65,11 @@ class Aer(SampledBackend, Backend):
     """
 
     name = "aer"
+    checks = (
+        Check("", "qiskit-aer"),
+        Check("density_matrix", "qiskit-aer"),
+        Check("device=gpu", "qiskit-aer-gpu", "pip uninstall qiskit-aer && pip install qiskit-aer-gpu", cuda=True),
+    )
 
     @classmethod
     def asks_account(cls, target: str) -> bool:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from qlogad import names
 from qlogad.backend.abilities import CALLS, DEFAULT_KEY, Abilities, Estimate, Key, Rows
+from qlogad.backend.check import Check
 from qlogad.circuit.circuit import Circuit
 from qlogad.errors import BackendError, DesignError
 
@@ -60,6 +61,7 @@ class Backend(Protocol):
 
     name: str
     abilities: Abilities
+    checks: ClassVar[tuple[Check, ...]] = (Check(),)  # what `qlogad doctor` tries
 
     @classmethod
     def asks_account(cls, target: str) -> bool:

@@ -30,6 +30,7 @@ import numpy as np
 from qlogad.arrays import Floats
 from qlogad.backend.abilities import Abilities
 from qlogad.backend.backend import Backend
+from qlogad.backend.check import Check
 from qlogad.backend.readings import draw, read_chances, read_counts
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.service import Spoiled, Unavailable
@@ -107,6 +108,7 @@ class Braket(SampledBackend, Backend):
     """
 
     name = "braket"
+    checks = (Check("", "amazon-braket-sdk"), Check("braket_dm", "amazon-braket-sdk"))
 
     @classmethod
     def asks_account(cls, target: str) -> bool:

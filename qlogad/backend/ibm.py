@@ -37,6 +37,7 @@ from qiskit.transpiler import generate_preset_pass_manager
 from qlogad.arrays import Floats
 from qlogad.backend.abilities import Abilities
 from qlogad.backend.backend import Backend
+from qlogad.backend.check import Check
 from qlogad.backend.qiskit import placed, to_qiskit
 from qlogad.backend.readings import draw, read_counts
 from qlogad.backend.sampled import SampledBackend
@@ -100,6 +101,7 @@ class IBM(SampledBackend, Backend):
     """
 
     name = "ibm"
+    checks = (Check("", "qiskit-ibm-runtime"),)
 
     @classmethod
     def asks_account(cls, target: str) -> bool:

@@ -29,6 +29,7 @@ from qlogad import files
 from qlogad.arrays import Floats
 from qlogad.backend.abilities import CALLS, DEFAULT_KEY, Abilities, Estimate, Key, Rows
 from qlogad.backend.backend import Backend, Bound, check_inputs, check_weights, tied
+from qlogad.backend.check import Check
 from qlogad.backend.readings import draw as draw_shots
 from qlogad.backend.readings import read_chances
 from qlogad.backend.sampled import SampledBackend, SampledBound
@@ -92,6 +93,13 @@ class PennyLane(Backend):
     """
 
     name = "pennylane"
+    checks = (
+        Check("", "pennylane"),
+        Check("default.mixed", "pennylane"),
+        Check("lightning.qubit", "pennylane-lightning"),
+        Check("lightning.kokkos", "pennylane-lightning-kokkos"),
+        Check("lightning.gpu", "pennylane-lightning-gpu", cuda=True),
+    )
 
     @classmethod
     def asks_account(cls, target: str) -> bool:

@@ -26,6 +26,7 @@ from qlogad import files
 from qlogad.arrays import Floats
 from qlogad.backend.abilities import Abilities
 from qlogad.backend.backend import Backend
+from qlogad.backend.check import Check
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.target import Answer, Lifted, Target
 from qlogad.circuit import expression
@@ -86,6 +87,7 @@ class Qiskit(SampledBackend, Backend):
     """
 
     name = "qiskit"
+    checks = (Check("", "qiskit"),)
 
     @classmethod
     def asks_account(cls, target: str) -> bool:

@@ -1,65 +1,68 @@
-"""What is usable here: versions, devices, and a two-qubit circuit with a known answer on every backend and its devices."""
+"""What is usable here: the packages that qlogad requires or offers as extras, and every backend on a circuit with a known answer."""
 
 from __future__ import annotations
 
 import math
 import platform
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from importlib.metadata import PackageNotFoundError, requires, version
+from typing import TYPE_CHECKING, Any
 
 from qlogad import names
 from qlogad.errors import BackendError, MissingExtra, ResultError, one_line
 
+if TYPE_CHECKING:
+    from qlogad.backend.check import Check
+
 __all__ = ["examine"]
 
 _NOISE = 0.2  # what a device may lose of a readout in so short a circuit
-_PACKAGES = ("torch", "numpy", "scipy", "pandas", "scikit-learn", "pennylane", "qiskit", "optuna", "pydantic")
-
-
-@dataclass(frozen=True)
-class _Part:
-    """The package a backend, or one of its devices, comes with, and how to get it."""
-
-    package: str
-    install: str
-
-
-_PARTS = {
-    "pennylane": _Part("pennylane", "pip install qlogad"),
-    "pennylane:default.mixed": _Part("pennylane", "pip install qlogad"),
-    "pennylane:lightning.qubit": _Part("pennylane-lightning", "pip install pennylane-lightning"),
-    "pennylane:lightning.kokkos": _Part("pennylane-lightning-kokkos", "pip install pennylane-lightning-kokkos"),
-    "pennylane:lightning.gpu": _Part("pennylane-lightning-gpu", "pip install pennylane-lightning-gpu"),
-    "qiskit": _Part("qiskit", "pip install qlogad"),
-    "aer": _Part("qiskit-aer", "pip install 'qlogad[aer]'"),
-    "aer:density_matrix": _Part("qiskit-aer", "pip install 'qlogad[aer]'"),
-    "aer:device=gpu": _Part("qiskit-aer-gpu", "pip uninstall qiskit-aer && pip install qiskit-aer-gpu"),
-    "ibm": _Part("qiskit-ibm-runtime", "pip install 'qlogad[ibm]'"),
-    "braket": _Part("amazon-braket-sdk", "pip install 'qlogad[braket]'"),
-    "braket:braket_dm": _Part("amazon-braket-sdk", "pip install 'qlogad[braket]'"),
-}
+_ANGLE = 0.7
+Row = dict[str, str]
 
 
 def examine(progress: Callable[[str, int], None]) -> list[dict[str, Any]]:
     """One row per thing looked at: `what`, `state` (ok, missing, broken), `detail`."""
-    rows = [{"what": "python", "state": "ok", "detail": f"{platform.python_version()} on {platform.system()} {platform.machine()}"}]
-    for package in _PACKAGES:
+    rows = [_row("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")]
+    extras = _extras()
+    for package in extras:
         found = _version(package)
-        rows.append({"what": package, "state": "ok" if found else "missing", "detail": found or "run: pip install qlogad"})
+        rows.append(_row(package, "ok" if found else "missing", found or f"run: {_install(package, extras)}"))
     progress("torch", 0)
     import torch
 
     cuda = torch.cuda.is_available()
-    told = torch.cuda.get_device_name(0) if cuda else "no CUDA device"
-    rows.append({"what": "cuda", "state": "ok" if cuda else "missing", "detail": told})
-    for number, spec in enumerate(sorted({*names.known("backend"), *_PARTS})):
-        progress(f"backend {spec}", number)
-        rows.append({"what": f"backend {spec}", **_try(spec)})
-    if cuda:
-        rows.append({"what": "backend exact, on cuda", **_try("exact", "cuda")})
+    rows.append(_row("cuda", "ok" if cuda else "missing", torch.cuda.get_device_name(0) if cuda else "no CUDA device"))
+    for number, name in enumerate(names.known("backend")):
+        progress(f"backend {name}", number)
+        rows += _backend(name, extras, cuda)
     return rows
+
+
+def _row(what: str, state: str, detail: str) -> Row:
+    return {"what": what, "state": state, "detail": detail}
+
+
+def _extras() -> dict[str, str]:
+    """The packages of qlogad's own metadata, each with the extra that installs it: "" where it is required; those of `dev` left out."""
+    try:
+        lines = requires("qlogad") or []
+    except PackageNotFoundError:  # run from its source, without installation
+        lines = []
+    found: dict[str, str] = {}
+    for line in lines:
+        package, extra = re.split(r"[^\w.-]", line, maxsplit=1)[0], re.search(r"extra == ['\"]([\w-]+)", line)
+        if extra is None or extra[1] != "dev":
+            found.setdefault(package, extra[1] if extra else "")
+    return found
+
+
+def _install(package: str, extras: dict[str, str]) -> str:
+    """The command that installs a package."""
+    if package not in extras:
+        return f"pip install {package}"
+    return f"pip install 'qlogad[{extras[package]}]'" if extras[package] else "pip install qlogad"
 
 
 def _version(package: str) -> str:
@@ -70,8 +73,42 @@ def _version(package: str) -> str:
         return ""
 
 
-def _try(spec: str, device: str = "cpu") -> dict[str, str]:
-    """Entangle two qubits after a rotation: <Z0> = <Z1> = cos(angle), whatever simulates it."""
+def _backend(name: str, extras: dict[str, str], cuda: bool) -> list[Row]:
+    """A row for each of a backend's checks; one where it cannot even be imported."""
+    try:
+        checks: tuple[Check, ...] = names.find("backend", name).checks
+    except MissingExtra as error:
+        return [_row(f"backend {name}", "missing", one_line(error))]
+    except Exception as error:  # whatever a broken installation throws is the finding
+        return [_row(f"backend {name}", "broken", one_line(f"{type(error).__name__}: {error}"))]
+    rows = []
+    for check in checks:
+        spec, place = f"{name}:{check.target}" if check.target else name, f", on {check.device}" if check.device != "cpu" else ""
+        rows.append(_row(f"backend {spec}{place}", *_try(spec, check, extras, cuda)))
+    return rows
+
+
+def _try(spec: str, check: Check, extras: dict[str, str], cuda: bool) -> tuple[str, str]:
+    """The state of one check, and its detail."""
+    if check.device == "cuda" and not cuda:
+        return "missing", "no CUDA device"
+    found = _version(check.package) if check.package else ""
+    try:
+        off, allowed, kind = _deviation(spec, check.device)
+    except (MissingExtra, ResultError) as error:  # ResultError: no answers were recorded here
+        return "missing", one_line(error)
+    except BackendError as error:
+        if check.package and not found:
+            return "missing", f"{check.package} is not installed; run: {check.install or _install(check.package, extras)}"
+        return ("missing", "no CUDA device") if check.cuda and not cuda else ("broken", one_line(error))
+    except Exception as error:  # whatever a broken installation throws is the finding
+        return "broken", one_line(f"{type(error).__name__}: {error}")
+    told = f"{check.package} {found}; " if check.package else ""
+    return "ok" if off < allowed else "broken", f"{told}two-qubit circuit off by {off:.1e} ({kind})"
+
+
+def _deviation(spec: str, device: str) -> tuple[float, float, str]:
+    """How far readouts are from <Z0> = <Z1> = cos(angle), two qubits entangled after a rotation; how far they may be; their kind."""
     import torch
 
     from qlogad.backend.abilities import Key
@@ -79,23 +116,8 @@ def _try(spec: str, device: str = "cpu") -> dict[str, str]:
     from qlogad.circuit.circuit import Angle, Circuit, Gate
 
     circuit = Circuit(2, (Gate("ry", (0,), (Angle("weight", 0, 1.0, 0.0),)), Gate("cx", (0, 1), ())), ("ZI", "IZ"), 0, 1)
-    angle, part = 0.7, _PARTS.get(spec)
-    found = "" if part is None else _version(part.package)
-    try:
-        weights_GP = torch.full((1, 1), angle, dtype=torch.float64, device=device)
-        estimate = open_backend(spec).bind(circuit, weights_GP, key=Key(0)).estimate(weights_GP.new_zeros(1, 1, 0))
-    except (MissingExtra, ResultError) as error:  # ResultError: no answers were recorded here
-        return {"state": "missing", "detail": one_line(error)}
-    except BackendError as error:
-        if part is not None and not found:
-            return {"state": "missing", "detail": f"{part.package} is not installed; run: {part.install}"}
-        if "gpu" in spec and not torch.cuda.is_available():
-            return {"state": "missing", "detail": "no CUDA device"}
-        return {"state": "broken", "detail": one_line(error)}
-    except Exception as error:  # whatever a broken installation throws is the finding
-        return {"state": "broken", "detail": one_line(f"{type(error).__name__}: {error}")}
-    off = float((estimate.mean_GNK - math.cos(angle)).abs().max())
+    weights_GP = torch.full((1, 1), _ANGLE, dtype=torch.float64, device=device)
+    estimate = open_backend(spec).bind(circuit, weights_GP, key=Key(0)).estimate(weights_GP.new_zeros(1, 1, 0))
+    off = float((estimate.mean_GNK - math.cos(_ANGLE)).abs().max())
     kind = str(estimate.provenance.get("kind", "exact"))
-    allowed = 1e-5 + 6 * float(estimate.error_GNK.max()) + (_NOISE if kind.startswith("noisy") else 0.0)
-    told = f"{part.package} {found}; " if part is not None else ""
-    return {"state": "ok" if off < allowed else "broken", "detail": f"{told}two-qubit circuit off by {off:.1e} ({kind})"}
+    return off, 1e-5 + 6 * float(estimate.error_GNK.max()) + (_NOISE if kind.startswith("noisy") else 0.0), kind

@@ -1,6 +1,10 @@
 """Laws of the doctor: it looks at every backend, tells how to get what is missing, and believes no backend that gives wrong readouts."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
+from packaging.requirements import Requirement
 
 from qlogad import names
 from qlogad.backend.backend import Backend
@@ -8,6 +12,7 @@ from qlogad.backend.exact import Exact
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.target import Answer, Target
 from qlogad.catalogue.doctor import examine
+from qlogad.errors import MissingExtra
 from qlogad.hardware.plan import exact_means
 
 
@@ -34,20 +39,43 @@ class Torn(Backend):
         raise OSError("libcircuits.so\nis missing")
 
 
-@pytest.fixture
-def found(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
     """What is found where two backends of others are installed that do not work."""
+    tmp_path = tmp_path_factory.mktemp("others")
     installed = tmp_path / "others-1.dist-info"
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: others\nVersion: 1\n")
     lines = [f"{cls.__name__.lower()} = {__name__}:{cls.__name__}" for cls in (Tilted, Torn)]
     (installed / "entry_points.txt").write_text("\n".join(["[qlogad.backends]", *lines, ""]))
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.chdir(tmp_path)
     told = []
-    rows = {row["what"]: row for row in examine(lambda what, done: told.append(what))}
-    assert {what for what in rows if what.startswith("backend ") and "," not in what} == {*told} - {"torch"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        patch.chdir(tmp_path)
+        rows = {row["what"]: row for row in examine(lambda what, done: told.append(what))}
+        assert told == ["torch", *(f"backend {name}" for name in names.known("backend"))]
     return rows
+
+
+def test_every_package_of_the_project_is_looked_for(found):
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert all(found[Requirement(line).name]["state"] == "ok" for line in project["dependencies"])
+    for extra, lines in project["optional-dependencies"].items():
+        for package in (Requirement(line).name for line in lines if extra != "dev"):
+            others = [one for one, some in project["optional-dependencies"].items() if any(package in line for line in some)]
+            row = found[package]
+            assert row["state"] == "ok" or any(f"run: pip install 'qlogad[{one}]'" in row["detail"] for one in others)
+
+
+def test_every_check_of_a_backend_that_can_be_imported_has_a_row(found):
+    for name in names.known("backend"):
+        try:
+            checks = names.find("backend", name).checks
+        except MissingExtra:
+            continue
+        specs = [f"{name}:{check.target}".rstrip(":") for check in checks if check.device == "cpu"]
+        assert all(f"backend {spec}" in found for spec in specs)
+        assert name in specs
 
 
 def test_what_is_there_works_and_what_is_not_says_how_to_get_it(found):

@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from qlogad import documents
 from qlogad.backend.abilities import CALLS, DEFAULT_KEY, Abilities, Estimate, Key, Rows
 from qlogad.backend.backend import Backend, Bound, check_inputs, check_weights, tied
+from qlogad.backend.check import Check
 from qlogad.backend.exact.jit import allowed
 from qlogad.backend.exact.method import Method, Run, Task
 from qlogad.backend.exact.methods.adjoint import Adjoint
@@ -77,6 +78,7 @@ class Exact(Backend):
     """
 
     name = "exact"
+    checks = (Check(), Check(cuda=True, device="cuda"))
     abilities = Abilities(differentiable=True, max_wires=MAX_WIRES, native=tuple(GATES), noise=True, states=True, forms=True)
 
     @classmethod
