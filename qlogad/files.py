@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import math
 import os
@@ -38,6 +39,7 @@ __all__ = [
     "at_work",
     "check_arrays",
     "facts_text",
+    "figure_bytes",
     "make_folder",
     "open_to_append",
     "read_arrays",
@@ -94,13 +96,16 @@ def facts_text(facts: Mapping[str, Any]) -> str:
     return json.dumps({**plain, "seal": documents.digest(plain)}, indent=1) + "\n"
 
 
-def write_arrays(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays as npz, its comment a digest of all that stands before it; `read_arrays` reads it, and so does numpy."""
+def write_arrays(path: str | Path, arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False) -> None:
+    """Write arrays as npz, its comment a digest of all that stands before it; `read_arrays` reads it, and so does numpy.
+
+    Equal arrays are equal files; compressed ones by the same version of zlib.
+    """
 
     def fill(file: IO[bytes]) -> None:
         import numpy as np
 
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+        (np.savez_compressed if compressed else np.savez)(file, **arrays)  # type: ignore[arg-type]
         with ZipFile(file, "a") as packed:
             packed.comment = b"0" * _SEAL
         seal = _digest(file)
@@ -113,10 +118,16 @@ def write_arrays(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 def write_figure(figure: Figure, path: str | Path, **settings: Any) -> None:
     """Save a figure; equal figures are equal files. The ending of the path says the format, `settings` go to `savefig`."""
     path = Path(path)
-    kind = path.suffix.removeprefix(".")
+    write(path, figure_bytes(figure, path.suffix.removeprefix("."), **settings))
+
+
+def figure_bytes(figure: Figure, kind: str, **settings: Any) -> bytes:
+    """What `write_figure` writes; `kind` is png or svg."""
     metadata = {"svg": {"Date": None}, "png": {"Software": ""}}.get(kind)
     escape.figure(figure)
-    _put(path, lambda file: figure.savefig(file, format=kind, metadata=metadata, **settings))
+    file = io.BytesIO()
+    figure.savefig(file, format=kind, metadata=metadata, **settings)
+    return file.getvalue()
 
 
 def append(path: str | Path, content: bytes) -> None:
@@ -330,13 +341,15 @@ class Array:
         dtype: its name, "float64" say.
         shape: a number or a name for each axis; axes of one name have one size.
         low: the smallest value.
-        high: the largest value; floats are finite in any case.
+        high: the largest value.
+        finite: False: infinities and NaN are values too.
     """
 
     dtype: str
     shape: tuple[int | str, ...]
     low: float = -math.inf
     high: float = math.inf
+    finite: bool = True
 
 
 def check_arrays(arrays: Mapping[str, NDArray[np.generic]], known: Mapping[str, Array]) -> None:
@@ -366,9 +379,9 @@ def check_arrays(arrays: Mapping[str, NDArray[np.generic]], known: Mapping[str, 
         if array.shape != expected:
             wanted = ", ".join(str(axis) for axis in one.shape)
             raise ResultError(f"'{name}' has the shape {array.shape}, expected ({wanted})")
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        if one.finite and array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ResultError(f"'{name}' holds values that are not finite")
-        if array.size and array.dtype.kind in "fi" and not (one.low <= array.min() and array.max() <= one.high):
+        if one.finite and array.size and array.dtype.kind in "fi" and not (one.low <= array.min() and array.max() <= one.high):
             raise ResultError(f"'{name}' holds values from {array.min()} to {array.max()}, expected {one.low:g} to {one.high:g}")
 
 

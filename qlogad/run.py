@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +13,11 @@ from qlogad.experiment.experiment import Experiment
 from qlogad.experiment.runner import cells, execute, forget, prepare
 from qlogad.experiment.watch import WAITING, Watch
 from qlogad.jobs.address import check_place
-from qlogad.report.folder import Record, before, write
+from qlogad.report import alarm_lines
+from qlogad.report.folder import write
+from qlogad.report.gather import begun, ended
+from qlogad.report.record import Record
+from qlogad.report.table import before
 
 __all__ = ["run"]
 
@@ -45,7 +51,8 @@ def run(
     watch, folder = watch or Watch(), Path(out) / experiment.name
     with files.at_work(folder, partial(forget, folder) if fresh else None, partial(watch.preparing, WAITING, 1)):
         prepared = prepare(experiment, folder, watch.preparing)
-        watch.prepared(before(prepared))
+        record = begun(prepared)
+        watch.prepared(before(record))
         wanted = cells(prepared)
         executed = execute(
             wanted,
@@ -54,4 +61,9 @@ def run(
             storage=storage,
             done=lambda cell, cause: watch.finished(str(cell), len(wanted)),
         )
-        return write(prepared, wanted, executed)
+        record = ended(record, prepared, wanted, executed)
+        record = replace(record, written=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        write(record, folder)
+        if record.cells:
+            files.write(folder / "alarms.md", alarm_lines.text_of(record, prepared.grounds[-1], prepared.source))
+        return record

@@ -41,7 +41,7 @@ from qlogad.errors import InputError
 from qlogad.nn.layer import GateCircuits
 from qlogad.nn.maps import Wrapped
 from qlogad.nn.recurrent import LSTM
-from qlogad.report.figures import save
+from qlogad.report.drawing import save
 
 __all__ = ["GOALS", "Engine", "Found", "Point", "Points", "Rates", "grid", "measure", "tables", "write"]
 

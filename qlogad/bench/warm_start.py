@@ -28,7 +28,7 @@ from qlogad.bench.benchmark import Benchmark, Finding, Progress
 from qlogad.bounds import Between
 from qlogad.errors import InputError, QlogadError
 from qlogad.evaluate.compare import contrast
-from qlogad.report.figures import save
+from qlogad.report.drawing import save
 from qlogad.sweep.run import Onlooker, Samplers, fill, prepare
 from qlogad.sweep.standing import trials_of, write
 from qlogad.sweep.study import Study

@@ -23,7 +23,6 @@ from qlogad.evaluate.metrics import AREAS, Confusion, area, effective_n
 from qlogad.seeds import generator
 
 __all__ = [
-    "METRICS",
     "Contrast",
     "Detectable",
     "Difference",
@@ -41,7 +40,6 @@ __all__ = [
     "sign_flip",
 ]
 
-METRICS = ("recall", "precision", "f1", "specificity", "balanced_accuracy", "mcc")  # of alarms; areas are of scores
 BLOCK = 2**22  # cells of the largest block of draws
 EXACT_SIGNS = 16  # up to this many pairs every one of the 2^n sign patterns is tried
 _CAUTION = 5.0  # sequences' worth of weight with which the agreement of seeds is taken as full until alarms show otherwise
@@ -349,7 +347,7 @@ def difference(metric: str, cuts: Sequence[Paired], *, resamples: int = 1000, se
     does not count. Seeds at which the metric is undefined are left out on both sides; in a resample an undefined MCC is 0, chance.
 
     Args:
-        metric: one of METRICS, or `pr_auc` or `roc_auc`.
+        metric: one of METRICS or AREAS of evaluate.metrics.
         cuts: the contenders on every cut.
         resamples: B.
         seed: equal seeds and cuts, equal resamples, whoever the contenders are.

@@ -1,12 +1,14 @@
 """How good scores and alarms are, in the terms of Fawcett, Pattern Recognition Letters 2006, doi:10.1016/j.patrec.2005.10.010.
 
 A row counts `weight` times (all windows) or once (distinct windows: leave the weight out). What is undefined, such as the precision
-of no alarms, is NaN; nothing here warns.
+of no alarms, is NaN; nothing here warns. A metric of alarms is a property of `Confusion`; as a field of `Metrics` it is a column of
+runs.csv, and with a heading in `HEADINGS` of the tables too.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,9 +16,33 @@ from numpy.typing import ArrayLike
 from qlogad.arrays import Bools, Floats
 from qlogad.errors import DataError
 
-__all__ = ["AREAS", "Confusion", "Metrics", "area", "confusion", "effective_n", "measure", "pr_auc", "pr_curve", "roc_auc"]
+__all__ = [
+    "AREAS",
+    "HEADINGS",
+    "METRICS",
+    "Compared",
+    "Confusion",
+    "Metrics",
+    "area",
+    "confusion",
+    "effective_n",
+    "measure",
+    "pr_auc",
+    "pr_curve",
+    "roc_auc",
+]
 
 AREAS = ("pr_auc", "roc_auc")  # metrics of scores, at every threshold
+Compared = Literal["f1", "recall", "mcc", "pr_auc", "roc_auc"]  # what contrasts may compare
+HEADINGS = {  # of the metrics that tables show, in their order
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+    "specificity": "specificity",
+    "mcc": "MCC",
+    "pr_auc": "PR-AUC",
+    "roc_auc": "ROC-AUC",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +91,9 @@ class Confusion:
         return _ratio(tp * tn - fp * fn, np.sqrt(tp + fp) * np.sqrt(tp + fn) * np.sqrt(tn + fp) * np.sqrt(tn + fn))
 
 
+METRICS = tuple(name for name, one in vars(Confusion).items() if isinstance(one, property))  # of alarms, at one threshold
+
+
 @dataclass(frozen=True)
 class Metrics:
     """One row of a results table. Shares lie in [0, 1], undefined values are NaN."""
@@ -108,14 +137,8 @@ def measure(scores: ArrayLike, alarms: ArrayLike, labels: ArrayLike, weight: Arr
     total, anomalies = float(weight_N.sum()), float(weight_N[labels_N].sum())
     base_rate = float(_ratio(anomalies, total))
     return Metrics(
-        precision=float(table.precision),
-        recall=float(table.recall),
-        f1=float(table.f1),
-        specificity=float(table.specificity),
-        mcc=float(table.mcc),
-        balanced_accuracy=float(table.balanced_accuracy),
-        pr_auc=pr_auc(scores_N, labels_N, weight_N),
-        roc_auc=roc_auc(scores_N, labels_N, weight_N),
+        **{name: float(getattr(table, name)) for name in METRICS},
+        **{name: float(area(name, scores_N, labels_N, weight_N[None])[0]) for name in AREAS},
         base_rate=base_rate,
         all_positive_f1=2 * base_rate / (1 + base_rate),
         n=total,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from os.path import isdir, isfile
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from qlogad import documents, names
 from qlogad.bounds import Between, Share
@@ -18,6 +18,7 @@ from qlogad.circuit.design import ROLES, Design
 from qlogad.detect.detector import Detector, Track
 from qlogad.documents import refuse_secrets
 from qlogad.errors import BackendError, DocumentError, InputError, did_you_mean, one_line, shown
+from qlogad.evaluate.metrics import Compared
 from qlogad.experiment.data import Data, data_of
 from qlogad.experiment.grid import Axes, combinations, grids_of, made_name, nested
 
@@ -76,7 +77,7 @@ class Judge:
 
     seeds: Annotated[int, Between(1, MAX_SEEDS)] = 5
     contrasts: tuple[tuple[str, str], ...] = ()  # the declared family, at most five; everything else is exploratory
-    metric: Literal["f1", "recall", "mcc", "pr_auc", "roc_auc"] = "f1"  # what the contrasts compare
+    metric: Compared = "f1"  # what the contrasts compare
     alpha: Share = 0.05
     power: Share = 0.8
     resamples: Annotated[int, Between(1, MAX_RESAMPLES)] = 1000

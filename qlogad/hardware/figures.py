@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from qlogad.arrays import Floats
-from qlogad.report.figures import INK, legend, named, save
+from qlogad.report.drawing import INK, legend, named, save
 
 __all__ = ["Climb", "ladder"]
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from qlogad.arrays import Bools, Floats, Ints
+from qlogad.arrays import Bools, Floats
 from qlogad.evaluate.compare import (
     Contrast,
     Difference,
@@ -25,13 +23,12 @@ from qlogad.evaluate.compare import (
     other_sequences,
 )
 from qlogad.evaluate.metrics import AREAS, confusion, effective_n
-from qlogad.experiment.cell import Cell, Outcome
 from qlogad.experiment.experiment import Judge
-from qlogad.experiment.ground import Ground, shared_sequences
+from qlogad.report.columns import Cut, Rows, Scored
+from qlogad.report.record import Record
 
 __all__ = ["Judged", "Spans", "judged", "spans"]
 
-Finished = Sequence[tuple[Cell, Outcome]]
 SIMULATED = 10.0  # effective sequences from which on intervals were simulated: `qlogad bench coverage`
 SETS = 300  # simulated test sets, where there are fewer
 
@@ -47,37 +44,38 @@ class Spans:
     notes: Mapping[str, Sequence[str]]  # cut -> a line where they are nominal
 
 
-def spans(grounds: Sequence[Ground], finished: Finished, draws: int, metrics: Mapping[str, str]) -> Spans:
+def spans(record: Record, metrics: Mapping[str, str]) -> Spans:
     """Intervals of the mean over seeds, for other sequences as frequent as these.
 
     Args:
-        grounds: all cuts.
-        finished: all cells.
-        draws: of every interval.
+        record: its judge says how many draws every interval has.
         metrics: name -> how the tables call it.
     """
     found: dict[tuple[str, str], dict[str, Interval]] = {}
-    for made in grounds:
-        alarms = _alarms(finished, made.cut)
-        label_N, weight_N = made.test.labels.window_N, made.test.features.weight_N
-        if not alarms or not 0 < label_N.sum() < len(label_N):
-            continue
-        drawn = other_sequences(list(alarms.values()), label_N, weight_N, made.sequence_N, draws=draws)
-        for (name, alarms_KN), counts in zip(alarms.items(), drawn, strict=True):
-            own = [confusion(alarms_N, label_N, weight_N) for alarms_N in alarms_KN]
-            found[made.cut, name] = {
-                metric: _around(float(np.mean([getattr(one, metric) for one in own])), getattr(counts, metric))
-                for metric in metrics
-            }
-    return Spans(found, {made.cut: _nominal(made, finished, metrics) for made in grounds})
+    notes: dict[str, list[str]] = {cut.name: [] for cut in record.cuts}
+    for cut in record.cuts:
+        for name, form in cut.forms.items():
+            alarms, test = _alarms(record, cut, name), form.test
+            notes[cut.name] += _nominal(test, alarms, metrics)
+            if not alarms or not 0 < test.label_N.sum() < len(test):
+                continue
+            sides, draws = list(alarms.values()), record.judge.resamples
+            drawn = other_sequences(sides, test.label_N, test.weight_N, test.sequence_N, draws=draws)
+            for (contender, alarms_KN), counts in zip(alarms.items(), drawn, strict=True):
+                own = [confusion(alarms_N, test.label_N, test.weight_N) for alarms_N in alarms_KN]
+                found[cut.name, contender] = {
+                    metric: _around(float(np.mean([getattr(one, metric) for one in own])), getattr(counts, metric))
+                    for metric in metrics
+                }
+    return Spans(found, notes)
 
 
-def _alarms(finished: Finished, cut: str) -> dict[str, Bools]:
-    """(K, N) alarms of every contender at a cut."""
+def _alarms(record: Record, cut: Cut, form: str) -> dict[str, Bools]:
+    """(K, N) alarms of every contender at a cut whose rows have this form."""
     found: dict[str, list[Bools]] = {}
-    for cell, outcome in finished:
-        if cell.cut == cut:
-            found.setdefault(cell.contender.name, []).append(outcome.alarms["test"])
+    for cell in record.cells:
+        if (cell.facts.cut, cell.facts.form) == (cut.name, form):
+            found.setdefault(cell.facts.contender, []).append(cell.alarms["test"])
     return {name: np.stack(rows) for name, rows in found.items()}
 
 
@@ -87,10 +85,10 @@ def _around(value: float, drawn_BK: Floats) -> Interval:
     return Interval(min(found.low, value), max(found.high, value), found.level)
 
 
-def _nominal(made: Ground, finished: Finished, metrics: Mapping[str, str]) -> list[str]:
+def _nominal(test: Rows, alarms: Mapping[str, Bools], metrics: Mapping[str, str]) -> list[str]:
     """A line where a class has fewer sequences than intervals were tested with: how often they cover, simulated at these very rates."""
-    label_N, weight_N, alarms = made.test.labels.window_N, made.test.features.weight_N, _alarms(finished, made.cut)
-    of_class = [np.bincount(made.sequence_N, weights=weight_N * (label_N == label)) for label in (1, 0)]
+    label_N, weight_N = test.label_N, test.weight_N
+    of_class = [np.bincount(test.sequence_N, weights=weight_N * (label_N == label)) for label in (1, 0)]
     few = [effective_n(weight_C) for weight_C in of_class]
     if not alarms or min(few) >= SIMULATED or min(few) == 0:
         return []
@@ -137,18 +135,17 @@ class Judged:
         return one is not None and min(one.effective_n, one.evidence) < SIMULATED and bool(np.nan_to_num(one.drawn_B).any())
 
 
-def judged(grounds: Sequence[Ground], finished: Finished, frame: pd.DataFrame, judge: Judge) -> list[Judged]:
+def judged(record: Record, frame: pd.DataFrame) -> list[Judged]:
     """Every declared contrast, p adjusted over all of them; one without p stays in the family.
 
     Args:
-        grounds: all cuts.
-        finished: all cells.
-        frame: their rows, as `judge_cell` makes them.
-        judge: what was declared.
+        record: all cells, and what was declared.
+        frame: their rows.
     """
-    shared = dict(zip((made.cut for made in grounds), shared_sequences(grounds), strict=True))
-    cells = {name: [one for one in finished if one[0].contender.name == name] for pair in judge.contrasts for name in pair}
-    fixed = [name for name, own in cells.items() if own and _is_fixed(own)]
+    judge = record.judge
+    cells = {name: [one for one in record.cells if one.facts.contender == name] for pair in judge.contrasts for name in pair}
+    seeded = {one.name: one.seeded for one in record.entrants}
+    fixed = [name for name, own in cells.items() if own and (not seeded[name] or _is_fixed(own))]
     whole = frame[frame["windows"] == "all"]
     both = (whole["n_anomalies"] > 0) & (whole["n_anomalies"] < whole["n"])  # elsewhere F1 is 0 whoever raises an alarm
     whole = whole.assign(**{judge.metric: whole[judge.metric].where(both)})
@@ -156,7 +153,7 @@ def judged(grounds: Sequence[Ground], finished: Finished, frame: pd.DataFrame, j
     for pair in judge.contrasts:
         still = tuple(name for name in dict.fromkeys(pair) if name in fixed)
         values = [_values(whole, name, judge, one=name in still) for name in pair]
-        over_sequences = _over_sequences(grounds, [cells[name] for name in pair], judge, shared, still)
+        over_sequences = _over_sequences(record, [cells[name] for name in pair], still)
         found.append((still, _over_seeds(values, bool(still)), _over_seeds(values, bool(still), _level(judge)), over_sequences))
     adjusted = holm([over_seeds.p for _, over_seeds, _, _ in found])
     return [
@@ -170,12 +167,10 @@ def _level(judge: Judge) -> float:
     return 1 - judge.alpha / len(judge.contrasts)
 
 
-def _is_fixed(cells: Finished) -> bool:
-    """Whether a contender has no randomness: its detector takes no seed, or several seeds have made no difference at any cut."""
-    if "seed" not in cells[0][0].contender.build().get_params(deep=False):
-        return True
-    firsts: dict[str, Outcome] = {}
-    pairs = [(outcome, firsts.setdefault(cell.cut, outcome)) for cell, outcome in cells]
+def _is_fixed(cells: Sequence[Scored]) -> bool:
+    """Whether several seeds have made no difference at any cut."""
+    firsts: dict[str, Scored] = {}
+    pairs = [(cell, firsts.setdefault(cell.facts.cut, cell)) for cell in cells]
     return len(pairs) > len(firsts) and all(
         np.array_equal(one.scores["test"], first.scores["test"]) and np.array_equal(one.alarms["test"], first.alarms["test"])
         for one, first in pairs
@@ -195,30 +190,32 @@ def _over_seeds(values: Sequence[Floats], fixed: bool, level: float = 0.95) -> C
     return replace(found, p=math.nan) if fixed else found
 
 
-def _over_sequences(
-    grounds: Sequence[Ground], sides: Sequence[Finished], judge: Judge, shared: Mapping[str, Ints], fixed: Sequence[str]
-) -> Difference | None:
+def _over_sequences(record: Record, sides: Sequence[Sequence[Scored]], fixed: Sequence[str]) -> Difference | None:
     """The difference over resamples of test sequences that all cuts share, cuts and seeds as they are."""
     cuts = []
-    for made in grounds:
-        label_N, weight_N = made.test.labels.window_N, made.test.features.weight_N
-        by_seed = [{cell.seed: outcome for cell, outcome in side if cell.cut == made.cut} for side in sides]
-        random = [set(own) for own, side in zip(by_seed, sides, strict=True) if side and side[0][0].contender.name not in fixed]
+    for cut in record.cuts:
+        by_seed = [{cell.facts.seed: cell for cell in side if cell.facts.cut == cut.name} for side in sides]
+        random = [set(own) for own, side in zip(by_seed, sides, strict=True) if side and side[0].facts.contender not in fixed]
         seeds = sorted(set.intersection(*random)) if random else [0]  # those at which every side that has seeds has come through
-        if not seeds or not all(by_seed) or not 0 < label_N.sum() < len(label_N):
+        if not seeds or not all(by_seed) or not 0 < cut.merged.test.label_N.sum() < len(cut.merged.test):
             return None
-        left_KN, right_KN = (
-            np.stack(
-                [_judged_rows(own.get(seed, own[min(own)]), judge.metric) for seed in (seeds if name not in fixed else seeds[:1])]
-            )
-            for own, name in zip(by_seed, (side[0][0].contender.name for side in sides), strict=True)
-        )
-        cuts.append(Paired(left_KN, right_KN, label_N, weight_N, shared[made.cut]))
-    return difference(judge.metric, cuts, resamples=judge.resamples) if cuts else None
+        chosen = [
+            [own.get(seed, own[min(own)]) for seed in (seeds if side[0].facts.contender not in fixed else seeds[:1])]
+            for own, side in zip(by_seed, sides, strict=True)
+        ]
+        cuts.append(_paired(cut, chosen, record.judge.metric))
+    return difference(record.judge.metric, cuts, resamples=record.judge.resamples) if cuts else None
 
 
-def _judged_rows(outcome: Outcome, metric: str) -> NDArray[Any]:
-    return outcome.scores["test"] if metric in AREAS else outcome.alarms["test"]
+def _paired(cut: Cut, sides: Sequence[Sequence[Scored]], metric: str) -> Paired:
+    """Two sides on the same rows; where one has merged equal windows and the other has not, on windows."""
+    what = "scores" if metric in AREAS else "alarms"
+    left_KN, right_KN = (np.stack([getattr(cell, what)["test"] for cell in side]) for side in sides)
+    left, right = (cut.forms[side[0].facts.form].test for side in sides)
+    if left is right:
+        return Paired(left_KN, right_KN, left.label_N, left.weight_N, left.shared_N)
+    windows_W = np.ones(len(left.row_W))
+    return Paired(left_KN[:, left.row_W], right_KN[:, right.row_W], left.label_W, windows_W, left.shared_N[left.row_W])
 
 
 def _verdict(over_seeds: Contrast, over_sequences: Difference | None, p_holm: float, fixed: int, judge: Judge) -> str:

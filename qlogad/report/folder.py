@@ -1,133 +1,87 @@
-"""The results folder of an experiment: manifest.json, runs.csv, table.md, alarms.csv, figures; and alarms.md, which stays local.
+"""The results folder of an experiment: record.npz, and what is made of it: manifest.json, runs.csv, table.md, alarms.csv, figures.
 
-Committed files hold numbers and line numbers only. `alarms.md` shows the original log lines and is git-ignored: third-party logs are
-not ours to publish.
+Committed files hold numbers and line numbers only. `alarms.md` shows the original log lines, needs the data set, and is git-ignored:
+third-party logs are not ours to publish.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from pkgutil import iter_modules
 
 from qlogad import escape, files
-from qlogad.errors import counted
-from qlogad.experiment.cell import Cell, Outcome
-from qlogad.experiment.ground import Ground
-from qlogad.experiment.runner import Executed, Prepared, outcomes
-from qlogad.nn.history import History
-from qlogad.report import alarms, contrasts, figures, learning
-from qlogad.report.manifest import finite, manifest_of, notes_of
-from qlogad.report.rows import judge_cell
-from qlogad.report.table import ASSUMED, SPANNED, data_table, summary, table
+from qlogad.report import alarms, figures, manifest
+from qlogad.report.drawing import ENDINGS, written
+from qlogad.report.record import FILE, Record
+from qlogad.report.table import table
 
-__all__ = ["Record", "before", "write"]
+__all__ = ["Checked", "check", "figure_names", "made", "write"]
+
+DRAWN_BY = ("matplotlib", "pillow")  # other versions draw other bytes
 
 
 @dataclass(frozen=True)
-class Record:
-    """What a run gives back: rows for machines, text for people."""
+class Checked:
+    """What became of comparing a results folder with its record."""
 
-    rows: list[dict[str, Any]]
-    text: str
-    failed: dict[str, str]  # cell -> cause
-    warnings: list[str]  # what the numbers are not to be trusted for
-    reused: int  # cells that were finished before
-    cells: int  # of the experiment
+    differ: tuple[str, ...] = ()  # files that are not what the record gives
+    skipped: str = ""  # why some were not compared
 
 
-def before(prepared: Prepared) -> str:
-    """What is known before training: the data of every cut and the smallest difference it can show."""
-    experiment = prepared.experiment
-    intake = prepared.source.events.intake
-    made = sum(contender.grid is not None for contender in experiment.contenders)
-    lines = [
-        experiment.question or experiment.name,
-        f"{intake.lines} lines, {intake.records} understood, {intake.blank} blank, {len(intake.quarantine)} quarantined"
-        f" -> {len(prepared.source.windows)} windows ({prepared.source.unknown} more of unknown label left out)",
-        *([f"{counted(made, 'contender')} of {len(experiment.contenders)} made by [grid]"] if made else []),
-        "",
-        data_table(prepared, "simple"),
-    ]
-    lines += [f"warning: {warning}" for warning in intake.warnings]
-    lines += [f"warning: {ASSUMED}"] if prepared.source.assumed else []
-    lines += [f"warning, cut {made.cut}: {warning}" for made in prepared.grounds for warning in made.warnings]
-    return "\n".join(lines) + "\n"
+def figure_names() -> list[str]:
+    """The figures of a report, by the files of qlogad/report/figures.
 
-
-def write(prepared: Prepared, wanted: Sequence[Cell], executed: Executed) -> Record:
-    """Judge all finished cells and write the folder.
-
-    Args:
-        wanted: every cell of the experiment.
-        executed: what became of them; failed ones are listed in the table and never counted as results.
+    >>> figure_names()
+    ['learning-curves', 'pr-curves', 'timeline']
     """
-    folder = prepared.folder
-    causes = {str(cell): executed.failed[cell.identity] for cell in wanted if cell.identity in executed.failed}
-    grounds = {made.cut: made for made in prepared.grounds}
-    finished = list(outcomes(wanted))
-    rows = [row for cell, outcome in finished for row in judge_cell(cell, outcome, grounds[cell.cut])]
-    frame = pd.DataFrame(rows)
-    files.write(folder / "runs.csv", escape.csv_table(frame, "%.7g"))
-    manifest = manifest_of(prepared, finished) | {"notes": [*learning.warnings(learning.trainings(finished)), *notes_of(finished)]}
-    files.write(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-    spans = contrasts.spans(prepared.grounds, finished, prepared.experiment.judge.resamples, SPANNED)
-    files.write(folder / "table.md", table(prepared, finished, frame, causes, spans))
-    if finished:
-        _figures(prepared, finished, folder)
-        alarms.write(prepared, finished, folder)
-    return Record(
-        [{k: finite(v) for k, v in row.items()} for row in rows],
-        summary(prepared, finished, frame, spans),
-        causes,
-        learning.warnings(learning.trainings(finished)),
-        executed.reused,
-        len(wanted),
-    )
+    return sorted(module.name.replace("_", "-") for module in iter_modules(figures.__path__))
 
 
-def _figures(prepared: Prepared, finished: list[tuple[Cell, Outcome]], folder: Path) -> None:
-    """First seed of every contender; the timeline shows the last cut."""
-    cuts = {
-        made.cut: [_line(prepared, made, cell, o) for cell, o in finished if cell.cut == made.cut and cell.seed == 0]
-        for made in prepared.grounds
-    }
-    figures.pr_curves(cuts, folder / "pr-curves.png")
-    figures.learning_curves(_curves(finished), folder / "learning-curves.png")
-    last = prepared.grounds[-1].cut
-    shown = [line for line in cuts[last] if line.name in _headline(prepared)]
-    figures.timeline(shown or cuts[last][:4], folder / "timeline.png", cut=last)
+def write(record: Record, folder: Path) -> None:
+    """Write record.npz and all that is made of it; a figure that the record no longer gives is removed."""
+    record.save(folder)
+    for name, content in _files(record):
+        if content is None:
+            files.remove(folder / name)
+        else:
+            files.write(folder / name, content)
 
 
-def _curves(finished: Sequence[tuple[Cell, Outcome]]) -> dict[str, list[tuple[str, History]]]:
-    """The cut and the training of every cell, by contender."""
-    found: dict[str, list[tuple[str, History]]] = {}
-    for cell, outcome in finished:
-        if (history := learning.history_of(outcome)) is not None:
-            found.setdefault(cell.contender.name, []).append((cell.cut, history))
-    return found
+def made(record: Record) -> dict[str, bytes]:
+    """Everything that is made of a record, by file name."""
+    return {name: content for name, content in _files(record) if content is not None}
 
 
-def _headline(prepared: Prepared) -> set[str]:
-    named = {name for pair in prepared.experiment.judge.contrasts[:2] for name in pair}
-    return named or {contender.name for contender in prepared.experiment.contenders[:3]}
+def _files(record: Record, *, drawn: bool = True) -> Iterator[tuple[str, bytes | None]]:
+    """The files in turn; None for one that the record does not give."""
+    yield "manifest.json", manifest.text_of(record).encode()
+    yield "runs.csv", escape.csv_table(record.frame(), "%.7g").encode()
+    yield "table.md", table(record).encode()
+    yield "alarms.csv", alarms.text_of(record).encode() if record.cells else None
+    for name in figure_names() if drawn else ():
+        figure = import_module(f"{figures.__name__}.{name.replace('-', '_')}").draw(record)
+        content = dict.fromkeys(ENDINGS) if figure is None else written(figure)
+        yield from ((f"{name}{ending}", one) for ending, one in content.items())
 
 
-def _line(prepared: Prepared, made: Ground, cell: Cell, outcome: Outcome) -> figures.Line:
-    test, injected, assumed = made.test, prepared.experiment.data.inject, prepared.source.assumed
-    return figures.Line(
-        name=cell.contender.name,
-        scores_N=outcome.scores["test"],
-        label_N=test.labels.window_N,
-        weight_N=test.features.weight_N,
-        sequence_N=made.sequence_N,
-        row_W=test.features.row_W,
-        start_W=test.start_W,
-        threshold=outcome.facts["threshold"],
-        normal=alarms.status(0, injected, assumed),
-        anomaly=alarms.status(1, injected, assumed),
-    )
+def check(folder: Path) -> Checked:
+    """Compare the files of a results folder with what its record gives.
+
+    Raises:
+        ResultError: its record is damaged, or of another version.
+    """
+    if not (folder / FILE).exists():
+        return Checked(skipped=f"it has no {FILE}: it is older than records are; run its experiment again to make one")
+    record = Record.load(folder)
+    drawn_by = record.manifest.get("versions", {})
+    others = [f"{name} {drawn_by.get(name)}" for name in DRAWN_BY if drawn_by.get(name) != version(name)]
+    differ = [name for name, content in _files(record, drawn=not others) if _content(folder / name) != content]
+    return Checked(tuple(differ), f"figures were not compared: they were drawn by {' and '.join(others)}" if others else "")
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None

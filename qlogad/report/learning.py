@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qlogad import documents
-from qlogad.experiment.cell import Cell, Outcome
 from qlogad.nn.history import History
+from qlogad.report.record import Record
 
 __all__ = [
     "NOTE",
@@ -81,21 +81,19 @@ def ended(histories: Iterable[History]) -> Ended:
     return Ended(len(early), len(seen), max(early, default=0))
 
 
-def history_of(outcome: Outcome) -> History | None:
-    """The training of a finished cell; None of what is not trained epoch by epoch."""
-    training = outcome.facts["training"]
+def history_of(training: Mapping[str, Any]) -> History | None:
+    """The training that a cell told of; None of what is not trained epoch by epoch."""
     return documents.from_mapping(History, training, "the training of a cell") if training else None
 
 
-def trainings(finished: Iterable[tuple[Cell, Outcome]]) -> dict[str, Trainings]:
+def trainings(record: Record) -> dict[str, Trainings]:
     """Those of every contender that is trained epoch by epoch, by its name."""
-    found: dict[str, Trainings] = {}
-    for cell, outcome in finished:
-        if (history := history_of(outcome)) is not None:
-            before = found.get(cell.contender.name)
-            most = int(cell.contender.build().get_params(deep=False)["epochs"])
-            found[cell.contender.name] = Trainings(most, (*(before.histories if before else ()), history))
-    return found
+    most = {one.name: one.epochs for one in record.entrants}
+    found: dict[str, list[History]] = {}
+    for cell in record.cells:
+        if cell.history is not None:
+            found.setdefault(cell.facts.contender, []).append(cell.history)
+    return {name: Trainings(most[name] or 0, tuple(histories)) for name, histories in found.items()}
 
 
 def still(histories: Sequence[History]) -> str:
@@ -125,9 +123,9 @@ def _span(values: Sequence[int]) -> str:
     return f"{low}" if low == high else f"{low} - {high}"
 
 
-def warnings(found: Mapping[str, Trainings]) -> list[str]:
+def warnings(record: Record) -> list[str]:
     """One that names all contenders that still improved at their last epoch, and what to do; none where there are none."""
-    by_name = {name: replace(ended(one.histories), epochs=one.most) for name, one in found.items()}
+    by_name = {name: replace(ended(one.histories), epochs=one.most) for name, one in trainings(record).items()}
     return warning(by_name, f"their numbers, and every contrast marked {MARK}, depend")
 
 

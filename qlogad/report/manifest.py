@@ -2,74 +2,65 @@
 
 from __future__ import annotations
 
-import math
-import platform
+import json
 import subprocess
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from qlogad import documents
 from qlogad.evaluate.compare import Detectable, detectable
-from qlogad.experiment.cell import Cell, Outcome
-from qlogad.experiment.experiment import Experiment
-from qlogad.experiment.ground import Ground
-from qlogad.experiment.runner import Prepared
+from qlogad.report import learning
+from qlogad.report.columns import Cut
+from qlogad.report.record import Record, finite
 
-__all__ = ["commit"]
-
-
-def finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+__all__ = ["commit", "least_detectable", "notes_of", "text_of"]
 
 
-def manifest_of(prepared: Prepared, finished: Sequence[tuple[Cell, Outcome]]) -> dict[str, Any]:
-    experiment, events = prepared.experiment, prepared.source.events
-    plans = [plan for _, outcome in finished for plan in outcome.facts["plans"]]
-    packages = ("qlogad", "torch", "numpy", "scipy", "pandas", "scikit-learn", "pennylane", "qiskit")
+def text_of(record: Record) -> str:
+    """The text of manifest.json."""
+    facts = dict(record.manifest)
+    after = {key: facts.pop(key) for key in ("engine", "versions", "python", "machine", "commit")}
+    experiment = {**facts.pop("experiment"), "judge": documents.plain(record.judge)}
+    manifest = {
+        "experiment": experiment,
+        **facts,
+        "cuts": {cut.name: _cut(record, cut) for cut in record.cuts},
+        **after,
+        "written": record.written,
+        "notes": [*learning.warnings(record), *notes_of(record)],
+        **({"judged_otherwise": record.otherwise} if record.otherwise else {}),
+    }
+    return json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+
+
+def _cut(record: Record, cut: Cut) -> dict[str, Any]:
     return {
-        "experiment": {key: value for key, value in documents.plain(experiment).items() if key != "document"},
-        "window": documents.plain(prepared.source.window),
-        "data_digest": events.digest,
-        "semi_real": experiment.data.inject is not None,
-        "labels_assumed_normal": prepared.source.assumed,
-        "intake": {
-            "lines": events.intake.lines,
-            "records": events.intake.records,
-            "blank": events.intake.blank,
-            "quarantined": len(events.intake.quarantine),
-            "reasons": events.intake.reasons(),
-            "warnings": events.intake.warnings,
-        },
-        "windows": len(prepared.source.windows),
-        "windows_of_unknown_label": prepared.source.unknown,
-        "cuts": {
-            made.cut: {
-                "base": made.base,
-                "ordered_by": made.ordered_by,
-                "vocabulary": made.train.features.size,
-                "warnings": list(made.warnings),
-                "detectable": {k: finite(v) for k, v in documents.plain(least_detectable(prepared, made)).items()},
-            }
-            for made in prepared.grounds
-        },
-        "engine": {
-            "rates": documents.plain(prepared.rates),
-            "plans": [plan for place, plan in enumerate(plans) if plan not in plans[:place]],
-        },
-        "versions": {name: version(name) for name in packages},
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "commit": commit(),
-        "written": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "base": cut.facts.base,
+        "ordered_by": cut.facts.ordered_by,
+        "vocabulary": cut.facts.vocabulary,
+        "warnings": list(cut.facts.warnings),
+        "detectable": {key: finite(value) for key, value in documents.plain(least_detectable(record, cut)).items()},
     }
 
 
-def notes_of(finished: Sequence[tuple[Cell, Outcome]]) -> list[str]:
+def notes_of(record: Record) -> list[str]:
     """What contenders warned of while they were trained, each warning once for all seeds."""
-    return list(dict.fromkeys(f"note, cut {c.cut}, {c.contender.name}: {text}" for c, o in finished for text in o.facts["notes"]))
+    told = [f"note, cut {one.facts.cut}, {one.facts.contender}: {text}" for one in record.cells for text in one.facts.notes]
+    return list(dict.fromkeys(told))
+
+
+def least_detectable(record: Record, cut: Cut) -> Detectable:
+    """The smallest difference that the test windows of a cut can show."""
+    judge, test = record.judge, cut.merged.test
+    family = max(1, len(judge.contrasts))
+    return detectable(test.label_N, test.weight_N, fpr=_allowed(record), family=family, alpha=judge.alpha, power=judge.power)
+
+
+def _allowed(record: Record) -> float | None:
+    """The most false alarms that the threshold of any declared contender allows; None where one goes by another rule."""
+    named = {name for pair in record.judge.contrasts for name in pair}
+    allowed = [one.fpr for one in record.entrants if one.name in named or not named]
+    return None if None in allowed else max(fpr for fpr in allowed if fpr is not None)
 
 
 def commit() -> str | None:
@@ -89,24 +80,3 @@ def _git(*command: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip()
-
-
-def least_detectable(prepared: Prepared, made: Ground) -> Detectable:
-    judge = prepared.experiment.judge
-    test = made.test
-    family = max(1, len(judge.contrasts))
-    return detectable(
-        test.labels.window_N,
-        test.features.weight_N,
-        fpr=_allowed(prepared.experiment),
-        family=family,
-        alpha=judge.alpha,
-        power=judge.power,
-    )
-
-
-def _allowed(experiment: Experiment) -> float | None:
-    """The most false alarms that the threshold of any declared contender allows; None where one goes by another rule."""
-    named = {name for pair in experiment.judge.contrasts for name in pair}
-    detectors = [contender.build() for contender in experiment.contenders if contender.name in named or not named]
-    return max(one.fpr for one in detectors) if all(one.threshold == "fpr" for one in detectors) else None

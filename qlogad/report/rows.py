@@ -1,4 +1,4 @@
-"""The rows of a record: every finished cell judged on every set of windows. Pure functions of saved scores, so they can be made again.
+"""The rows of a record: every finished cell judged on every set of windows. Pure functions of stored scores, so they can be made again.
 
 Sets of test windows: `all`; `distinct` (each sequence counts once for a label); `unseen` (its sequence was not in training); one per
 stratum and per kind of anomaly (those anomalies against all normals); and `in flight` (windows open at the cut, which are neither past
@@ -15,65 +15,66 @@ import numpy as np
 
 from qlogad.arrays import Floats
 from qlogad.evaluate.metrics import measure
-from qlogad.experiment.cell import Cell, Outcome
-from qlogad.experiment.ground import STRATA, Ground, Part
+from qlogad.report.columns import Cut, Form, Rows, Scored
 
 __all__ = ["judge_cell", "sets"]
 
 
-def sets(made: Ground) -> dict[str, tuple[str, Floats]]:
+def sets(cut: Cut, form: Form) -> dict[str, tuple[str, Floats]]:
     """Every set of windows as (part, weight of each of its rows)."""
-    test = made.test.features
-    label_N = made.test.labels.window_N
+    test = form.test
     found: dict[str, tuple[str, Floats]] = {
         "all": ("test", test.weight_N),
         "distinct": ("test", np.ones(len(test))),
         "unseen": ("test", test.weight_N * ~test.seen_N),
-        "in flight": ("in_flight", made.in_flight.features.weight_N),
+        "in flight": ("in_flight", form.in_flight.weight_N),
     }
-    for stratum in STRATA:
-        found[f"stratum {stratum}"] = ("test", test.weight_N * ((label_N == 0) | (made.stratum_N == stratum)))
-    for kind, weight_N in _kinds(made.test).items():
-        found[f"kind {kind}"] = ("test", np.where(label_N == 0, test.weight_N, weight_N))
+    for number, stratum in enumerate(cut.facts.strata):
+        found[f"stratum {stratum}"] = ("test", test.weight_N * ((test.label_N == 0) | (test.stratum_N == number)))
+    for kind, weight_N in _kinds(cut, test).items():
+        found[f"kind {kind}"] = ("test", np.where(test.label_N == 0, test.weight_N, weight_N))
     return found
 
 
-def _kinds(part: Part) -> dict[str, Floats]:
+def _kinds(cut: Cut, test: Rows) -> dict[str, Floats]:
     """How many windows of each kind of anomaly a row stands for."""
-    kinds = sorted({str(kind) for kind in part.kind_W[part.label_W == 1]} - {""})
-    return {
-        kind: np.bincount(part.features.row_W[(part.kind_W == kind) & (part.label_W == 1)], minlength=len(part.features)).astype(
-            float
-        )
-        for kind in kinds
+    counted = {
+        kind: np.bincount(test.row_W[(test.kind_W == number) & (test.label_W == 1)], minlength=len(test)).astype(float)
+        for number, kind in enumerate(cut.facts.kinds)
+        if kind
     }
+    return {kind: weight_N for kind, weight_N in sorted(counted.items()) if weight_N.any()}
 
 
-def judge_cell(cell: Cell, outcome: Outcome, made: Ground) -> Iterator[dict[str, Any]]:
-    """The rows of one cell: one per set of windows."""
-    facts = outcome.facts
-    weights = facts["weights"]
-    for name, (part_name, weight_N) in sets(made).items():
-        part: Part = getattr(made, part_name)
+def judge_cell(cell: Scored, cut: Cut, track: str) -> Iterator[dict[str, Any]]:
+    """The rows of one cell: one per set of windows.
+
+    Args:
+        cell: what to judge.
+        cut: the one of the cell.
+        track: what its contender was allowed to see.
+    """
+    facts, form = cell.facts, cut.forms[cell.facts.form]
+    weights = facts.weights
+    for name, (part, weight_N) in sets(cut, form).items():
+        rows: Rows = getattr(form, part)
         keep_N = weight_N > 0
-        result = measure(
-            outcome.scores[part_name][keep_N], outcome.alarms[part_name][keep_N], part.labels.window_N[keep_N], weight_N[keep_N]
-        )
+        result = measure(cell.scores[part][keep_N], cell.alarms[part][keep_N], rows.label_N[keep_N], weight_N[keep_N])
         yield {
-            "contender": cell.contender.name,
-            "track": cell.contender.track(cell.training),
-            "cut": cell.cut,
-            "seed": cell.seed,
+            "contender": facts.contender,
+            "track": track,
+            "cut": facts.cut,
+            "seed": facts.seed,
             "windows": name,
             **asdict(result),
-            "threshold": facts["threshold"],
+            "threshold": facts.threshold,
             "weights_quantum": weights.get("quantum", 0),
             "weights_quantum_live": weights.get("live", 0),
             "weights_classical": weights.get("classical", weights["total"]),
             "weights_total": weights["total"],
-            "circuit_executions": facts["executions"],
-            "fit_seconds": round(facts["fit_seconds"], 3),
-            "score_seconds": round(facts["score_seconds"], 3),
-            "base": facts["base"],
-            "cell": cell.identity,
+            "circuit_executions": facts.executions,
+            "fit_seconds": round(facts.fit_seconds, 3),
+            "score_seconds": round(facts.score_seconds, 3),
+            "base": facts.base,
+            "cell": facts.identity,
         }

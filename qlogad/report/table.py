@@ -1,8 +1,4 @@
-"""The results folder of an experiment: manifest.json, runs.csv, table.md, alarms.csv, figures; and alarms.md, which stays local.
-
-Committed files hold numbers and line numbers only. `alarms.md` shows the original log lines and is git-ignored: third-party logs are
-not ours to publish.
-"""
+"""The tables of a report: the data before training, results cut by cut, contrasts, trainings and costs; whole, or as wide as a terminal."""
 
 from __future__ import annotations
 
@@ -14,19 +10,18 @@ import pandas as pd
 
 from qlogad import escape
 from qlogad.errors import counted
-from qlogad.evaluate.metrics import effective_n
-from qlogad.experiment.cell import Cell, Outcome
-from qlogad.experiment.ground import STRATA, Ground
-from qlogad.experiment.runner import Prepared
+from qlogad.evaluate.metrics import HEADINGS, effective_n
 from qlogad.report import contrasts, learning
-from qlogad.report.contrasts import Spans
+from qlogad.report.columns import Cut
+from qlogad.report.contrasts import Judged, Spans
 from qlogad.report.manifest import least_detectable, notes_of
+from qlogad.report.record import Record
 from qlogad.report.text import interval_of, item, markdown_table, mean_of, number, signed, span_of, turned
 
-__all__ = []
+__all__ = ["before", "summary", "table"]
 
 ASSUMED = "nothing to be judged has a label, so every window was taken as normal before the injection, even if it is not"
-SPANNED = {"f1": "F1", "recall": "recall"}  # metrics that the tables give intervals for
+SPANNED = ("f1", "recall")  # metrics that the tables give intervals for
 _MEANING = """\
 Higher scores are more anomalous; 1 is an anomaly. Every choice (early stopping, threshold) was made on validation windows; the parser and
 the vocabulary were fitted on training windows. Rows are means over seeds; [a, b] is a 95 % interval for other sequences as frequent as
@@ -36,25 +31,44 @@ ROC-AUC 0.5 are chance, and so is a PR-AUC equal to the base rate. Weights are q
 change a readout. A dash is undefined (no such window)."""
 
 
-def data_table(prepared: Prepared, style: str) -> str:
+def before(record: Record) -> str:
+    """What is known before training: the data of every cut and the smallest difference it can show."""
+    facts = record.manifest
+    intake, made = facts["intake"], sum(one.made for one in record.entrants)
+    lines = [
+        record.question or record.name,
+        f"{intake['lines']} lines, {intake['records']} understood, {intake['blank']} blank, {intake['quarantined']} quarantined"
+        f" -> {facts['windows']} windows ({facts['windows_of_unknown_label']} more of unknown label left out)",
+        *([f"{counted(made, 'contender')} of {len(record.entrants)} made by [grid]"] if made else []),
+        "",
+        turned(_data_rows(record)),
+    ]
+    lines += [f"warning: {warning}" for warning in record.data_warnings]
+    lines += [f"warning: {ASSUMED}"] if record.assumed else []
+    lines += [f"warning, cut {cut.name}: {warning}" for cut in record.cuts for warning in cut.facts.warnings]
+    return "\n".join(lines) + "\n"
+
+
+def _data_rows(record: Record) -> list[dict[str, Any]]:
     rows = []
-    for made in prepared.grounds:
-        train, held, test, flight = made.train, made.validation, made.test, made.in_flight
-        label_N, weight_N = test.labels.window_N, test.features.weight_N
-        least = least_detectable(prepared, made)
-        share = float((test.label_W == 1).mean()) if len(test.label_W) else math.nan
+    for cut in record.cuts:
+        facts, rows_N = cut.facts, cut.merged.test
+        label_N, weight_N, label_W = rows_N.label_N, rows_N.weight_N, rows_N.label_W
+        least = least_detectable(record, cut)
+        share = float((label_W == 1).mean()) if len(label_W) else math.nan
         rows.append(
             {
-                "cut": made.cut,
-                "train (distinct)": f"{len(train.label_W)} ({len(train.features)})",
-                "event types": train.features.size,
-                "validation normals": int((held.label_W == 0).sum()),
-                "test normals (distinct)": f"{int((test.label_W == 0).sum())} ({int((label_N == 0).sum())})",
-                "test anomalies (distinct, effective)": f"{int((test.label_W == 1).sum())} ({int((label_N == 1).sum())}, "
+                "cut": cut.name,
+                "train (distinct)": f"{facts.train.windows} ({facts.train.distinct})",
+                "event types": facts.vocabulary,
+                "validation normals": facts.validation.normals,
+                "test normals (distinct)": f"{facts.test.normals} ({int((label_N == 0).sum())})",
+                "test anomalies (distinct, effective)": f"{int((label_W == 1).sum())} ({int((label_N == 1).sum())}, "
                 f"{effective_n(weight_N[label_N == 1]):.1f})",
-                "in flight": len(flight.label_W),
+                "in flight": facts.in_flight.windows,
                 "unseen events: train, validation, test, in flight": ", ".join(
-                    "-" if math.isnan(part.unseen) else f"{part.unseen:.1%}" for part in (train, held, test, flight)
+                    "-" if math.isnan(part.unseen) else f"{part.unseen:.1%}"
+                    for part in (facts.train, facts.validation, facts.test, facts.in_flight)
                 ),
                 "base rate": number(share),
                 "all-positive F1": number(2 * share / (1 + share)),
@@ -62,39 +76,47 @@ def data_table(prepared: Prepared, style: str) -> str:
                 "specificity": number(least.false_positive_rate),
             }
         )
-    return markdown_table(rows) if style == "github" else turned(rows)
+    return rows
 
 
-def table(
-    prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.DataFrame, causes: dict[str, str], spans: Spans
-) -> str:
-    experiment = prepared.experiment
-    parts = [f"# {escape.markdown(experiment.name)}", "", escape.markdown(experiment.question), ""]
-    if experiment.data.inject is not None:
+def _spans(record: Record) -> Spans:
+    return contrasts.spans(record, {metric: HEADINGS[metric] for metric in SPANNED})
+
+
+def table(record: Record) -> str:
+    """The text of table.md."""
+    parts = [f"# {escape.markdown(record.name)}", "", escape.markdown(record.question), ""]
+    if record.injected is not None:
         parts += [
-            f"**Semi-real**: the anomalies are injected into held-out normal windows (`{experiment.data.inject}`); no real label counts.",
+            f"**Semi-real**: the anomalies are injected into held-out normal windows (`{record.injected}`); no real label counts.",
             "",
         ]
-    parts += [item(f"warning: {warning}") for warning in prepared.source.events.intake.warnings]
-    if prepared.source.assumed:
+    if record.otherwise:
+        parts += [
+            f"**Judged otherwise than declared**, after training: {', '.join(record.otherwise)}. Every contrast is exploratory.",
+            "",
+        ]
+    parts += [item(f"warning: {warning}") for warning in record.data_warnings]
+    if record.assumed:
         parts += [f"**No labels**: {ASSUMED}.", ""]
-    if prepared.grounds[0].ordered_by != "time":
-        parts += [f"**No time order**: the windows were split by `{prepared.grounds[0].ordered_by}`.", ""]
-    parts += ["## Before training", "", data_table(prepared, "github"), ""]
-    parts += [item(f"warning, cut {made.cut}: {warning}") for made in prepared.grounds for warning in made.warnings]
-    parts += [item(note) for note in notes_of(finished)]
-    if not finished:
+    if record.cuts[0].facts.ordered_by != "time":
+        parts += [f"**No time order**: the windows were split by `{record.cuts[0].facts.ordered_by}`.", ""]
+    parts += ["## Before training", "", markdown_table(_data_rows(record)), ""]
+    parts += [item(f"warning, cut {cut.name}: {warning}") for cut in record.cuts for warning in cut.facts.warnings]
+    parts += [item(note) for note in notes_of(record)]
+    if not record.cells:
         return "\n".join([*parts, "", "No cell has finished."])
-    trained = learning.trainings(finished)
-    parts += [item(f"warning: {text}") for text in learning.warnings(trained)]
+    frame, spans = record.frame(), _spans(record)
+    trained = learning.trainings(record)
+    parts += [item(f"warning: {text}") for text in learning.warnings(record)]
     for track in sorted(frame["track"].unique()):
         parts += ["", f"## Results, track: {track}", ""]
-        for made in prepared.grounds:
-            chosen = frame[(frame["track"] == track) & (frame["cut"] == made.cut)]
-            parts += [f"### Cut {made.cut}", "", markdown_table(_result_rows(chosen, finished, made, spans)), ""]
-            silent = [*_silent(chosen, finished, made), *spans.notes[made.cut]]
+        for cut in record.cuts:
+            chosen = frame[(frame["track"] == track) & (frame["cut"] == cut.name)]
+            parts += [f"### Cut {cut.name}", "", markdown_table(_result_rows(record, chosen, cut, spans)), ""]
+            silent = [*_silent(record, chosen, cut), *spans.notes[cut.name]]
             parts += [*map(item, silent), ""] if silent else []
-            strata = _recall_rows(chosen, [f"stratum {name}" for name in STRATA], "stratum ")
+            strata = _recall_rows(chosen, [f"stratum {name}" for name in cut.facts.strata], "stratum ")
             if strata:
                 parts += [_STRATA_NOTE, ""]
                 parts += [markdown_table(_with_flight(strata, chosen)), ""]
@@ -106,7 +128,7 @@ def table(
                     markdown_table(_recall_rows(chosen, kinds, "kind ")),
                     "",
                 ]
-    parts += _contrast_part(prepared, finished, frame)
+    parts += _contrast_part(record, frame)
     if trained:
         parts += ["", "## Training", "", learning.NOTE, "", markdown_table(learning.rows(trained))]
     parts += [
@@ -118,12 +140,17 @@ def table(
         markdown_table(_cost_rows(frame)),
         "",
     ]
-    if causes:
-        parts += ["## Failed cells, not counted above", "", *(item(f"{what}: {cause}") for what, cause in causes.items()), ""]
-    parts += ["## How to read this", "", _MEANING, ""]
-    if len(prepared.grounds) > 1:
+    if record.failed:
         parts += [
-            f"{len(prepared.grounds)} cuts of one log overlap in their training windows: they support no claim about other times.",
+            "## Failed cells, not counted above",
+            "",
+            *(item(f"{what}: {cause}") for what, cause in record.failed.items()),
+            "",
+        ]
+    parts += ["## How to read this", "", _MEANING, ""]
+    if len(record.cuts) > 1:
+        parts += [
+            f"{len(record.cuts)} cuts of one log overlap in their training windows: they support no claim about other times.",
             "",
         ]
     return "\n".join(parts)
@@ -132,65 +159,59 @@ def table(
 _SHORT = ("contender", "weights (q + c)", "F1 [95 %]", "precision", "recall", "specificity", "MCC", "PR-AUC", "still improving")
 
 
-def summary(prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.DataFrame, spans: Spans) -> str:
+def summary(record: Record) -> str:
     """The table in the width of a terminal; table.md holds the rest."""
+    if not record.cells:
+        return "no cell has finished"
     parts: list[str] = []
-    for made in prepared.grounds:
-        for track in sorted(frame["track"].unique()) if finished else []:
-            chosen = frame[(frame["track"] == track) & (frame["cut"] == made.cut)]
-            rows = _result_rows(chosen, finished, made, spans)
+    frame, spans = record.frame(), _spans(record)
+    for cut in record.cuts:
+        for track in sorted(frame["track"].unique()):
+            chosen = frame[(frame["track"] == track) & (frame["cut"] == cut.name)]
+            rows = _result_rows(record, chosen, cut, spans)
             short = [{key: row.get(key, row["recall [95 %]"].split(" ")[0]) for key in _SHORT} for row in rows]
             parts += [
-                f"cut {made.cut}, track: {track}",
+                f"cut {cut.name}, track: {track}",
                 escape.table(short, "simple"),
-                *_silent(chosen, finished, made),
-                *spans.notes[made.cut],
+                *_silent(record, chosen, cut),
+                *spans.notes[cut.name],
                 "",
             ]
-    parts += [*notes_of(finished), ""] if notes_of(finished) else []
-    return "\n".join([*parts, *_contrast_part(prepared, finished, frame, "simple")] if finished else ["no cell has finished"])
+    notes = notes_of(record)
+    return "\n".join([*parts, *notes, *([""] if notes else []), *_contrast_part(record, frame, "simple")])
 
 
-def _result_rows(chosen: pd.DataFrame, finished: list[tuple[Cell, Outcome]], made: Ground, spans: Spans) -> list[dict[str, Any]]:
+def _result_rows(record: Record, chosen: pd.DataFrame, cut: Cut, spans: Spans) -> list[dict[str, Any]]:
     rows = []
     for name in chosen["contender"].unique():
         own = chosen[chosen["contender"] == name]
         whole, distinct, unseen = (own[own["windows"] == part] for part in ("all", "distinct", "unseen"))
-        own_outcomes = [o for c, o in finished if c.contender.name == name and c.cut == made.cut]
-        around = spans.around.get((made.cut, name), {})
-        f1, recall = (span_of(whole[metric], around.get(metric)) for metric in SPANNED)
-        first = whole.iloc[0]
-        rows.append(
-            {
-                "contender": name,
-                "weights (q + c)": f"{first['weights_quantum']} + {first['weights_classical']}",
-                "F1 [95 %]": f1,
-                "sd over seeds": number(whole["f1"].std(ddof=1)) if len(whole) > 1 else "-",
-                "precision": mean_of(whole["precision"]),
-                "recall [95 %]": recall,
-                "recall, distinct": mean_of(distinct["recall"]),
-                "specificity": mean_of(whole["specificity"]),
-                "MCC": mean_of(whole["mcc"]),
-                "PR-AUC": mean_of(whole["pr_auc"]),
-                "ROC-AUC": mean_of(whole["roc_auc"]),
-                "F1, distinct": mean_of(distinct["f1"]),
-                "F1, unseen": mean_of(unseen["f1"]),
-                "seeds": len(whole),
-                "still improving": learning.still([h for o in own_outcomes if (h := learning.history_of(o)) is not None]),
-            }
-        )
+        histories = [cell.history for cell in record.cells_of(name, cut) if cell.history is not None]
+        around = spans.around.get((cut.name, name), {})
+        row = {"contender": name, "weights (q + c)": "{weights_quantum} + {weights_classical}".format(**whole.iloc[0])}
+        for metric, heading in HEADINGS.items():
+            if metric in SPANNED:
+                row[f"{heading} [95 %]"] = span_of(whole[metric], around.get(metric))
+            else:
+                row[heading] = mean_of(whole[metric])
+            if metric == "f1":
+                row["sd over seeds"] = number(whole["f1"].std(ddof=1)) if len(whole) > 1 else "-"
+            if metric == "recall":
+                row["recall, distinct"] = mean_of(distinct["recall"])
+        row |= {"F1, distinct": mean_of(distinct["f1"]), "F1, unseen": mean_of(unseen["f1"])}
+        rows.append(row | {"seeds": len(whole), "still improving": learning.still(histories)})
     return rows
 
 
-def _silent(chosen: pd.DataFrame, finished: list[tuple[Cell, Outcome]], made: Ground) -> list[str]:
+def _silent(record: Record, chosen: pd.DataFrame, cut: Cut) -> list[str]:
     """A line for every contender without an alarm because its threshold is the highest score that its test windows reach."""
     lines = []
     for name in chosen["contender"].unique():
-        own = [o for c, o in finished if c.contender.name == name and c.cut == made.cut]
+        own = record.cells_of(name, cut)
         spans = [
-            (float(o.scores["test"].min()), float(o.scores["test"].max()), o.facts["threshold"])
-            for o in own
-            if len(o.scores["test"])
+            (float(scores_N.min()), float(scores_N.max()), cell.facts.threshold)
+            for cell in own
+            if len(scores_N := cell.scores["test"])
         ]
         silent = [threshold for low, high, threshold in spans if low < high == threshold]
         if silent:
@@ -219,14 +240,12 @@ def _with_flight(rows: list[dict[str, Any]], chosen: pd.DataFrame) -> list[dict[
     return [{**row, "in flight, F1": mean_of(flight.get_group(row["contender"])["f1"])} for row in rows]
 
 
-def _contrast_part(
-    prepared: Prepared, finished: list[tuple[Cell, Outcome]], frame: pd.DataFrame, style: str = "github"
-) -> list[str]:
-    judge = prepared.experiment.judge
+def _contrast_part(record: Record, frame: pd.DataFrame, style: str = "github") -> list[str]:
+    judge = record.judge
     if not judge.contrasts:
         return []
-    trained = learning.trainings(finished)
-    pairs = contrasts.judged(prepared.grounds, finished, frame, judge)
+    trained = learning.trainings(record)
+    pairs = contrasts.judged(record, frame)
     rows = [
         {
             "contrast": f"{one.left} - {one.right}{learning.mark(trained, one.left, one.right)}",
@@ -244,7 +263,17 @@ def _contrast_part(
         }
         for one in pairs
     ]
+    title = "## Declared contrasts" if style == "github" else "declared contrasts"
+    note = _note(record, pairs, style) + learning.marked(trained, judge.contrasts)
+    return [title, "", escape.table(rows, style), "", note]
+
+
+def _note(record: Record, pairs: Sequence[Judged], style: str) -> str:
+    """What is to be said of all contrasts."""
+    judge = record.judge
     note = "Declared before training; everything else is exploratory."
+    if record.otherwise:
+        note = f"Judged otherwise than declared before training ({', '.join(record.otherwise)}): exploratory."
     if tested := [one.seeds.seeds for one in pairs if not math.isnan(one.seeds.p)]:
         least = 2.0 ** (1 - max(tested))
         note += f" With {counted(max(tested), 'seed')} the smallest possible p is {least:.2g}"
@@ -261,9 +290,7 @@ def _contrast_part(
         note += _NOMINAL
     if any(one.sequences is None for one in pairs):
         note += " A verdict is a dash where a side has no cell at some cut, or a cut's test part lacks anomalies or normals."
-    note += learning.marked(trained, judge.contrasts)
-    title = "## Declared contrasts" if style == "github" else "declared contrasts"
-    return [title, "", escape.table(rows, style), "", note]
+    return note
 
 
 _CLAIM = (

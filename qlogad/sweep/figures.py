@@ -25,7 +25,7 @@ from qlogad.arrays import Floats
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.draw import draw, to_svg
 from qlogad.jobs.attempts import attempts, identity
-from qlogad.report.figures import ALARM, INK, legend, named, save
+from qlogad.report.drawing import ALARM, INK, legend, named, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

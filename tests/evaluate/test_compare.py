@@ -11,7 +11,6 @@ from scipy.stats import beta, binom, binomtest, false_discovery_control, ttest_1
 from qlogad.bench.coverage import EFFECTIVE, SHAPES, pairs, singles, weights
 from qlogad.errors import DataError
 from qlogad.evaluate.compare import (
-    METRICS,
     Paired,
     contrast,
     coverage,
@@ -23,7 +22,7 @@ from qlogad.evaluate.compare import (
     other_sequences,
     sign_flip,
 )
-from qlogad.evaluate.metrics import AREAS, confusion, effective_n, measure
+from qlogad.evaluate.metrics import AREAS, METRICS, confusion, effective_n, measure
 
 seeds = st.integers(0, 2**32 - 1)
 shares = st.lists(st.floats(0, 1), min_size=1, max_size=12)

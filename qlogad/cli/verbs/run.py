@@ -34,16 +34,18 @@ def verb(
 ) -> None:
     from qlogad.experiment import Experiment
     from qlogad.jobs.attempts import next_step
+    from qlogad.report import learning
+    from qlogad.report.table import summary
     from qlogad.run import run
 
     with Progress() as progress:
         loaded = Experiment.load(experiment, overrides or ())
         record = run(loaded, out, workers=workers, fresh=fresh, storage=storage, watch=cast("Watch", progress))
-    printing.result(record.rows, record.text, as_json)
-    printing.warn(record.warnings)
+    printing.result(record.rows, "" if as_json else summary(record), as_json)
+    printing.warn(learning.warnings(record))
     printing.note(f"report: {out / loaded.name / 'table.md'}")
     if record.reused:
-        cells = counted(record.cells, "cell")
+        cells = counted(len(record.cells) + len(record.failed), "cell")
         printing.note(f"{record.reused} of {cells} had finished in an earlier run and were reused; --fresh runs them again")
     for what, cause in record.failed.items():
         printing.note(f"failed: {what}: {cause}")

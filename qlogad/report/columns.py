@@ -1,0 +1,292 @@
+"""What a record holds of cuts and cells: columns of numbers and a few facts, and not a word of the log.
+
+Letters: N rows (distinct windows), W windows, C cells of one cut, A highest alarms of a cell, P epochs of all trainings end to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlogad.arrays import Bools, Floats, Ints, Numbers
+from qlogad.files import Array, check_arrays
+from qlogad.nn.history import Epoch, History
+
+__all__ = ["CellFacts", "Counts", "Cut", "CutFacts", "Entrant", "Form", "Odd", "Rows", "Scored", "packed", "unpacked"]
+
+Arrays = Mapping[str, Numbers]
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """What the judge has to know of a contender; the manifest has the rest."""
+
+    name: str
+    track: str  # what it was allowed to see
+    seeded: bool  # its detector takes a seed
+    made: bool  # by a grid
+    epochs: int | None = None  # that each training was given, at most; None of what is not trained epoch by epoch
+    fpr: float | None = None  # the false alarms that its threshold allows; None where it goes by another rule
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many windows a part of a cut has."""
+
+    windows: int
+    distinct: int
+    normals: int
+    unseen: float  # the share of the windows' events that training did not see; NaN where there are none
+
+
+@dataclass(frozen=True)
+class CutFacts:
+    """What is known of a cut before training."""
+
+    cut: str
+    ordered_by: str
+    base: str
+    vocabulary: int  # event types
+    warnings: tuple[str, ...]
+    train: Counts
+    validation: Counts
+    test: Counts
+    in_flight: Counts
+    kinds: tuple[str, ...]  # of windows, by number; "" is normal
+    strata: tuple[str, ...]  # of anomalies, by number
+    forms: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of one part of a cut, and the windows they stand for."""
+
+    label_N: Ints  # 1 is an anomaly
+    weight_N: Floats  # how many windows the row stands for
+    seen_N: Bools  # an equal sequence was in the training part
+    sequence_N: Ints  # the number of its sequence: rows of one sequence under two labels share it
+    shared_N: Ints  # the same, numbered alike in all cuts
+    digest_N: NDArray[np.uint64]  # of the templates of its events, an unseen one being none: equal in any record of any log
+    stratum_N: Ints  # the number of its stratum; -1 of normal rows, and in flight
+    length_N: Ints  # events
+    first_line_N: Ints  # of its first window, in the source; -1 where there is none
+    last_line_N: Ints
+    row_W: Ints  # window -> row
+    window_W: Ints  # window -> its number in the source
+    start_W: Floats  # seconds since the epoch; NaN where unknown
+    kind_W: Ints  # the number of its kind
+
+    def __len__(self) -> int:
+        return len(self.label_N)
+
+    @property
+    def label_W(self) -> Ints:
+        """The label of each window."""
+        return self.label_N[self.row_W]
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """The parts of a cut that scores are told of."""
+
+    test: Rows
+    in_flight: Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """One cut. Its forms are ways to make rows of the same windows: equal ones merged, or each for itself."""
+
+    facts: CutFacts
+    forms: Mapping[str, Form]
+
+    @property
+    def name(self) -> str:
+        """Its position in time, as text."""
+        return self.facts.cut
+
+    @property
+    def merged(self) -> Form:
+        """Equal windows as one row."""
+        return self.forms[self.facts.forms[0]]
+
+
+@dataclass(frozen=True)
+class CellFacts:
+    """What a finished cell told beside its numbers."""
+
+    contender: str
+    seed: int
+    cut: str
+    form: str
+    identity: str
+    base: str
+    threshold: float
+    weights: Mapping[str, int]  # "total", and of what has circuits "quantum", "live" and "classical"
+    executions: int
+    fit_seconds: float
+    score_seconds: float
+    notes: tuple[str, ...]
+    best: int | None = None  # the epoch that was kept; None of what is not trained epoch by epoch
+
+    def __str__(self) -> str:
+        return f"{self.contender}, seed {self.seed}, cut {self.cut}"
+
+
+@dataclass(frozen=True, eq=False)
+class Odd:
+    """The highest alarms of the test part."""
+
+    row_A: Ints
+    place_A: Ints  # of the event that raised it, from 0; -1: none did alone
+    line_A: Ints  # the same event's line in the source; -1 where there is none
+    event_A: Ints  # its id; -1 where there is none
+    expected_AK: Ints  # event ids, likeliest first; -1 fills up
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """A finished cell: scores and alarms of every row of its form, by part."""
+
+    facts: CellFacts
+    scores: Mapping[str, Floats]  # higher is more anomalous; +inf is allowed
+    alarms: Mapping[str, Bools]
+    odd: Odd
+    history: History | None
+
+
+# ---------------------------------------------------------------- as arrays
+
+
+_PARTS = tuple(field.name for field in fields(Form))
+_LAST = 2**53
+
+
+def packed(cuts: Sequence[Cut], cells: Sequence[Scored]) -> dict[str, Numbers]:
+    """Cuts and cells as arrays by name; what `unpacked` takes beside their facts."""
+    arrays: dict[str, Numbers] = {}
+    for cut in cuts:
+        for name, form in cut.forms.items():
+            own = [one for one in cells if (one.facts.cut, one.facts.form) == (cut.name, name)]
+            for part in _PARTS:
+                place, rows = f"{cut.name}.{name}.{part}", getattr(form, part)
+                arrays |= {f"{place}.{field.name}": getattr(rows, field.name) for field in fields(Rows)}
+                size = (len(own), len(rows))
+                arrays[f"{place}.scores_CN"] = np.asarray([one.scores[part] for one in own], dtype=np.float64).reshape(size)
+                arrays[f"{place}.alarms_CN"] = np.asarray([one.alarms[part] for one in own], dtype=np.bool_).reshape(size)
+    arrays["odd.count_C"] = np.asarray([len(one.odd.row_A) for one in cells], dtype=np.int64)
+    for field in fields(Odd):
+        values = [getattr(one.odd, field.name) for one in cells]
+        arrays[f"odd.{field.name}"] = (
+            np.concatenate(values) if values else np.zeros((0, 0)[: 1 + field.name.endswith("K")], np.int64)
+        )
+    epochs = [one.history.epochs if one.history else () for one in cells]
+    arrays["epochs.count_C"] = np.asarray([len(own) for own in epochs], dtype=np.int64)
+    whole = [epoch for own in epochs for epoch in own]
+    arrays["epochs.number_P"] = np.asarray([epoch.number for epoch in whole], dtype=np.int64)
+    arrays["epochs.last_P"] = np.asarray([epoch.last for epoch in whole], dtype=np.bool_)
+    arrays["epochs.validated_P"] = np.asarray([epoch.validation is not None for epoch in whole], dtype=np.bool_)
+    for name in ("loss", "validation", "seconds"):
+        numbers = [getattr(epoch, name) for epoch in whole]
+        arrays[f"epochs.{name}_P"] = np.asarray([np.nan if one is None else one for one in numbers], dtype=np.float64)
+    return arrays
+
+
+def unpacked(cuts: Sequence[CutFacts], cells: Sequence[CellFacts], arrays: Arrays) -> tuple[tuple[Cut, ...], tuple[Scored, ...]]:
+    """The inverse of `packed`.
+
+    Raises:
+        ResultError: the arrays are not those of these cuts and cells.
+    """
+    check_arrays(arrays, _known(cuts, cells, arrays))
+    found = []
+    for cut in cuts:
+        forms = {}
+        for name in cut.forms:
+            parts = {
+                part: Rows(**{field.name: arrays[f"{cut.cut}.{name}.{part}.{field.name}"] for field in fields(Rows)})
+                for part in _PARTS
+            }
+            forms[name] = Form(**parts)
+        found.append(Cut(cut, forms))
+    return tuple(found), tuple(_cells(cells, arrays))
+
+
+def _cells(cells: Sequence[CellFacts], arrays: Arrays) -> Iterator[Scored]:
+    odd_C1, epoch_C1 = (np.concatenate([[0], np.cumsum(arrays[f"{what}.count_C"])]).tolist() for what in ("odd", "epochs"))
+    seen: dict[str, int] = {}  # cells so far, by cut and form
+    for number, facts in enumerate(cells):
+        place = f"{facts.cut}.{facts.form}"
+        row = seen[place] = seen.get(place, -1) + 1
+        alarms, epochs = slice(*odd_C1[number : number + 2]), slice(*epoch_C1[number : number + 2])
+        yield Scored(
+            facts,
+            {part: arrays[f"{place}.{part}.scores_CN"][row] for part in _PARTS},
+            {part: arrays[f"{place}.{part}.alarms_CN"][row] for part in _PARTS},
+            Odd(**{field.name: arrays[f"odd.{field.name}"][alarms] for field in fields(Odd)}),
+            None if facts.best is None else History(tuple(_epochs(arrays, epochs)), facts.best),
+        )
+
+
+def _epochs(arrays: Arrays, own: slice) -> Iterator[Epoch]:
+    names = ("number", "loss", "validation", "seconds", "last", "validated")
+    for number, loss, validation, seconds, last, validated in zip(
+        *(arrays[f"epochs.{name}_P"][own].tolist() for name in names), strict=True
+    ):
+        yield Epoch(number, loss, validation if validated else None, seconds, last)
+
+
+def _known(cuts: Sequence[CutFacts], cells: Sequence[CellFacts], arrays: Arrays) -> dict[str, Array]:
+    """What is known of every array before it is read."""
+    known: dict[str, Array] = {}
+    for cut in cuts:
+        for name in cut.forms:
+            own = sum((one.cut, one.form) == (cut.cut, name) for one in cells)
+            for part in _PARTS:
+                place = f"{cut.cut}.{name}.{part}"
+                rows = _size(arrays, f"{place}.label_N")
+                columns = _rows(rows, _size(arrays, f"{place}.row_W"), len(cut.kinds), len(cut.strata))
+                known |= {f"{place}.{column}": one for column, one in columns.items()}
+                known[f"{place}.scores_CN"] = Array("float64", (own, rows), finite=False)
+                known[f"{place}.alarms_CN"] = Array("bool", (own, rows))
+    alarms, epochs = (int(arrays[f"{what}.count_C"].sum()) if f"{what}.count_C" in arrays else 0 for what in ("odd", "epochs"))
+    known |= {f"{what}.count_C": Array("int64", (len(cells),), 0, _LAST) for what in ("odd", "epochs")}
+    known |= {f"odd.{field.name}": Array("int64", (alarms,), -1, _LAST) for field in fields(Odd)}
+    known["odd.row_A"] = Array("int64", (alarms,), 0, _LAST)
+    known["odd.expected_AK"] = Array("int64", (alarms, "K"), -1, _LAST)
+    known["epochs.number_P"] = Array("int64", (epochs,), 1, _LAST)
+    known |= {f"epochs.{name}_P": Array("float64", (epochs,), finite=False) for name in ("loss", "validation", "seconds")}
+    known |= {f"epochs.{name}_P": Array("bool", (epochs,)) for name in ("last", "validated")}
+    return known
+
+
+def _size(arrays: Arrays, name: str) -> int:
+    return len(arrays[name]) if name in arrays and arrays[name].ndim else 0
+
+
+def _rows(rows: int, windows: int, kinds: int, strata: int) -> dict[str, Array]:
+    def each(low: int, high: int = _LAST) -> Array:
+        return Array("int64", (rows,), low, high)
+
+    def window(high: int) -> Array:
+        return Array("int64", (windows,), 0, high)
+
+    return {
+        "label_N": each(0, 1),
+        "weight_N": Array("float64", (rows,), 0),
+        "seen_N": Array("bool", (rows,)),
+        "sequence_N": each(0, rows - 1),
+        "shared_N": each(0),
+        "digest_N": Array("uint64", (rows,)),
+        "stratum_N": each(-1, strata - 1),
+        "length_N": each(0),
+        "first_line_N": each(-1),
+        "last_line_N": each(-1),
+        "row_W": window(rows - 1),
+        "window_W": window(_LAST),
+        "start_W": Array("float64", (windows,), finite=False),
+        "kind_W": window(kinds - 1),
+    }

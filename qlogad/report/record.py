@@ -1,0 +1,216 @@
+"""A record: what a run leaves behind, enough to judge and to draw it again without the data set, the cells or any retraining.
+
+record.npz      a table of facts as JSON, and columns (columns.py); no word of the log, nothing that could run
+manifest.json   the same facts for people, and when they were written
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qlogad import documents, escape, files
+from qlogad.errors import DocumentError, ResultError, did_you_mean, shown
+from qlogad.experiment.experiment import Judge
+from qlogad.report.columns import CellFacts, Cut, CutFacts, Entrant, Scored, packed, unpacked
+from qlogad.report.rows import judge_cell
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["FILE", "Record"]
+
+FILE = "record.npz"
+FORMAT = 1
+SHOWN = ("f1", "precision", "recall", "specificity", "mcc", "pr_auc")  # of a record at a glance
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """The JSON table of record.npz."""
+
+    format: int
+    name: str
+    question: str
+    assumed: bool
+    data_warnings: tuple[str, ...]
+    judge: Judge
+    declared: Judge
+    entrants: tuple[Entrant, ...]
+    cuts: tuple[CutFacts, ...]
+    cells: tuple[CellFacts, ...]
+    failed: Mapping[str, str]
+    manifest: Mapping[str, Any]
+    injected: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What a run left behind; `Record.load(folder)` reads it, `run(experiment)` returns it.
+
+    >>> record = Record.load("results/quickstart")  # doctest: +SKIP
+    >>> record.frame().query("windows == 'all'").groupby("contender")["f1"].mean()  # doctest: +SKIP
+    """
+
+    name: str
+    question: str
+    injected: str | None  # what made anomalies of normal windows
+    assumed: bool  # no window had a label: all were taken as normal before the injection
+    data_warnings: tuple[str, ...]  # what was read, and may not be what was meant
+    judge: Judge  # how contenders are judged
+    declared: Judge  # how they were to be judged, before training
+    entrants: tuple[Entrant, ...]
+    cuts: tuple[Cut, ...]
+    cells: tuple[Scored, ...]  # the finished ones
+    failed: Mapping[str, str]  # cell -> cause
+    manifest: Mapping[str, Any]  # everything else that the numbers depend on
+    written: str | None = None  # when, in UTC
+    reused: int = 0  # cells that an earlier run had finished; of a run alone
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Record:
+        """The record of a results folder.
+
+        Raises:
+            ResultError: it has none, or one that is damaged or of another version.
+        """
+        path = Path(folder) / FILE
+        arrays = files.read_arrays(path)
+        try:
+            facts = documents.from_mapping(_Facts, _facts(arrays.pop("facts", None)), "its facts", strict=True)
+            if facts.format != FORMAT:
+                raise ResultError(f"it has format {facts.format}, this is {FORMAT}")
+            _check(facts)
+            cuts, cells = unpacked(facts.cuts, facts.cells, arrays)
+        except (DocumentError, ResultError) as error:
+            raise ResultError(f"{path} is not a record that can be read: {error}; run the experiment again") from error
+        own = {field.name: getattr(facts, field.name) for field in fields(_Facts) if field.name not in ("format", "cuts", "cells")}
+        return cls(**own, cuts=cuts, cells=cells, written=_written(Path(folder) / "manifest.json"))
+
+    def save(self, folder: str | Path) -> None:
+        """Write record.npz; equal records are equal files."""
+        facts = _Facts(
+            FORMAT,
+            cuts=tuple(cut.facts for cut in self.cuts),
+            cells=tuple(cell.facts for cell in self.cells),
+            **{f.name: getattr(self, f.name) for f in fields(_Facts) if f.name not in ("format", "cuts", "cells")},
+        )
+        text = json.dumps({**documents.plain(facts), "manifest": self.manifest}, separators=(",", ":")).encode()
+        arrays = {"facts": np.frombuffer(text, dtype=np.uint8), **packed(self.cuts, self.cells)}
+        files.write_arrays(Path(folder) / FILE, arrays, compressed=True)
+
+    def judged(self, overrides: Sequence[str]) -> Record:
+        """The same cells judged otherwise, which nothing is declared of: `record.judged(["judge.metric=recall"])`.
+
+        Raises:
+            DocumentError: a key that was not free to choose after training, or a contrast that cannot be drawn.
+        """
+        content: Mapping[str, Any] = {"judge": documents.plain(self.judge)}
+        for assignment in overrides:
+            content = documents.override(content, assignment)
+        for key in content:
+            if key != "judge":
+                raise DocumentError(f"{shown(key)} was fixed before training; only the keys of judge can be set")
+        judge = documents.from_mapping(Judge, content["judge"], "[judge]")
+        if judge.seeds != self.judge.seeds:
+            raise DocumentError(f"judge.seeds = {self.judge.seeds} was fixed before training; run the experiment again for others")
+        tracks = {one.name: one.track for one in self.entrants}
+        for pair in judge.contrasts:
+            for name in pair:
+                if name not in tracks:
+                    raise DocumentError(
+                        f"contrast {list(pair)} names no contender {shown(name)}{did_you_mean(name, tracks, most=3)}"
+                    )
+            if len({tracks[name] for name in pair}) > 1:
+                raise DocumentError(f"contrast {list(pair)} mixes two tracks")
+        return replace(self, judge=judge)
+
+    @property
+    def otherwise(self) -> list[str]:
+        """The keys that are judged by otherwise than declared."""
+        return [f.name for f in fields(Judge) if getattr(self.judge, f.name) != getattr(self.declared, f.name)]
+
+    def firsts(self, cut: Cut) -> list[Scored]:
+        """The cells of a cut with the first seed, one for each contender."""
+        return [cell for cell in self.cells if cell.facts.cut == cut.name and cell.facts.seed == 0]
+
+    def cells_of(self, contender: str, cut: Cut) -> list[Scored]:
+        """The cells of a contender at a cut, by seed."""
+        return [cell for cell in self.cells if (cell.facts.contender, cell.facts.cut) == (contender, cut.name)]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows as JSON has them: None where a number is undefined or infinite."""
+        return [{key: finite(value) for key, value in row.items()} for row in self._rows]
+
+    def frame(self) -> pd.DataFrame:
+        """Every cell judged on every set of windows, as in runs.csv: a row for each contender, seed, cut and set."""
+        import pandas as pd
+
+        return pd.DataFrame(self._rows)
+
+    @cached_property
+    def _rows(self) -> list[dict[str, Any]]:
+        cuts, tracks = {cut.name: cut for cut in self.cuts}, {one.name: one.track for one in self.entrants}
+        return [row for cell in self.cells for row in judge_cell(cell, cuts[cell.facts.cut], tracks[cell.facts.contender])]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.question}\n\n{escape.table(self._glance(), 'simple')}"
+
+    def _repr_html_(self) -> str:
+        head, rows = f"<b>{escape.html(self.name)}</b>: {escape.html(self.question)}", self._glance()
+        titles = "".join(f"<th>{escape.html(title)}</th>" for title in (rows[0] if rows else {}))
+        body = "".join(f"<tr>{''.join(f'<td>{escape.html(cell)}</td>' for cell in row.values())}</tr>" for row in rows)
+        return f"<p>{head}</p><table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
+
+    def _glance(self) -> list[dict[str, Any]]:
+        """Means over seeds on all test windows."""
+        frame = self.frame()
+        if frame.empty:
+            return []
+        means = frame[frame["windows"] == "all"].groupby(["cut", "contender"], sort=False)[[*SHOWN]].mean().round(3).reset_index()
+        return [{str(key): value for key, value in row.items()} for row in means.to_dict("records")]
+
+
+def finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _facts(stored: Any) -> dict[str, Any]:
+    try:
+        found = json.loads(stored.tobytes())
+    except (AttributeError, ValueError, RecursionError) as error:
+        raise ResultError("it has no facts") from error
+    if not isinstance(found, dict):
+        raise ResultError("it has no facts")
+    return found
+
+
+def _check(facts: _Facts) -> None:
+    """Whether cells and cuts belong together."""
+    forms, entrants = {cut.cut: cut.forms for cut in facts.cuts}, {one.name for one in facts.entrants}
+    if not facts.cuts or len(forms) < len(facts.cuts) or not all(forms.values()):
+        raise ResultError("its cuts are not distinct, or have no rows")
+    if len(entrants) < len(facts.entrants):
+        raise ResultError("two contenders have one name")
+    for cell in facts.cells:
+        if cell.contender not in entrants or cell.form not in forms.get(cell.cut, ()):
+            raise ResultError(f"it has no contender, cut or rows of the cell '{cell}'")
+        if "total" not in cell.weights or math.isnan(cell.threshold):
+            raise ResultError(f"the cell '{cell}' has no weights or no threshold")
+
+
+def _written(path: Path) -> str | None:
+    """When the manifest was written; None where it does not say."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")).get("written")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None
+    return found if isinstance(found, str) and len(found) < 40 else None
