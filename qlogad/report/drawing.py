@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ALARM", "ENDINGS", "INK", "STYLES", "legend", "named", "save", "written"]
 
-INK, ALARM = "#30363d", "#c2410c"
+INK = "#30363d"
+ALARM = "#c2410c"
 STYLES = ("-", "--", "-.", ":")
 ENDINGS = (".png", ".svg")
 

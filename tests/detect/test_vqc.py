@@ -23,6 +23,7 @@ from qlogad.features.features import Features, Labels
 from qlogad.nn.controls.control import control
 from qlogad.nn.core import Classical, Core, Quantum
 from qlogad.nn.core.same_total import SameTotal
+from qlogad.report.table import summary
 from qlogad.run import run
 from qlogad.testing.circuits import reference_means
 
@@ -249,7 +250,7 @@ def test_a_run_lists_aliases_in_its_table_and_manifest(tmp_path: Path) -> None:
     (note,) = [note for note in manifest["notes"] if "alias" in note]
     assert "as they are: encoding 'angle-y': 2 of 2 features alias" in note
     assert note in (tmp_path / "aliases" / "table.md").read_text()
-    assert note in record.text
+    assert note in summary(record)
 
 
 def test_no_wires_are_too_few_in_silence() -> None:

@@ -19,9 +19,11 @@ from qlogad.detect.detector import Detector
 from qlogad.experiment import Experiment
 from qlogad.experiment.cell import read_outcome, run_cell
 from qlogad.experiment.ground import Ground, Source, ground, open_source
-from qlogad.experiment.runner import Prepared, cells, execute, prepare
+from qlogad.experiment.runner import Executed, Prepared, cells, execute, prepare
 from qlogad.logs.windows import Windows
-from qlogad.report.rows import judge_cell, sets
+from qlogad.report.gather import begun, ended
+from qlogad.report.record import Record
+from qlogad.report.rows import sets
 from qlogad.run import run
 
 TOML = """
@@ -73,6 +75,11 @@ def prepared(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     executed = execute(cells(made), rates=made.rates, workers=2, done=lambda cell, cause: None)
     assert (executed.reused, executed.failed) == (0, {})
     return made
+
+
+def whole(prepared: Prepared) -> Record:
+    """The record of all its finished cells."""
+    return ended(begun(prepared), prepared, cells(prepared), Executed(0, {}))
 
 
 def command(file: Path, out: Path) -> list[str]:
@@ -243,7 +250,7 @@ def test_no_injected_anomaly_is_a_normal_sequence(prepared: Prepared) -> None:
 def test_a_contrast_with_a_floor_compares_every_seed(prepared: Prepared, tmp_path: Path) -> None:
     experiment = prepared.experiment.replace(judge__contrasts=[["lstm", "pca"], ["quantum", "2-gram"]], judge__metric="pr_auc")
     record = run(experiment, tmp_path, workers=2)
-    frame = pd.DataFrame(record.rows)
+    frame = record.frame()
     whole = frame[frame["windows"] == "all"].pivot_table(index="cut", columns=["contender", "seed"], values="pr_auc")
     table = (tmp_path / experiment.name / "table.md").read_text()
     for left, right in experiment.judge.contrasts:
@@ -253,26 +260,26 @@ def test_a_contrast_with_a_floor_compares_every_seed(prepared: Prepared, tmp_pat
 
 
 def test_the_sets_of_windows_add_up(prepared: Prepared) -> None:
-    for made in prepared.grounds:
-        found = {name: weight_N for name, (_, weight_N) in sets(made).items()}
-        anomaly_N = made.test.labels.window_N == 1
+    for cut in begun(prepared).cuts:
+        found = {name: weight_N for name, (_, weight_N) in sets(cut, cut.merged).items()}
+        test = cut.merged.test
+        anomaly_N = test.label_N == 1
         strata = sum(weight_N[anomaly_N].sum() for name, weight_N in found.items() if name.startswith("stratum "))
         kinds = sum(weight_N[anomaly_N].sum() for name, weight_N in found.items() if name.startswith("kind "))
-        assert strata == kinds == found["all"][anomaly_N].sum() == (made.test.label_W == 1).sum()
-        assert found["all"].sum() == len(made.test.windows_W)
+        assert strata == kinds == found["all"][anomaly_N].sum() == (test.label_W == 1).sum()
+        assert found["all"].sum() == len(test.window_W)
         assert (found["unseen"] <= found["all"]).all()
 
 
 def test_alarms_follow_the_threshold_and_rows_the_weights(prepared: Prepared) -> None:
-    grounds = {made.cut: made for made in prepared.grounds}
-    for cell in cells(prepared):
-        outcome = read_outcome(cell)
-        assert outcome is not None
-        np.testing.assert_array_equal(outcome.alarms["test"], outcome.scores["test"] > outcome.facts["threshold"])
-        for row in judge_cell(cell, outcome, grounds[cell.cut]):
-            assert row["weights_quantum"] + row["weights_classical"] == row["weights_total"]
-            assert row["weights_quantum_live"] <= row["weights_quantum"]
-            assert (row["circuit_executions"] > 0) == (row["weights_quantum"] > 0)
+    record = whole(prepared)
+    assert len(record.cells) == len(cells(prepared))
+    for cell in record.cells:
+        np.testing.assert_array_equal(cell.alarms["test"], cell.scores["test"] > cell.facts.threshold)
+    for row in record.rows:
+        assert row["weights_quantum"] + row["weights_classical"] == row["weights_total"]
+        assert row["weights_quantum_live"] <= row["weights_quantum"]
+        assert (row["circuit_executions"] > 0) == (row["weights_quantum"] > 0)
 
 
 def test_a_ground_survives_being_written(prepared: Prepared) -> None:

@@ -25,7 +25,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def told(place: Path) -> str:
-    code = "from qlogad.report.table import commit; print(commit())"
+    code = "from qlogad.report.manifest import commit; print(commit())"
     found = subprocess.run(
         [sys.executable, "-B", "-c", code], cwd=place, env={"PYTHONPATH": str(place)}, capture_output=True, text=True
     )

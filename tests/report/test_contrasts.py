@@ -3,17 +3,19 @@
 import math
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from qlogad.experiment import Experiment
 from qlogad.experiment.ground import Ground, ground, open_source, shared_sequences
-from qlogad.experiment.runner import Prepared, cells, outcomes, prepare
+from qlogad.report.columns import Cut, Scored
 from qlogad.report.contrasts import judged, spans
-from qlogad.report.folder import Record
+from qlogad.report.record import Record
+from qlogad.report.table import summary
 from qlogad.run import run
 
 NORMAL = ["1", "2", "3", "4", "5"]
@@ -71,13 +73,19 @@ def test_one_alarm_more_is_no_evidence(tmp_path: Path, seed: int, normals: int, 
     for row in (one, same):
         assert (row["p"], row["p, Holm"], row["over seeds [95 %]"], row["verdict"]) == ("-", "-", "-", "not told apart")
     assert "(nominal)" in one["sequences judged differently"]
-    for text in (table, record.text):
+    for text in (table, summary(record)):
         assert "No randomness: 'new-event', 'length'" in text
         assert "smallest possible p" not in text
 
 
+class Nested(NamedTuple):
+    record: Record
+    grounds: list[Ground]
+    folder: Path
+
+
 @pytest.fixture(scope="module")
-def nested(tmp_path_factory: pytest.TempPathFactory) -> tuple[Prepared, list[Any]]:
+def nested(tmp_path_factory: pytest.TempPathFactory) -> Nested:
     """Three nested cuts, a contender with seeds that differ, one whose seeds make no difference, and floors."""
     folder = tmp_path_factory.mktemp("nested")
     drawn, known = random.Random(0), set()
@@ -117,28 +125,23 @@ contrasts = [["new-event", "length"], ["lstm", "ngram"], ["lstm", "lstm again"],
 """
     (folder / "own.toml").write_text(text)
     experiment = Experiment.load(folder / "own.toml")
-    run(experiment, folder / "results", workers=1)
-    prepared = prepare(experiment, folder / "results" / "own", lambda what, count: None)
-    return prepared, list(outcomes(cells(prepared)))
+    record = run(experiment, folder / "results", workers=1)
+    source = open_source(experiment.data)
+    return Nested(
+        record, [ground(experiment.data, source, ("ids",), cut=number) for number in range(3)], folder / "results" / "own"
+    )
 
 
-def rows_of(prepared: Prepared, finished: list[Any]) -> Any:
-    import pandas as pd
-
-    from qlogad.report.rows import judge_cell
-
-    grounds = {made.cut: made for made in prepared.grounds}
-    return pd.DataFrame([row for cell, outcome in finished for row in judge_cell(cell, outcome, grounds[cell.cut])])
+def by(record: Record, **changed: Any) -> Record:
+    """The record with keys of its judge changed."""
+    return replace(record, judge=replace(record.judge, **changed))
 
 
 @pytest.mark.parametrize("metric", ["f1", "recall", "mcc", "pr_auc", "roc_auc"])
-def test_every_contrast_is_paired_and_of_values_that_are_there(nested: tuple[Prepared, list[Any]], metric: Any) -> None:
-    from dataclasses import replace
-
-    prepared, finished = nested
-    judge = replace(prepared.experiment.judge, metric=metric)
-    frame = rows_of(prepared, finished)
-    floors, mixed, same, seeds = judged(prepared.grounds, finished, frame, judge)
+def test_every_contrast_is_paired_and_of_values_that_are_there(nested: Nested, metric: Any) -> None:
+    record = by(nested.record, metric=metric)
+    frame = record.frame()
+    floors, mixed, same, seeds = judged(record, frame)
     whole = frame[frame["windows"] == "all"].pivot_table(index="contender", columns="cut", values=metric)  # over seeds
     for one in (floors, mixed, same, seeds):
         assert one.seeds.mean == pytest.approx(float((whole.loc[one.left] - whole.loc[one.right]).mean()), nan_ok=True)
@@ -154,85 +157,80 @@ def test_every_contrast_is_paired_and_of_values_that_are_there(nested: tuple[Pre
     assert same.verdict == "not told apart"
     assert seeds.fixed == ()
     assert 2.0 ** (1 - 6) <= seeds.seeds.p <= 1
-    assert judged(prepared.grounds, finished, frame, judge)[0].sequences.interval() == floors.sequences.interval()
+    assert judged(record, frame)[0].sequences.interval() == floors.sequences.interval()
 
 
-def test_seeds_that_make_no_difference_are_one_value(nested: tuple[Prepared, list[Any]]) -> None:
+def test_seeds_that_make_no_difference_are_one_value(nested: Nested) -> None:
     """However many they are: copies of an outcome under other seeds change nothing."""
-    from dataclasses import replace
-
-    prepared, finished = nested
-    frame = rows_of(prepared, finished)
-    first = {cell.cut: outcome for cell, outcome in finished if cell.contender.name == "lstm" and cell.seed == 0}
-    copied = [(cell, first[cell.cut] if cell.contender.name == "lstm" else outcome) for cell, outcome in finished]
-    judge = replace(prepared.experiment.judge, metric="f1", contrasts=(("lstm", "untrained"), ("lstm", "new-event")))
-    for one in judged(prepared.grounds, copied, rows_of(prepared, copied), judge):
+    record = by(nested.record, metric="f1", contrasts=(("lstm", "untrained"), ("lstm", "new-event")))
+    first = {cell.facts.cut: cell for cell in record.cells if cell.facts.contender == "lstm" and cell.facts.seed == 0}
+    copied = replace(
+        record,
+        cells=[
+            replace(first[cell.facts.cut], facts=cell.facts) if cell.facts.contender == "lstm" else cell for cell in record.cells
+        ],
+    )
+    for one in judged(copied, copied.frame()):
         assert "lstm" in one.fixed
         assert math.isnan(one.seeds.p)
-    alone = [(cell, outcome) for cell, outcome in copied if cell.contender.name != "lstm" or cell.seed == 0]
-    pairs = zip(*(judged(prepared.grounds, some, frame, judge) for some in (copied, alone)), strict=True)
+    alone = replace(copied, cells=[cell for cell in copied.cells if cell.facts.contender != "lstm" or cell.facts.seed == 0])
+    pairs = zip(*(judged(some, record.frame()) for some in (copied, alone)), strict=True)
     for many, few in pairs:
         assert np.allclose(many.sequences.drawn_B, few.sequences.drawn_B)
 
 
-def test_a_missing_cell_or_class_leaves_a_contrast_unsaid(nested: tuple[Prepared, list[Any]]) -> None:
-    prepared, finished = nested
-    frame = rows_of(prepared, finished)
-    cut = prepared.grounds[0].cut
-    less = [(cell, outcome) for cell, outcome in finished if not (cell.contender.name == "new-event" and cell.cut == cut)]
-    floors, *_ = judged(
-        prepared.grounds, less, frame[(frame["contender"] != "new-event") | (frame["cut"] != cut)], prepared.experiment.judge
-    )
+def test_a_missing_cell_or_class_leaves_a_contrast_unsaid(nested: Nested) -> None:
+    record = nested.record
+    frame, cut = record.frame(), record.cuts[0].name
+    less = [cell for cell in record.cells if not (cell.facts.contender == "new-event" and cell.facts.cut == cut)]
+    floors, *_ = judged(replace(record, cells=less), frame[(frame["contender"] != "new-event") | (frame["cut"] != cut)])
     assert floors.sequences is None
     assert floors.verdict == "-"
-    gone = [(cell, outcome) for cell, outcome in finished if cell.contender.name != "new-event"]
-    floors, *_ = judged(prepared.grounds, gone, frame[frame["contender"] != "new-event"], prepared.experiment.judge)
+    gone = [cell for cell in record.cells if cell.facts.contender != "new-event"]
+    floors, *_ = judged(replace(record, cells=gone), frame[frame["contender"] != "new-event"])
     assert math.isnan(floors.seeds.mean)
     assert floors.verdict == "-"
-    only = [(cell, outcome) for cell, outcome in finished if cell.contender.name != "lstm" or cell.seed in (1, 4)]
-    _, mixed, _, _ = judged(prepared.grounds, only, rows_of(prepared, only), prepared.experiment.judge)
+    only = replace(record, cells=[cell for cell in record.cells if cell.facts.contender != "lstm" or cell.facts.seed in (1, 4)])
+    _, mixed, _, _ = judged(only, only.frame())
     assert mixed.sequences is not None  # of the seeds that came through
     assert mixed.sequences.mean == pytest.approx(mixed.seeds.mean)
 
 
 @pytest.mark.parametrize("metric", ["f1", "recall", "mcc", "pr_auc"])
-def test_a_cut_without_one_of_the_classes_is_no_part_of_a_difference(nested: tuple[Prepared, list[Any]], metric: Any) -> None:
-    from dataclasses import replace
-
-    prepared, finished = nested
-    frame, last = rows_of(prepared, finished), prepared.grounds[-1].cut
+def test_a_cut_without_one_of_the_classes_is_no_part_of_a_difference(nested: Nested, metric: Any) -> None:
+    record = by(nested.record, metric=metric)
+    frame, last = record.frame(), record.cuts[-1].name
     frame.loc[frame["cut"] == last, "n_anomalies"] = 0
-    judge = replace(prepared.experiment.judge, metric=metric)
     rest = frame[(frame["windows"] == "all") & (frame["cut"] != last)].pivot_table(index="contender", columns="cut", values=metric)
-    for one in judged(prepared.grounds, finished, frame, judge):
+    for one in judged(record, frame):
         assert one.seeds.mean == pytest.approx(float((rest.loc[one.left] - rest.loc[one.right]).mean()), nan_ok=True)
         assert one.seeds.undefined >= 1
 
 
-def test_few_seeds_are_told_by_those_that_came_through(nested: tuple[Prepared, list[Any]]) -> None:
+def test_few_seeds_are_told_by_those_that_came_through(nested: Nested) -> None:
     """However many were declared, and beside a side without randomness too: one seed of a random contender supports no verdict."""
-    from dataclasses import replace
+    record = by(nested.record, metric="f1", contrasts=(("new-event", "lstm"), ("untrained", "lstm")))
+    cuts = {cut.name: cut for cut in record.cuts}
 
-    prepared, finished = nested
-    judge = replace(prepared.experiment.judge, metric="f1", contrasts=(("new-event", "lstm"), ("untrained", "lstm")))
-
-    def blind(cell: Any, outcome: Any) -> Any:
+    def blind(cell: Scored, cut: Cut, seed: int) -> Scored:
         """The same contender, had it raised hardly an alarm, otherwise at every seed."""
-        alarms_N = np.zeros_like(outcome.alarms["test"])
-        alarms_N[cell.seed] = True
-        return replace(outcome, alarms={**outcome.alarms, "test": alarms_N})
+        alarms_N = np.zeros_like(cell.alarms["test"])
+        alarms_N[seed] = True
+        return replace(cell, alarms={**cell.alarms, "test": alarms_N})
 
-    def sees(cell: Any, outcome: Any) -> Any:
-        ground = next(made for made in prepared.grounds if made.cut == cell.cut)
-        alarms_N = ground.test.labels.window_N == 1
-        alarms_N[cell.seed] = not alarms_N[cell.seed]
-        return replace(outcome, alarms={**outcome.alarms, "test": alarms_N})
+    def sees(cell: Scored, cut: Cut, seed: int) -> Scored:
+        alarms_N = cut.merged.test.label_N == 1
+        alarms_N[seed] = not alarms_N[seed]
+        return replace(cell, alarms={**cell.alarms, "test": alarms_N})
 
-    made = {"lstm": blind, "untrained": sees, "new-event": lambda cell, outcome: sees(replace(cell, seed=0), outcome)}
-    altered = [(cell, made.get(cell.contender.name, lambda cell, outcome: outcome)(cell, outcome)) for cell, outcome in finished]
+    made = {"lstm": blind, "untrained": sees, "new-event": lambda cell, cut, seed: sees(cell, cut, 0)}
+    altered = [
+        made[cell.facts.contender](cell, cuts[cell.facts.cut], cell.facts.seed) if cell.facts.contender in made else cell
+        for cell in record.cells
+    ]
     for through in (1, 2, 4, 6):
-        some = [(cell, outcome) for cell, outcome in altered if cell.seed < through]
-        fixed, both = judged(prepared.grounds, some, rows_of(prepared, some), judge)
+        some = replace(record, cells=[cell for cell in altered if cell.facts.seed < through])
+        fixed, both = judged(some, some.frame())
         assert fixed.fixed == ("new-event",)
         assert both.fixed == ()
         assert fixed.seeds.seeds == both.seeds.seeds == through
@@ -243,14 +241,14 @@ def test_few_seeds_are_told_by_those_that_came_through(nested: tuple[Prepared, l
     assert fixed.verdict == "ahead"
 
 
-def test_the_smallest_p_is_that_of_the_family(nested: tuple[Prepared, list[Any]]) -> None:
+def test_the_smallest_p_is_that_of_the_family(nested: Nested) -> None:
     """Six seeds reach .031 alone, and never .05 among four contrasts."""
-    table = (nested[0].folder / "table.md").read_text()
+    table = (nested.folder / "table.md").read_text()
     assert "With 6 seeds the smallest possible p is 0.031, 0.12 after Holm's correction: no difference can be significant." in table
 
 
-def test_sequences_have_one_number_in_all_cuts(nested: tuple[Prepared, list[Any]]) -> None:
-    grounds = nested[0].grounds
+def test_sequences_have_one_number_in_all_cuts(nested: Nested) -> None:
+    grounds = nested.grounds
     numbers = shared_sequences(grounds)
     by_window: dict[int, set[int]] = {}
     by_text: dict[tuple[str, ...], set[int]] = {}
@@ -313,11 +311,11 @@ def test_few_sequences_make_an_interval_nominal_and_their_simulation_is_printed(
     assert high == 1
 
 
-def test_intervals_hold_their_means(nested: tuple[Prepared, list[Any]]) -> None:
-    prepared, finished = nested
-    frame = rows_of(prepared, finished)
+def test_intervals_hold_their_means(nested: Nested) -> None:
+    record = by(nested.record, resamples=200)
+    frame = record.frame()
     whole = frame[frame["windows"] == "all"].groupby(["cut", "contender"])
-    found = spans(prepared.grounds, finished, 200, {name: name for name in ("f1", "recall", "specificity")}).around
+    found = spans(record, {name: name for name in ("f1", "recall", "specificity")}).around
     assert len(found) == 3 * 6
     for (cut, name), metrics in found.items():
         for metric, around in metrics.items():

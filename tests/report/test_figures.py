@@ -1,5 +1,7 @@
 """Laws of the figures: legends lie inside and hold every name, what is infinite or assumed is marked, equal figures are equal files."""
 
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,12 @@ from qlogad.detect.deeplog import DeepLog
 from qlogad.evaluate.curves import precision_band
 from qlogad.evaluate.metrics import pr_curve
 from qlogad.nn.core import Quantum
-from qlogad.report.figures import Line, draw_pr_curves, draw_timeline, pr_curves, timeline
+from qlogad.report.drawing import save
+from qlogad.report.figures import pr_curves, timeline
+from qlogad.report.folder import figure_names
+from qlogad.report.record import Record
 from qlogad.sweep.objectives import OBJECTIVES, Fitted
+from tests.report.records import record
 
 SHORT = [f"contender {number}" for number in range(13)]
 LONG = [
@@ -23,15 +29,6 @@ LONG = [
     for number in range(13)
 ]
 ODD = ["_hidden", "$x_1$", "a$b", "<b>", "$\\frac{1}{", *"abcdefgh"]
-
-
-def line(name: str, seed: int = 0, rows: int = 30, threshold: float = 1.0, **keys: str) -> Line:
-    random = np.random.default_rng(seed)
-    label_N = (np.arange(rows) % 4 == 0).astype(np.int64)
-    scores_N = random.random(rows) + label_N
-    weight_N = random.integers(1, 4, rows).astype(float)
-    row_W = np.repeat(np.arange(rows), weight_N.astype(int))
-    return Line(name, scores_N, label_N, weight_N, np.arange(rows), row_W, 1e9 + 60.0 * np.arange(len(row_W)), threshold, **keys)
 
 
 def legend_lies_inside(figure: Figure) -> list[str]:
@@ -51,33 +48,48 @@ def legend_lies_inside(figure: Figure) -> list[str]:
 @pytest.mark.parametrize(("names", "cuts"), [(SHORT, 1), (SHORT, 3), (LONG, 1), (ODD, 1), (LONG, 3)])
 @pytest.mark.parametrize("count", [1, 2, 13])
 def test_legends_are_whole(names: list[str], cuts: int, count: int) -> None:
-    lines = [line(name, number) for number, name in enumerate(names[:count])]
-    told = legend_lies_inside(draw_pr_curves({f"0.{cut}": lines for cut in range(cuts)}))
+    made = record(names=names[:count], cuts=cuts)
+    told = legend_lies_inside(pr_curves.draw(made))
     assert len(told) == count + 2  # the interval and the base rate
     for name, shown in zip(names[:count], told, strict=False):
         assert " ".join(name.split()).replace("- ", "-") == shown.replace("\\$", "$").replace("- ", "-")
-    legend_lies_inside(draw_timeline(lines[:3], cut="0.4"))
+    legend_lies_inside(timeline.draw(made))
+
+
+def with_threshold(made: Record, name: str, threshold: float) -> Record:
+    cells = [
+        replace(cell, facts=replace(cell.facts, threshold=threshold)) if cell.facts.contender == name else cell
+        for cell in made.cells
+    ]
+    return replace(made, cells=tuple(cells))
 
 
 def test_infinite_scores_and_what_is_assumed_are_marked_and_the_threshold_is_named() -> None:
-    infinite = line("a", threshold=1.25, normal="no label, taken as normal", anomaly="injected anomaly")
-    infinite.scores_N[3:5] = np.inf
-    told = legend_lies_inside(draw_timeline([infinite, line("b", threshold=np.inf)], cut="0.4"))
+    plain = record(names=("a", "b"))
+    made = with_threshold(with_threshold(replace(plain, injected="swap:1", assumed=True), "a", 1.25), "b", np.inf)
+    made.firsts(made.cuts[0])[0].scores["test"][3:5] = np.inf
+    figure = timeline.draw(made)
+    told = legend_lies_inside(figure)
     assert {"no label, taken as normal, infinite score", "injected anomaly, infinite score", "threshold"} <= {*told}
-    titles = [axis.get_title(loc="left") for axis in draw_timeline([infinite, line("b", threshold=np.inf)], cut="0.4").axes]
-    assert titles == ["a: threshold 1.25", "b: threshold inf"]
-    plain = legend_lies_inside(draw_timeline([line("a")], cut="0.4"))
-    assert not any("infinite" in name for name in plain)
-    assert "labelled anomaly" in plain
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["a: threshold 1.25", "b: threshold inf"]
+    told = legend_lies_inside(timeline.draw(record(names=("a", "b"))))
+    assert not any("infinite" in name for name in told)
+    assert "labelled anomaly" in told
 
 
-def test_png_and_svg_are_written_and_equal_figures_are_equal_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", figure_names())
+def test_png_and_svg_are_written_and_equal_figures_are_equal_files(name: str, tmp_path: Path) -> None:
+    draw = import_module(f"qlogad.report.figures.{name.replace('-', '_')}").draw
     for folder in (tmp_path / "a", tmp_path / "b"):
-        pr_curves({"0.4": [line("a")]}, folder / "pr-curves.png")
-        timeline([line("a")], folder / "timeline.png", cut="0.4")
+        save(draw(record(cuts=2)), folder / f"{name}.png")
     made = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert made == ["pr-curves.png", "pr-curves.svg", "timeline.png", "timeline.svg"]
-    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in made)
+    assert made == [f"{name}.png", f"{name}.svg"]
+    assert all((tmp_path / "a" / one).read_bytes() == (tmp_path / "b" / one).read_bytes() for one in made)
+
+
+@pytest.mark.parametrize("name", figure_names())
+def test_a_record_without_cells_has_no_figures(name: str) -> None:
+    assert import_module(f"qlogad.report.figures.{name.replace('-', '_')}").draw(replace(record(), cells=())) is None
 
 
 @settings(max_examples=30, deadline=None)

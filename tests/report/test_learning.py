@@ -10,10 +10,13 @@ import pytest
 from qlogad import names
 from qlogad.experiment import Experiment
 from qlogad.experiment.runner import prepare
-from qlogad.nn.history import Epoch, History
+from qlogad.report.drawing import save
 from qlogad.report.figures import learning_curves
-from qlogad.report.folder import Record
+from qlogad.report.learning import warnings
+from qlogad.report.record import Record
+from qlogad.report.table import summary
 from qlogad.run import run
+from tests.report.records import record
 
 TOML = """
 [data]
@@ -83,38 +86,40 @@ def test_trainings_that_still_improved_are_counted_warned_of_and_their_contrasts
         "cut off": {"2 of 2", "4 of 4"},
         "2-gram": {"-"},
     }
-    (warning,) = record.warnings
+    (warning,) = warnings(record)
     assert "'cut off' (4 of 4)" in warning
     assert "'stops'" not in warning
     assert "epochs = 2" in warning
     assert "patience" in warning
     assert f"- warning: {warning}" in table
-    for text in (table, record.text):
+    for text in (table, summary(record)):
         assert "cut off - 2-gram †" in text
         assert "stops - cut off †" in text
         assert "stops - 2-gram" in text
         assert "stops - 2-gram †" not in text
-    assert "2 of 2" in record.text
+    assert "2 of 2" in summary(record)
     for kind in ("png", "svg"):
         assert (tmp_path / "results" / "own" / f"learning-curves.{kind}").stat().st_size > 5_000
 
 
 def test_where_all_trainings_stop_nothing_is_said(tmp_path: Path) -> None:
     record, table = ran(tmp_path, without="cut off")
-    assert record.warnings == []
-    assert "†" not in table + record.text
+    assert warnings(record) == []
+    assert "†" not in table + summary(record)
     assert cells(table, "used all epochs") == {"stops": {"0 of 4"}}
 
 
 @pytest.mark.parametrize(("cuts", "contenders"), [(1, 1), (1, 13), (3, 4), (5, 6)])
 def test_learning_curves_name_every_contender_and_cut_and_all_of_it_is_inside(tmp_path: Path, cuts: int, contenders: int) -> None:
-    epochs = tuple(Epoch(number, 2 / number, 3 / number, 0.1) for number in range(1, 9))
-    run = [(f"0.{cut}", History(epochs, 8)) for cut in range(cuts) for _ in range(3)]
-    learning_curves({f"contender {number}": run for number in range(contenders)}, tmp_path / "curves.png")
+    names = [f"contender {number}" for number in range(contenders)]
+    made = record(names=[name for each in names for name in (each, f"untrained {each}")], cuts=cuts, seeds=3, epochs=8)
+    figure = learning_curves.draw(made)
+    assert figure is not None
+    save(figure, tmp_path / "curves.png")
     drawn = (tmp_path / "curves.svg").read_text()
     root = ElementTree.fromstring(drawn)
     assert root.tag.endswith("svg")
-    for word in (*(f"contender {number}" for number in range(contenders)), *(f"cut 0.{cut}" for cut in range(cuts)), "validation"):
+    for word in (*names, *(f"cut 0.{cut + 1}" for cut in range(cuts)), "validation"):
         assert f"<!-- {word} -->" in drawn
 
 

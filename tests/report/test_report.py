@@ -8,7 +8,8 @@ import pytest
 
 from qlogad.errors import DataError
 from qlogad.experiment import Experiment
-from qlogad.report.folder import Record
+from qlogad.report.record import Record
+from qlogad.report.table import summary
 from qlogad.run import run
 
 TOML = """
@@ -55,9 +56,9 @@ def ran(folder: Path, data: str, text: str = TOML) -> tuple[Record, str]:
 def test_who_raises_no_alarm_for_a_threshold_at_the_top_is_told_why(tmp_path: Path, noise: float) -> None:
     sequences(tmp_path / "own.csv", labelled=True, noise=noise)
     record, table = ran(tmp_path, f"path = '{tmp_path / 'own.csv'}'")
-    whole = pd.DataFrame(record.rows).query("windows == 'all'").set_index("contender")
+    whole = record.frame().query("windows == 'all'").set_index("contender")
     assert (whole.loc["rank", "recall"] == 0) == (noise > 0)  # shuffled rows teach it that anything may follow
-    for text in (table, record.text):
+    for text in (table, summary(record)):
         assert ("- 'rank' raised no alarm (at 1 of 1 seed): its threshold" in text) == (noise > 0)
         assert "'new-event' raised no alarm" not in text  # nothing is new: no score lies below its threshold
         assert "No randomness: 'rank', '2-gram'" in text
@@ -71,7 +72,7 @@ def test_unlabelled_windows_are_taken_as_normal_where_anomalies_are_injected(tmp
         sequences(folder / "own.csv", labelled=labelled, noise=0.1)
         record, table = ran(folder, f"path = '{folder / 'own.csv'}'")
         assert ("**No labels**" in table) != labelled
-        rows.append(pd.DataFrame(record.rows)[["contender", "windows", "f1", "recall", "specificity"]])
+        rows.append(record.frame()[["contender", "windows", "f1", "recall", "specificity"]])
     pd.testing.assert_frame_equal(*rows)
 
 
