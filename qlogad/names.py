@@ -155,7 +155,7 @@ def _dotted(folder: str) -> str:
 
 @cache
 def _own(kind: Kind) -> dict[str, str]:
-    """name -> class name, read from the source text: the one class in the file that names the base among its bases."""
+    """name -> class name, read from the source text: the one class in the file that names the base, and not ABC, among its bases."""
     folder, base, _ = KINDS[kind]
     found: dict[str, str] = {}
     for path in sorted((_PACKAGE / folder).iterdir()):
@@ -163,8 +163,10 @@ def _own(kind: Kind) -> dict[str, str]:
         if source.suffix != ".py" or not source.is_file() or source == _PACKAGE / folder / "__init__.py":
             continue
         for node in ast.parse(source.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ClassDef) and any(isinstance(b, ast.Name) and b.id == base for b in node.bases):
-                found[path.stem.replace("_", "-")] = node.name
+            if isinstance(node, ast.ClassDef):
+                bases = {one.id for one in node.bases if isinstance(one, ast.Name)}
+                if base in bases and "ABC" not in bases:
+                    found[path.stem.replace("_", "-")] = node.name
     return found
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from qlogad.arrays import Floats, Ints
 from qlogad.bounds import Between
 from qlogad.detect.detector import EXPECTED, Detector, State
+from qlogad.detect.event_scores import largest
 from qlogad.detect.ngram import grams, match
 from qlogad.errors import ResultError
 from qlogad.features.features import Features, Labels
@@ -102,9 +103,7 @@ class Markov(Detector):
 
     def anomaly_score(self, features: Features) -> Floats:
         """The highest event score of each row, (N,); 0 for an empty row."""
-        score_N = np.zeros(len(features))
-        np.maximum.at(score_N, np.repeat(np.arange(len(features)), features.lengths_N), self.event_score(features))
-        return score_N
+        return largest(self.event_score(features), features.offsets_N1)
 
     def _state(self) -> State:
         tables = [{f"pairs_{order}": chain.pairs_Pk, f"count_{order}": chain.count_P} for order, chain in enumerate(self._chains)]

@@ -32,8 +32,7 @@ class NewEvent(Detector):
 
     def anomaly_score(self, features: Features) -> Floats:
         """The number of unseen events in each row, (N,)."""
-        row_E = np.repeat(np.arange(len(features)), features.lengths_N)
-        return np.bincount(row_E, weights=self.event_score(features), minlength=len(features)).astype(np.float64)
+        return np.bincount(features.row_E, weights=self.event_score(features), minlength=len(features)).astype(np.float64)
 
     def _state(self) -> State:
         return {"seen": self._seen_V1}

@@ -14,7 +14,7 @@ import numpy as np
 from qlogad.arrays import Bools, Floats, Ints
 from qlogad.bounds import Between
 from qlogad.detect.detector import EXPECTED, Detector, State
-from qlogad.detect.threshold import highest
+from qlogad.detect.event_scores import highest
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
 
@@ -104,7 +104,7 @@ def grams(features: Features, n: int, *, left: int, right: int) -> tuple[Ints, I
     length_N = features.lengths_N + left + right
     start_N = np.concatenate([[0], np.cumsum(length_N)])[:-1]
     event_P = np.full(int(length_N.sum()), -1, dtype=np.int64)  # padded place -> position in ids_E
-    row_E = np.repeat(np.arange(len(features)), features.lengths_N)
+    row_E = features.row_E
     event_E = np.arange(len(row_E))
     event_P[(start_N + left - features.offsets_N1[:-1])[row_E] + event_E] = event_E
     padded_P = np.where(event_P < 0, PAD, np.append(features.ids_E, PAD)[event_P])

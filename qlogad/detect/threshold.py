@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike
 
 from qlogad import documents
 from qlogad.arrays import Bools, Floats, Ints
+from qlogad.detect.event_scores import highest
 from qlogad.errors import DataError
 
-__all__ = ["Threshold", "highest"]
+__all__ = ["Threshold"]
 
 
 @dataclass(frozen=True)
@@ -96,17 +97,6 @@ class Threshold:
         best = len(f1) - 1 - int(np.argmax(f1[::-1]))
         value = np.nextafter(values[best], -np.inf)
         return cls(float(value), "f1", float(f1[best]), int(weight_N.sum()))
-
-
-def highest(score_E: Floats, offsets_N1: Ints) -> Ints:
-    """The position of each window's highest event score above 0, the first of equal ones, (N,); -1 where there is none."""
-    row_E = np.repeat(np.arange(len(offsets_N1) - 1), np.diff(offsets_N1))
-    top_N = np.zeros(len(offsets_N1) - 1)
-    np.fmax.at(top_N, row_E, score_E)
-    place_E = np.flatnonzero((score_E > 0) & (score_E == top_N[row_E]))
-    found_N = np.full(len(top_N), -1, dtype=np.int64)
-    found_N[row_E[place_E][::-1]] = place_E[::-1]  # of several, the first is written last
-    return found_N
 
 
 def _checked(scores: ArrayLike, weight: ArrayLike | None) -> tuple[Floats, Floats]:

@@ -19,22 +19,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from qlogad import documents, seeds
+from qlogad import seeds
 from qlogad.arrays import Floats, Ints
 from qlogad.bounds import Seed
 from qlogad.circuit.encoding import Encoding
-from qlogad.detect.batches import SLOTS, distinct, micro_batches
+from qlogad.detect.batches import distinct
 from qlogad.detect.detector import Detector, State
+from qlogad.detect.trained import Examples, Trained
 from qlogad.errors import DataError, DesignError, QlogadWarning, ResultError
 from qlogad.features.counts import Counts
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
 from qlogad.nn.core.core import Core, Encoded
 from qlogad.nn.core.quantum import Quantum
-from qlogad.nn.layer import GateCircuits
 from qlogad.nn.maps import GateLinear, Map
 from qlogad.nn.network import CoreNetwork
-from qlogad.nn.train import Batch, Clip, Decay, Epochs, History, Patience, Rate, Schedule, Tolerance, check_device, train
+from qlogad.nn.train import Batch, Clip, Decay, Epochs, Patience, Rate, Tolerance
 
 __all__ = ["VQC", "Classifier"]
 
@@ -43,7 +43,7 @@ Feed = Literal["linear", "scaled", "direct"]
 
 
 @dataclass(kw_only=True)
-class VQC(Detector):
+class VQC(Trained, Detector):
     """A classifier of windows; the score is the logit of an anomaly, higher is more anomalous (0: even odds in the balanced loss).
 
     A window is its `view`: `counts` of every event type; `presence`, 0 or 1; or `last`, the type of its last event (an empty
@@ -85,14 +85,15 @@ class VQC(Detector):
 
     supervised: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        documents.enforce(self, DataError)
-        self._schedule()
-        check_device(self.device)
-
     def check(self) -> None:
-        self._build(width=1, size=1)
+        self.built(partial(self._classifier, width=1, size=1))
+
+    def network(self, core: Core) -> Classifier:
+        return self._classifier(core, self.width_, self.size_)
+
+    def _classifier(self, core: Core, width: int, size: int) -> Classifier:
+        """The network for so many varying features of V = `size` event types."""
+        return Classifier(core, width, view=self.view, feed=self.feed, size=size, seed=self.seed)
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         assert labels is not None  # a supervised detector's labels have been checked
@@ -105,65 +106,29 @@ class VQC(Detector):
         columns_D = np.flatnonzero(np.ptp(table.rows_UV, axis=0))
         if len(columns_D) == 0:
             raise DataError(f"all training windows have equal {self.view}, so nothing tells them apart; choose another view")
-        self._network = self._build(len(columns_D), self.size_)
-        self._network.fit_scale(table.rows_UV, table.weight_U, columns_D)
-        self._report_aliases(table.rows_UV)
-        self.history_: History = train(
-            self._network,
-            partial(self._loss, _Tensors.of(table, share_C, self.device)),
-            len(table.rows_UV),
-            validation=None
-            if held is None or np.ptp(held.label_U) == 0
-            else partial(self._held_loss, _Tensors.of(held, share_C, self.device)),
-            schedule=self._schedule(),
-            seed=self.seed,
-            report=self._report,
-        )
+        self.width_ = len(columns_D)
+        network = self.built(self.network)
+        network.fit_scale(table.rows_UV, table.weight_U, columns_D)
+        self._report_aliases(network, table.rows_UV)
+        if held is not None and np.ptp(held.label_U) == 0:
+            held = None
+        self.learn(network, self._examples(table, share_C), None if held is None else self._examples(held, share_C))
 
     def anomaly_score(self, features: Features) -> Floats:
         """The logit of each row, (N,)."""
         rows_UV, place_N = distinct(self._rows(features))
         scores_U = np.empty(len(rows_UV))
-        for batch_SV, slots_B, rows_B in micro_batches(rows_UV, fill=0, whole=self._network.priced):
-            with torch.no_grad():
-                logits_S = self._network(torch.from_numpy(batch_SV).to(self.device))
+        for logits_S, slots_B, rows_B in self.outputs(rows_UV, fill=0):
             scores_U[rows_B] = logits_S.cpu().numpy()[slots_B]
         return scores_U[place_N]
-
-    def weights(self) -> dict[str, int]:
-        """Weights of the network by kind; `live`: of the quantum ones, those the readouts can tell apart (frozen ones included)."""
-        return self._network.weights()
-
-    @property
-    def executions(self) -> int:
-        """Circuits run by this object so far, in training and scoring; a micro-batch counts as a whole."""
-        return self._network.executions
-
-    def circuits(self) -> list[GateCircuits]:
-        return self._network.layers()
-
-    def _state(self) -> State:
-        return self._network.arrays()
 
     def _restore(self, state: State) -> None:
         columns = {"columns_D": Array("int64", ("columns",), low=0, high=self.size_)}
         check_arrays({name: state[name] for name in columns if name in state}, columns)
-        width, numbers = len(state["columns_D"]), sum(array.size for array in state.values())
-        if self.core.linear and self.core.hidden * width > numbers:  # before anything of such a size is made
+        self.width_, numbers = len(state["columns_D"]), sum(array.size for array in state.values())
+        if self.core.linear and self.core.hidden * self.width_ > numbers:  # before anything of such a size is made
             raise ResultError(f"there are too few of them for {self.core.hidden} units")
-        self._network = self._build(width, self.size_)
-        self._network.restore(state, {"columns_D": Array("int64", (width,), low=0, high=self.size_)})
-
-    def _build(self, width: int, size: int) -> Classifier:
-        """The network for so many varying features of V = `size` event types."""
-
-        def build(core: Core) -> Classifier:
-            return Classifier(core, width, view=self.view, feed=self.feed, size=size, seed=self.seed)
-
-        return build(self.core.resolve(lambda core: build(core).weights()["total"])).to(self.device)
-
-    def _schedule(self) -> Schedule:
-        return Schedule(self.epochs, self.batch, self.lr, self.clip, self.patience, self.decay, self.tolerance)
+        super()._restore(state)
 
     def _rows(self, features: Features) -> Ints:
         """The view of every row, (N, V + 1)."""
@@ -182,26 +147,27 @@ class VQC(Detector):
         weight_U = np.bincount(place_N, weights=features.weight_N[known_N], minlength=len(rows_UV))
         return _Table(rows_UV[:, :-1], rows_UV[:, -1], weight_U.astype(np.float64))
 
-    def _loss(self, table: _Tensors, rows_B: Tensor) -> Tensor:
-        return self._sum_loss(table, rows_B) / (len(rows_B) * table.weight_U.mean())
-
-    def _sum_loss(self, table: _Tensors, rows_B: Tensor) -> Tensor:
-        logits_B = self._network(table.rows_UV[rows_B])
-        return nn.functional.binary_cross_entropy_with_logits(
-            logits_B, table.label_U[rows_B], weight=table.weight_U[rows_B], reduction="sum"
+    def _examples(self, table: _Table, share_C: Floats) -> Examples:
+        """A table to learn from, weights times the share of their class."""
+        weights_U = (table.weight_U * share_C[table.label_U]).astype(np.float32)
+        rows_UV, label_U, weight_U = (
+            torch.from_numpy(array).to(self.device) for array in (table.rows_UV, table.label_U.astype(np.float32), weights_U)
         )
 
-    def _held_loss(self, table: _Tensors) -> float:
-        with torch.no_grad():
-            parts = [self._sum_loss(table, rows_B) for rows_B in torch.split(torch.arange(len(table.weight_U)), 4 * SLOTS)]
-        return float(sum(parts) / table.weight_U.sum())
+        def loss(rows_B: Tensor) -> Tensor:
+            logits_B = self.network_(rows_UV[rows_B])
+            return nn.functional.binary_cross_entropy_with_logits(
+                logits_B, label_U[rows_B], weight=weight_U[rows_B], reduction="sum"
+            )
 
-    def _report_aliases(self, rows_UV: Ints) -> None:
-        core = self._network.core
+        return Examples(weight_U, loss)
+
+    def _report_aliases(self, network: Classifier, rows_UV: Ints) -> None:
+        core = network.core
         if isinstance(core, Encoded) and self.feed != "linear":
             with torch.no_grad():
-                features_UD = self._network.features(torch.from_numpy(rows_UV).to(self.device)).cpu().double().numpy()
-            found = core.aliases(features_UD, self._network.values)
+                features_UD = network.features(torch.from_numpy(rows_UV).to(self.device)).cpu().double().numpy()
+            found = core.aliases(features_UD, network.values)
             if found:
                 warnings.warn(found, QlogadWarning, stacklevel=4)
 
@@ -304,17 +270,3 @@ class _Table:
     rows_UV: Ints
     label_U: Ints
     weight_U: Floats
-
-
-@dataclass(frozen=True, eq=False)
-class _Tensors:
-    """A table for training: weights times the share of their class."""
-
-    rows_UV: Tensor
-    label_U: Tensor
-    weight_U: Tensor
-
-    @classmethod
-    def of(cls, table: _Table, share_C: Floats, device: str) -> _Tensors:
-        arrays = (table.rows_UV, table.label_U.astype(np.float32), (table.weight_U * share_C[table.label_U]).astype(np.float32))
-        return cls(*(torch.from_numpy(array).to(device) for array in arrays))

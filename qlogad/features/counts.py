@@ -20,6 +20,6 @@ class Counts(View):
         [[1.0, 2.0, 0.0], [0.0, 0.0, 1.0]]
         """
         width = features.size + 1
-        row_E = np.repeat(np.arange(len(features)), features.lengths_N)
+        row_E = features.row_E
         counts_NV = np.bincount(row_E * width + features.ids_E, minlength=len(features) * width).reshape(-1, width)
         return replace(features, views=MappingProxyType({**features.views, "counts": counts_NV.astype(np.float64)}))

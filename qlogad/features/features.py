@@ -54,6 +54,11 @@ class Features:
         """Events in each row."""
         return np.diff(self.offsets_N1)
 
+    @property
+    def row_E(self) -> Ints:
+        """The row of each event."""
+        return np.repeat(np.arange(len(self)), self.lengths_N)
+
     def row(self, n: int) -> Ints:
         """The event ids of one row."""
         return self.ids_E[self.offsets_N1[n] : self.offsets_N1[n + 1]]

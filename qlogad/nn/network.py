@@ -42,19 +42,23 @@ class CoreNetwork(nn.Module):
         """Circuits run so far."""
         return sum(layer.executions for layer in self.layers())
 
+    @property
+    def total(self) -> int:
+        """Registered weights."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
     def weights(self) -> dict[str, int]:
         """Registered weights by kind, and the live ones of the circuits."""
-        total = sum(parameter.numel() for parameter in self.parameters())
         quantum = sum(weight.numel() for layer in self.layers() for weight in layer.parameters())
         live = sum(layer.gates for layer in self.layers()) * self.core.live(self.values)
-        return {"quantum": quantum, "classical": total - quantum, "total": total, "live": live}
+        return {"quantum": quantum, "classical": self.total - quantum, "total": self.total, "live": live}
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Its state by name."""
         return {name: value.detach().cpu().numpy() for name, value in self.state_dict().items()}
 
-    def restore(self, arrays: Mapping[str, NDArray[np.generic]], known: Mapping[str, Array] | None = None) -> None:
-        """The inverse of `arrays`; ready for scoring. `known` tells of some of them more than dtype and shape.
+    def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """The inverse of `arrays`; ready for scoring.
 
         Raises:
             ResultError: they are those of another network, or not finite.
@@ -62,6 +66,6 @@ class CoreNetwork(nn.Module):
         own = {
             name: Array(str(value.dtype).removeprefix("torch."), tuple(value.shape)) for name, value in self.state_dict().items()
         }
-        check_arrays(arrays, own | dict(known or {}))
+        check_arrays(arrays, own)
         self.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in arrays.items()})
         self.eval()

@@ -12,9 +12,9 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 
 from qlogad import documents, seeds
-from qlogad.detect import deeplog
 from qlogad.detect.deeplog import DeepLog
 from qlogad.detect.detector import Detector
+from qlogad.detect.next_event import histories
 from qlogad.errors import DataError, DocumentError, ResultError
 from qlogad.features.features import Features, Labels
 from qlogad.nn.core import Classical, Core, Quantum
@@ -198,7 +198,7 @@ def test_histories_are_the_events_before_padded_on_the_left(rows: list[list[int]
         for row in rows
         for place in range(len(row))
     ]
-    found = deeplog._histories(features, history)
+    found = histories(features, history)
     assert found.shape == (len(expected), history)
     assert found.tolist() == expected
 

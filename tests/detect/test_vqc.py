@@ -97,7 +97,7 @@ def test_every_control_is_trained_and_counted(core: Core, feed: str) -> None:
         {"map.middle.weights_GP"} if frozen else set()
     )
     found = detector.weights_
-    assert found["quantum"] + found["classical"] == found["total"] == sum(p.numel() for p in detector._network.parameters())
+    assert found["quantum"] + found["classical"] == found["total"] == sum(p.numel() for p in detector.network_.parameters())
     assert (found["live"] > 0) == (found["quantum"] > 0) == (detector.executions > 0)
 
 
@@ -190,7 +190,7 @@ def test_scaled_features_lie_in_the_range_of_the_encoding_whatever_the_counts(en
         warnings.simplefilter("ignore", QlogadWarning)
         detector = VQC(core=core, feed="scaled", **ROUNDS).fit(windows, [n % 2 for n in range(len(windows))])
     rows = detector._rows(Features.from_sequences([*windows, [0] * 1000], size=1))
-    given_N = detector._network.features(torch.from_numpy(rows)).numpy()[:, 0]
+    given_N = detector.network_.features(torch.from_numpy(rows)).numpy()[:, 0]
     low, high = loaded.limits(core.wires) or (0.0, np.pi)
     assert low <= given_N.min()
     assert given_N.max() <= high + 1e-6

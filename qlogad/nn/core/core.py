@@ -89,10 +89,6 @@ class Core(documents.Variant):
         """
         return self
 
-    def restored(self, hidden: int) -> Core:
-        """What `resolve` gave in a saved network with so many units."""
-        return self
-
 
 class Encoded(ABC):
     """A core whose features may go into an encoding as they are, with no linear map before it."""

@@ -53,6 +53,3 @@ class SameTotal(Core):
             middle = (low + high) // 2
             low, high = (middle, high) if count(Classical(hidden=middle)) <= total else (low, middle)
         return Classical(hidden=low)
-
-    def restored(self, hidden: int) -> Classical:
-        return Classical(hidden=hidden)
