@@ -63,6 +63,7 @@ class VQC(Trained, Detector):
     validation windows where they are labelled and of both kinds; otherwise all epochs are run. After `fit`: `history_`, the training
     run; `executions`, the circuits run so far by this object.
 
+    >>> from qlogad.nn.core.classical import Classical
     >>> windows, labels = [[0], [1], [0, 1], []] * 10, [1, 1, 0, 0] * 10
     >>> detector = VQC(core=Classical(hidden=8)).fit(windows, labels)
     >>> (detector.score_samples([[0], [1], [0, 1], []]) > 0).tolist()
