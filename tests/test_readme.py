@@ -13,6 +13,7 @@ from _pytest.mark import ParameterSet
 from qlogad import names
 from qlogad.experiment import Experiment
 from qlogad.sweep.study import Study
+from tests.command_line import qlogad
 
 ROOT = Path(__file__).parent.parent
 READMES = [ROOT / "README.md", *sorted((ROOT / ".github").glob("*.md"))]
@@ -70,7 +71,7 @@ COMMANDS = sorted(
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_in_a_readme_exists_and_gives_an_example(command: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "qlogad.cli", *command.split(), "--help"], capture_output=True, text=True)
+    done = qlogad(*command.split(), "--help")
     assert done.returncode == 0
     assert "Example: qlogad" in done.stdout
 

@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -13,6 +11,7 @@ from qlogad import names
 from qlogad.bench.benchmark import Benchmark
 from qlogad.bounds import Between
 from qlogad.errors import InputError
+from tests.command_line import qlogad
 
 
 @pytest.mark.parametrize("name", names.known("benchmark"))
@@ -20,7 +19,8 @@ def test_fields_are_options_with_bounds_and_a_line_of_help(name: str) -> None:
     cls = names.find("benchmark", name)
     assert issubclass(cls, Benchmark)
     assert dataclasses.asdict(cls()) == {field.name: field.default for field in dataclasses.fields(cls)}
-    shown = subprocess.run([sys.executable, "-m", "qlogad", "bench", name, "--help"], capture_output=True, text=True, check=True)
+    shown = qlogad("bench", name, "--help")
+    assert shown.returncode == 0
     words = " ".join(shown.stdout.split())
     for field, hint in get_type_hints(cls, include_extras=True).items():
         kind, *told = get_args(hint)
