@@ -17,7 +17,7 @@ from qlogad.errors import DesignError, UnknownName, did_you_mean, shown
 
 __all__ = ["KINDS", "data_folder", "design_path", "designs", "documents", "find", "headline", "is_design_file", "known", "name_of"]
 
-Kind = Literal["dataset", "detector", "backend", "view", "parser", "core", "control", "benchmark"]
+Kind = Literal["dataset", "detector", "backend", "view", "parser", "core", "control", "benchmark", "method"]
 Role = Literal["ansatz", "encoding"]
 
 KINDS: dict[str, tuple[str, str, str]] = {
@@ -29,6 +29,11 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "core": ("nn/core", "Core", "qlogad.cores"),
     "control": ("nn/controls", "Control", "qlogad.controls"),
     "benchmark": ("bench", "Benchmark", "qlogad.benchmarks"),
+    "method": (
+        "backend/exact/methods",
+        "Method",
+        "",
+    ),  # ours alone: plans, and so the last digits of numbers, depend on which there are
 }
 
 _PACKAGE = Path(__file__).parent

@@ -16,20 +16,13 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from qlogad import documents
+from qlogad import documents, names
 from qlogad.backend.abilities import CALLS, DEFAULT_KEY, Abilities, Estimate, Key, Rows
 from qlogad.backend.backend import Backend, Bound, check_inputs, check_weights, tied
 from qlogad.backend.check import Check
 from qlogad.backend.exact.jit import allowed
 from qlogad.backend.exact.method import Method, Run, Task
-from qlogad.backend.exact.methods.adjoint import Adjoint
-from qlogad.backend.exact.methods.blocks import Blocks
-from qlogad.backend.exact.methods.closed import Closed
-from qlogad.backend.exact.methods.dephased import Dephased
-from qlogad.backend.exact.methods.gates import Gates, States
-from qlogad.backend.exact.methods.pauli import Pauli
-from qlogad.backend.exact.methods.phase import Phase
-from qlogad.backend.exact.methods.real import Real
+from qlogad.backend.exact.methods.gates import States
 from qlogad.backend.exact.noisy import NoisyBound
 from qlogad.backend.exact.parts.per_version import Kept
 from qlogad.backend.exact.planner import Plan, Purpose, choose, choose_tables, memory_limit, rates_of, too_wide
@@ -40,10 +33,10 @@ from qlogad.circuit.noise import Noise
 from qlogad.circuit.readout import bases
 from qlogad.errors import BackendError, did_you_mean, shown
 
-__all__ = ["DEPHASED", "METHODS", "Exact", "ExactBound", "methods_for"]
+__all__ = ["METHODS", "Exact", "ExactBound", "methods_for"]
 
-METHODS: dict[str, Method] = {method.name: method for method in (Closed(), Pauli(), Real(), Phase(), Blocks(), Adjoint(), Gates())}
-DEPHASED: dict[str, Method] = {method.name: method for method in (Dephased(),)}  # what runs dephased circuits, and those alone
+_ALL: dict[str, Method] = {name: names.find("method", name)() for name in names.known("method")}
+METHODS = {name: method for name, method in _ALL.items() if not method.dephased}  # what a caller may ask for
 
 MAX_WIRES = 26
 
@@ -51,7 +44,7 @@ MAX_WIRES = 26
 def methods_for(circuit: Circuit, chosen: str | Method = "auto", *, second: bool = False) -> Mapping[str, Method]:
     """The methods that a circuit may be run by: all, those with second derivatives, or one; a dephased circuit has its own."""
     if circuit.dephased:
-        return DEPHASED
+        return {name: method for name, method in _ALL.items() if method.dephased}
     if isinstance(chosen, Method):
         return {chosen.name: chosen}
     if chosen != "auto":

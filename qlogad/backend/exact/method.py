@@ -58,6 +58,7 @@ class Method(ABC):
 
     name: ClassVar[str]
     second: ClassVar[bool] = True  # it has derivatives of derivatives, to any order
+    dephased: ClassVar[bool] = False  # it runs dephased circuits, and those alone
 
     @abstractmethod
     def unfit(self, circuit: Circuit) -> str:

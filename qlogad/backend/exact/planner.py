@@ -271,9 +271,12 @@ class Option:
 
 
 def options(task: Task, methods: Mapping[str, Method], rates: Rates, limit: float) -> list[Option]:
-    """Every method with what it would take, the quickest first; those that cannot run the task last."""
+    """Every method with what it would take, the quickest first; those that cannot run the task last.
+
+    Of equally quick ones, a method with all derivatives comes first, then the first by name.
+    """
     found = [_option(task, name, method, rates, limit) for name, method in methods.items()]
-    return sorted(found, key=lambda option: (bool(option.unfit), option.seconds))
+    return sorted(found, key=lambda option: (bool(option.unfit), option.seconds, not methods[option.method].second, option.method))
 
 
 def _option(task: Task, name: str, method: Method, rates: Rates, limit: float) -> Option:

@@ -119,6 +119,13 @@ def test_second_derivatives_are_gate_by_gate(name):
             torch.testing.assert_close(one, two, rtol=0, atol=1e-8)
 
 
+@pytest.mark.parametrize("name", names.known("method"))
+def test_a_method_is_found_by_the_name_of_its_file(name: str) -> None:
+    method = names.find("method", name)
+    assert method.name == name
+    assert (name in METHODS) != method.dephased
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_what_it_cannot_run_is_refused_in_one_line(name):
     for circuit in CIRCUITS.values():

@@ -66,6 +66,7 @@ def test_the_choice_is_the_quickest_of_what_fits(wires, rows, gradient):
     assert {option.method for option in found} == set(METHODS)
     best = choose(wanted, METHODS, RATES, LIMIT)
     assert best == choose(wanted, METHODS, RATES, LIMIT), "the same rates, the same choice"
+    assert found == options(wanted, dict(reversed(METHODS.items())), RATES, LIMIT), "in whatever order the methods stand"
     assert best.seconds == min(option.seconds for option in found if not option.unfit)
     for option in found:
         if option.unfit:

@@ -24,6 +24,7 @@ class Dephased(Method):
     """Segment by segment between dephasings, exact and differentiable to any order; any circuit."""
 
     name = "dephased"
+    dephased = True
 
     def unfit(self, circuit: Circuit) -> str:
         return ""
