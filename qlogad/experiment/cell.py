@@ -23,7 +23,9 @@ from qlogad import documents, files, names
 from qlogad.arrays import Bools, Floats, Ints
 from qlogad.detect.detector import EXPECTED, Detector
 from qlogad.errors import QlogadError, QlogadWarning, ResultError, one_line
+from qlogad.experiment.data import Training
 from qlogad.experiment.experiment import Contender
+from qlogad.experiment.fit import fit
 from qlogad.experiment.ground import Ground, Part
 from qlogad.features.features import Features
 
@@ -43,7 +45,7 @@ class Cell:
     contender: Contender
     seed: int
     cut: str
-    training: str
+    training: Training
     base: str  # the base digest of its ground
     ground: str  # the digest of every feature of its ground, test windows included
     rows: tuple[int, ...]  # how many rows each of PARTS has
@@ -136,16 +138,10 @@ def _run(cell: Cell) -> None:
             "choose another --out"
         )
     detector = cell.contender.build()
-    if "seed" in detector.get_params(deep=False):
-        detector.set_params(seed=cell.seed)
-    labelled = detector.supervised or detector.threshold == "f1"
-    validation = ground.validation.normals() if cell.training == "normals" and not labelled else ground.validation
-
     began = time.perf_counter()
-    labels = ground.train.labels if detector.supervised else None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", QlogadWarning)
-        detector.fit(ground.train.features, labels, validation=(validation.features, validation.labels if labelled else None))
+        fit(detector, ground, training=cell.training, seed=cell.seed)
     notes = [str(warning.message) for warning in caught if issubclass(warning.category, QlogadWarning)]
     for warning in caught:
         if not issubclass(warning.category, QlogadWarning):

@@ -13,7 +13,9 @@ from qlogad.logs.inject import parse_spec
 from qlogad.logs.split import SplitBy
 from qlogad.logs.windows import Window
 
-__all__ = ["Data", "ParserBy"]
+__all__ = ["Data", "ParserBy", "Training"]
+
+Training = Literal["normals", "all"]
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,7 @@ class Data:
     window: Window | None = None  # None: the data set's own default
     split: SplitBy = field(default_factory=SplitBy)
     parser: ParserBy = field(default_factory=ParserBy)
-    training: Literal["normals", "all"] = (
-        "normals"  # normals: train and fix thresholds on normal windows; all: as they come, labels for supervised detectors only
-    )
+    training: Training = "normals"  # which windows: the normal ones, or all as they come; see qlogad.experiment.fit
     inject: str | None = None  # "swap:3", "move:3", "repeat:2", "delay:60": labelled anomalies made from held-out normals
     seed: Seed = 0  # of the injections
 

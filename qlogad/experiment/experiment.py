@@ -19,7 +19,8 @@ from qlogad.detect.detector import Detector, Track
 from qlogad.documents import refuse_secrets
 from qlogad.errors import BackendError, DocumentError, InputError, did_you_mean, one_line, shown
 from qlogad.evaluate.metrics import Compared
-from qlogad.experiment.data import Data, data_of
+from qlogad.experiment.data import Data, Training, data_of
+from qlogad.experiment.fit import track
 from qlogad.experiment.grid import Axes, combinations, grids_of, made_name, nested
 
 __all__ = ["Contender", "Experiment", "Judge", "found_beside", "located", "names_design"]
@@ -61,14 +62,9 @@ class Contender:
         controlled: Detector = detector.set_params(core=control(self.control, core))
         return controlled
 
-    def track(self, training: str) -> Track:
+    def track(self, training: Training) -> Track:
         """What the contender was allowed to see; a table, a ranking and a test hold one track."""
-        detector = self.build()
-        if detector.supervised:
-            return "supervised"
-        if detector.threshold == "f1":
-            return "normal-only, labelled validation"
-        return "normal-only" if training == "normals" else "unsupervised"
+        return track(self.build(), training)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from qlogad import documents, files
 from qlogad.errors import InputError, ResultError
 from qlogad.experiment.cell import PARTS, Cell, Outcome, read_outcome, remember_code, run_cell
 from qlogad.experiment.experiment import Experiment
+from qlogad.experiment.fit import is_random
 from qlogad.experiment.ground import Ground, Source, ground, open_source, splits
 
 if TYPE_CHECKING:
@@ -121,8 +122,7 @@ def cells(prepared: Prepared) -> list[Cell]:
     found = []
     for made in prepared.grounds:
         for contender in experiment.contenders:
-            random = "seed" in contender.build().get_params(deep=False)
-            for seed in range(experiment.judge.seeds if random else 1):
+            for seed in range(experiment.judge.seeds if is_random(contender.build()) else 1):
                 found.append(
                     Cell(
                         contender,

@@ -12,6 +12,7 @@ from qlogad import files, seeds
 from qlogad.arrays import Floats, Ints
 from qlogad.detect.detector import Detector
 from qlogad.errors import AccountNeeded, InputError, ResultError, UnknownName, shown
+from qlogad.experiment.fit import validation_labels, validation_windows
 from qlogad.experiment.ground import Ground, Part
 from qlogad.features.features import Features, Labels
 
@@ -92,9 +93,7 @@ def kept(result: Path, contender: str, seed: int, cut: str, cell: str) -> Traine
         raise ResultError(
             f"the windows of {result} were made anew since {contender}, seed {seed}, cut {cut} was trained; submit it anew"
         )
-    normals = made.validation.normals()
-    held = normals if facts["validation_windows"] == len(normals.label_W) else made.validation
-    return Trained(contender, seed, cut, folder, made.test, score_N, held)
+    return Trained(contender, seed, cut, folder, made.test, score_N, validation_windows(made, facts["validation_windows"]))
 
 
 def exact_detector(folder: Path) -> Detector:
@@ -156,7 +155,7 @@ def chosen(found: Trained, windows: int, *, choice: int = 0) -> tuple[Detector, 
 
 
 def calibrating(found: Trained, detector: Detector, windows: int, *, choice: int = 0) -> tuple[Features, Labels | None]:
-    """Validation windows to fix the threshold on anew, drawn evenly, and the label of each row where the detector's rule reads it.
+    """Validation windows to fix the threshold on anew, drawn evenly, and the label of each row where the detector gets labels.
 
     Raises:
         InputError: fewer than one window is asked for.
@@ -166,7 +165,7 @@ def calibrating(found: Trained, detector: Detector, windows: int, *, choice: int
     part = found.validation
     places_C = np.sort(seeds.generator(choice, "hardware", "validation").permutation(len(part.label_W))[:windows])
     features, label_N = taken(part, places_C)
-    return features, Labels(label_N) if detector.threshold == "f1" else None
+    return features, validation_labels(detector, Labels(label_N))
 
 
 def _spread(place_P: Ints, row_P: Ints, margin_P: Floats, count: int) -> Ints:

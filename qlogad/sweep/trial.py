@@ -30,6 +30,7 @@ from qlogad.detect.detector import Detector
 from qlogad.errors import DesignError, InputError, QlogadWarning
 from qlogad.evaluate.coupling import two_qubit_depth, unfit_for
 from qlogad.experiment.experiment import Contender
+from qlogad.experiment.fit import fit
 from qlogad.experiment.ground import Ground
 from qlogad.jobs.attempts import identity
 from qlogad.nn.history import Epoch, History
@@ -262,20 +263,12 @@ class TrialJob:
         return report
 
     def _fit(self, detector: Detector, ground: Ground, seed: int, report: Callable[[Epoch], None] | None) -> None:
-        """Train on one fold, as a run would: one thread, the study's rates, validation normals for early stopping."""
+        """Train on one fold, as a run would: one thread, the study's rates."""
         torch.set_num_threads(1)
         use(self.rates)
-        if "seed" in detector.get_params(deep=False):
-            detector.set_params(seed=seed)
-        labelled = detector.supervised or detector.threshold == "f1"
-        normal = self.study.base.data.training == "normals" and not labelled
-        held = ground.validation.normals() if normal else ground.validation
-        labels = ground.train.labels if detector.supervised else None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", QlogadWarning)
-            detector.fit(
-                ground.train.features, labels, validation=(held.features, held.labels if labelled else None), report=report
-            )
+            fit(detector, ground, training=self.study.base.data.training, seed=seed, report=report)
 
     def _ground(self, cut: str) -> Ground:
         return _grounds(str(Path(self.folder) / "work"), cut)
