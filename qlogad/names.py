@@ -6,6 +6,7 @@ names and source text, and imports nothing. Other packages add things of every k
 """
 
 import ast
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -15,7 +16,19 @@ from typing import Any, Literal
 
 from qlogad.errors import DesignError, UnknownName, did_you_mean, shown
 
-__all__ = ["KINDS", "data_folder", "design_path", "designs", "documents", "find", "headline", "is_design_file", "known", "name_of"]
+__all__ = [
+    "KINDS",
+    "data_folder",
+    "design_path",
+    "designs",
+    "documents",
+    "find",
+    "headline",
+    "is_design_file",
+    "known",
+    "modules_of",
+    "name_of",
+]
 
 Kind = Literal["dataset", "detector", "backend", "view", "parser", "core", "control", "benchmark", "method"]
 Role = Literal["ansatz", "encoding"]
@@ -66,6 +79,19 @@ def find(kind: Kind, name: str) -> type[Any]:
     if not isinstance(found, type):
         raise TypeError(f"{kind} '{name}' is not a class but {found!r}")
     return found
+
+
+def modules_of(words: Iterable[str]) -> list[str]:
+    """The modules of everything, of any kind, that is called by one of some words, sorted; nothing is imported.
+
+    >>> modules_of(["deeplog", "exact", "no such thing"])
+    ['qlogad.backend.exact', 'qlogad.detect.deeplog']
+    """
+    wanted = set(words)
+    own = [f"{_dotted(KINDS[kind][0])}.{_module(name)}" for kind in KINDS for name in _own(kind) if name in wanted]
+    there = entry_points()
+    foreign = [entry.module for _, _, group in KINDS.values() for entry in there.select(group=group) if entry.name in wanted]
+    return sorted({*own, *foreign})
 
 
 def name_of(kind: Kind, cls: type[Any]) -> str | None:
@@ -159,7 +185,7 @@ def _dotted(folder: str) -> str:
 
 
 @cache
-def _own(kind: Kind) -> dict[str, str]:
+def _own(kind: str) -> dict[str, str]:
     """name -> class name, read from the source text: the one class in the file that names the base, and not ABC, among its bases."""
     folder, base, _ = KINDS[kind]
     found: dict[str, str] = {}

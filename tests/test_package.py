@@ -24,6 +24,7 @@ LAYERS = [
     "documents",
     "files",
     "names",
+    "closure",
     "jobs",
     "logs",
     "circuit",

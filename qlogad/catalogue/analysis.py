@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from qlogad import documents, files, names, seeds
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Design, Role
 from qlogad.circuit.encoding import Encoding, assemble
+from qlogad.closure import code
 from qlogad.errors import DesignError, InputError, ResultError, WidthError, did_you_mean, shown
 
 __all__ = ["COLUMNS", "analyse", "check_column", "summary", "table", "text"]
@@ -56,7 +56,7 @@ def analyse(name: str, role: Role, *, wires: int, depth: int, folder: Path | Non
     pair = (design.check.encoding, name, wires, depth) if role == "ansatz" else (name, _REFERENCE, wires, 1)
     whole = assemble(*pair)
     builds = {width: circuit for width in WIDTHS if (circuit := _built(design, width, depth)) is not None}
-    key = documents.digest(_code(), bare, whole, list(builds.values()), PAIRS, SAMPLES)
+    key = documents.digest(code((__name__,)), bare, whole, list(builds.values()), PAIRS, SAMPLES)
     path = (folder or documents.cache_folder()) / "analysis" / f"{key}.json"
     found = _read(path)
     if found is None:
@@ -70,15 +70,6 @@ def _built(design: Design, wires: int, depth: int) -> Circuit | None:
     with suppress(DesignError):
         return design.build(wires, depth) if design.role == "ansatz" else None
     return None
-
-
-@cache
-def _code() -> str:
-    """A digest of the code that measures, so that no result outlives it."""
-    package = Path(__file__).parent.parent
-    paths = [package / "evaluate" / "circuits.py", Path(__file__)]
-    paths += [path for folder in ("circuit", "backend/exact") for path in (package / folder).glob("*.py")]
-    return documents.digest(*(path.read_bytes() for path in sorted(paths)))
 
 
 def _read(path: Path) -> Facts | None:

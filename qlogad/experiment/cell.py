@@ -7,13 +7,11 @@ it names, and refuses where the code or a design file is no longer what the iden
 
 from __future__ import annotations
 
-import inspect
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ import numpy as np
 
 from qlogad import documents, files, names
 from qlogad.arrays import Bools, Floats, Ints
+from qlogad.closure import code
 from qlogad.detect.detector import EXPECTED, Detector
 from qlogad.errors import QlogadError, QlogadWarning, ResultError, one_line
 from qlogad.experiment.data import Training
@@ -60,9 +59,8 @@ class Cell:
         """The identity of the cell as code and design files are now."""
         params = self.contender.build().get_params(deep=False) | {"seed": self.seed}  # with what holds unless said
         contender = {"detector": self.contender.detector, "params": params}
-        return documents.digest(
-            FORMAT, code_of(self.contender.detector), *designs_of(params), contender, self.cut, self.training, self.ground
-        )
+        code = code_of(self.contender.detector, params)
+        return documents.digest(FORMAT, code, *designs_of(params), contender, self.cut, self.training, self.ground)
 
     def __str__(self) -> str:
         return f"{self.contender.name}, seed {self.seed}, cut {self.cut}"
@@ -90,21 +88,25 @@ def _words(value: Any) -> Iterator[str]:
             yield from _words(item)
 
 
+def code_of(detector: str, *values: Any) -> str:
+    """A digest of the code that numbers of a detector come from, with whatever is named, or may be, in some values: backend, core, ...
+
+    That is what the detector, the named things and the fit rule import, and the files that a cell is made of. Features have a digest
+    of their own, whatever made them.
+    """
+    words = {word.partition(":")[0] for value in values for word in _words(documents.plain(value))}
+    return _code(frozenset({detector, *words}))
+
+
 @cache
-def code_of(detector: str) -> str:
-    """A digest of the code that a cell's numbers come from; features have a digest of their own."""
-    package = Path(documents.__file__).parent
-    folders = [package / name for name in ("circuit", "features", "backend", "nn", "detect")]
-    paths = [path for folder in folders for path in folder.rglob("*.py")] + [package / "seeds.py"]
-    paths += [Path(__file__), package / "experiment" / "ground.py", Path(inspect.getfile(names.find("detector", detector)))]
-    versions = [version(name) for name in ("torch", "numpy", "scikit-learn")]
-    return documents.digest(versions, *(path.read_bytes() for path in sorted(set(paths))))
+def _code(words: frozenset[str]) -> str:
+    return code((fit.__module__, *names.modules_of(words)), (__name__, Ground.__module__))
 
 
-def remember_code(detectors: Iterable[str]) -> None:
-    """Load the code of some detectors and its digest now, so that later edits do not reach this process."""
-    for detector in detectors:
-        code_of(detector)
+def remember_code(contenders: Iterable[Contender]) -> None:
+    """Load the code of some contenders and its digest now, so that later edits do not reach this process."""
+    for contender in contenders:
+        code_of(contender.detector, contender.build().get_params(deep=False))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qlogad.detect.detector import Detector, Track
-from qlogad.experiment.data import Training
 from qlogad.features.features import Labels
 
 if TYPE_CHECKING:
+    from qlogad.experiment.data import Training
     from qlogad.experiment.ground import Ground, Part
     from qlogad.nn.history import Epoch
 

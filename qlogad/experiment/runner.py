@@ -226,7 +226,7 @@ class _CellJob:
         from qlogad.backend.exact.planner import use
 
         use(self.rates)
-        remember_code(sorted({cell.contender.detector for cell in self.cells}))
+        remember_code({cell.contender.name: cell.contender for cell in self.cells}.values())
         return True
 
 

@@ -281,12 +281,12 @@ def fill(prepared: Prepared, entrant: Entrant, trials: Trials, watch: Watch) -> 
     """
     study = prepared.study
     Samplers(study, entrant.name)(0)  # one that is not installed is told now, and not by every trial
-    designs = designs_of(entrant.contender.build().get_params(deep=False), entrant.space.axes, entrant.known)
+    named = entrant.contender.build().get_params(deep=False), entrant.space.axes, entrant.known
     parts = {
         "the study file or its experiment": study.identity(),
         "the data": prepared.grounds,
-        "a circuit design": documents.digest(*designs),
-        "the code": code_of(entrant.contender.detector),
+        "a circuit design": documents.digest(*designs_of(*named)),
+        "the code": code_of(entrant.contender.detector, *named),
     }
     mark = documents.digest(*parts.values())
     if "ready" not in trials.user_attrs:
