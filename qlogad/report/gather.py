@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from qlogad import documents
 from qlogad.arrays import Ints
 from qlogad.experiment.cell import PARTS, Cell, Outcome
+from qlogad.experiment.data import Training
 from qlogad.experiment.experiment import Contender
+from qlogad.experiment.fit import is_random
 from qlogad.experiment.ground import STRATA, Ground, Part, shared_sequences
 from qlogad.experiment.runner import Executed, Prepared, outcomes
 from qlogad.features.features import Features
@@ -99,13 +101,13 @@ def _facts(prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _entrant(contender: Contender, training: str) -> Entrant:
+def _entrant(contender: Contender, training: Training) -> Entrant:
     detector = contender.build()
     params = detector.get_params(deep=False)
     return Entrant(
         contender.name,
         contender.track(training),
-        seeded="seed" in params,
+        seeded=is_random(detector),
         made=contender.grid is not None,
         epochs=int(params["epochs"]) if "epochs" in params else None,
         fpr=float(detector.fpr) if detector.threshold == "fpr" else None,
