@@ -208,12 +208,8 @@ class QuantumLayer(nn.Module):
         """The circuit that is run."""
         return self.circuits.circuit
 
+    @torch._disable_dynamo  # type: ignore[attr-defined]  # torch.compiler.disable, but loaded with the first call
     def forward(self, x: Tensor) -> Tensor:
-        if torch.compiler.is_compiling():
-            return cast(Tensor, torch.compiler.disable(self._run)(x))  # type: ignore[no-untyped-call]
-        return self._run(x)
-
-    def _run(self, x: Tensor) -> Tensor:
         x = self._checked(x)
         with torch.autocast(x.device.type, enabled=False):
             mean_NK: Tensor = self.circuits(x.reshape(1, -1, self.in_features))[0]
