@@ -33,7 +33,7 @@ __all__ = [
 Kind = Literal["dataset", "detector", "backend", "view", "parser", "core", "control", "benchmark", "method"]
 Role = Literal["ansatz", "encoding"]
 
-KINDS: dict[str, tuple[str, str, str]] = {
+KINDS: dict[Kind, tuple[str, str, str]] = {
     "dataset": ("logs", "Dataset", "qlogad.datasets"),
     "detector": ("detect", "Detector", "qlogad.detectors"),
     "backend": ("backend", "Backend", "qlogad.backends"),
@@ -185,7 +185,7 @@ def _dotted(folder: str) -> str:
 
 
 @cache
-def _own(kind: str) -> dict[str, str]:
+def _own(kind: Kind) -> dict[str, str]:
     """name -> class name, read from the source text: the one class in the file that names the base, and not ABC, among its bases."""
     folder, base, _ = KINDS[kind]
     found: dict[str, str] = {}

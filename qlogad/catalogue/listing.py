@@ -3,72 +3,75 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
-from typing import Any, Literal, cast
+from functools import partial
+from typing import Any, Literal
 
 from qlogad import documents, escape, names
 from qlogad.catalogue import analysis
 from qlogad.catalogue.analysis import check_column
 from qlogad.catalogue.designs import Shown, design_row, role_for, show_design, size_of, width_of
-from qlogad.circuit.design import ROLES
+from qlogad.circuit.design import ROLES, Role
 from qlogad.errors import InputError, UnknownName
 
-__all__ = ["analysed", "rows", "show"]
+__all__ = ["KINDS", "analysed", "rows", "show"]
 
-_KINDS: dict[str, str] = {
-    "datasets": "dataset",
-    "detectors": "detector",
-    "backends": "backend",
-    "ansatz": "ansatz",
-    "encoding": "encoding",
-    "controls": "control",
-    "experiments": "experiment",
-    "studies": "study",
-    "objectives": "objective",
-}
+Row = dict[str, Any]
 
 
-def rows(kind: str, *, wires: int | None = None, depth: int | None = None, sort: str = "name") -> list[dict[str, Any]]:
+def rows(kind: str, *, wires: int | None = None, depth: int | None = None, sort: str = "name") -> list[Row]:
     """Name and one line for everything of a kind, sorted by a column; nothing heavy is imported for it.
 
     Args:
-        kind: datasets, detectors, backends, ansatz, encoding, controls, experiments, studies or objectives.
-        wires: of ansatz and encoding alone: the width their costs are counted at, 4 unless said.
-        depth: of ansatz alone: how often the layer is repeated, 1 unless said.
+        kind: one of `KINDS`.
+        wires: for ansatz and encoding: the width at which costs are counted, 4 by default.
+        depth: for ansatz: number of layers, 1 by default.
         sort: the column.
 
     Raises:
         UnknownName: there is no such kind.
         InputError: there is no such column, or circuits of that size, or the kind has no wires.
     """
-    if kind not in _KINDS:
-        raise UnknownName("kind of thing to list", kind, _KINDS)
-    found = _rows(kind, *size_of(kind, wires, depth))
+    if kind not in KINDS:
+        raise UnknownName("kind of thing to list", kind, KINDS)
+    found = KINDS[kind](*size_of(kind, wires, depth))
     if kind in ROLES and sort in analysis.COLUMNS and sort not in found[0]:
         raise InputError(f"the column '{sort}' is measured; add --analyse")
     check_column(sort, list(found[0]))
     return sorted(found, key=lambda row: (isinstance(row[sort], str), row[sort]))  # numbers, then words and what there is not
 
 
-def _rows(kind: str, wires: int, depth: int) -> list[dict[str, Any]]:
-    for role in ROLES:
-        if kind == role:
-            return [design_row(name, role, wires, depth) for name in names.designs(role)]
-    if kind in ("experiments", "studies"):
-        shipped = names.documents("experiment" if kind == "experiments" else "study")
-        return [{"name": name, "question": documents.read(path).get("question", "")} for name, path in shipped.items()]
-    if kind == "objectives":
-        from qlogad.sweep.objectives import OBJECTIVES
+def _things(kind: names.Kind, wires: int, depth: int) -> list[Row]:
+    return [{"name": name, "what": names.headline(kind, name)} for name in names.known(kind)]
 
-        return [{"name": name, "aim": one.direction, "what": one.what} for name, one in OBJECTIVES.items()]
-    of = cast(names.Kind, _KINDS[kind])
-    return [{"name": name, "what": names.headline(of, name)} for name in names.known(of)]
+
+def _designs(role: Role, wires: int, depth: int) -> list[Row]:
+    return [design_row(name, role, wires, depth) for name in names.designs(role)]
+
+
+def _documents(kind: Literal["experiment", "study"], wires: int, depth: int) -> list[Row]:
+    return [{"name": name, "question": documents.read(path).get("question", "")} for name, path in names.documents(kind).items()]
+
+
+def _objectives(wires: int, depth: int) -> list[Row]:
+    from qlogad.sweep.objectives import OBJECTIVES
+
+    return [{"name": name, "aim": one.direction, "what": one.what} for name, one in OBJECTIVES.items()]
+
+
+KINDS: Mapping[str, Callable[[int, int], list[Row]]] = {
+    **{f"{kind}s": partial(_things, kind) for kind in names.KINDS},
+    **{role: partial(_designs, role) for role in ROLES},
+    "experiments": partial(_documents, "experiment"),
+    "studies": partial(_documents, "study"),
+    "objectives": _objectives,
+}
 
 
 def analysed(
     kind: str, *, sort: str = "name", progress: Callable[[str, int], None], wires: int | None = None, depth: int | None = None
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Every ansatz or encoding with its measures, sorted by a column.
 
     Raises:

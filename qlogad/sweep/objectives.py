@@ -1,4 +1,7 @@
-"""What a study can aim at: measured on validation windows or on the circuit, never on test windows (`qlogad list objectives`)."""
+"""What a study can optimize: measured on validation windows or on the circuit, never on test windows (`qlogad list objectives`).
+
+An objective is one entry of `OBJECTIVES`; listing it and choosing it in a study follow from that.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Objective:
-    """One number of a trial, and which way is better."""
+    """A number that a trial yields, and whether it is to be minimized or maximized."""
 
     name: str
     direction: Direction
@@ -72,7 +75,7 @@ class Objective:
 
     @property
     def fact(self) -> bool:
-        """Whether it is of the circuit or the detector itself: no measurement on windows, which others like them would change."""
+        """Whether it is a property of the circuit or the detector, free of the sampling error of a measurement on windows."""
         return self.reads != "training"
 
     def __post_init__(self) -> None:
@@ -113,7 +116,7 @@ def _loss(fitted: Fitted) -> float:
     losses = [epoch.validation for epoch in history.epochs if epoch.validation is not None]
     if not losses:
         raise DataError(
-            "there is no validation loss: the validation windows hold nothing to learn the loss from; choose a later cut"
+            "there is no validation loss: the validation windows contain nothing to compute one from; choose a later cut"
         )
     return float(min(losses))
 
@@ -170,36 +173,49 @@ def _depth(circuit: Circuit) -> float:
 OBJECTIVES: dict[str, Objective] = {
     one.name: one
     for one in (
-        Objective("validation-loss", "minimize", "mean loss of normal validation windows; no label of an anomaly is read", _loss),
+        Objective("validation-loss", "minimize", "mean loss on normal validation windows; reads no label of an anomaly", _loss),
         Objective(
             "injected-average-precision",
             "maximize",
-            "of validation normals against ones altered as `inject` says; no real label is read",
+            "average precision of normal validation windows against copies altered as `inject` says; reads no real label",
             lambda fitted: _precision(fitted, "test"),
         ),
         Objective(
             "validation-average-precision",
             "maximize",
-            "of labelled validation windows: this moves a contender into the labelled track",
+            "average precision on labelled validation windows; moves a contender to the labelled track",
             lambda fitted: _precision(fitted, "validation"),
             labelled=True,
         ),
         Objective(
-            "validation-f1", "maximize", "the best over all thresholds, likewise of labelled windows", _best_f1, labelled=True
+            "validation-f1",
+            "maximize",
+            "best F1 over all thresholds on labelled validation windows; moves a contender to the labelled track",
+            _best_f1,
+            labelled=True,
         ),
-        Objective("two-qubit-gates", "minimize", "of the circuit", _of_circuit(_two_qubit_gates), trained=False, reads="circuit"),
-        Objective("depth", "minimize", "of the circuit, all gates", _of_circuit(_depth), trained=False, reads="circuit"),
+        Objective(
+            "two-qubit-gates",
+            "minimize",
+            "two-qubit gates in the circuit",
+            _of_circuit(_two_qubit_gates),
+            trained=False,
+            reads="circuit",
+        ),
+        Objective(
+            "depth", "minimize", "depth of the circuit, counting all gates", _of_circuit(_depth), trained=False, reads="circuit"
+        ),
         Objective(
             "weights",
             "minimize",
-            "of the detector, all trained ones",
+            "trained weights of the whole detector",
             lambda fitted: float(fitted.detector.weights_["total"]),
             reads="model",
         ),
         Objective(
             "device-seconds",
             "minimize",
-            f"of {PASS} validation windows on `device`, by its calibration snapshot",
+            f"estimated time on `device` for {PASS} validation windows, from its calibration snapshot",
             _seconds,
             reads="model",
         ),

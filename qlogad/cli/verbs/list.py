@@ -9,17 +9,18 @@ from typing import Annotated
 
 import typer
 
+from qlogad import names
 from qlogad.cli import printing
 from qlogad.cli.options import Json
 from qlogad.cli.progress import Progress
 
 __all__ = ["verb"]
 
+_KINDS = ", ".join(f"{kind}s" for kind in names.KINDS)
+
 
 def verb(
-    kind: Annotated[
-        str, typer.Argument(help="datasets, detectors, backends, ansatz, encoding, controls, experiments, studies or objectives.")
-    ],
+    kind: Annotated[str, typer.Argument(help=f"{_KINDS}, ansatz, encoding, experiments, studies or objectives.")],
     analyse: Annotated[bool, typer.Option("--analyse", help="For ansatz and encoding: measure every circuit.")] = False,
     sort: Annotated[str, typer.Option(help="The column to sort by.")] = "name",
     wires: Annotated[int | None, typer.Option(help="For ansatz and encoding: number of wires; 4 by default.")] = None,
