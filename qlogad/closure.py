@@ -1,9 +1,9 @@
 """What numbers depend on as code: the files that some modules import, directly or not, as syntax trees.
 
 Read from source text; nothing is imported. Comments, docstrings and formatting do not count, nor do imports for types alone
-(`if TYPE_CHECKING:`); imports inside functions do. What is found by a name at run time (`names.find`) is not reached by imports: whoever
-asks says which names were given. Of other distributions the version counts. A package that is reached itself counts with all its files,
-unless they are things found by name.
+(`if TYPE_CHECKING:`); imports inside functions do, and names that a module loads on first use (`__getattr__`). What is found by a name
+at run time (`names.find`) is not reached by imports: whoever asks says which names were given. Of other distributions the version
+counts. A package that is reached itself counts with all its files, unless they are things found by name.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class _Source(NamedTuple):
 
     digest: str
     imports: tuple[str, ...]  # "package.module" or "package.module:name", as many dots before it as are written
+    lazy: tuple[str, ...] = ()  # likewise, what a module with a `__getattr__` of its own loads when it is asked for the name
 
 
 @cache
@@ -90,7 +91,14 @@ def _reached(module: str, path: Path, text: str) -> Iterator[str]:
     where, _, name = bare.partition(":")
     if where.partition(".")[0] in (module.partition(".")[0], _PACKAGE.name):
         inside = f"{where}.{name}"
-        yield from _counted(inside if name and _path(inside) is not None else where)
+        if name and _path(inside) is not None:
+            yield from _counted(inside)
+            return
+        yield from _counted(where)
+        if (home := _path(where)) is not None:
+            for one in _sources([home])[home].lazy:
+                if one.endswith(f":{name}"):
+                    yield from _reached(where, home, one)
 
 
 def _counted(name: str) -> Iterator[str]:
@@ -164,7 +172,10 @@ def _read(content: bytes) -> _Source:
         whole = tree(content)
     except (SyntaxError, ValueError):  # whoever imports it will say so
         return _Source(documents.digest(content), ())
-    return _Source(documents.digest(ast.dump(whole)), tuple(sorted(set(_imports(whole)))))
+    imports = sorted(set(_imports(whole)))
+    is_lazy = any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in whole.body)
+    lazy = sorted(set(_imports(ast.parse(content))) - set(imports)) if is_lazy else ()
+    return _Source(documents.digest(ast.dump(whole)), tuple(imports), tuple(lazy))
 
 
 def _sources(paths: Sequence[Path]) -> dict[Path, _Source]:
@@ -186,9 +197,9 @@ def _cache_path() -> Path:
 @cache
 def _cached() -> dict[str, _Source]:
     with suppress(ResultError, OSError, TypeError, ValueError):
-        return {key: _Source(str(digest), tuple(map(str, imports))) for key, (digest, imports) in _facts().items()}
+        facts = files.read_facts(_cache_path())
+        return {
+            key: _Source(str(digest), tuple(map(str, imports)), tuple(map(str, lazy)))
+            for key, (digest, imports, lazy) in facts.items()
+        }
     return {}
-
-
-def _facts() -> dict[str, list[list[str]]]:
-    return {key: value for key, value in files.read_facts(_cache_path()).items() if isinstance(value, list)}

@@ -235,6 +235,15 @@ def test_a_package_that_is_imported_itself_counts_whole(tmp_path: Path, monkeypa
     }
 
 
+def test_a_name_that_is_loaded_on_first_use_counts_where_it_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    for public in qlogad.__all__:
+        module = f"uses_{public.lower()}_{os.getpid()}"
+        (tmp_path / f"{module}.py").write_text(f"from qlogad import {public}\n")
+        home = getattr(qlogad, public).__module__
+        assert set(closure.modules((module,))) == {module, "qlogad"} | set(closure.modules((home,)))
+
+
 def test_a_damaged_cache_costs_time_alone(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from qlogad.closure import code; print(code(('qlogad.documents',)))"]
     environment = {**os.environ, "QLOGAD_CACHE": str(tmp_path)}
