@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Bools", "Complexes", "Floats", "Ints", "Numbers", "Texts"]
+__all__ = ["Bools", "Complexes", "Floats", "Ints", "Numbers", "Places", "Texts"]
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+Places = NDArray[np.int32]  # in a table of words
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 Numbers = NDArray[Any]  # of any precision

@@ -9,13 +9,13 @@ count is written as the steps it climbs through the counts that training knows o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy import sparse
 
 from qlogad.arrays import Floats
 from qlogad.detect.detector import Detector, State
-from qlogad.features.counts import Counts
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
 
@@ -34,6 +34,8 @@ class CountVector(Detector):
     """
 
     idf: bool = False  # u_e = log10((1 + N) / N_e), N_e of N training windows holding e, 1 for unknown events; else 1
+
+    reads: ClassVar[tuple[str, ...]] = ("ids", "counts")
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         blocks = [np.unique(block_BV, axis=0) for block_BV in _blocks(features)]
@@ -92,4 +94,4 @@ def _blocks(features: Features) -> list[Floats]:
     """Dense counts of all rows, a bounded block at a time."""
     step = max(1, CELLS // (features.size + 1))
     rows = [np.arange(n, min(n + step, len(features))) for n in range(0, len(features), step)]
-    return [Counts().add(features.take(rows_B)).view("counts") for rows_B in rows]
+    return [features.take(rows_B).view("counts") for rows_B in rows]

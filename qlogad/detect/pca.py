@@ -6,14 +6,13 @@ Xu et al., SOSP 2009, doi:10.1145/1629575.1629587: counts, tf-idf weighting, pri
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from qlogad.arrays import Floats
 from qlogad.bounds import Share
 from qlogad.detect.detector import Detector, State
-from qlogad.features.counts import Counts
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
 
@@ -33,8 +32,10 @@ class PCA(Detector):
     variance: Share = 0.95  # the share of the training variance that the components have to exceed, in (0, 1)
     weighting: Literal["tf-idf", "none"] = "tf-idf"  # counts times log((1 + N) / (1 + N_e)), N_e of N training windows holding e
 
+    reads: ClassVar[tuple[str, ...]] = ("ids", "counts")
+
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
-        counts_NV = _counts(features)
+        counts_NV = features.view("counts")
         share_N = features.weight_N / features.weight_N.sum()
         holding_V = features.weight_N @ (counts_NV > 0)
         idf_V = np.log((1 + features.weight_N.sum()) / (1 + holding_V))
@@ -50,7 +51,7 @@ class PCA(Detector):
 
     def anomaly_score(self, features: Features) -> Floats:
         """The squared prediction error of each row, (N,)."""
-        centred_NV = _counts(features) * self._scale_V - self._mean_V
+        centred_NV = features.view("counts") * self._scale_V - self._mean_V
         residual_NV = centred_NV - centred_NV @ self._axes_VK @ self._axes_VK.T
         error_N = np.square(residual_NV).sum(axis=1)
         return np.where(error_N > ROUNDING * np.square(centred_NV).sum(axis=1), error_N, 0.0)
@@ -67,7 +68,3 @@ class PCA(Detector):
         }
         check_arrays(state, known)
         self._scale_V, self._mean_V, self._axes_VK = state["scale"], state["mean"], state["axes"]
-
-
-def _counts(features: Features) -> Floats:
-    return Counts().add(features).view("counts")

@@ -27,7 +27,6 @@ from qlogad.detect.batches import distinct
 from qlogad.detect.detector import Detector, State
 from qlogad.detect.trained import Examples, Trained
 from qlogad.errors import DataError, DesignError, QlogadWarning, ResultError
-from qlogad.features.counts import Counts
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
 from qlogad.nn.core.core import Core, Encoded
@@ -84,6 +83,7 @@ class VQC(Trained, Detector):
     seed: Seed = 0  # of weights and shuffling
     device: str = "cpu"  # a torch device
 
+    reads: ClassVar[tuple[str, ...]] = ("ids", "counts")
     supervised: ClassVar[bool] = True
 
     def check(self) -> None:
@@ -138,7 +138,7 @@ class VQC(Trained, Detector):
             some_N = features.lengths_N > 0
             last_N[some_N] = features.ids_E[features.offsets_N1[1:][some_N] - 1]
             return np.asarray(np.eye(features.size + 1, dtype=np.int64)[last_N])
-        counts_NV = Counts().add(features).view("counts").astype(np.int64)
+        counts_NV = features.view("counts").astype(np.int64)
         return counts_NV if self.view == "counts" else (counts_NV > 0).astype(np.int64)
 
     def _table(self, features: Features, labels: Labels) -> _Table:

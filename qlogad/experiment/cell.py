@@ -46,7 +46,7 @@ class Cell:
     cut: str
     training: Training
     base: str  # the base digest of its ground
-    ground: str  # the digest of every feature of its ground, test windows included
+    ground: str  # the digest of all that its detector sees of its ground, test windows included
     rows: tuple[int, ...]  # how many rows each of PARTS has
     grounds: str  # the folder of the saved grounds
     folder: str  # the folder all cells are written to
@@ -59,7 +59,7 @@ class Cell:
         """The identity of the cell as code and design files are now."""
         params = self.contender.build().get_params(deep=False) | {"seed": self.seed}  # with what holds unless said
         contender = {"detector": self.contender.detector, "params": params}
-        code = code_of(self.contender.detector, params)
+        code = code_of(self.contender.detector, params, self.contender.reads)
         return documents.digest(FORMAT, code, *designs_of(params), contender, self.cut, self.training, self.ground)
 
     def __str__(self) -> str:
@@ -89,7 +89,7 @@ def _words(value: Any) -> Iterator[str]:
 
 
 def code_of(detector: str, *values: Any) -> str:
-    """A digest of the code that numbers of a detector come from, with whatever is named, or may be, in some values: backend, core, ...
+    """A digest of the code that numbers of a detector come from, with what is or may be named in some values: backend, core, view, ...
 
     That is what the detector, the named things and the fit rule import, and the files that a cell is made of. Features have a digest
     of their own, whatever made them.
@@ -106,7 +106,7 @@ def _code(words: frozenset[str]) -> str:
 def remember_code(contenders: Iterable[Contender]) -> None:
     """Load the code of some contenders and its digest now, so that later edits do not reach this process."""
     for contender in contenders:
-        code_of(contender.detector, contender.build().get_params(deep=False))
+        code_of(contender.detector, contender.build().get_params(deep=False), contender.reads)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +133,9 @@ def run_cell(cell: Cell) -> str | None:
 def _run(cell: Cell) -> None:
     if cell.identify() != cell.identity:
         raise ResultError("the code or a design file changed since the run began; run the same command again")
-    ground = _ground(cell.grounds, cell.cut)
-    if ground.digest() != cell.ground:
+    reads = cell.contender.reads
+    ground = _ground(cell.grounds, cell.cut, reads)
+    if ground.digest(reads) != cell.ground:
         raise ResultError(
             f"cut {cell.cut}: the features on disk are not this run's, so another run writes to the same folder; wait for it to end, or "
             "choose another --out"
@@ -204,8 +205,8 @@ def _odd_events(detector: Detector, features: Features, scores_N: Floats) -> dic
 
 
 @lru_cache(maxsize=4)
-def _ground(folder: str, cut: str) -> Ground:
-    return Ground.load(Path(folder), cut)
+def _ground(folder: str, cut: str, reads: tuple[str, ...]) -> Ground:
+    return Ground.load(Path(folder), cut, reads)
 
 
 def _digests(folder: Path) -> list[str]:

@@ -62,6 +62,12 @@ class Contender:
         controlled: Detector = detector.set_params(core=control(self.control, core))
         return controlled
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The views that its detector reads."""
+        found: tuple[str, ...] = names.find("detector", self.detector).reads
+        return found
+
     def track(self, training: Training) -> Track:
         """What the contender was allowed to see; a table, a ranking and a test hold one track."""
         return track(self.build(), training)

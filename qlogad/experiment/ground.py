@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from qlogad import documents, files, seeds
+from qlogad import documents, files, names, seeds
 from qlogad.arrays import Bools, Floats, Ints, Texts
 from qlogad.detect.count_vector import CountVector
 from qlogad.detect.length import Length
@@ -29,6 +29,7 @@ from qlogad.errors import DataError, ResultError, counted
 from qlogad.experiment.data import Data
 from qlogad.features.features import Features, Labels
 from qlogad.features.pipeline import FeaturePipeline
+from qlogad.features.view import Columns, any_apart
 from qlogad.logs.dataset import Dataset
 from qlogad.logs.events import Events, read_events
 from qlogad.logs.inject import inject, parse_spec
@@ -40,6 +41,7 @@ from qlogad.logs.windows import Window, Windows, default_window, make_windows
 __all__ = ["STRATA", "Ground", "Part", "Source", "ground", "held_ground", "open_source", "shared_sequences", "splits"]
 
 STRATA = ("key-length", "2-gram-count", "residual")  # caught by key or length; only by 2-gram or count vector; by none of them
+_PARTS = ("train", "validation", "test", "in_flight")
 FEW_VALIDATION_NORMALS = 200
 FEW_TEST_ANOMALIES = 30
 MUCH_UNSEEN = 0.5  # of a part's events
@@ -115,6 +117,19 @@ class Ground:
     in_flight: Part
     stratum_N: NDArray[np.str_]  # of each test row that is an anomaly: one of STRATA; "" for normal rows
     warnings: tuple[str, ...]
+    apart: Ground | None = None  # the same with every window a row of its own, where a contender reads more than ids
+
+    def of(self, reads: Sequence[str]) -> Ground:
+        """The ground as a detector gets it that reads these views: this one, or the one with rows apart.
+
+        Raises:
+            DataError: it was made for detectors of ids alone.
+        """
+        if not any_apart(reads):
+            return self
+        if self.apart is None:
+            raise DataError(f"this ground has no rows apart, and {', '.join(reads)} need them; make it with these views")
+        return self.apart
 
     @cached_property
     def sequence_N(self) -> Ints:
@@ -122,23 +137,20 @@ class Ground:
         numbers: dict[bytes, int] = {}
         return np.asarray([numbers.setdefault(row.tobytes(), len(numbers)) for row in self.test.features.rows()], dtype=np.int64)
 
-    def digest(self) -> str:
-        """A digest of everything a score depends on: the base, and the features of every part (no label of test windows)."""
-        found: list[Any] = [self.base, self.train.labels.window_N, self.validation.labels.window_N]
-        for name in ("train", "validation", "test", "in_flight"):
-            features = getattr(self, name).features
-            found += [
-                features.ids_E,
-                features.offsets_N1,
-                features.weight_N,
-                *(features.views[view] for view in sorted(features.views)),
-            ]
-        return documents.digest(*found)
+    def digest(self, reads: Sequence[str]) -> str:
+        """A digest of everything the scores depend on of a detector that reads these views (no label of test windows)."""
+        labels = [self.train.labels.window_N, self.validation.labels.window_N]
+        return documents.digest(self.base, *labels, [getattr(self, name).features.digest(reads) for name in _PARTS])
 
     def save(self, folder: Path) -> None:
-        """Write everything a worker process needs, as arrays and JSON."""
+        """Write everything a worker process needs, as arrays and JSON; rows apart go to a file of their own."""
+        self._write(folder / f"{self.cut}.npz")
+        if self.apart is not None:
+            self.apart._write(folder / f"{self.cut}{_APART}.npz")
+
+    def _write(self, path: Path) -> None:
         arrays: dict[str, Any] = {"stratum_N": self.stratum_N}
-        for name in ("train", "validation", "test", "in_flight"):
+        for name in _PARTS:
             part: Part = getattr(self, name)
             arrays[f"{name}.label_N"] = part.labels.window_N
             for key in ("kind_W", "windows_W", "start_W"):
@@ -147,34 +159,52 @@ class Ground:
                 value = getattr(part.features, field.name)
                 if isinstance(value, np.ndarray):
                     arrays[f"{name}.features.{field.name}"] = value
-            for view, values in part.features.views.items():
-                arrays[f"{name}.views.{view}"] = values
+            if part.features.per_event is not None:
+                for field in fields(Columns):
+                    value = getattr(part.features.per_event, field.name)
+                    arrays[f"{name}.columns.{field.name}"] = (
+                        np.asarray(value, dtype=np.object_) if isinstance(value, tuple) else value
+                    )
+        arrays["views"] = np.asarray([[name, view.state()] for name, view in self.train.features.views.items()], dtype=np.object_)
         arrays["vocabulary"] = np.asarray(self.train.features.vocabulary, dtype=np.object_)
         arrays["head"] = np.asarray([self.cut, self.ordered_by, self.base, *self.warnings], dtype=np.object_)
-        files.write_arrays(folder / f"{self.cut}.npz", dict(_packed(name, values) for name, values in arrays.items()))
+        files.write_arrays(path, dict(_packed(name, values) for name, values in arrays.items()))
 
     @classmethod
-    def load(cls, folder: Path, cut: str) -> Ground:
-        """The inverse of `save`.
+    def load(cls, folder: Path, cut: str, reads: Sequence[str] = ("ids",)) -> Ground:
+        """The inverse of `save`, as a detector gets it that reads these views.
 
         Raises:
             ResultError: it is missing, damaged or of another version.
         """
-        stored = files.read_arrays(folder / f"{cut}.npz")
+        path = folder / f"{cut}{_APART if any_apart(reads) else ''}.npz"
+        stored = files.read_arrays(path)
         try:
             return cls._of(dict(_unpacked(name, values) for name, values in stored.items()))
         except (KeyError, TypeError, ValueError) as error:
-            raise ResultError(f"{folder / cut}.npz is of another version") from error
+            raise ResultError(f"{path} is of another version") from error
 
     @classmethod
     def _of(cls, arrays: Mapping[str, NDArray[Any]]) -> Ground:
         vocabulary, head = tuple(arrays["vocabulary"].tolist()), arrays["head"].tolist()
+        views = {name: names.find("view", name).from_state(state) for name, state in arrays["views"].tolist()}
 
         def part(name: str) -> Part:
             prefix = f"{name}.features."
-            columns = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
-            views = {key.removeprefix(f"{name}.views."): value for key, value in arrays.items() if key.startswith(f"{name}.views.")}
-            features = Features(**columns, vocabulary=vocabulary, base=head[2], views=MappingProxyType(views))
+            own = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+            prefix = f"{name}.columns."
+            columns: dict[str, Any] = {
+                key.removeprefix(prefix): tuple(value.tolist()) if value.dtype == np.object_ else value
+                for key, value in arrays.items()
+                if key.startswith(prefix)
+            }
+            features = Features(
+                **own,
+                vocabulary=vocabulary,
+                base=head[2],
+                views=MappingProxyType(views),
+                per_event=Columns(**columns) if columns else None,
+            )
             return Part(
                 features,
                 Labels(arrays[f"{name}.label_N"]),
@@ -196,6 +226,7 @@ class Ground:
         )
 
 
+_APART = ".apart"  # ends the name of a ground with rows apart
 _AS_JSON = ".json"  # ends the names of stored arrays that hold texts
 
 
@@ -281,25 +312,39 @@ def _ground(data: Data, source: Source, views: Sequence[str], split: Split) -> G
         twins = int((~keep).sum())
         test, test_W = test.take(np.flatnonzero(keep)), split.test[normal][keep]
 
-    def part(chosen: Windows, indices_W: Ints) -> Part:
-        features, labels = pipeline.transform(events, chosen)
-        return Part(features, labels, chosen.kind_W, indices_W, chosen.start_W)
-
     in_flight_W = split.in_flight if data.inject is None else split.in_flight[:0]
-    parts = {
-        "train": part(windows.take(train_W), train_W),
-        "validation": part(windows.take(split.validation), split.validation),
-        "test": part(test, test_W),
-        "in_flight": part(windows.take(in_flight_W), in_flight_W),
+    chosen = {
+        "train": (windows.take(train_W), train_W),
+        "validation": (windows.take(split.validation), split.validation),
+        "test": (test, test_W),
+        "in_flight": (windows.take(in_flight_W), in_flight_W),
     }
-    return Ground(
-        cut=split.name,
-        ordered_by=split.ordered_by,
-        base=parts["train"].features.base,
-        stratum_N=_strata(parts["train"], parts["validation"], parts["test"]),
-        warnings=_warnings(parts, twins, data.inject),
-        **parts,
-    )
+
+    def parts(apart: bool) -> dict[str, Part]:
+        return {
+            name: Part(*pipeline.transform(events, own, apart=apart), own.kind_W, own_W, own.start_W)
+            for name, (own, own_W) in chosen.items()
+        }
+
+    merged = parts(apart=False)
+    stratum_N = _strata(merged["train"], merged["validation"], merged["test"])
+
+    def made(parts: Mapping[str, Part], stratum_N: NDArray[np.str_], apart: Ground | None = None) -> Ground:
+        return Ground(
+            cut=split.name,
+            ordered_by=split.ordered_by,
+            base=pipeline.base_,
+            train=parts["train"],
+            validation=parts["validation"],
+            test=parts["test"],
+            in_flight=parts["in_flight"],
+            stratum_N=stratum_N,
+            warnings=_warnings(merged, twins, data.inject),
+            apart=apart,
+        )
+
+    with_rows_apart = made(parts(apart=True), stratum_N[merged["test"].features.row_W]) if any_apart(views) else None
+    return made(merged, stratum_N, with_rows_apart)
 
 
 def splits(data: Data, source: Source) -> list[Split]:

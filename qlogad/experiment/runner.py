@@ -19,6 +19,7 @@ from qlogad.experiment.cell import PARTS, Cell, Outcome, read_outcome, remember_
 from qlogad.experiment.experiment import Experiment
 from qlogad.experiment.fit import is_random
 from qlogad.experiment.ground import Ground, Source, ground, open_source, splits
+from qlogad.features.view import any_apart
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -62,7 +63,7 @@ def prepare(experiment: Experiment, folder: Path, progress: Callable[[str, int],
     """
     source = open_source(experiment.data, lambda lines: progress("lines read", lines))
     files.write(folder / ".gitignore", "cells/\nwork/\nalarms.md\n.gitignore\n")  # what holds log lines stays local
-    views = sorted({view for contender in experiment.contenders for view in type(contender.build()).reads} | {"ids"})
+    views = sorted({view for contender in experiment.contenders for view in contender.reads} | {"ids"})
     grounds = []
     for number, _ in enumerate(splits(experiment.data, source)):
         made = ground(experiment.data, source, views, cut=number)
@@ -103,7 +104,7 @@ def _compiling_pays(experiment: Experiment, grounds: Sequence[Ground]) -> bool:
     from qlogad.nn.kernel_speed import COMPILING
 
     detectors = [contender.build() for contender in experiment.contenders]
-    saved = sum(detector.compiling_saves(made.train.features) for detector in detectors for made in grounds)
+    saved = sum(detector.compiling_saves(made.of(detector.reads).train.features) for detector in detectors for made in grounds)
     return experiment.judge.seeds * saved > COMPILING
 
 
@@ -120,8 +121,9 @@ def cells(prepared: Prepared) -> list[Cell]:
     """Every cell of the experiment: cut by cut, contender by contender; a detector without randomness has one seed."""
     experiment = prepared.experiment
     found = []
-    for made in prepared.grounds:
+    for whole in prepared.grounds:
         for contender in experiment.contenders:
+            made = whole.of(contender.reads)
             for seed in range(experiment.judge.seeds if is_random(contender.build()) else 1):
                 found.append(
                     Cell(
@@ -130,7 +132,7 @@ def cells(prepared: Prepared) -> list[Cell]:
                         made.cut,
                         experiment.data.training,
                         made.base,
-                        made.digest(),
+                        made.digest(contender.reads),
                         tuple(len(getattr(made, name).features) for name in PARTS),
                         str(prepared.folder / "work"),
                         str(prepared.folder / "cells"),
@@ -237,7 +239,7 @@ def outcomes(wanted: Sequence[Cell]) -> Iterator[tuple[Cell, Outcome]]:
         ResultError: contenders of one cut did not stand on the same base.
     """
     bases: dict[str, str] = {}
-    views: dict[tuple[str, str], str] = {}
+    views: dict[tuple[str, bool, str], str] = {}
     for cell in wanted:
         outcome = read_outcome(cell)
         if outcome is None:
@@ -246,6 +248,6 @@ def outcomes(wanted: Sequence[Cell]) -> Iterator[tuple[Cell, Outcome]]:
         if outcome.facts["base"] != base:
             raise ResultError(f"cut {cell.cut}: contender '{cell.contender.name}' stood on other features than the rest")
         for name, digest in outcome.facts["views"].items():
-            if views.setdefault((cell.cut, name), digest) != digest:
+            if views.setdefault((cell.cut, any_apart(cell.contender.reads), name), digest) != digest:
                 raise ResultError(f"cut {cell.cut}: contender '{cell.contender.name}' read another view '{name}' than the rest")
         yield cell, outcome

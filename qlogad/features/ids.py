@@ -1,13 +1,29 @@
-"""The sequence of event ids itself: the base that every other view is made from (DeepLog and its kin read nothing else)."""
+"""The sequence of event ids itself: what every other view goes with (DeepLog and its kin read nothing else)."""
 
-from qlogad.features.features import Features, View
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+
+from qlogad.arrays import Floats
+from qlogad.features.view import Base, View
 
 __all__ = ["Ids"]
 
 
+@dataclass(frozen=True)
 class Ids(View):
-    """The base, as it is; it adds no table."""
+    """The event ids, (E, 1); as whole numbers they are `features.ids_E`."""
 
-    def add(self, features: Features) -> Features:
-        """The same features."""
-        return features
+    of: ClassVar[Literal["event"]] = "event"
+
+    @classmethod
+    def fit(cls, base: Base) -> Self:
+        """There is nothing to learn."""
+        return cls()
+
+    def make(self, base: Base) -> Floats:
+        """The id of every event."""
+        return base.ids_E[:, None].astype(np.float64)

@@ -1,13 +1,16 @@
 """From windows to features: the parser and the vocabulary are fitted on training windows, then frozen.
 
 lines of training windows ─► parser ─► vocabulary ─► ids of any windows ─► distinct rows, each with its multiplicity ─► views
+                                                                       └─► rows apart, with what events say beside their ids ─► views
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +19,8 @@ from qlogad import names
 from qlogad.arrays import Ints
 from qlogad.documents import digest
 from qlogad.errors import DataError, NotFitted
-from qlogad.features.features import Features, Labels, View
+from qlogad.features.features import Features, Labels
+from qlogad.features.view import Columns, View, coded, fit_views, learns
 from qlogad.logs.events import Events
 from qlogad.logs.parser.parser import Parser, load_parser
 from qlogad.logs.windows import Windows, spans
@@ -34,6 +38,7 @@ class FeaturePipeline:
     base_: str
     _templates: list[int]  # the parser's template id, by event id
     _seen: frozenset[str]  # fingerprints of the training sequences
+    _fitted: dict[str, View]  # those that learn, on the training windows
 
     def __init__(self, views: Sequence[str] = ("ids",), *, parser: Parser) -> None:
         """Args: `views`, names of files of this folder; `parser`, not yet fitted (`Drain()`, or `Identity()` for parsed events).
@@ -43,10 +48,10 @@ class FeaturePipeline:
         """
         self.views = tuple(views)
         self.parser = parser
-        self._views: list[View] = [names.find("view", name)() for name in self.views]
+        self._kinds: dict[str, type[View]] = {name: names.find("view", name) for name in self.views}
 
     def fit(self, events: Events, windows: Windows, context: str = "") -> Self:
-        """Fit the parser on the lines of the training windows, each once and in source order, and number the templates they show.
+        """Fit the parser on the lines of the training windows, each once and in source order, number the templates they show, fit views.
 
         Args:
             events: the log.
@@ -69,6 +74,10 @@ class FeaturePipeline:
         self.base_ = digest(events.digest, self.parser.state(), windows.digest(), self.vocabulary_, context)
         id_M = self._numbered(template_T)[events.text_E[windows.event_M]]
         self._seen = frozenset(map(_fingerprint, set(_sequences(id_M, windows.offsets_W1))))
+        self._fitted = {}
+        for apart in sorted({kind.apart for kind in self._kinds.values() if learns(kind)}):
+            base, _ = self._rows(events, windows, apart)
+            self._fitted |= fit_views([name for name, kind in self._kinds.items() if kind.apart == apart], base)
         return self
 
     def event_ids(self, events: Events) -> Ints:
@@ -80,8 +89,13 @@ class FeaturePipeline:
         self._check()
         return self._numbered(self.parser.ids(events.texts))[events.text_E]
 
-    def transform(self, events: Events, windows: Windows) -> tuple[Features, Labels]:
+    def transform(self, events: Events, windows: Windows, *, apart: bool = False) -> tuple[Features, Labels]:
         """Windows as distinct rows of (ids, label) in order of their first window, with all views.
+
+        Args:
+            events: the log.
+            windows: any of its windows.
+            apart: every window is a row, with the times, levels, components and values of its events: for views that read them.
 
         Raises:
             NotFitted: before `fit`.
@@ -93,28 +107,62 @@ class FeaturePipeline:
             raise DataError(
                 f"{unknown} of {len(windows)} windows have no label; take the labelled ones: windows.take(windows.label_W >= 0)"
             )
-        id_M = self.event_ids(events)[windows.event_M]
+        return self._rows(events, windows, apart)
+
+    def _rows(self, events: Events, windows: Windows, apart: bool) -> tuple[Features, Labels]:
+        template_T = self.parser.ids(events.texts)
+        id_M = self._numbered(template_T)[events.text_E[windows.event_M]]
         sequence_W = _sequences(id_M, windows.offsets_W1)
-        rows: dict[tuple[bytes, int], int] = {}
-        pairs = zip(sequence_W, windows.label_W.tolist(), strict=True)
-        row_W = np.fromiter((rows.setdefault(pair, len(rows)) for pair in pairs), dtype=np.int64, count=len(windows))
+        row_W = np.arange(len(windows))
+        if not apart:
+            rows: dict[tuple[bytes, int], int] = {}
+            pairs = zip(sequence_W, windows.label_W.tolist(), strict=True)
+            row_W = np.fromiter((rows.setdefault(pair, len(rows)) for pair in pairs), dtype=np.int64, count=len(windows))
         first_N = np.unique(row_W, return_index=True)[1]
         lengths_N = windows.lengths_W[first_N]
         place_E = spans(windows.offsets_W1[first_N], lengths_N)
         features = Features(
             ids_E=id_M[place_E],
             offsets_N1=np.concatenate([[0], np.cumsum(lengths_N)]).astype(np.int64),
-            weight_N=np.bincount(row_W, minlength=len(rows)).astype(np.float64),
+            weight_N=np.bincount(row_W, minlength=len(first_N)).astype(np.float64),
             vocabulary=self.vocabulary_,
             row_W=row_W,
             window_keys_W=windows.key_W,
             event_line_E=events.line_E[windows.event_M[place_E]],
-            seen_N=np.asarray([_fingerprint(sequence) in self._seen for sequence, _ in rows], dtype=np.bool_),
+            seen_N=np.asarray([_fingerprint(sequence_W[first]) in self._seen for first in first_N], dtype=np.bool_),
             base=self.base_,
+            views=MappingProxyType(self._fitted),
+            per_event=self._columns(events, windows, template_T) if apart else None,
         )
-        for view in self._views:
-            features = view.add(features)
-        return features, Labels(windows.label_W[first_N].astype(np.int64))
+        return features, Labels(np.maximum(windows.label_W[first_N], 0).astype(np.int64))
+
+    def _columns(self, events: Events, windows: Windows, template_T: Ints) -> Columns:
+        """What the windows' events say beside their ids; times are the windows', where a delay may have been injected."""
+        event_U, which_M = np.unique(windows.event_M, return_inverse=True)
+        values_U = list(self._parameters(events, event_U, template_T))
+        value_P, values = coded([value for own in values_U for value in own])
+        offsets_U1 = np.concatenate([[0], np.cumsum([len(own) for own in values_U])]).astype(np.int64)
+        distinct = Columns(
+            time_E=events.time_E[event_U],
+            level_E=events.level_E[event_U].astype(np.int32),
+            levels=events.levels,
+            component_E=events.component_E[event_U].astype(np.int32),
+            components=events.components,
+            value_P=value_P,
+            value_offsets_E1=offsets_U1,
+            values=values,
+        )
+        return replace(distinct.take(which_M.reshape(-1)), time_E=windows.time_M)
+
+    def _parameters(self, events: Events, event_U: Ints, template_T: Ints) -> Iterator[tuple[str, ...]]:
+        """The variable parts of some events' messages by their templates; of messages without one, what the masks cut out."""
+        as_cut: dict[int, bool] = {}  # text -> whether its parameters are what the masks cut out, and nothing else
+        for event, text in zip(event_U.tolist(), events.text_E[event_U].tolist(), strict=True):
+            cut, template = events.values_E[event], int(template_T[text])
+            if text not in as_cut:
+                marks = tuple(f"\0{number}" for number in range(len(cut)))
+                as_cut[text] = template < 0 or self.parser.parameters(template, events.texts[text], marks) == marks
+            yield cut if as_cut[text] else self.parser.parameters(template, events.texts[text], cut)
 
     def state(self) -> dict[str, Any]:
         """What was fitted, as JSON types."""
@@ -125,6 +173,7 @@ class FeaturePipeline:
             "templates": self._templates,
             "seen": sorted(self._seen),
             "base": self.base_,
+            "fitted": {name: view.state() for name, view in self._fitted.items()},
         }
 
     @classmethod
@@ -135,6 +184,8 @@ class FeaturePipeline:
         pipeline.vocabulary_ = tuple(pipeline.parser.templates[template] for template in pipeline._templates)
         pipeline._seen = frozenset(state["seen"])
         pipeline.base_ = state["base"]
+        learning = {name: kind for name, kind in pipeline._kinds.items() if learns(kind)}
+        pipeline._fitted = {name: kind.from_state(state["fitted"][name]) for name, kind in learning.items()}
         return pipeline
 
     def _numbered(self, template_T: Ints) -> Ints:

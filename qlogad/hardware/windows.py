@@ -84,7 +84,7 @@ def kept(result: Path, contender: str, seed: int, cut: str, cell: str) -> Traine
             f"made); {again}"
         )
     try:
-        made = Ground.load(result / "work", cut)
+        made = Ground.load(result / "work", cut, exact_detector(folder).reads)
         facts = files.read_facts(folder.parent / "cell.json")
         score_N = files.read_arrays(folder.parent / "scores.npz")["scores.test"]
     except ResultError as error:

@@ -12,6 +12,7 @@ from qlogad.errors import counted
 from qlogad.experiment.ground import Ground, Source
 from qlogad.features.features import Features
 from qlogad.report.alarms import Alarm, status, top
+from qlogad.report.columns import APART
 from qlogad.report.record import Record
 
 __all__ = ["text_of"]
@@ -28,13 +29,18 @@ def text_of(record: Record, made: Ground, source: Source) -> str:
         source: its data set.
     """
     alarms = list(top(record))
-    near = {int(line) for alarm in alarms for line in _lines(made.test.features, alarm.row)[_near(made, alarm)]}
+    grounds = [made.apart if alarm.form == APART and made.apart is not None else made for alarm in alarms]
+    near = {
+        int(line)
+        for alarm, own in zip(alarms, grounds, strict=True)
+        for line in _lines(own.test.features, alarm.row)[_near(own, alarm)]
+    }
     text = {} if source.events.parsed else source.dataset.text(near - {-1})
     title = f"Top alarms of {record.name}, cut {made.cut}, seed 0"
     parts = [f"# {escape.markdown(title)} (local file: it shows log lines)", ""]
-    for alarm in alarms:
-        known = status(int(made.test.labels.window_N[alarm.row]), record.injected, record.assumed)
-        parts += _shown(alarm, made, source, known, text, record.injected is not None)
+    for alarm, own in zip(alarms, grounds, strict=True):
+        known = status(int(own.test.labels.window_N[alarm.row]), record.injected, record.assumed)
+        parts += _shown(alarm, own, source, known, text, record.injected is not None)
     return "\n".join(parts)
 
 

@@ -15,9 +15,25 @@ from qlogad.arrays import Bools, Floats, Ints, Numbers
 from qlogad.files import Array, check_arrays
 from qlogad.nn.history import Epoch, History
 
-__all__ = ["CellFacts", "Counts", "Cut", "CutFacts", "Entrant", "Form", "Odd", "Rows", "Scored", "packed", "unpacked"]
+__all__ = [
+    "APART",
+    "MERGED",
+    "CellFacts",
+    "Counts",
+    "Cut",
+    "CutFacts",
+    "Entrant",
+    "Form",
+    "Odd",
+    "Rows",
+    "Scored",
+    "packed",
+    "unpacked",
+]
 
 Arrays = Mapping[str, Numbers]
+MERGED = "merged"  # a form of rows: equal windows are one
+APART = "apart"  # each window is its own, for a detector that reads more of events than their ids
 
 
 @dataclass(frozen=True)

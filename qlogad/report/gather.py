@@ -22,14 +22,13 @@ from qlogad.experiment.fit import is_random
 from qlogad.experiment.ground import STRATA, Ground, Part, shared_sequences
 from qlogad.experiment.runner import Executed, Prepared, outcomes
 from qlogad.features.features import Features
-from qlogad.report.columns import CellFacts, Counts, Cut, CutFacts, Entrant, Form, Odd, Rows, Scored
+from qlogad.features.view import any_apart
+from qlogad.report.columns import APART, MERGED, CellFacts, Counts, Cut, CutFacts, Entrant, Form, Odd, Rows, Scored
 from qlogad.report.learning import history_of
 from qlogad.report.manifest import commit
 from qlogad.report.record import Record
 
 __all__ = ["begun", "ended"]
-
-MERGED = "merged"  # equal windows are one row
 
 
 def begun(prepared: Prepared) -> Record:
@@ -126,16 +125,23 @@ def _cut(made: Ground, shared_N: Ints) -> Cut:
         **{name: _counts(part) for name, part in parts.items()},
         kinds=kinds,
         strata=STRATA,
-        forms=(MERGED,),
+        forms=(MERGED,) if made.apart is None else (MERGED, APART),
     )
     number = {stratum: place for place, stratum in enumerate(STRATA)}
     stratum_N = np.asarray([number.get(stratum, -1) for stratum in made.stratum_N.tolist()], dtype=np.int64)
-    flight = made.in_flight
-    form = Form(
+    flight_N = np.arange(len(made.in_flight.features))
+    merged = Form(
         _rows(made.test, kinds, made.sequence_N, shared_N, stratum_N),
-        _rows(flight, kinds, np.arange(len(flight.features)), np.arange(len(flight.features)), np.full(len(flight.features), -1)),
+        _rows(made.in_flight, kinds, flight_N, flight_N, np.full(len(flight_N), -1)),
     )
-    return Cut(facts, {MERGED: form})
+    if made.apart is None:
+        return Cut(facts, {MERGED: merged})
+    row_W, flight_W = made.test.features.row_W, made.in_flight.features.row_W
+    apart = Form(
+        _rows(made.apart.test, kinds, made.sequence_N[row_W], shared_N[row_W], stratum_N[row_W]),
+        _rows(made.apart.in_flight, kinds, flight_W, flight_W, np.full(len(flight_W), -1)),
+    )
+    return Cut(facts, {MERGED: merged, APART: apart})
 
 
 def _counts(part: Part) -> Counts:
@@ -187,7 +193,7 @@ def _scored(cell: Cell, outcome: Outcome, made: Ground) -> Scored:
         contender=cell.contender.name,
         seed=cell.seed,
         cut=cell.cut,
-        form=MERGED,
+        form=APART if any_apart(cell.contender.reads) else MERGED,
         identity=cell.identity,
         base=outcome.facts["base"],
         threshold=outcome.facts["threshold"],
@@ -198,7 +204,7 @@ def _scored(cell: Cell, outcome: Outcome, made: Ground) -> Scored:
         notes=tuple(outcome.facts["notes"]),
         best=None if history is None else history.best,
     )
-    return Scored(facts, outcome.scores, outcome.alarms, _odd(outcome.odd, made.test.features), history)
+    return Scored(facts, outcome.scores, outcome.alarms, _odd(outcome.odd, made.of(cell.contender.reads).test.features), history)
 
 
 def _odd(found: Mapping[str, Ints], features: Features) -> Odd:

@@ -25,7 +25,7 @@ def sets(cut: Cut, form: Form) -> dict[str, tuple[str, Floats]]:
     test = form.test
     found: dict[str, tuple[str, Floats]] = {
         "all": ("test", test.weight_N),
-        "distinct": ("test", np.ones(len(test))),
+        "distinct": ("test", 1.0 / _alike(test)),
         "unseen": ("test", test.weight_N * ~test.seen_N),
         "in flight": ("in_flight", form.in_flight.weight_N),
     }
@@ -34,6 +34,12 @@ def sets(cut: Cut, form: Form) -> dict[str, tuple[str, Floats]]:
     for kind, weight_N in _kinds(cut, test).items():
         found[f"kind {kind}"] = ("test", np.where(test.label_N == 0, test.weight_N, weight_N))
     return found
+
+
+def _alike(test: Rows) -> Floats:
+    """How many rows have the sequence and the label of each row: 1 but where equal windows are rows of their own."""
+    _, same_N, count_S = np.unique(2 * test.sequence_N + test.label_N, return_inverse=True, return_counts=True)
+    return np.asarray(count_S[same_N.reshape(-1)], dtype=np.float64)
 
 
 def _kinds(cut: Cut, test: Rows) -> dict[str, Floats]:

@@ -120,7 +120,7 @@ def prepare(study: Study, folder: Path, progress: Callable[[str, int], None]) ->
     held = documents.from_mapping(type(study.base.data), data, study.name)
     source = open_source(held, lambda lines: progress("lines read", lines))
     files.write(folder / ".gitignore", "work/\nartifacts/\ndesigns/\njournal.log*\n.gitignore\n")
-    views = sorted({view for entrant in study.entrants for view in type(entrant.contender.build()).reads} | {"ids"})
+    views = sorted({view for entrant in study.entrants for view in entrant.contender.reads} | {"ids"})
     inject = study.plan.inject if "injected-average-precision" in study.plan.objectives else None
     grounds: list[Ground] = []
     for number in range(len(study.cuts)):
@@ -128,7 +128,7 @@ def prepare(study: Study, folder: Path, progress: Callable[[str, int], None]) ->
         grounds[-1].save(folder / "work")
         progress("cuts prepared", number + 1)
     told = tuple(f"cut {one.cut}: {text}" for one in grounds for text in one.warnings if "test anomal" not in text)
-    digest = documents.digest([one.digest() for one in grounds])
+    digest = documents.digest([one.of(views).digest(views) for one in grounds])
     return Prepared(study, folder, tuple(one.cut for one in grounds), digest, told)
 
 

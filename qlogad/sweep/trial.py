@@ -194,7 +194,7 @@ class TrialJob:
 
     def _early_loss(self, point: Point, epochs: int) -> float:
         short = replace(point, contender=replace(point.contender, params={**point.contender.params, "epochs": epochs}))
-        detector, ground = short.contender.build(), self._ground(self.cuts[0])
+        detector, ground = short.contender.build(), self._ground(self.cuts[0], short.contender)
         losses: list[float] = []
         self._fit(detector, ground, seeds.derive(self.study.plan.seed, "bar", point.key), lambda epoch: losses.append(_held(epoch)))
         return losses[-1]
@@ -218,13 +218,13 @@ class TrialJob:
         """
         plan = self.study.plan
         if not any(one.trained for one in self.study.objectives):
-            untrained = Fitted(point.contender.build(), self._ground(self.cuts[0]), plan.device or "")
+            untrained = Fitted(point.contender.build(), self._ground(self.cuts[0], point.contender), plan.device or "")
             return [one.measure(untrained) for one in self.study.objectives]
         folds = [(cut, seed) for seed in range(plan.folds.seeds) for cut in self.cuts]
         values_FO: list[list[float]] = []
         histories: list[History] = []
         for number, (cut, repeat) in enumerate(folds):
-            detector, ground = point.contender.build(), self._ground(cut)
+            detector, ground = point.contender.build(), self._ground(cut, point.contender)
             seed = seeds.derive(plan.seed, "trial", root, "fold", cut, repeat)
             self._fit(detector, ground, seed, self._report(trial) if number == 0 and trial is not None else None)
             fitted = Fitted(detector, ground, plan.device or "")
@@ -270,8 +270,8 @@ class TrialJob:
             warnings.simplefilter("ignore", QlogadWarning)
             fit(detector, ground, training=self.study.base.data.training, seed=seed, report=report)
 
-    def _ground(self, cut: str) -> Ground:
-        return _grounds(str(Path(self.folder) / "work"), cut)
+    def _ground(self, cut: str, contender: Contender) -> Ground:
+        return _grounds(str(Path(self.folder) / "work"), cut, contender.reads)
 
 
 def note(trial: optuna.Trial, histories: Sequence[History]) -> None:
@@ -293,8 +293,8 @@ def _stands(path: Path, design: Design) -> bool:
 
 
 @lru_cache(maxsize=8)
-def _grounds(folder: str, cut: str) -> Ground:
-    return Ground.load(Path(folder), cut)
+def _grounds(folder: str, cut: str, reads: tuple[str, ...]) -> Ground:
+    return Ground.load(Path(folder), cut, reads)
 
 
 def _held(epoch: Epoch) -> float:

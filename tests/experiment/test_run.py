@@ -227,8 +227,8 @@ def test_a_changed_feature_is_another_cell(prepared: Prepared) -> None:
     ids_E = made.test.features.ids_E.copy()
     ids_E[0] = (ids_E[0] + 1) % made.test.features.size
     changed = replace(made, test=replace(made.test, features=replace(made.test.features, ids_E=ids_E)))
-    assert changed.digest() != made.digest()
-    assert replace(cell, ground=changed.digest()).identity != cell.identity
+    assert changed.digest(["ids"]) != made.digest(["ids"])
+    assert replace(cell, ground=changed.digest(["ids"])).identity != cell.identity
     assert read_outcome(replace(cell, rows=(cell.rows[0] + 1, cell.rows[1]))) is None
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -83,6 +84,44 @@ def test_rows_are_distinct_and_give_every_window_back(sessions, parser, data):
     np.testing.assert_array_equal(features.view("counts").sum(axis=1), features.lengths_N)
     trained, _ = pipeline.transform(events, windows.take(train))
     assert not trained.view("counts")[:, -1].any()
+
+
+@given(rows, parsers)
+def test_rows_apart_are_the_windows_and_what_their_events_say(sessions, parser):
+    events, windows = log(sessions)
+    events = replace(events, level_E=np.arange(len(events), dtype=np.int32) % 2, levels=("INFO", "ERROR"))
+    windows = replace(windows, time_M=windows.time_M + 60)  # as a delay would
+    pipeline = fitted(events, windows, parser)
+    (apart, labels), (merged, of_merged) = pipeline.transform(events, windows, apart=True), pipeline.transform(events, windows)
+    assert [row.tolist() for row in apart.rows()] == [merged.row(n).tolist() for n in merged.row_W]
+    assert labels.window_N.tolist() == of_merged.window_N[merged.row_W].tolist() == windows.label_W.tolist()
+    assert apart.base == merged.base
+    assert apart.seen_N.tolist() == merged.seen_N[merged.row_W].tolist()
+    np.testing.assert_array_equal(apart.row_W, np.arange(len(windows)))
+    np.testing.assert_array_equal(apart.weight_N, 1)
+    np.testing.assert_array_equal(apart.event_line_E, events.line_E[windows.event_M])
+    np.testing.assert_array_equal(apart.columns.time_E, windows.time_M)
+    np.testing.assert_array_equal(apart.columns.level_E, windows.event_M % 2)
+    with pytest.raises(DataError, match="take windows apart"):
+        _ = merged.columns
+
+
+@given(st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=4), min_size=1, max_size=6), st.randoms(use_true_random=False))
+def test_columns_hold_the_variable_parts_of_each_message(numbers, random):
+    """Whether a mask cut them out or the parser found them to vary; put into the template they give the message back."""
+    events, _ = log([([random.randrange(6) for _ in row], 0) for row in numbers])
+    texts = tuple(f"{text} <:NUM:> of {word}" for text in events.texts for word in ("one", "two"))
+    values = [str(n) for n in np.random.default_rng(0).integers(0, 99, size=len(events))]
+    events = replace(
+        events, texts=texts, text_E=2 * events.text_E + np.arange(len(events)) % 2, values_E=tuple((value,) for value in values)
+    )
+    windows = make_windows(events, Window())
+    features, _ = fitted(events, windows).transform(events, windows, apart=True)
+    columns = features.columns
+    for e, event in enumerate(windows.event_M):
+        found = [columns.values[p] for p in columns.value_P[columns.value_offsets_E1[e] : columns.value_offsets_E1[e + 1]]]
+        template = re.sub(r"<\*>|<:\w+:>", "{}", features.vocabulary[features.ids_E[e]])
+        assert template.format(*found) == texts[events.text_E[event]].replace("<:NUM:>", values[event])
 
 
 @given(rows, st.data())

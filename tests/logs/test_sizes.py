@@ -94,7 +94,7 @@ def test_one_word_of_a_million_characters_takes_its_own_room_and_no_other(tmp_pa
     made.save(tmp_path)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 5 * len(LONG)
     again = Ground.load(tmp_path, made.cut)
-    assert again.digest() == made.digest()
+    assert again.digest(["ids", "counts"]) == made.digest(["ids", "counts"])
     for one, two in zip(parts, [again.train, again.validation, again.test, again.in_flight], strict=True):
         assert one.kind_W.tolist() == two.kind_W.tolist()
         assert one.features.window_keys_W.tolist() == two.features.window_keys_W.tolist()
