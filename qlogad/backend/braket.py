@@ -36,7 +36,7 @@ from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.service import Spoiled, Unavailable
 from qlogad.backend.spec import number, options
 from qlogad.backend.target import Answer, Cost, Lifted, State, Status, Target, Work
-from qlogad.circuit.circuit import Angle, Circuit, Gate
+from qlogad.circuit.circuit import Angle, Circuit, Gate, longest_chain
 from qlogad.circuit.gates import pauli
 from qlogad.circuit.noise import Noise
 from qlogad.circuit.readout import bases
@@ -429,17 +429,13 @@ class BraketDevice(Target):
         jobs = math.ceil(rows / self.rows(lifted, EXECUTABLES))
         executions = rows * len(bases(lifted.circuit.readout))
         shots = executions * self.shots
-        steps, ends_W = self.programs(lifted.circuit).steps, [0] * lifted.circuit.wires
-        for step in steps:
-            end = 1 + max(ends_W[wire] for wire in step.wires)
-            for wire in step.wires:
-                ends_W[wire] = end
+        steps = self.programs(lifted.circuit).steps
         return Cost(
             rows=rows,
             jobs=jobs,
             executions=executions,
             shots=shots,
-            depth=max(ends_W),
+            depth=longest_chain(lifted.circuit.wires, ((step.wires, 1) for step in steps)),
             two_qubit_gates=sum(len(step.wires) == 2 for step in steps),
             seconds=0.0,
             spread=1.0,

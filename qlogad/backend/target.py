@@ -141,18 +141,14 @@ class Target(ABC):
     def cost(self, lifted: Lifted, rows: int) -> Cost:
         """What so many rows take; unless a target says otherwise they are one job, and nobody charges for them."""
         circuit = lifted.circuit
-        end_W = [0] * circuit.wires
-        for gate in circuit.gates:
-            for wire, end in zip(gate.wires, [1 + max(end_W[wire] for wire in gate.wires)] * len(gate.wires), strict=True):
-                end_W[wire] = end
         executions = rows * len(bases(circuit.readout))
         return Cost(
             rows=rows,
             jobs=min(rows, 1),
             executions=executions,
             shots=executions * (self.shots or 0),
-            depth=max(end_W),
-            two_qubit_gates=sum(len(gate.wires) == 2 for gate in circuit.gates),
+            depth=circuit.depth,
+            two_qubit_gates=circuit.two_qubit_gates,
             seconds=0.0,
             spread=1.0,
             dollars=0.0,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -88,16 +89,15 @@ def _measure(design: Design, bare: Circuit, whole: Circuit, builds: dict[int, Ci
         return seeds.generator(0, "analysis", what)
 
     encoding = Encoding.of(design.check.encoding, design) if design.role == "ansatz" else None
-    cost = measures.cost(bare)
     states_ND = measures.random_states(bare, 2 * PAIRS, random("states"))
     expressed = measures.kl_to_haar(states_ND)
     once = design.build(bare.wires, 1).weights - design.build(bare.wires, 0).weights if design.role == "ansatz" else 0
     linear, closed = measures.surrogate(whole, random("surrogate")), measures.closed_form(whole)
     facts: Facts = {
-        "circuit_depth": cost.depth,
-        "gates": cost.gates,
-        "two_qubit_gates": cost.two_qubit_gates,
-        "gate_counts": dict(cost.counts),
+        "circuit_depth": bare.depth,
+        "gates": len(bare.gates),
+        "two_qubit_gates": bare.two_qubit_gates,
+        "gate_counts": dict(sorted(Counter(gate.name for gate in bare.gates).items())),
         "weights": bare.weights,
         "weights_per_layer": once,
         "inputs": whole.inputs,

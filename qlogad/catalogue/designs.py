@@ -52,7 +52,7 @@ def design_row(name: str, role: Role, wires: int, depth: int) -> dict[str, Any]:
     try:
         circuit = design.build(wires, depth)
         cost: dict[str, Any] = {"weights": circuit.weights} if role == "ansatz" else {"features": Encoding(design).features(wires)}
-        cost |= {"two-qubit gates": sum(len(gate.wires) == 2 for gate in circuit.gates)}
+        cost |= {"two-qubit gates": circuit.two_qubit_gates}
     except WidthError:
         cost = dict.fromkeys(("weights" if role == "ansatz" else "features", "two-qubit gates"), "-")
     if role == "encoding":
@@ -95,7 +95,6 @@ def show_design(name: str, role: Role, note: str, wires: int, depth: int, analys
 
     design = Design.load(name, role)
     circuit = design.build(wires, depth)
-    pairs = sum(len(gate.wires) == 2 for gate in circuit.gates)
     facts: dict[str, Any] = {
         "name": design.name,
         "role": role,
@@ -106,7 +105,7 @@ def show_design(name: str, role: Role, note: str, wires: int, depth: int, analys
         "inputs": circuit.inputs,
         "weights": circuit.weights,
         "gates": len(circuit.gates),
-        "two_qubit_gates": pairs,
+        "two_qubit_gates": circuit.two_qubit_gates,
         "digest": circuit.digest(),
     }
     notes = [note] if note else []

@@ -7,7 +7,7 @@ affine is computed before the circuit and enters as an input.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import compress
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import is_projector, readout
 from qlogad.errors import DesignError, did_you_mean, shown
 
-__all__ = ["MAX_WIRES", "Angle", "Circuit", "Gate", "Init", "z_each"]
+__all__ = ["MAX_WIRES", "Angle", "Circuit", "Gate", "Init", "longest_chain", "z_each"]
 
 MAX_WIRES = 256
 
@@ -136,6 +136,25 @@ class Circuit:
             if len(word) != self.wires or (set(word) - set("IXYZ") and not is_projector(word)):
                 yield f"readout {shown(word)} is not a Pauli word of {self.wires} letters I, X, Y or Z, nor a basis state of 0 and 1"
 
+    @property
+    def two_qubit_gates(self) -> int:
+        """Gates on two wires, as written: a rotation about ZZ is one of them, whatever a device makes of it."""
+        return sum(len(gate.wires) == 2 for gate in self.gates)
+
+    @property
+    def depth(self) -> int:
+        """The longest chain of gates that wait for one another, as written; not the layers of a design.
+
+        >>> Circuit(3, (Gate("h", (0,)), Gate("h", (2,)), Gate("cx", (0, 1))), ("ZII",), inputs=0, weights=0).depth
+        2
+        """
+        return longest_chain(self.wires, ((gate.wires, 1) for gate in self.gates))
+
+    @property
+    def two_qubit_depth(self) -> int:
+        """The longest chain of gates on two wires that wait for one another, as written."""
+        return longest_chain(self.wires, ((gate.wires, int(len(gate.wires) == 2)) for gate in self.gates))
+
     def then(self, other: Circuit, *, shared: bool = False) -> Circuit:
         """This circuit followed by another, with the other's readout.
 
@@ -191,6 +210,20 @@ class Circuit:
     def digest(self) -> str:
         """A content digest: equal circuits, equal digests, on every machine."""
         return documents.digest(self)
+
+
+def longest_chain(wires: int, steps: Iterable[tuple[Sequence[int], int]]) -> int:
+    """The length of the longest chain of steps that wait for one another: where each acts, and how long it takes.
+
+    >>> longest_chain(3, [((0, 1), 1), ((1, 2), 1), ((0,), 1)])
+    2
+    """
+    end_W = [0] * wires
+    for acts_on, length in steps:
+        end = length + max(end_W[wire] for wire in acts_on)
+        for wire in acts_on:
+            end_W[wire] = end
+    return max(end_W)
 
 
 def z_each(wires: int) -> tuple[str, ...]:

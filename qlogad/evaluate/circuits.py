@@ -27,12 +27,10 @@ from qlogad.errors import DesignError
 
 __all__ = [
     "Cone",
-    "Cost",
     "Expressibility",
     "Monomial",
     "Surrogate",
     "closed_form",
-    "cost",
     "entangling_capability",
     "expressibility",
     "gradient_variance",
@@ -55,36 +53,6 @@ _CHUNK = 2**14  # amplitudes of one call: the engine is fastest where states sta
 _LARGEST = 1_500  # features up to which a surrogate is fitted
 _NOISE = 1e-24  # a variance below is rounding: the derivative is 0
 _PREPARED = 5  # wires up to which the span of the prepared states is measured
-
-
-# ---------------------------------------------------------------- counting
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a circuit costs to run."""
-
-    depth: int  # layers of gates that act at once
-    gates: int
-    two_qubit_gates: int
-    counts: tuple[tuple[str, int], ...]  # gate name, how often; sorted by name
-
-
-def cost(circuit: Circuit) -> Cost:
-    """Depth and gate counts; every gate of the table counts as one.
-
-    >>> from qlogad.circuit.design import Design
-    >>> cost(Design.load("sim14", "ansatz").build(4)).depth
-    9
-    """
-    free = [0] * circuit.wires
-    for gate in circuit.gates:
-        end = 1 + max(free[wire] for wire in gate.wires)
-        for wire in gate.wires:
-            free[wire] = end
-    counts = Counter(gate.name for gate in circuit.gates)
-    pairs = sum(len(gate.wires) == 2 for gate in circuit.gates)
-    return Cost(max(free), len(circuit.gates), pairs, tuple(sorted(counts.items())))
 
 
 # ---------------------------------------------------------------- states

@@ -10,17 +10,7 @@ from qlogad.errors import BackendError, DocumentError, UnknownName
 if TYPE_CHECKING:
     from qlogad.circuit.circuit import Circuit
 
-__all__ = ["check_device", "two_qubit_depth", "unfit_for"]
-
-
-def two_qubit_depth(circuit: Circuit) -> int:
-    """The longest chain of gates on two wires that wait for one another."""
-    free = [0] * circuit.wires
-    for gate in circuit.gates:
-        end = max(free[wire] for wire in gate.wires) + (len(gate.wires) == 2)
-        for wire in gate.wires:
-            free[wire] = end
-    return max(free)
+__all__ = ["check_device", "unfit_for"]
 
 
 @lru_cache(maxsize=8)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from qlogad import documents
@@ -160,16 +161,6 @@ def _first(rows: int) -> Any:
     return np.arange(min(rows, PASS))
 
 
-def _two_qubit_gates(circuit: Circuit) -> float:
-    return sum(len(gate.wires) == 2 for gate in circuit.gates)
-
-
-def _depth(circuit: Circuit) -> float:
-    from qlogad.evaluate.circuits import cost
-
-    return cost(circuit).depth
-
-
 OBJECTIVES: dict[str, Objective] = {
     one.name: one
     for one in (
@@ -198,12 +189,17 @@ OBJECTIVES: dict[str, Objective] = {
             "two-qubit-gates",
             "minimize",
             "two-qubit gates in the circuit",
-            _of_circuit(_two_qubit_gates),
+            _of_circuit(attrgetter("two_qubit_gates")),
             trained=False,
             reads="circuit",
         ),
         Objective(
-            "depth", "minimize", "depth of the circuit, counting all gates", _of_circuit(_depth), trained=False, reads="circuit"
+            "depth",
+            "minimize",
+            "depth of the circuit, counting all gates",
+            _of_circuit(attrgetter("depth")),
+            trained=False,
+            reads="circuit",
         ),
         Objective(
             "weights",

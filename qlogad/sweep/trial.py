@@ -28,7 +28,7 @@ from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Design
 from qlogad.detect.detector import Detector
 from qlogad.errors import DesignError, InputError, QlogadWarning
-from qlogad.evaluate.coupling import two_qubit_depth, unfit_for
+from qlogad.evaluate.coupling import unfit_for
 from qlogad.experiment.experiment import Contender
 from qlogad.experiment.fit import fit
 from qlogad.experiment.ground import Ground
@@ -144,9 +144,9 @@ class TrialJob:
         if asked.device is not None:
             found[f"pairs of wires on {asked.device}"] = unfit_for(circuit, asked.device)
         if asked.two_qubit_gates is not None:
-            found["two-qubit gates"] = _facts(circuit)["two-qubit gates"] - asked.two_qubit_gates
+            found["two-qubit gates"] = circuit.two_qubit_gates - asked.two_qubit_gates
         if asked.two_qubit_depth is not None:
-            found["two-qubit depth"] = two_qubit_depth(circuit) - asked.two_qubit_depth
+            found["two-qubit depth"] = circuit.two_qubit_depth - asked.two_qubit_depth
         if asked.weights is not None:
             found["weights of the circuit"] = circuit.weights - asked.weights
         return found
@@ -305,8 +305,11 @@ def _held(epoch: Epoch) -> float:
 def _facts(circuit: Circuit | None) -> dict[str, int]:
     if circuit is None:
         return {}
-    pairs = sum(len(gate.wires) == 2 for gate in circuit.gates)
-    return {"two-qubit gates": pairs, "two-qubit depth": two_qubit_depth(circuit), "circuit weights": circuit.weights}
+    return {
+        "two-qubit gates": circuit.two_qubit_gates,
+        "two-qubit depth": circuit.two_qubit_depth,
+        "circuit weights": circuit.weights,
+    }
 
 
 _SHAPED = ("encoding", "ansatz", "wires", "depth", "reupload", "readout", "init", "entangling", "dephased", "matched")

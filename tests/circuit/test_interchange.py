@@ -268,3 +268,12 @@ def test_qasm_reads_no_other_file_and_makes_no_endless_register(text: str, tmp_p
 def test_qasm_without_end_is_refused_before_it_is_read(head: str) -> None:
     with pytest.raises(DesignError, match="up to 100,000 statements, got 100,0"):
         from_qasm(head + "h q[0];" * 100_000)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_depth_and_two_qubit_gates_are_those_that_qiskit_counts(seed: int) -> None:
+    circuit = random_circuit(generator(seed, "facts"), wires=2 + seed % 3)
+    other = to_qiskit(circuit)
+    assert circuit.two_qubit_gates == other.num_nonlocal_gates()
+    assert circuit.depth == other.depth()
+    assert circuit.two_qubit_depth == other.depth(lambda one: one.operation.num_qubits == 2)

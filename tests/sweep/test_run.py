@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from qlogad import documents
 from qlogad.detect.deeplog import DeepLog
 from qlogad.errors import QlogadError, ResultError
-from qlogad.evaluate.coupling import two_qubit_depth, unfit_for
+from qlogad.evaluate.coupling import unfit_for
 from qlogad.sweep import figures, run
 from qlogad.sweep import run as sweeping
 from qlogad.sweep.standing import Finished, best, expected_best, trials_of, write
@@ -279,7 +279,7 @@ def test_every_sampler_ends_its_trials_and_keeps_the_constraints(make: Any, tmp_
         }
         circuit = again.point(*study.entrants[0].space.suggest(optuna.trial.FixedTrial(params))).circuit
         assert circuit is not None
-        fits = two_qubit_depth(circuit) <= 2 and circuit.weights <= 9 and unfit_for(circuit, "ibm:fake_manila") == 0
+        fits = circuit.two_qubit_depth <= 2 and circuit.weights <= 9 and unfit_for(circuit, "ibm:fake_manila") == 0
         assert (row["state"] == "complete") == (fits or not strict) == (not row["cause"].startswith("constraint"))
 
 
