@@ -16,6 +16,7 @@ from qlogad.detect.threshold import Threshold
 from qlogad.errors import DataError, DocumentError, did_you_mean, shown
 from qlogad.evaluate import metrics
 from qlogad.experiment.ground import Ground
+from qlogad.nn.core.core import Core
 
 if TYPE_CHECKING:
     from qlogad.circuit.circuit import Circuit
@@ -103,10 +104,10 @@ def objective(name: str) -> Objective:
 
 
 def circuit_of(detector: Detector) -> Circuit | None:
-    """The circuit that a detector is to train, known before it is fitted; None where its core has none."""
-    core = getattr(detector, "core", None)
-    build = getattr(core, "circuit", None)
-    return None if build is None else build()
+    """The circuit that a detector is to train, known before it is fitted, the first of several; None where its core has none."""
+    core = detector.get_params(deep=False).get("core")
+    circuits = core.circuits() if isinstance(core, Core) else ()
+    return circuits[0] if circuits else None
 
 
 # ---------------------------------------------------------------- the objectives

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from itertools import islice
 from os.path import isfile
 from pathlib import Path
@@ -322,8 +322,9 @@ class Study:
                         raise DocumentError(f"{where}: {error}") from error
                     except QlogadError:  # it may do together with other values; else its trials say why not
                         continue
-        circuit = hasattr(getattr(detector, "core", None), "ansatz")
-        if entrant.space.design is not None and not circuit:
+        core = detector.get_params(deep=False).get("core")
+        takes = is_dataclass(core) and any(key.name == "ansatz" for key in fields(core))
+        if entrant.space.design is not None and not takes:
             raise DocumentError(
                 f"{where}: `design` is an ansatz, and its core takes none; choose a contender with core.kind = 'quantum'"
             )

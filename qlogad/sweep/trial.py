@@ -33,6 +33,7 @@ from qlogad.experiment.experiment import Contender
 from qlogad.experiment.fit import fit
 from qlogad.experiment.ground import Ground
 from qlogad.jobs.attempts import identity
+from qlogad.nn.core.core import Encoded
 from qlogad.nn.history import Epoch, History
 from qlogad.report.learning import Ended, ended
 from qlogad.sweep.figures import attach
@@ -321,12 +322,12 @@ def _key(detector: Detector, circuit: Circuit | None, *, ordered: bool) -> str:
     if circuit is None:
         return documents.digest(type(detector).__qualname__, params)
     core = params.pop("core")
-    encoder = core.encoder() if hasattr(core, "encoder") else None
+    encoding = asdict(core.encoding_on()[0].design) if isinstance(core, Encoded) else None
     outside = {name: value for name, value in documents.plain(core).items() if name not in _SHAPED}
     return documents.digest(
         type(detector).__qualname__,
         params,
         outside,
         (circuit if ordered else canonical(circuit)).digest(),
-        encoder and asdict(encoder.design),
+        encoding,
     )
