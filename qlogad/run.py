@@ -63,7 +63,7 @@ def run(
         )
         record = ended(record, prepared, wanted, executed)
         record = replace(record, written=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-        write(record, folder)
+        write(record, folder, watch.preparing)
         if record.cells:
             files.write(folder / "alarms.md", alarm_lines.text_of(record, prepared.grounds[-1], prepared.source))
         return record

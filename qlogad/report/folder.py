@@ -6,7 +6,7 @@ third-party logs are not ours to publish.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
@@ -19,7 +19,9 @@ from qlogad.report.drawing import ENDINGS, written
 from qlogad.report.record import FILE, Record
 from qlogad.report.table import table
 
-__all__ = ["Checked", "check", "figure_names", "made", "write"]
+__all__ = ["Checked", "check", "figure_names", "folders", "write"]
+
+Progress = Callable[[str, int], None]
 
 DRAWN_BY = ("matplotlib", "pillow")  # other versions draw other bytes
 
@@ -41,19 +43,21 @@ def figure_names() -> list[str]:
     return sorted(module.name.replace("_", "-") for module in iter_modules(figures.__path__))
 
 
-def write(record: Record, folder: Path) -> None:
-    """Write record.npz and all that is made of it; a figure that the record no longer gives is removed."""
+def write(record: Record, folder: Path, progress: Progress = lambda what, count: None) -> None:
+    """Write record.npz and all that is made of it; a figure that the record no longer gives is removed.
+
+    Args:
+        record: what the folder is to hold.
+        folder: is made where it is missing.
+        progress: is told of each file that is made, and how many were made before.
+    """
     record.save(folder)
-    for name, content in _files(record):
+    for number, (name, content) in enumerate(_files(record)):
+        progress(name, number)
         if content is None:
             files.remove(folder / name)
         else:
             files.write(folder / name, content)
-
-
-def made(record: Record) -> dict[str, bytes]:
-    """Everything that is made of a record, by file name."""
-    return {name: content for name, content in _files(record) if content is not None}
 
 
 def _files(record: Record, *, drawn: bool = True) -> Iterator[tuple[str, bytes | None]]:
@@ -68,19 +72,32 @@ def _files(record: Record, *, drawn: bool = True) -> Iterator[tuple[str, bytes |
         yield from ((f"{name}{ending}", one) for ending, one in content.items())
 
 
-def check(folder: Path) -> Checked:
+def folders(place: Path) -> list[Path]:
+    """The results folders of experiments in a folder, sorted; those of benchmarks and studies hold no rows."""
+    return sorted(path for path in place.glob("*") if (path / FILE).exists() or (path / "runs.csv").exists())
+
+
+def check(folder: Path, progress: Progress = lambda what, count: None) -> Checked:
     """Compare the files of a results folder with what its record gives.
+
+    Args:
+        folder: where.
+        progress: is told of each file that was compared, and how many were before.
 
     Raises:
         ResultError: its record is damaged, or of another version.
     """
-    if not (folder / FILE).exists():
-        return Checked(skipped=f"it has no {FILE}: it is older than records are; run its experiment again to make one")
+    if (folder / "runs.csv").exists() and not (folder / FILE).exists():
+        return Checked(skipped=f"all: it has no {FILE}, being older than records; run its experiment again")
     record = Record.load(folder)
     drawn_by = record.manifest.get("versions", {})
     others = [f"{name} {drawn_by.get(name)}" for name in DRAWN_BY if drawn_by.get(name) != version(name)]
-    differ = [name for name, content in _files(record, drawn=not others) if _content(folder / name) != content]
-    return Checked(tuple(differ), f"figures were not compared: they were drawn by {' and '.join(others)}" if others else "")
+    differ = []
+    for number, (name, content) in enumerate(_files(record, drawn=not others)):
+        progress(f"{folder.name}/{name}", number)
+        if _content(folder / name) != content:
+            differ.append(name)
+    return Checked(tuple(differ), f"its figures, which were drawn by {' and '.join(others)}" if others else "")
 
 
 def _content(path: Path) -> bytes | None:

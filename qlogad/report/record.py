@@ -82,15 +82,18 @@ class Record:
             ResultError: it has none, or one that is damaged or of another version.
         """
         path = Path(folder) / FILE
-        arrays = files.read_arrays(path)
+        if not path.exists():
+            raise ResultError(f"{folder} has no {FILE}; run the experiment again, or name a results folder that has one")
         try:
+            arrays = files.read_arrays(path)
             facts = documents.from_mapping(_Facts, _facts(arrays.pop("facts", None)), "its facts", strict=True)
             if facts.format != FORMAT:
                 raise ResultError(f"it has format {facts.format}, this is {FORMAT}")
             _check(facts)
             cuts, cells = unpacked(facts.cuts, facts.cells, arrays)
+            _check_rows(cuts, cells)
         except (DocumentError, ResultError) as error:
-            raise ResultError(f"{path} is not a record that can be read: {error}; run the experiment again") from error
+            raise ResultError(f"{path} cannot be used: {error}; run the experiment again") from error
         own = {field.name: getattr(facts, field.name) for field in fields(_Facts) if field.name not in ("format", "cuts", "cells")}
         return cls(**own, cuts=cuts, cells=cells, written=_written(Path(folder) / "manifest.json"))
 
@@ -205,6 +208,18 @@ def _check(facts: _Facts) -> None:
             raise ResultError(f"it has no contender, cut or rows of the cell '{cell}'")
         if "total" not in cell.weights or math.isnan(cell.threshold):
             raise ResultError(f"the cell '{cell}' has no weights or no threshold")
+
+
+def _check_rows(cuts: Sequence[Cut], cells: Sequence[Scored]) -> None:
+    """Whether alarms are rows, and trainings have the epoch that was kept."""
+    sizes = {(cut.name, name): len(form.test) for cut in cuts for name, form in cut.forms.items()}
+    for cell in cells:
+        if len(cell.odd.row_A) and cell.odd.row_A.max() >= sizes[cell.facts.cut, cell.facts.form]:
+            raise ResultError(f"the cell '{cell.facts}' has alarms of windows that are not there")
+        if any(np.isnan(scores_N).any() for scores_N in cell.scores.values()):
+            raise ResultError(f"the cell '{cell.facts}' has scores that are no numbers")
+        if cell.history is not None and not 0 <= cell.history.best <= len(cell.history.epochs):
+            raise ResultError(f"the cell '{cell.facts}' kept an epoch that was not trained")
 
 
 def _written(path: Path) -> str | None:
