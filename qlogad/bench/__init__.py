@@ -1,1 +1,1 @@
-"""Benchmarks, one per file: ratios and rates of this machine in one run."""
+"""Benchmarks, one per file; each compares within one run, because only ratios carry over to other machines."""

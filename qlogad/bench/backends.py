@@ -1,7 +1,7 @@
 """Every backend: 1,000 bindings of a circuit in one call, against loops of one circuit per call (a minute).
 
-All are timed in turns, and the median of the repetitions counts; the loops run fewer rows, and their rates count. One loop keeps the
-prepared circuit, the other one opens the backend and prepares the circuit for every row.
+All are timed in turns, and medians over repetitions are reported. The loops run fewer rows and are compared by rate; one reuses the
+prepared circuit, the other opens the backend and prepares the circuit for every row.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ class Backends(Benchmark):
 
 
 def measure(progress: Progress, *, specs: Sequence[str] = SPECS, rows: int = 1000, loop: int = 20, repeats: int = 3) -> list[Row]:
-    """One row for each backend that is usable here: expectations a second in one call, and how many times that of the loops.
+    """A row for each backend that is usable here: expectation values per second in one call, and the speed-up over either loop.
 
     Args:
-        progress: told what is measured, and how many were.
-        specs: the backends; one that is unknown here or lacks its package is left out.
-        rows: bindings of the angles, all different, in one call.
-        loop: how many of them the first loop runs; the second one runs one.
+        progress: called with what is being measured and how many are done.
+        specs: the backends; those that are unknown or lack their package are skipped.
+        rows: distinct bindings of the angles in one call.
+        loop: how many of them the first loop runs; the second runs one.
         repeats: timed repetitions of both.
     """
     import torch
@@ -126,7 +126,7 @@ def _measure(spec: str, circuit: Circuit, rows: int, loop: int, repeats: int) ->
 
 
 def shown(rows: list[Row]) -> list[dict[str, str]]:
-    """The rows as people read them, three digits each."""
+    """The rows as text, to three significant digits."""
     return [{name: _text(value) for name, value in row.items()} for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""What a benchmark is: a file in this folder with one `Benchmark`; its fields are its options, `qlogad bench x --field`."""
+"""The interface of a benchmark: a file in this folder with one `Benchmark`, whose fields become options of `qlogad bench`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Finding:
 
 
 class Benchmark(ABC):
-    """A measurement that can be repeated on any machine.
+    """Something to measure on this machine.
 
     A subclass is a frozen dataclass: every field has a default and is `Annotated` with its bounds and one line of help. The first line
     of the file's docstring says what is measured and how long it takes.
@@ -51,7 +51,7 @@ def this_machine(*, load: bool = False) -> str:
     """The machine in words, for reports.
 
     Args:
-        load: mention how busy it is.
+        load: include the load average.
     """
     busy = f" (load {os.getloadavg()[0]:.1f})" if load else ""
     return f"{platform.machine()}, {os.cpu_count()} cores{busy}, {platform.system()}, Python {platform.python_version()}"

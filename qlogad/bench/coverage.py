@@ -47,7 +47,7 @@ class Coverage(Benchmark):
 
 
 def weights(shape: str, n: int) -> Floats:
-    """Multiplicities of an effective number of n sequences.
+    """Multiplicities with an effective number of sequences of n.
 
     Args:
         shape: `equal`; `hdfs-like`, 20 n sequences by a power law; `adversarial`, one heavy sequence beside 20 n equal light ones.
@@ -82,7 +82,7 @@ def singles(shape: str, n: int, recall: float, fpr: float, *, sets: int) -> Row:
 
 
 def pairs(shape: str, n: int, left: float, right: float, fpr: float, alike: float, *, sets: int, resamples: int = 500) -> Row:
-    """The coverage of the interval of a difference in F1 between two detectors, of which the right one has half the false alarms."""
+    """The coverage of the interval of a difference in F1 between two detectors, where the right one has half the false-alarm rate."""
     label_N, weight_N = _test(shape, n)
     random = generator(0, "pairs", shape, n)
     rates_2N = np.where(label_N == 1, np.array([[left], [right]]), np.array([[fpr], [fpr / 2]]))
@@ -111,7 +111,7 @@ def pairs(shape: str, n: int, left: float, right: float, fpr: float, alike: floa
 
 
 def measure(progress: Progress, *, sets: int = 1000, of_pairs: int = 200) -> dict[str, list[Row]]:
-    """The whole grid; `sets` and `of_pairs` are how many test sets are simulated for each row."""
+    """The whole grid, with `sets` simulated test sets per row (`of_pairs` for pairs)."""
     found: dict[str, list[Row]] = {"singles": [], "pairs": []}
     for shape in SHAPES:
         for n in EFFECTIVE:

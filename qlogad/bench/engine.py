@@ -1,11 +1,10 @@
 """The exact engine against other simulators and the classical cell: every method over a grid (an hour).
 
-Measuring needs only torch and numpy where nothing else is installed, on a machine with a GPU say:
-`PYTHONPATH=. python qlogad/bench/engine.py cuda` prints its points as lines of JSON.
-Everything that is compared is timed in turns in one process, other environments in processes of their own while nothing else runs; the
-median counts. Each finished point is written at once, and one that is there is not measured again: a benchmark that was stopped goes on.
-A floor stands beside every time: the operations of the chosen method at the rate of this machine's own matrix product, or its bytes at
-the rate of its own copy, the larger of them.
+Whatever is compared is timed in turns in one process (other environments in processes of their own, while nothing else runs), and medians
+are reported. Each finished point is written at once and not measured again, so a stopped benchmark continues. Next to every time stands
+a floor: the operations of the chosen method at the rate of a matrix product on this machine, or its bytes at the rate of a copy, whichever
+is larger. On a machine with a GPU and little else installed, `PYTHONPATH=. python qlogad/bench/engine.py cuda` needs torch and numpy alone
+and prints its points as lines of JSON.
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ class Engine(Benchmark):
 
 @dataclass(frozen=True)
 class Point:
-    """One thing to measure."""
+    """A workload and its size."""
 
     workload: str  # "cell", "peers", "methods", "sequence", "wide", "memory" or "inference"
     wires: int
@@ -100,32 +99,32 @@ class Point:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The point in words."""
         again = ", re-uploading" if self.reupload else ""
         return f"{self.workload}, {self.wires} wires, depth {self.depth}{again}, batch {self.batch}, T = {self.steps}"
 
     def within(self, other: Point) -> bool:
-        """Whether the other is as large in every respect, or larger."""
+        """Whether the other is at least as large in every respect."""
         pairs = ((getattr(self, size), getattr(other, size)) for size in ("reupload", "wires", "depth", "batch", "steps"))
         return self.workload == other.workload and all(one <= two for one, two in pairs)
 
 
 @dataclass(frozen=True)
 class Found:
-    """What was measured at a point: milliseconds (of memory: MiB) by contender, None where it was left out; and the planner's choice."""
+    """The measurement at a point: milliseconds (for memory: MiB) by contender, None if left out; and the planner's choice."""
 
     ms: Mapping[str, float | None]
     choice: str = ""
 
 
 class Points:
-    """Finished points, each a line of JSON written at once; those of another machine, torch or version are not taken up.
+    """Finished points, each a line of JSON written at once; those of another machine, torch or qlogad are ignored.
 
     Args:
-        path: of the file; without one, points are kept in memory alone. To measure anew, delete it.
+        path: the file; None keeps points in memory only. Delete the file to measure again.
 
     Raises:
-        InputError: the file is something else.
+        InputError: the file does not hold points.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -146,7 +145,7 @@ class Points:
             raise InputError(f"{path} is no list of points of this version; move it away") from error
 
     def add(self, point: Point, found: Found) -> None:
-        """Keep what was measured at a point."""
+        """Add the measurement at a point."""
         self.found[point] = found
         if self._path is not None:
             self._kept += self.line(point)
@@ -159,7 +158,7 @@ class Points:
         return json.dumps({"setup": self.setup, "point": asdict(point), "choice": one.choice, "ms": ms}) + "\n"
 
     def too_long(self, contender: str, point: Point) -> bool:
-        """Whether a contender took too long, or was left out, at a point that is no larger."""
+        """Whether a contender took too long, or was left out, at a point that is not larger."""
         for other, one in self.found.items():
             if contender in one.ms and other.within(point):
                 ms = one.ms[contender]
@@ -169,7 +168,7 @@ class Points:
 
 
 class Rates:
-    """What this machine can do: operations and bytes per second of large float32 work, measured with the present threads."""
+    """Peak rates of this machine: operations and bytes per second of large float32 work, at the current number of threads."""
 
     def __init__(self, device: str = "cpu") -> None:
         one, two = torch.randn(2, 1024, 1024, device=device)
@@ -179,12 +178,12 @@ class Rates:
         self.bytes = 8 * 2**24 / _alone(lambda: target.copy_(source), device)
 
     def floor(self, operations: float, traffic: float) -> float:
-        """Seconds."""
+        """The least seconds for so many operations and bytes."""
         return max(operations / self.operations, traffic / self.bytes)
 
 
 def grid(*, quick: bool = False) -> list[Point]:
-    """What is measured: about an hour, or well under a minute."""
+    """The points to measure: about an hour, or well under a minute if quick."""
     if quick:
         small: dict[str, Any] = {"batch": 4, "steps": 3}
         cases = (("cell", 2), ("cell", 3), ("methods", 2), ("sequence", 2), ("inference", 2))
@@ -208,7 +207,7 @@ def grid(*, quick: bool = False) -> list[Point]:
 
 
 def grid_gpu() -> list[Point]:
-    """What is measured on a GPU."""
+    """The points to measure on a GPU."""
     large: dict[str, Any] = {"batch": 4096, "device": "cuda"}
     return [
         *(Point("cell", wires, 2, steps=100, **large) for wires in (4, 8)),
@@ -218,13 +217,13 @@ def grid_gpu() -> list[Point]:
 
 
 def measure(points: Points, wanted: Sequence[Point], progress: Progress, *, python: Path | None = None) -> None:
-    """Measure the points that are not there yet.
+    """Measure the points that have not been measured yet.
 
     Args:
-        points: takes what is found.
-        wanted: in this order.
-        progress: called with what is measured now, and how many points are done.
-        python: a Python with JAX, tensorcircuit-ng and PennyLane; without one other simulators are left out.
+        points: where measurements are added.
+        wanted: the points, in order.
+        progress: called with what is being measured and how many points are done.
+        python: a Python with JAX, tensorcircuit-ng and PennyLane; None leaves other simulators out.
     """
     left = [point for point in dict.fromkeys(wanted) if point not in points.found and (python or point.workload != "peers")]
     rates: dict[tuple[str, int], Rates] = {}
@@ -269,14 +268,14 @@ def cell_step(points: Points, point: Point, rates: Rates) -> Found:
 
 
 def decided(engine: Exact) -> tuple[str, bool]:
-    """The method that a recurrent cell runs by, and whether as tables."""
+    """The method that the planner chose for a recurrent cell, and whether it runs as tables."""
     plans = [plan for plan in engine.plans() if plan["purpose"]["gradient"]]
     tabled = [plan for plan in plans if plan["tables"]]
     return ((tabled or plans)[-1]["method"], bool(tabled))
 
 
 def every_method(point: Point) -> Found:
-    """Bind and calls, forward and backward, by every method that is predicted to be close; and what the planner takes."""
+    """Bind and calls, forward and backward, by every method predicted to be close to the best; and the planner's choice."""
     circuit = circuit_of(point)
     task, device = Task(circuit, GATES, point.batch, point.steps), torch.device(point.device)
     found = [option for option in options(task, METHODS, rates_of(device), memory_limit(device)) if not option.unfit]
@@ -289,7 +288,7 @@ def every_method(point: Point) -> Found:
 
 
 def every_sequence(point: Point) -> Found:
-    """A training step of the cell with the tables of either method, and as a loop over the steps; and what the planner takes."""
+    """A training step of the cell with the tables of either method, and as a loop over the steps; and the planner's choice."""
     circuit, x_NTI, engine = circuit_of(point), inputs_of(point), Exact()
     training_step(cell(circuit, engine, point.device), x_NTI)
     method, tables = decided(engine)
@@ -351,7 +350,7 @@ def inference(point: Point) -> Found:
 
 
 def memory(point: Point) -> Found:
-    """MiB that a training step holds at its peak above the process before it, in processes of their own (Linux)."""
+    """Peak MiB of a training step above what the process held before, each in a process of its own (Linux only)."""
     specs = {"exact": "exact", "PennyLane default.qubit": "pennylane:default.qubit"}
     return Found({name: _peak(spec, point) for name, spec in specs.items()})
 
@@ -366,7 +365,7 @@ WORKLOADS: dict[str, Callable[[Point], Found]] = {
 
 
 def peer_ms(points: Points, peer: str, point: Point, python: Path) -> float | None:
-    """Another simulator's training step in the environment of another Python, see peers/simulators.py; None where it takes too long."""
+    """Another simulator's training step in the environment of another Python, see peers/simulators.py; None if it takes too long."""
     if points.too_long(peer, point):
         return None
     file = str(Path(__file__).parent / "peers" / "simulators.py")
@@ -383,7 +382,7 @@ def peer_ms(points: Points, peer: str, point: Point, python: Path) -> float | No
 
 
 def milliseconds(seconds: Mapping[str, float]) -> dict[str, float]:
-    """The same in milliseconds."""
+    """Seconds to milliseconds."""
     return {name: 1e3 * value for name, value in seconds.items()}
 
 
@@ -422,7 +421,7 @@ def _choice_row(point: Point, one: Found) -> Row:
 
 
 def regret_of(one: Found) -> float | None:
-    """The time of what the planner takes over that of the best; None where nothing was timed."""
+    """The time of the planner's choice over that of the best method; None if nothing was timed."""
     timed = [ms for ms in one.ms.values() if ms is not None]
     return _ratio(one.ms.get(one.choice), min(timed)) if timed else None
 
@@ -474,7 +473,7 @@ _ROWS: dict[str, Callable[[Point, Found], Row]] = {
 
 
 def regrets(points: Points) -> str:
-    """How close the planner's choices are to the best, in a sentence for each workload with a choice."""
+    """How close the planner's choices are to the best, a sentence for each workload with a choice."""
     told = []
     for workload in ("methods", "sequence"):
         every = [(point, regret_of(one)) for point, one in points.found.items() if point.workload == workload]
@@ -623,7 +622,7 @@ def in_turns(
 ) -> dict[str, float]:
     """The median seconds of each job, run in turns: at least `least` times each (3 the rare ones), more where it is quick.
 
-    A quick one is run once uncounted before every counted run, so that each finds its own data in the caches, as in a training.
+    A quick job is run once, uncounted, before every counted run, so that its data are in the caches, as during training.
     """
     quick = set()
     for name, job in jobs.items():
@@ -668,7 +667,7 @@ def _wait(device: str) -> None:
 if __name__ == "__main__":
 
     def note(what: str, _: int) -> None:
-        """Say on stderr what is measured now."""
+        """Print on stderr what is being measured."""
         sys.stderr.write(what + "\n")
 
     own = Points()

@@ -1,7 +1,7 @@
 """One circuit in a network: `QuantumLayer` against PennyLane's `TorchLayer`, same circuit and weights (seconds).
 
-Both stand between the same two linear layers; a step is forward, backward and an Adam update. They are timed in turns, on one thread, and
-the median of the repetitions counts. Before that, their outputs must agree.
+Both stand between the same two linear layers; a step is forward, backward and an Adam update. They are timed in turns on one
+thread, and medians over repetitions are reported. Their outputs must agree first.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class Layer(Benchmark):
 
 
 def measure(progress: Progress, *, repeats: int = 5) -> list[Row]:
-    """One row for each of CASES: milliseconds of a step with either layer, their ratio, and by how much their outputs differ.
+    """A row for each of CASES: milliseconds per step with either layer, their ratio, and the difference of their outputs.
 
     Args:
-        progress: told what is measured, and how many were.
-        repeats: timed steps of either.
+        progress: called with what is being measured and how many are done.
+        repeats: timed steps with each layer.
     """
     import torch
 

@@ -1,6 +1,6 @@
 """This machine: rates of reading, training and simulating, each next to its floor (minutes).
 
-Whatever is compared is timed in turns (one, other, one, other ...), and the median of the repetitions counts. Machines are noisy: only
+Whatever is compared is timed in turns (one, other, one, other ...), and medians over repetitions are reported. Machines are noisy: only
 ratios carry over to other machines.
 """
 
@@ -52,7 +52,7 @@ def measure(*, lines: int, repeats: int, progress: Progress) -> list[Row]:
 
     Args:
         lines: synthetic log lines for the reading benchmark.
-        repeats: timed repetitions of each step.
+        repeats: repetitions of each step.
     """
     import torch
 
@@ -105,7 +105,7 @@ print(json.dumps([source.events.intake.lines, seconds, (after - before) / 1024, 
 
 
 def _reading(lines: int, progress: Progress) -> list[Row]:
-    """Raw lines to windows, in a process of its own (its peak memory is its own); the floor is reading the bytes line by line."""
+    """Raw lines to windows, in a separate process so that peak memory is its own; the floor is reading the bytes line by line."""
     from qlogad.logs.synthetic import Synthetic
 
     rows = []

@@ -1,7 +1,7 @@
 """Drain's accuracy on LogHub's sixteen samples of 2,000 lines, next to Drain3 and the published figures (seconds).
 
-Settings are those published with logparser (github.com/logpai/logparser, logparser/Drain/benchmark.py); what its regular expressions
-find is masked before parsing. The samples are Zhu et al.'s (ISSRE 2023, arXiv:2008.06448), the corrected templates Khan et al.'s (ICSE
+Settings are those published with logparser (github.com/logpai/logparser, logparser/Drain/benchmark.py); whatever its regular expressions
+match is masked before parsing. The samples are Zhu et al.'s (ISSRE 2023, arXiv:2008.06448), the corrected templates Khan et al.'s (ICSE
 2022, doi:10.1145/3510003.3510101), the published figures Jiang et al.'s on them (ISSTA 2024, arXiv:2308.10828, "Loghub-2k").
 """
 
@@ -58,7 +58,7 @@ class Parser(Benchmark):
 
 @dataclass(frozen=True)
 class Setting:
-    """What was published for one system: Drain's settings, and its GA, PA and FTA (None: not among the fourteen)."""
+    """Published for one system: the settings of Drain, and its GA, PA and FTA (None where not among the fourteen)."""
 
     similarity: float
     depth: int
@@ -136,7 +136,7 @@ def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def masked(message: str, setting: Setting) -> str:
-    """A message with what the system's expressions find cut out, one after the other, and single blanks."""
+    """A message with the matches of the system's expressions masked, one expression after the other, and single blanks."""
     return " ".join(reduce(lambda text, mask: re.sub(mask, "<:ANY:>", text), setting.masks, message).split())
 
 
@@ -148,7 +148,7 @@ def templates(sample: Sample, setting: Setting) -> list[tuple[int, str]]:
 
 
 def drain3(sample: Sample, setting: Setting, python: Path) -> list[tuple[int, str]]:
-    """The same by Drain3, in a Python that has it, from the same masked messages.
+    """The same by Drain3 on the same masked messages, run by a Python that has it.
 
     Raises:
         InputError: it does not run there.
@@ -160,18 +160,18 @@ def drain3(sample: Sample, setting: Setting, python: Path) -> list[tuple[int, st
     except (OSError, subprocess.CalledProcessError) as error:
         reason = error.stderr.strip().splitlines() if isinstance(error, subprocess.CalledProcessError) else [str(error)]
         raise InputError(
-            f"{python} does not run Drain3 ({reason[-1] if reason else 'it ends in silence'}); --peers is a Python that has drain3"
+            f"{python} does not run Drain3 ({reason[-1] if reason else 'it exits without a message'}); --peers is a Python that has drain3"
         ) from error
     return [(number, template) for number, template in json.loads(run.stdout)]
 
 
 def measure(found: Mapping[str, Sample], progress: Progress, *, python: Path | None = None) -> list[Row]:
-    """One row for each system, and one of their means.
+    """A row for each system, and one of their means.
 
     Args:
         found: the samples.
-        progress: told which system, and how many are done.
-        python: a Python that has drain3; None: its columns are empty.
+        progress: called with the system and how many are done.
+        python: a Python that has drain3; None leaves its columns empty.
     """
     rows = []
     for done, (name, sample) in enumerate(found.items()):

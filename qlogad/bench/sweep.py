@@ -1,7 +1,7 @@
 """Trials per hour of one fixed study: on the exact engine, on PennyLane, and with two workers (minutes).
 
-The same foretold points in all three, in turns; an hour counts from when every worker has done its first trial to the end of the
-last, so the start of worker processes (seconds, once for each) is left out. Efficiency: the rate of two workers over twice that of one.
+All three run the same predetermined points, in turns. The clock starts when every worker has finished its first trial, so that starting
+worker processes (a few seconds each) does not count. Efficiency is the rate of two workers over twice the rate of one.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Sweep(Benchmark):
 
 
 def fixed(folder: Path, name: str, backend: str, trials: int) -> Study:
-    """The study that is timed; its points depend on neither backend nor results, and no two are equal."""
+    """The timed study: its points depend on neither backend nor results, and all differ."""
     core = {"kind": "quantum", "wires": 4, "depth": 2, "hidden": 8, "backend": backend}
     contender = {"name": "quantum", "detector": "deeplog", "history": 4, "epochs": 2, "embedding": 4, "core": core}
     files.write(folder / "base.toml", documents.dump({"name": "base", "data": _DATA, "contender": [contender]}))
@@ -69,9 +69,9 @@ def measure(progress: Progress, *, trials: int, repeats: int) -> list[Row]:
     """Trials per hour of every arm, and its ratio to one worker on the exact engine, medians over repetitions.
 
     Args:
-        progress: told what is being done.
-        trials: of the study.
-        repeats: of the whole study, the arms in turns.
+        progress: called with what is being done.
+        trials: trials of the study.
+        repeats: repetitions of the whole study, the arms in turns.
     """
     rates: dict[str, list[float]] = {arm: [] for arm in ARMS}
     for repeat in range(repeats):
@@ -103,10 +103,10 @@ def _rate(backend: str, workers: int, trials: int) -> float:
 
 
 def rate(ended: Sequence[FrozenTrial]) -> float:
-    """Trials per hour, from when every worker that took part has done its first.
+    """Trials per hour, counted from when every participating worker has finished its first.
 
     Raises:
-        InputError: no trial ended after that.
+        InputError: no trial ended after that moment.
     """
     done = sorted((trial.datetime_complete.timestamp(), _worker(trial)) for trial in ended if trial.datetime_complete is not None)
     firsts: dict[tuple[str, int], float] = {}

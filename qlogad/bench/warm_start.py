@@ -1,10 +1,10 @@
 """Warm starts: what relatives are worth to a study of a wider, deeper circuit on another log (half an hour).
 
-    source   3 wires, depth 1, on one log            its best points begin the arm "relative", points of it drawn at random "random family"
+    source   3 wires, depth 1, on one log            its best points start the arm "relative", random points of it the arm "random family"
     target   4 wires, depth 2, on another log        the same trials, sampler and seeds in all three arms
 
 Each pair has logs and seeds of its own. The regret of an arm after k trials is its best validation loss so far less the best that any
-arm of the pair has found; its mean over k says how good a study is whenever it is stopped.
+arm of the pair has found; its mean over k tells how good a study is if stopped at any time.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ class WarmStart(Benchmark):
 
 
 def measure(folder: Path, *, pairs: int, progress: Progress, trials: int = TRIALS) -> list[dict[str, Any]]:
-    """The best loss so far after each trial, for every pair and arm; pairs that `folder` has already are kept.
+    """The best loss so far after each trial, for every pair and arm; pairs already in `folder` are kept.
 
     Args:
-        folder: of the results.
-        pairs: of logs and seeds.
-        progress: told what is being done.
-        trials: of each study.
+        folder: the results folder.
+        pairs: pairs of studies, each with logs and seeds of its own.
+        progress: called with what is being done.
+        trials: trials of each study.
     """
     path = folder / "pairs.json"
     try:
@@ -123,7 +123,7 @@ def _study(name: str, seed: int, place: Path, trials: int, *, wires: int, depth:
 
 
 def _run(study: Study, place: Path) -> Path:
-    """Do a study trial by trial in this process; returns its table of trials."""
+    """Run a study trial by trial in this process; returns the path of its table."""
     (entrant,) = study.entrants
     prepared = prepare(study, place / study.name, lambda what, count: None)
     trials = optuna.create_study(directions=study.directions)

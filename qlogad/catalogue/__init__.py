@@ -1,1 +1,1 @@
-"""What `list`, `show` and `doctor` say."""
+"""The contents of `qlogad list`, `show`, `data describe` and `doctor`."""

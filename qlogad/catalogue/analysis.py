@@ -1,7 +1,7 @@
-"""What `show --analyse` and `list --analyse` say of a design; each result is kept by the digest of the circuits it is of.
+"""The analysis behind `show --analyse` and `list --analyse`, cached under the digest of the circuits it is about.
 
-One file per result in the user's cache folder (`documents.cache_folder`), written at once, so that a killed run loses at most the
-design it was at. A file that does not match its own digest is computed again.
+Each result is one file in the user's cache folder (`documents.cache_folder`), written as soon as it is known, so a killed run loses at most
+one design. A file that does not match its digest is computed again.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ Facts = dict[str, Any]
 Progress = Callable[[str, int], None]
 
 PAIRS, SAMPLES = 5_000, 200  # of states; of gradients
-WIDEST = 12  # wires: 10,000 states of more would not fit everywhere
-WIDTHS = (2, 4, 6, 8)  # of the gradients' fall with width
-_REFERENCE = "strongly-entangling"  # the ansatz behind an encoding that is looked at by itself
+WIDEST = 12  # wires: 10,000 states of wider circuits would not fit in every memory
+WIDTHS = (2, 4, 6, 8)  # at which the decay of gradients is measured
+_REFERENCE = "strongly-entangling"  # the ansatz behind an encoding that is analysed by itself
 
 
 def analyse(name: str, role: Role, *, wires: int, depth: int, folder: Path | None = None) -> Facts:
-    """Everything of qlogad.evaluate.circuits about one design, from the cache where it is there.
+    """All measures of qlogad.evaluate.circuits for one design, from the cache if possible.
 
-    An ansatz is analysed on |0...0>; its live weights, light cones, spectrum and surrogate behind the encoding its file names. An
-    encoding is analysed by itself, its spectrum and surrogate before one layer of strongly-entangling.
+    An ansatz is analysed on |0...0>; its live weights, light cones, spectrum and surrogate behind the encoding named in its file.
+    An encoding is analysed by itself, its spectrum and surrogate in front of one layer of strongly-entangling.
 
     Args:
-        name: of a design, or its file.
+        name: a design or its file.
         role: "ansatz" or "encoding".
-        wires: the width, except where gradients are followed over widths.
-        depth: how often an ansatz' layer is repeated.
-        folder: where results are kept; by default `documents.cache_folder()`.
+        wires: the width, except for the gradients, which are followed over several widths.
+        depth: number of layers of an ansatz.
+        folder: the cache; by default `documents.cache_folder()`.
 
     Raises:
         UnknownName: there is no such design.
@@ -74,7 +74,7 @@ def _built(design: Design, wires: int, depth: int) -> Circuit | None:
 
 
 def _read(path: Path) -> Facts | None:
-    """A result that was written whole, or None."""
+    """A result if it was written completely, else None."""
     try:
         return files.read_facts(path)
     except ResultError:
@@ -180,13 +180,13 @@ def table(role: Role, *, wires: int, depth: int, sort: str, progress: Progress) 
 
 
 def check_column(name: str, known: Sequence[str]) -> None:
-    """Refuse to sort by a column that is not there."""
+    """Refuse to sort by an unknown column."""
     if name not in known:
         raise InputError(f"there is no column {shown(name)}{did_you_mean(name, known)}; known: {', '.join(known)}")
 
 
 def text(facts: Facts) -> str:
-    """The facts as lines for people."""
+    """The facts as text."""
     lines = [
         f"depth {facts['circuit_depth']}, {facts['gates']} gates, {facts['two_qubit_gates']} of two qubits: "
         + ", ".join(f"{count} {name}" for name, count in facts["gate_counts"].items()),
@@ -222,7 +222,7 @@ def text(facts: Facts) -> str:
 
 
 def _rounded(value: float, error: float) -> float:
-    """A number to the digit that its standard error leaves standing.
+    """A number rounded to the digit of its standard error.
 
     >>> _rounded(0.19345, 0.0163)
     0.19

@@ -1,4 +1,4 @@
-"""What is in a data set."""
+"""Summaries of data sets: `qlogad data describe`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["describe", "facts_text"]
 
 
 def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int], None]) -> dict[str, Any]:
-    """What is in a data set: every line accounted for, templates, windows, labels and what each cut would give."""
+    """Summarise a data set: an account of every line, templates, windows, labels and the parts of each cut."""
     from qlogad.experiment.experiment import Experiment
     from qlogad.experiment.ground import open_source, splits
     from qlogad.logs.parser.drain import Drain
@@ -77,7 +77,7 @@ def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int],
 
 
 def _made_of(contender: Contender) -> str:
-    """A contender in a few words: its detector, and what it has of a grid."""
+    """A contender in a few words: its detector, and its values of a grid."""
     like = f", like {contender.like}" if contender.like else ""
     control = f", {contender.control}" if contender.control else ""
     varied = ", ".join(f"{key} = {value}" for key, value in (contender.grid or {}).items() if key != "control")
@@ -91,7 +91,7 @@ def _stamp(seconds: float) -> str:
 
 
 def facts_text(facts: dict[str, Any]) -> str:
-    """Facts as lines for people."""
+    """Facts as text."""
     lines = []
     for key, value in facts.items():
         if isinstance(value, dict):

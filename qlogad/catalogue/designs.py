@@ -18,12 +18,12 @@ from qlogad.errors import InputError, UnknownName, WidthError
 
 __all__ = ["Shown", "export", "plan"]
 
-LIVE_UP_TO = 10  # wires: the live weights of wider circuits take long to count
+LIVE_UP_TO = 10  # wires: counting the live weights of wider circuits takes long
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Something shown: text for people, facts for machines."""
+    """What `qlogad show` prints: text for people, facts for machines."""
 
     text: str
     facts: dict[str, Any]
@@ -42,12 +42,12 @@ def size_of(kind: str, wires: int | None, depth: int | None) -> tuple[int, int]:
 
 
 def width_of(name: str, role: Role, wires: int | None) -> int | None:
-    """The width that is asked for, or the only one that a design takes."""
+    """The width asked for, or else the only one that a design allows."""
     return wires if wires is not None else Design.load(name, role).wires
 
 
 def design_row(name: str, role: Role, wires: int, depth: int) -> dict[str, Any]:
-    """A design's source and its cost, "-" where it does not exist at this size; of an encoding, the features it is given."""
+    """A design's source and cost ("-" if it does not exist at this size), and for an encoding the features it takes."""
     design = Design.load(name, role)
     try:
         circuit = design.build(wires, depth)
@@ -67,7 +67,7 @@ def _values(takes: Takes) -> str:
 
 
 def role_for(name: str, given: str | None) -> tuple[Role, str]:
-    """What kind of design a name or a file is, and a note where that was a guess."""
+    """The role of a design, and a note if it was a guess."""
     if given is not None:
         for role in ROLES:
             if role == given:
@@ -76,7 +76,9 @@ def role_for(name: str, given: str | None) -> tuple[Role, str]:
     if names.is_design_file(name):
         told = None if name.endswith(".qasm") else role_of(documents.read(name))
         told = told or next((role for role in ROLES if Path(name).resolve().parent.name == role), None)
-        guess = "note: nothing in the file says whether it is an ansatz or an encoding; --role encoding reads it as the other"
+        guess = (
+            "note: the file does not say whether it is an ansatz or an encoding; read as an ansatz, use --role encoding otherwise"
+        )
         return (told, "") if told else ("ansatz", guess)
     for role in ROLES:
         if name in names.designs(role):
@@ -112,7 +114,7 @@ def show_design(name: str, role: Role, note: str, wires: int, depth: int, analys
     if role == "ansatz" and design.init == "identity-block":
         facts["init"] = design.init
         notes.append(
-            "note: init = 'identity-block' follows every layer by its undoing: twice the gates and weights that its rows give"
+            "note: init = 'identity-block' appends the inverse of every layer, which doubles the gates and weights given by its rows"
         )
     if role == "ansatz" and circuit.weights and wires <= LIVE_UP_TO:
         whole = assemble(design.check.encoding, name, wires, depth)
@@ -145,20 +147,20 @@ def plan(
     every: bool = False,
     role: str | None = None,
 ) -> Shown:
-    """How the exact engine would run a design as the four gates of a cell: every method, predicted, the chosen one measured.
+    """How the exact engine would run a design as the four gates of a cell: predictions for every method, measurements of the chosen one.
 
-    An ansatz runs behind the encoding its file names, an encoding before one layer of strongly-entangling.
+    An ansatz runs behind the encoding named in its file, an encoding in front of one layer of strongly-entangling.
 
     Args:
-        name: of an ansatz or encoding, or a design file.
+        name: an ansatz or encoding, or a design file.
         wires: the circuit's width.
-        depth: how often an ansatz' layer is repeated.
-        reupload: the encoding comes before every layer.
-        rows: the batch.
-        calls: the time steps.
-        double: in float64.
-        every: measure all methods that fit.
-        role: "ansatz" or "encoding", where a file would do as either.
+        depth: number of layers of an ansatz.
+        reupload: repeat the encoding before every layer.
+        rows: rows of a batch.
+        calls: time steps.
+        double: use float64.
+        every: measure every method that fits in memory.
+        role: "ansatz" or "encoding", for a file that could be either.
 
     Raises:
         UnknownName: there is no such design.
@@ -190,16 +192,16 @@ def export(
     """Write a design as a drawing (.svg, .png) or as OpenQASM 3 (.qasm).
 
     Args:
-        name: of an ansatz or encoding, or a design file.
-        path: its ending says what to write.
+        name: an ansatz or encoding, or a design file.
+        path: its suffix selects the format.
         wires: the circuit's width.
-        depth: of an ansatz alone: how often the layer is repeated, 1 unless said.
+        depth: for an ansatz: number of layers, 1 by default.
         drawer: "pennylane", or "qiskit", which needs the extra `draw`.
         role: as in `show`.
 
     Raises:
         UnknownName: there is no such design, or no such drawer.
-        InputError: the path ends otherwise.
+        InputError: the path has another suffix.
         MissingExtra: the drawer needs a package that is not installed.
     """
     found, _ = role_for(name, role)

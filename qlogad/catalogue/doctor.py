@@ -1,4 +1,4 @@
-"""What is usable here: the packages that qlogad requires or offers as extras, and every backend on a circuit with a known answer."""
+"""What works here: the packages that qlogad requires or offers as extras, and every backend on a circuit with a known answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Row = dict[str, str]
 
 
 def examine(progress: Callable[[str, int], None]) -> list[dict[str, Any]]:
-    """One row per thing looked at: `what`, `state` (ok, missing, broken), `detail`."""
+    """A row for each thing examined: `what`, `state` (ok, missing, broken), `detail`."""
     rows = [_row("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")]
     extras = _extras()
     for package in extras:
@@ -45,7 +45,7 @@ def _row(what: str, state: str, detail: str) -> Row:
 
 
 def _extras() -> dict[str, str]:
-    """The packages of qlogad's own metadata, each with the extra that installs it: "" where it is required; those of `dev` left out."""
+    """The packages of qlogad's own metadata, each with the extra that installs it: "" if it is required; without those of `dev`."""
     try:
         lines = requires("qlogad") or []
     except PackageNotFoundError:  # run from its source, without installation
@@ -74,12 +74,12 @@ def _version(package: str) -> str:
 
 
 def _backend(name: str, extras: dict[str, str], cuda: bool) -> list[Row]:
-    """A row for each of a backend's checks; one where it cannot even be imported."""
+    """A row for each of a backend's checks; a single one if it cannot be imported."""
     try:
         checks: tuple[Check, ...] = names.find("backend", name).checks
     except MissingExtra as error:
         return [_row(f"backend {name}", "missing", one_line(error))]
-    except Exception as error:  # whatever a broken installation throws is the finding
+    except Exception as error:  # whatever a broken installation raises is the finding
         return [_row(f"backend {name}", "broken", one_line(f"{type(error).__name__}: {error}"))]
     rows = []
     for check in checks:
@@ -101,7 +101,7 @@ def _try(spec: str, check: Check, extras: dict[str, str], cuda: bool) -> tuple[s
         if check.package and not found:
             return "missing", f"{check.package} is not installed; run: {check.install or _install(check.package, extras)}"
         return ("missing", "no CUDA device") if check.cuda and not cuda else ("broken", one_line(error))
-    except Exception as error:  # whatever a broken installation throws is the finding
+    except Exception as error:  # whatever a broken installation raises is the finding
         return "broken", one_line(f"{type(error).__name__}: {error}")
     told = f"{check.package} {found}; " if check.package else ""
     return "ok" if off < allowed else "broken", f"{told}two-qubit circuit off by {off:.1e} ({kind})"

@@ -1,4 +1,4 @@
-"""What there is: names with one line each, a design drawn and counted, a data set described."""
+"""What there is: names with one line each; a design drawn and counted; the keys of a detector or dataset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 def rows(kind: str, *, wires: int | None = None, depth: int | None = None, sort: str = "name") -> list[Row]:
-    """Name and one line for everything of a kind, sorted by a column; nothing heavy is imported for it.
+    """The name and one line for everything of a kind, sorted by a column; imports nothing heavy.
 
     Args:
         kind: one of `KINDS`.
@@ -39,7 +39,7 @@ def rows(kind: str, *, wires: int | None = None, depth: int | None = None, sort:
     if kind in ROLES and sort in analysis.COLUMNS and sort not in found[0]:
         raise InputError(f"the column '{sort}' is measured; add --analyse")
     check_column(sort, list(found[0]))
-    return sorted(found, key=lambda row: (isinstance(row[sort], str), row[sort]))  # numbers, then words and what there is not
+    return sorted(found, key=lambda row: (isinstance(row[sort], str), row[sort]))  # numbers before text, which "-" belongs to
 
 
 def _things(kind: names.Kind, wires: int, depth: int) -> list[Row]:
@@ -85,17 +85,17 @@ def analysed(
 
 
 def show(name: str, *, wires: int | None = None, depth: int | None = None, analyse: bool = False, role: str | None = None) -> Shown:
-    """A design drawn and counted, and analysed on request; or the keys of a detector or a dataset.
+    """Draw and count a design, and analyse it on request; or list the keys of a detector or dataset.
 
     Args:
-        name: of an ansatz, encoding, detector or dataset, or a design file.
+        name: an ansatz, encoding, detector or dataset, or a design file.
         wires: the circuit's width.
-        depth: of an ansatz alone: how often the layer is repeated, 1 unless said.
+        depth: for an ansatz: number of layers, 1 by default.
         analyse: measure the circuit.
-        role: "ansatz" or "encoding", for a file that would do as either; by default what its content says, then its folder's name.
+        role: "ansatz" or "encoding", for a file that could be either; by default read from its content, else from its folder.
 
     Raises:
-        UnknownName: nothing is called so.
+        UnknownName: nothing has that name.
         DesignError: the file is no design, or does not exist at this width.
     """
     if role is None and not names.is_design_file(name):

@@ -1,7 +1,7 @@
-"""What `show --plan` says: every way the exact engine has of running a design, predicted, and measured where asked.
+"""The table of `show --plan`: every method of the exact engine for a design, with predicted and, on request, measured time and memory.
 
-The task is a recurrent cell's training step: G circuits side by side, a batch of rows with inputs of their own, as many calls as time
-steps with one backward pass behind them, one thread.
+The task is a training step of a recurrent cell: G circuits side by side, a batch of rows with inputs of their own, one call per time step,
+then one backward pass, on one thread.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ __all__ = ["GROUPS", "Peak", "table", "text"]
 
 GROUPS = 4  # the gates of an LSTM
 REPEATS = 7
-LONG = 2.0  # seconds: what takes longer is not repeated
+LONG = 2.0  # seconds: steps that take longer are not repeated
 CPU = torch.device("cpu")
 
 Row = dict[str, Any]
 
 
 def table(circuit: Circuit, *, rows: int = 64, calls: int = 10, double: bool = False, every: bool = False) -> list[Row]:
-    """Every method with its predicted and measured milliseconds and megabytes, the quickest first; the first one is chosen.
+    """Every method with its predicted and measured milliseconds and megabytes, quickest first; the first is chosen.
 
     Args:
-        circuit: with inputs and weights.
-        rows: the batch.
-        calls: the time steps.
-        double: in float64 instead of float32.
-        every: measure every method that fits, not the chosen one alone.
+        circuit: has inputs and weights.
+        rows: rows of a batch.
+        calls: time steps.
+        double: use float64 instead of float32.
+        every: measure every method that fits in memory, not only the chosen one.
 
     Raises:
-        InputError: there are no rows or calls.
-        BackendError: nothing fits.
+        InputError: `rows` or `calls` is less than 1.
+        BackendError: no method fits in memory.
     """
     if min(rows, calls) < 1:
-        raise InputError(f"a plan is for 1 row and 1 call at least, got {rows} and {calls}")
+        raise InputError(f"a plan needs at least 1 row and 1 call, got {rows} and {calls}")
     task = Task(circuit, GROUPS, rows, calls, 8 if double else 4)
     found = options(task, methods_for(circuit), rates_of(CPU), memory_limit(CPU))
     return [_row(task, option, chosen=place == 0, measured=place == 0 or every) for place, option in enumerate(found)]
@@ -85,7 +85,7 @@ def _measure(task: Task, method: str) -> tuple[float, float]:
         torch.autograd.grad(torch.stack(means).sum(), (weights_GP, inputs_GNI), materialize_grads=True)
 
     with one_thread():
-        step()  # what is cached for good is no part of a step
+        step()  # builds what is cached for good
         with Peak() as peak:
             step()
         taken: list[float] = []
@@ -97,7 +97,7 @@ def _measure(task: Task, method: str) -> tuple[float, float]:
 
 
 class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """The most bytes that tensors made inside it held at once, operation by operation; what an operation itself uses is not seen.
+    """The peak of the bytes held by tensors made inside it, after each operation; memory used within an operation is not counted.
 
     >>> with Peak() as peak:
     ...     total = torch.zeros(1000).add(1).sum()
@@ -131,7 +131,7 @@ class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def text(rows: Sequence[Row], title: str) -> str:
-    """The table for people; the chosen method has a star."""
+    """The table as text; a star marks the chosen method."""
 
     def number(value: float | None) -> str:
         return "" if value is None else f"{value:.3g}" if value < 1000 else f"{value:,.0f}"

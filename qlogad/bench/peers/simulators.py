@@ -1,7 +1,7 @@
 """The same training step on other simulators, timed in an environment of their own: only torch, numpy, PennyLane, JAX, tensorcircuit-ng.
 
 Run as a file by the engine benchmark, with the Python that has them:
-`python simulators.py '["PennyLane + JAX, jit", 4, 2]'` prints a peer, wires and depth as JSON.
+`python simulators.py '["PennyLane + JAX, jit", 4, 2]'` takes peer, wires and depth as JSON and prints JSON.
 The workload is that of engine.py: batch 64, T = 10, input 32, hidden 128, RY encoding, strongly-entangling layers, four gates with
 their own linear maps, forward and backward, float32, one thread; beside it torch.nn.LSTM(32, 128) in the same process.
 """
@@ -23,7 +23,7 @@ LONGEST = 20.0  # seconds for the repetitions of one peer
 
 
 def main(peer: str, wires: int, depth: int) -> dict[str, float]:
-    """Of one peer: ms per step, ms of the classical cell, seconds before the first step ended."""
+    """For one peer: ms per step, ms of the classical cell, and seconds until the first step finished."""
     import torch
 
     torch.set_num_threads(1)
