@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
@@ -36,6 +36,7 @@ from qlogad.errors import (
     shown,
 )
 from qlogad.features.features import MAX_SIZE, Features, Labels
+from qlogad.features.view import View, learns
 from qlogad.nn.core.core import Core
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ COLUMNS = ("window", "event")  # of a DataFrame
 class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     """A detector of anomalous windows, in scikit-learn's manners.
 
-    After `fit`: `threshold_` (None without validation data), `size_` (V), `weights_` (how many numbers were learnt, by kind).
+    After `fit`: `threshold_` (None without validation data), `size_` (V), `weights_` (how many numbers were learnt, by kind),
+    `views_` (those that learn from training rows, fitted).
     """
 
     threshold: Literal["fpr", "f1"] = "fpr"  # the rule on validation: label-free false positive rate, or best labelled F1
@@ -193,7 +195,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
                 missing where they are learnt from.
         """
         documents.enforce(self, DataError)
-        features = features if isinstance(features, Features) else Features.from_sequences(_lists(features))
+        features = features if isinstance(features, Features) else Features.from_sequences(_lists(features), views=self.reads)
         if len(features) == 0:
             raise DataError("there are no training windows; choose a later cut or more data")
         if labels is not None and not isinstance(labels, Labels):
@@ -202,7 +204,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             raise DataError(f"there are {len(features)} training rows but {len(labels.window_N)} labels")
         if self.supervised:
             self._check_labels(features, labels)
-        held = self._validation(validation, features.size)
+        held = self._validation(validation, features.size, features.views)
         self.size_ = features.size
         self._report: Callable[[Epoch], None] | None = report
         try:
@@ -211,6 +213,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             self._report = None
         self.threshold_ = None if held is None else self.threshold_on(*held)
         self.weights_ = self.weights()
+        self.views_ = {name: view for name, view in features.views.items() if name in self.reads}
         return self
 
     def _check_labels(self, features: Features, labels: Labels | None) -> None:
@@ -226,12 +229,12 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
                 )
 
     @staticmethod
-    def _validation(given: Any, size: int) -> tuple[Features, Labels | None] | None:
+    def _validation(given: Any, size: int, views: Mapping[str, View]) -> tuple[Features, Labels | None] | None:
         if given is None:
             return None
         if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], Features):
             return given[0], given[1]
-        return (given if isinstance(given, Features) else Features.from_sequences(_lists(given), size=size)), None
+        return (given if isinstance(given, Features) else Features.from_sequences(_lists(given), size=size, views=views)), None
 
     def threshold_on(self, features: Features, labels: Labels | None = None) -> Threshold:
         """The threshold that the detector's rule finds on validation windows, with its circuits where they run now.
@@ -275,7 +278,9 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     def _known(self, windows: Features | Sequences) -> Features:
         if not hasattr(self, "size_"):
             raise NotFitted(f"{type(self).__name__} is not fitted yet; call fit(windows) first")
-        return windows if isinstance(windows, Features) else Features.from_sequences(_lists(windows), size=self.size_)
+        if isinstance(windows, Features):
+            return windows
+        return Features.from_sequences(_lists(windows), size=self.size_, views=self.views_)
 
     def save(self, folder: str | Path) -> None:
         """Write the fitted detector: `detector.toml` (name, parameters, threshold) and `weights.safetensors`. Never code, never pickle."""
@@ -295,6 +300,8 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             "threshold": self.threshold_,
             "plans": self.plans(),
         }
+        if self.views_:
+            content["views"] = {name: view.state() for name, view in self.views_.items()}
         files.write(folder / "detector.toml", documents.dump(content, infinite=True))
 
     @classmethod
@@ -323,6 +330,8 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         try:
             detector.size_, detector.threshold_ = saved.size, saved.threshold
             content = _read(folder / WEIGHTS)
+            kinds = {name: names.find("view", name) for name in type(detector).reads}
+            detector.views_ = {name: kind.from_state(saved.views[name]) for name, kind in kinds.items() if learns(kind)}
             detector._restore(_arrays(content))
             if documents.digest(saved.size, content) != saved.digest:
                 raise ResultError("they are not those that were saved with it")
@@ -386,6 +395,7 @@ class _Saved:
     digest: str  # of the size and the weights
     params: Mapping[str, Any]
     plans: tuple[Mapping[str, Any], ...] = ()
+    views: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # states of those that learnt
     threshold: Threshold | None = None
 
     def __post_init__(self) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from qlogad import documents, names
+from qlogad import documents
 from qlogad.arrays import Floats
 from qlogad.detect.detector import EXPECTED, WEIGHTS, Detector
 from qlogad.errors import DataError, NotFitted
 from qlogad.features.features import Features, Labels
+from qlogad.features.view import View, fit_views
 from qlogad.seeds import generator
 from qlogad.testing.laws import Laws, Tell, assert_refused
 
@@ -62,10 +63,13 @@ class Subject:
 
     def features(self, sequences: Sequences, weight: list[int] | None = None) -> Features:
         """Windows with the views that the detector reads."""
-        features = Features.from_sequences(sequences, size=SIZE, weight=weight)
-        for view in self.cls.reads:
-            features = names.find("view", view)().add(features)
-        return features
+        return Features.from_sequences(sequences, size=SIZE, weight=weight, views=self.views, **said_of(sequences))
+
+    @cached_property
+    def views(self) -> dict[str, View]:
+        """Those of its views that learn, fitted on the training windows."""
+        train = sessions(40, "train")
+        return fit_views(self.cls.reads, Features.from_sequences(train, size=SIZE, **said_of(train)))
 
     def fit(self, detector: Detector) -> Detector:
         """Fitted on features, with labels, which only a supervised one reads."""
@@ -124,7 +128,9 @@ class Subject:
     def _surroundings(self) -> list[str]:
         """What a fit reads or could reach, and is not to change."""
         given = (self.train, self.validation)
-        tables = [documents.digest(f.ids_E, f.offsets_N1, f.weight_N, f.seen_N, f.row_W, *f.views.values()) for f in given]
+        tables = [
+            documents.digest(f.ids_E, f.offsets_N1, f.weight_N, f.seen_N, f.row_W, *map(f.view, self.cls.reads)) for f in given
+        ]
         return [*tables, documents.digest(self.labels.window_N), *generators()]
 
 
@@ -136,6 +142,16 @@ def sessions(rows: int, *names: str) -> Sequences:
         for _ in range(int(rng.integers(2, 9))):
             window.append((window[-1] + 1) % SIZE if rng.random() < 0.8 else int(rng.integers(SIZE)))
     return starts_N
+
+
+def said_of(windows: Sequences) -> dict[str, Any]:
+    """What the events of windows say beside their ids; equal windows say the same, so that they can be one row of some weight."""
+    rngs = [generator(0, "check_detector", "said", *map(str, window)) for window in windows]
+    return {
+        "times": [np.cumsum(rng.exponential(2.0, len(window))) for rng, window in zip(rngs, windows, strict=True)],
+        "levels": [rng.choice(["INFO", "WARN"], len(window)).tolist() for rng, window in zip(rngs, windows, strict=True)],
+        "values": [[[str(rng.integers(99))] for _ in window] for rng, window in zip(rngs, windows, strict=True)],
+    }
 
 
 def labels_of(windows: Sequences) -> list[int]:

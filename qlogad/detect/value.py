@@ -1,0 +1,57 @@
+"""Value: an event is anomalous when a number in its message lies outside what training saw there. A floor of what parameters alone tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from qlogad.arrays import Floats
+from qlogad.detect.detector import Detector, State
+from qlogad.detect.event_scores import largest
+from qlogad.features.features import Features, Labels
+from qlogad.files import Array, check_arrays
+
+__all__ = ["Value"]
+
+
+@dataclass(kw_only=True)
+class Value(Detector):
+    """The score is how far the farthest number lies outside its interval in training, in standard deviations; 0 inside.
+
+    Each variable part of each template has an interval of its own; those that were not all numbers in training are not looked at.
+
+    >>> train = Features.from_sequences([[0, 0]], values=[[["10"], ["12"]]], views=["values"])
+    >>> test = Features.from_sequences([[0], [0]], values=[[["11"]], [["22"]]], views=train.views)
+    >>> Value().fit(train).score_samples(test).tolist()
+    [0.0, 10.0]
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ("ids", "values")
+
+    def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
+        values_ED = features.view("values")
+        width = values_ED.shape[1]
+        self._low_VD, self._high_VD = np.zeros((features.size + 1, width)), np.zeros((features.size + 1, width))
+        for column in range(width):  # a mean is 0 on this scale, so that 0 lies in every interval
+            known_E = ~np.isnan(values_ED[:, column])
+            np.minimum.at(self._low_VD[:, column], features.ids_E[known_E], values_ED[known_E, column])
+            np.maximum.at(self._high_VD[:, column], features.ids_E[known_E], values_ED[known_E, column])
+
+    def event_score(self, features: Features) -> Floats:
+        """How far the farthest number of each event lies outside, (E,); 0 where none does, or there is none."""
+        values_ED, ids_E = features.view("values"), features.ids_E
+        outside_ED = np.maximum(values_ED - self._high_VD[ids_E], self._low_VD[ids_E] - values_ED)
+        return np.asarray(np.nan_to_num(np.maximum(outside_ED, 0.0)).max(axis=1, initial=0.0))
+
+    def anomaly_score(self, features: Features) -> Floats:
+        """The highest of each row's event scores, (N,)."""
+        return largest(self.event_score(features), features.offsets_N1)
+
+    def _state(self) -> State:
+        return {"low": self._low_VD, "high": self._high_VD}
+
+    def _restore(self, state: State) -> None:
+        check_arrays(state, {name: Array("float64", (self.size_ + 1, "columns")) for name in ("low", "high")})
+        self._low_VD, self._high_VD = state["low"], state["high"]
