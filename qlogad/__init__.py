@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from qlogad.nn.core.classical import Classical as Classical
     from qlogad.nn.core.quantum import Quantum as Quantum
     from qlogad.nn.layer import QuantumLayer as QuantumLayer
+    from qlogad.report.record import Record as Record
 
 __all__ = [
     "Classical",
@@ -30,6 +31,7 @@ __all__ = [
     "QlogadError",
     "Quantum",
     "QuantumLayer",
+    "Record",
     "Threshold",
 ]
 
@@ -44,6 +46,7 @@ _HOMES = {
     "QlogadError": "errors",
     "Quantum": "nn.core.quantum",
     "QuantumLayer": "nn.layer",
+    "Record": "report.record",
     "Threshold": "detect.threshold",
 }
 

@@ -179,6 +179,14 @@ def test_the_command_names_the_file_and_fails(finished: tuple[Path, Record], tmp
     assert f"no {FILE}" in found.stdout
 
 
+COMMITTED = [folder for folder in folders(Path(__file__).parents[2] / "results") if (folder / FILE).exists()]
+
+
+@pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.name)
+def test_committed_results_are_what_their_records_give(folder: Path) -> None:
+    assert check(folder).differ == ()
+
+
 def test_folders_without_a_record_are_named_and_figures_of_other_versions_are_left_out(tmp_path: Path) -> None:
     made = record()
     write(made, tmp_path / "results" / "own")  # of a program that tells no version
@@ -337,8 +345,8 @@ def test_windows_apart_are_judged_as_the_rows_that_merge_them(seed: int, size: i
             cells += [cell, replace(cell, facts=replace(cell.facts, contender="b", form="apart"), scores=scores, alarms=alarms)]
     same_scores = replace(made, cells=tuple(cells), judge=replace(made.judge, seeds=1))
     frame = same_scores.frame()
-    shown = frame[frame["windows"] != "distinct"].drop(columns=["contender", "distinct", "distinct_anomalies", "effective_n"])
-    left, right = (shown[frame.loc[shown.index, "contender"] == name].reset_index(drop=True) for name in ("a", "b"))
+    shown = frame.drop(columns=["distinct", "distinct_anomalies", "effective_n"])
+    left, right = (shown[shown["contender"] == name].reset_index(drop=True) for name in ("a", "b"))
     np.testing.assert_allclose(*(one.select_dtypes("number").to_numpy() for one in (left, right)), rtol=1e-9)
     (one,) = judged(same_scores, frame)
     assert one.sequences is not None
