@@ -14,5 +14,5 @@ Ints = NDArray[np.int64]
 Places = NDArray[np.int32]  # in a table of words
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
-Numbers = NDArray[Any]  # of any precision
+Numbers = NDArray[Any]  # whole or not, of any precision
 Texts = NDArray[np.object_]  # of str; a fixed-width array would give every text the room of the longest

@@ -6,6 +6,8 @@ A stream's seed is a hash of (seed, names), so adding a stream never shifts anot
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["derive", "generator", "torch_generator"]
+__all__ = ["derive", "generator", "torch_default", "torch_generator"]
 
 
 def derive(seed: int, *names: str | int) -> int:
@@ -36,3 +38,27 @@ def torch_generator(seed: int, *names: str | int) -> torch.Generator:
     import torch
 
     return torch.Generator().manual_seed(derive(seed, *names))
+
+
+@contextmanager
+def torch_default(seed: int, *names: str | int, device: str = "cpu") -> Iterator[None]:
+    """Within it torch's own generator draws the stream `names` of `seed`, afterwards it goes on as before.
+
+    For modules that take no generator: `torch.nn.Linear` draws its weights so, and `torch.nn.Dropout` what it drops.
+
+    >>> import torch
+    >>> with torch_default(0, "head"):
+    ...     first = torch.nn.Linear(2, 2)
+    >>> with torch_default(0, "head"):
+    ...     torch.equal(torch.nn.Linear(2, 2).weight, first.weight)
+    True
+    """
+    import torch
+
+    cuda = torch.device(device).type == "cuda"
+    with torch.random.fork_rng([device] if cuda else []):
+        torch.default_generator.manual_seed(derive(seed, *names))
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(derive(seed, *names))
+        yield

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qlogad.arrays import Floats, Ints
+from qlogad.arrays import Floats, Ints, Numbers
 from qlogad.bounds import room
 from qlogad.detect.batches import distinct
 from qlogad.detect.detector import EXPECTED
@@ -44,8 +44,11 @@ class NextEvent(Trained, ABC):
     unseen: Literal["anomaly", "ignore"] = "anomaly"  # an event unseen in training; "ignore": NaN, no part in the maximum
 
     @abstractmethod
-    def before(self, features: Features) -> Ints:
-        """What each event is predicted from, (E, H), 0 or more: nothing of the event itself or of what comes after it."""
+    def before(self, features: Features) -> Ints | Floats:
+        """What each event is predicted from, (E, H), finite: nothing of the event itself or of what comes after it.
+
+        The network is given rows of V + 1, the id of the padding, beside these.
+        """
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         examples, held = self._examples(features, features.weight_N), None
@@ -97,7 +100,7 @@ class NextEvent(Trained, ABC):
         log_BV = torch.log_softmax(self.network_(table.before_UH[rows_B]), dim=1)
         return -(log_BV[row_P, target_P] * count_P).sum()
 
-    def _pair_scores(self, before_UH: Ints, before_P: Ints, target_P: Ints) -> Floats:
+    def _pair_scores(self, before_UH: Numbers, before_P: Ints, target_P: Ints) -> Floats:
         """Scores of pairs of an input and an event; `before_P` is sorted."""
         scores_P = np.empty(len(before_P))
         first_U1 = np.searchsorted(before_P, np.arange(len(before_UH) + 1))
@@ -152,7 +155,7 @@ class _Table:
         return place_Q, self.target_P[pairs_Q], self.weight_P[pairs_Q]
 
     @classmethod
-    def of(cls, before_EH: Ints, target_E: Ints, weight_E: Floats, size: int, device: str) -> _Table:
+    def of(cls, before_EH: Ints | Floats, target_E: Ints, weight_E: Floats, size: int, device: str) -> _Table:
         known_E = np.flatnonzero((target_E < size) & (weight_E > 0))
         distinct_UH, before_K = distinct(before_EH[known_E])
         pair_P, pair_K = np.unique(before_K * size + target_E[known_E], return_inverse=True)

@@ -15,8 +15,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from qlogad import documents
-from qlogad.arrays import Ints
+from qlogad import documents, seeds
+from qlogad.arrays import Ints, Numbers
 from qlogad.detect.batches import SLOTS, micro_batches
 from qlogad.detect.detector import Detector, State
 from qlogad.errors import DataError
@@ -74,7 +74,10 @@ class Trained(Detector, ABC):
 
     @abstractmethod
     def network(self, core: Core) -> CoreNetwork:
-        """The untrained network around a core, from fields and what was learnt of its sizes (`size_`, V); equal for equal seeds."""
+        """The untrained network around a core, its sizes from fields and from `size_` (V), its weights from `seed`.
+
+        What torch's own modules draw for themselves is of that seed too.
+        """
 
     def check(self) -> None:
         self.core.check()
@@ -86,22 +89,28 @@ class Trained(Detector, ABC):
 
     def built(self, make: Callable[[Core], N]) -> N:
         """An untrained network around the detector's core, on its device; a control's size is found by counting its twin's weights."""
-        return make(self.core.resolve(lambda core: make(core).total)).to(self.device)
+
+        def seeded(core: Core) -> N:
+            with seeds.torch_default(self.seed, "network"):
+                return make(core)
+
+        return seeded(self.core.resolve(lambda core: seeded(core).total)).to(self.device)
 
     def learn(self, network: CoreNetwork, examples: Examples, held: Examples | None) -> None:
         """Train a network, which then is the detector's; without held examples all epochs are run."""
         self.network_ = network
-        self.history_ = train(
-            network,
-            examples.batch_loss,
-            len(examples),
-            validation=None if held is None or len(held) == 0 else held.mean_loss,
-            schedule=self.schedule(),
-            seed=self.seed,
-            report=self._report,
-        )
+        with seeds.torch_default(self.seed, "training", device=self.device):
+            self.history_ = train(
+                network,
+                examples.batch_loss,
+                len(examples),
+                validation=None if held is None or len(held) == 0 else held.mean_loss,
+                schedule=self.schedule(),
+                seed=self.seed,
+                report=self._report,
+            )
 
-    def outputs(self, rows_UH: Ints, *, fill: int) -> Iterator[tuple[Tensor, Ints, Ints]]:
+    def outputs(self, rows_UH: Numbers, *, fill: int) -> Iterator[tuple[Tensor, Ints, Ints]]:
         """What the trained network gives for distinct rows, by micro-batch: (outputs (SLOTS, ...), taken slots, which row is in each)."""
         for batch_SH, slots_B, rows_B in micro_batches(rows_UH, fill=fill, whole=self.network_.priced):
             with torch.no_grad():
