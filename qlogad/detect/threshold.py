@@ -38,6 +38,16 @@ class Threshold:
         """Which scores raise an alarm."""
         return np.asarray(np.asarray(scores, dtype=np.float64) > self.value)
 
+    def margin(self, scores: ArrayLike) -> Floats:
+        """How far scores lie above it; above 0 is an alarm.
+
+        >>> Threshold(2.0, "fpr", 0.01, 9).margin([2.0, 5.0, -np.inf]).tolist()
+        [0.0, 3.0, -inf]
+        """
+        scores_N = np.asarray(scores, dtype=np.float64)
+        with np.errstate(invalid="ignore"):  # infinity less infinity
+            return np.asarray(np.where(scores_N == self.value, 0.0, scores_N - self.value))
+
     def raised_by(self, event_E: ArrayLike, offsets_N1: ArrayLike, scores_N: ArrayLike) -> Ints:
         """The position in `event_E` of the event that raised each window's score, (N,); -1 where no event did.
 
@@ -57,7 +67,7 @@ class Threshold:
         top_N = np.full(len(offsets_N1) - 1, -np.inf)
         np.fmax.at(top_N, row_E, score_E)
         alone_N = top_N == np.asarray(scores_N, dtype=np.float64)
-        return highest(np.where(alone_N[row_E] & (score_E > max(0.0, self.value)), np.inf, score_E), offsets_N1)
+        return highest(np.where(alone_N[row_E] & (self(score_E) & (score_E > 0)), np.inf, score_E), offsets_N1)
 
     @classmethod
     def at_rate(cls, scores: ArrayLike, fpr: float, weight: ArrayLike | None = None) -> Self:

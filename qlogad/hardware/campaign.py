@@ -28,6 +28,7 @@ from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.service import service_of
 from qlogad.backend.target import Answer, Kind, Lifted, Target
+from qlogad.detect.threshold import Threshold
 from qlogad.errors import BackendError, InputError, Pending, QlogadError, ResultError, counted, one_line
 from qlogad.features.features import Features, Labels
 from qlogad.hardware.plan import (
@@ -150,7 +151,7 @@ class Run:
     scores_N: Floats | None
     heard: tuple[Heard, ...]
     references: tuple[Heard, ...]
-    threshold: float | None = None
+    threshold: Threshold | None = None
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ class Collected:
         label_N: of each row.
         exact_N: scores without noise and shots.
         margin_N: how far these lie above the threshold.
-        threshold: a score above it is an alarm.
+        threshold: what makes a score an alarm.
         runs: those that finished.
         spent: what has been answered.
         recalibrated: by number of the run, the threshold that its validation windows gave.
@@ -195,10 +196,10 @@ class Collected:
     label_N: Ints
     exact_N: Floats
     margin_N: Floats
-    threshold: float
+    threshold: Threshold
     runs: tuple[Run, ...]
     spent: Spent
-    recalibrated: Mapping[int, float]
+    recalibrated: Mapping[int, Threshold]
 
     def __post_init__(self) -> None:
         documents.enforce(self)
@@ -217,7 +218,7 @@ class Collected:
     @cached_property
     def flips_RN(self) -> Bools:
         """Where the decision is not that of the exact scores."""
-        return np.asarray((self.scores_RN > self.threshold) != (self.exact_N > self.threshold))
+        return np.asarray(self.threshold(self.scores_RN) != self.threshold(self.exact_N))
 
     def facts(self) -> dict[str, Any]:
         """The campaign in a row of plain data."""
@@ -449,7 +450,7 @@ class _Calibration:
         for layer in detector.circuits():
             layer.backend, layer.key = _Recording(heard), layer.key.at("run", run, "validation")
         found = detector.threshold_on(self.features, self.labels)
-        return Run(run, None, tuple(heard.heard), tuple(heard.references), found.value)
+        return Run(run, None, tuple(heard.heard), tuple(heard.references), found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -521,7 +522,7 @@ class _Campaign:
             label_N,
             exact_N,
             margin_N,
-            detector.threshold_.value,
+            detector.threshold_,
             tuple(run for run in runs if run.threshold is None),
             self._spent(),
             {run.number: run.threshold for run in runs if run.threshold is not None},

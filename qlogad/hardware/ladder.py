@@ -21,6 +21,7 @@ from scipy.stats import norm
 
 from qlogad import escape, files
 from qlogad.arrays import Bools, Floats
+from qlogad.detect.threshold import Threshold
 from qlogad.errors import ResultError, counted
 from qlogad.evaluate.compare import interval, other_sequences
 from qlogad.evaluate.metrics import confusion
@@ -106,21 +107,22 @@ class Rung:
         return [run for run in self.collected.runs if run.scores_N is not None and (run.number in known or not self.recalibrated)]
 
     @cached_property
-    def threshold_R(self) -> Floats:
-        """A score of the run above it is an alarm."""
+    def thresholds(self) -> list[Threshold]:
+        """What makes a score of each run an alarm."""
         clean, known = self.collected.threshold, self.collected.recalibrated
-        return np.array([known[run.number] if self.recalibrated else clean for run in self.judged])
+        return [known[run.number] if self.recalibrated else clean for run in self.judged]
 
     @cached_property
     def alarms_RN(self) -> Bools:
         """The decisions of each run."""
-        found = [run.scores_N for run in self.judged if run.scores_N is not None]
-        return np.asarray(np.array(found).reshape(len(found), len(self.collected.features)) > self.threshold_R[:, None])
+        pairs = zip(self.thresholds, self.judged, strict=True)
+        found = [threshold(run.scores_N) for threshold, run in pairs if run.scores_N is not None]
+        return np.array(found, dtype=bool).reshape(len(found), len(self.collected.features))
 
     @cached_property
     def flips_RN(self) -> Bools:
         """Where they are not those of the exact scores at the clean threshold."""
-        return np.asarray(self.alarms_RN != (self.collected.exact_N > self.collected.threshold))
+        return np.asarray(self.alarms_RN != self.collected.threshold(self.collected.exact_N))
 
     @property
     def mitigated(self) -> bool:
@@ -193,7 +195,9 @@ class Rung:
             "runs": f"{len(self.finished)} of {one.asked.repeats}",
         }
         if len(self.alarms_RN):
-            found |= {"threshold": float(self.threshold_R.mean())} if one.asked.validation else {}
+            found |= (
+                {"threshold": float(np.mean([threshold.value for threshold in self.thresholds]))} if one.asked.validation else {}
+            )
             found |= _decisions(one, self.alarms_RN) | {"rows that ever flip": int(self.flips_RN.any(axis=0).sum())}
             found |= {f"of these by {why}": int((self.cause_N == why).sum()) for why in ("bias", "drift", "shot noise", "not told")}
         found |= _readouts(self.heard)
@@ -218,7 +222,7 @@ def _decisions(one: Collected, alarms_RN: Bools) -> Values:
     weight_N = one.features.weight_N
     numbers: dict[bytes, int] = {}
     sequence_N = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in one.features.rows()])
-    agree_RN = alarms_RN == (one.exact_N > one.threshold)
+    agree_RN = alarms_RN == one.threshold(one.exact_N)
     agreement_R = np.average(agree_RN, axis=1, weights=weight_N)
     (drawn,) = other_sequences([agree_RN], np.ones(len(weight_N)), weight_N, sequence_N)  # a share of one class: that of all rows
     found = _spread("agreement with exact", agreement_R, drawn.recall)
@@ -311,7 +315,7 @@ class Ladder:
     def _exact(self) -> Values:
         one = self.rungs[0].collected
         sure = {f"agreement with exact {end}": 1.0 for end in ("low", "high")}  # with itself, whatever the sequences
-        return {"kind": EXACT, "where": "engine", "runs": "1"} | _decisions(one, one.exact_N[None] > one.threshold) | sure
+        return {"kind": EXACT, "where": "engine", "runs": "1"} | _decisions(one, one.threshold(one.exact_N[None])) | sure
 
     def _bands(self, rung: Rung) -> Values:
         away_N = np.abs(rung.collected.margin_N)

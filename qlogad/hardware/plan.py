@@ -35,7 +35,7 @@ __all__ = [
     "Mode",
     "Plan",
     "Rehearsal",
-    "Threshold",
+    "WhichThreshold",
     "check_limits",
     "exact_means",
     "mode_of",
@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 Mode = Literal["open", "closed"]
-Threshold = Literal["clean", "recalibrated"]
+WhichThreshold = Literal["clean", "recalibrated"]
 REPEATS = 5  # of a closed loop that samples
 
 REFERENCES = 3
@@ -205,7 +205,7 @@ def mode_of(text: str) -> Mode:
     return cast(Mode, text)
 
 
-def threshold_of(text: str, mode: Mode) -> Threshold:
+def threshold_of(text: str, mode: Mode) -> WhichThreshold:
     """Which threshold decides, by its name.
 
     Raises:
@@ -217,7 +217,7 @@ def threshold_of(text: str, mode: Mode) -> Threshold:
         )
     if text == "recalibrated" and mode == "open":
         raise InputError("an open loop gives no scores to fix a threshold on; take --mode closed, or --threshold clean")
-    return cast(Threshold, text)
+    return cast(WhichThreshold, text)
 
 
 def with_shots(backend: str, shots: int | None) -> str:

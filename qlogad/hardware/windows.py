@@ -113,8 +113,7 @@ def margins(detector: Detector, score_N: Floats) -> Floats:
     """
     if detector.threshold_ is None:
         raise ResultError("the detector has no threshold, so nothing is an alarm; fit it with validation windows")
-    with np.errstate(invalid="ignore"):  # infinity less infinity
-        return np.asarray(np.where(score_N == detector.threshold_.value, 0.0, score_N - detector.threshold_.value))
+    return detector.threshold_.margin(score_N)
 
 
 def choose(part: Part, margin_N: Floats, windows: int, *, choice: int = 0) -> Ints:

@@ -1,11 +1,16 @@
 """A threshold keeps the rate it promises, is as low as it can be, and knows multiplicities, ties and infinities."""
 
+import ast
+from itertools import pairwise
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
+import qlogad
 from qlogad.detect.threshold import Threshold
 from qlogad.errors import DataError
 
@@ -70,3 +75,23 @@ def test_an_equal_score_is_no_alarm_and_a_higher_one_is() -> None:
 def test_what_gives_no_threshold_is_refused(call: object) -> None:
     with pytest.raises(DataError):
         call()  # type: ignore[operator]
+
+
+def test_a_threshold_alone_compares_scores_with_it() -> None:
+    """Elsewhere nothing whose name says threshold is on either side of a < or >."""
+    found = []
+    for path in Path(qlogad.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Compare):
+                for sides, operator in zip(pairwise([node.left, *node.comparators]), node.ops, strict=True):
+                    said = " ".join(ast.unparse(side) for side in sides)
+                    if isinstance(operator, ast.Gt | ast.GtE | ast.Lt | ast.LtE) and "threshold" in said:
+                        found.append(f"{path.name}:{node.lineno} {said}")
+    assert found == []
+
+
+@given(scores, st.sampled_from([-np.inf, 0.5, 2.0, np.inf]))
+def test_an_alarm_has_a_margin_above_0(values: list[float], value: float) -> None:
+    threshold = Threshold(value, "fpr", 0.01, 1)
+    assert ((threshold.margin(values) > 0) == threshold(values)).all()
+    assert not np.isnan(threshold.margin(values)).any()

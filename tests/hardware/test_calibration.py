@@ -25,7 +25,7 @@ NOISY = f"aer:amplitude_damping=0.2,shots={SHOTS}"
 def test_without_noise_and_shots_the_threshold_is_the_clean_one(result):
     found = submit(result, "quantum", "aer", windows=10, validation=ALL)
     assert list(found.recalibrated) == [0]
-    np.testing.assert_allclose(found.recalibrated[0], found.threshold, rtol=1e-4)
+    np.testing.assert_allclose(found.recalibrated[0].value, found.threshold.value, rtol=1e-4)
     (ladder,), _ = ladders(result)
     assert [rung.name for rung in ladder.rungs] == ["aer, clean threshold", "aer, recalibrated threshold"]
     clean, anew = (rung.facts() for rung in ladder.rungs)
@@ -39,8 +39,8 @@ def test_a_threshold_is_the_detectors_rule_on_what_the_backend_gives(result):
     validation, labels = calibrating(kept, noisy, ALL)
     expected = noisy.threshold_on(validation, labels)
     assert expected.windows == found.asked.validation == len(kept.validation.label_W)
-    np.testing.assert_allclose(found.recalibrated[0], expected.value, rtol=1e-4)
-    above_N = noisy.anomaly_score(validation) > found.recalibrated[0] * (1 + 1e-4)
+    np.testing.assert_allclose(found.recalibrated[0].value, expected.value, rtol=1e-4)
+    above_N = noisy.anomaly_score(validation) > found.recalibrated[0].value * (1 + 1e-4)
     assert (above_N * validation.weight_N).sum() <= noisy.fpr * validation.weight_N.sum()
 
 
