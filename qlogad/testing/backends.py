@@ -25,7 +25,12 @@ LAWS = Laws["Subject"]()
 
 
 def check_backend(
-    spec: str | Backend, *, tell: Tell | None = None, tolerance: float = 1e-6, gradient: float = 1e-6, circuits: int = 12
+    spec: str | Backend | type[Backend],
+    *,
+    tell: Tell | None = None,
+    tolerance: float = 1e-6,
+    gradient: float = 1e-6,
+    circuits: int = 12,
 ) -> None:
     """Hold a backend to its contract.
 
@@ -34,7 +39,7 @@ def check_backend(
     Gradients are true wherever readouts are not sampled.
 
     Args:
-        spec: its name with its target, or an opened backend.
+        spec: its name with its target, an opened backend, or a class that is opened without a target.
         tell: is told what became of each law; None: the first that is broken raises an error.
         tolerance: how far readouts may lie from the definition of the gates, and slopes (ten times as far) from those of the exact
             engine.
@@ -46,7 +51,7 @@ def check_backend(
 
     >>> check_backend("exact", circuits=2)
     """
-    backend = open_backend(spec) if isinstance(spec, str) else spec
+    backend = open_backend(spec) if isinstance(spec, str) else spec() if isinstance(spec, type) else spec
     LAWS.hold(Subject(backend, tolerance, gradient, circuits), tell)
 
 
