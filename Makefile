@@ -20,7 +20,7 @@ demo: install  ## the built-in synthetic log, a classical detector and its quant
 	$(BIN)/qlogad run experiments/quickstart.toml
 
 test: install  ## every law that needs no real logs, no GPU and no patience
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal --durations=20
 
 # What other machines do otherwise: the instructions that BLAS, torch and numba choose, and how many cores and threads there are.
 AVX2 := OPENBLAS_CORETYPE=Haswell MKL_CBWR=AVX2 ATEN_CPU_CAPABILITY=avx2 NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=+avx2,+fma
@@ -34,7 +34,7 @@ test-real: install  ## the laws on real logs below $$QLOGAD_DATA
 	$(BIN)/pytest -n auto -m real
 
 test-slow: install  ## exhaustive versions
-	$(BIN)/pytest -n auto -m slow
+	$(BIN)/pytest -n auto --dist worksteal -m slow
 
 test-gpu: install  ## the laws that need a CUDA device
 	$(BIN)/pytest -m gpu

@@ -47,7 +47,8 @@ def check(named: str, settings: Mapping[str, object], tell: Tell, *, kind: str |
         both = " and a ".join(one for one, _, _ in found)
         raise InputError(f"{shown(named)} is the name of a {both}; say which with --kind {found[-1][0]}")
     if not found:
-        every = sorted(name for one in kinds() if one in names.KINDS for name in names.known(cast(Any, one)))
+        every = [name for one in kinds() if one in names.KINDS for name in names.known(cast(Any, one))]
+        every += [name for role in ROLES for name in names.designs(role)]
         raise InputError(
             f"there is no {kind or ' or '.join(kinds())} {shown(named)}{did_you_mean(named, every)}; name your own as module:Class"
         )
