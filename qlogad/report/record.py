@@ -18,9 +18,11 @@ import numpy as np
 
 from qlogad import documents, escape, files
 from qlogad.errors import DocumentError, ResultError, did_you_mean, shown
+from qlogad.evaluate.metrics import HEADINGS
 from qlogad.experiment.experiment import Judge
 from qlogad.report.columns import CellFacts, Cut, CutFacts, Entrant, Scored, packed, unpacked
 from qlogad.report.rows import judge_cell
+from qlogad.report.text import mean_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +31,6 @@ __all__ = ["FILE", "Record"]
 
 FILE = "record.npz"
 FORMAT = 1
-SHOWN = ("f1", "precision", "recall", "specificity", "mcc", "pr_auc")  # of a record at a glance
 
 
 @dataclass(frozen=True)
@@ -178,8 +179,11 @@ class Record:
         frame = self.frame()
         if frame.empty:
             return []
-        means = frame[frame["windows"] == "all"].groupby(["cut", "contender"], sort=False)[[*SHOWN]].mean().round(3).reset_index()
-        return [{str(key): value for key, value in row.items()} for row in means.to_dict("records")]
+        groups = frame[frame["windows"] == "all"].groupby(["cut", "contender"], sort=False)
+        return [
+            {"cut": cut, "contender": name, **{heading: mean_of(own[metric]) for metric, heading in HEADINGS.items()}}
+            for (cut, name), own in groups
+        ]
 
 
 def finite(value: Any) -> Any:
