@@ -21,7 +21,7 @@ from qlogad.logs.inject import parse_spec
 from qlogad.nn.core import Classical, Quantum
 from qlogad.nn.train import Schedule, check_device
 from qlogad.sweep.space import FloatAxis, IntAxis
-from qlogad.sweep.study import Plan
+from qlogad.sweep.study import Settings
 
 
 def inside(hint: Any) -> Iterator[Any]:
@@ -34,7 +34,7 @@ def inside(hint: Any) -> Iterator[Any]:
 def documents_of() -> list[type]:
     """Every dataclass that a document is read into: detectors, data sets, cores, and the tables of experiments and studies."""
     waiting: list[Any] = [names.find(kind, name) for kind in ("detector", "dataset") for name in names.known(kind)]
-    waiting += [Data, Judge, Plan, Schedule, Classical, Quantum]
+    waiting += [Data, Judge, Settings, Schedule, Classical, Quantum]
     found: list[type] = []
     while waiting:
         cls = waiting.pop()

@@ -129,7 +129,7 @@ def _run(study: Study, place: Path) -> Path:
     trials = optuna.create_study(directions=study.directions)
     job = fill(prepared, entrant, trials, Onlooker())
     samplers = Samplers(study, entrant.name)
-    for index in range(study.plan.trials or 0):
+    for index in range(study.settings.trials or 0):
         trials.sampler = samplers(index)
         trial = trials.ask()
         trial.set_user_attr("index", index)

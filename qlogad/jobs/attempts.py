@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-__all__ = ["RETRIES", "attempts", "cause", "identity", "next_step", "over"]
+__all__ = ["RETRIES", "attempts", "cause", "index_of", "next_step", "over"]
 
 Direction = Literal["minimize", "maximize"]
 RETRIES = 2  # of a trial whose worker died under it; those that ended with the whole run do not count
 _OURS = ("index", "follows", "retries", "owner", "error", "interrupted", "ended", "surplus")  # user attributes of an attempt
 
 
-def identity(trial: Trial | FrozenTrial) -> int:
+def index_of(trial: Trial | FrozenTrial) -> int:
     """The index of the logical trial an attempt belongs to: the same for every attempt."""
     return int(trial.user_attrs.get("index", trial.number))
 

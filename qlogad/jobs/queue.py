@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from qlogad.documents import digest
 from qlogad.jobs.address import is_path
-from qlogad.jobs.attempts import attempts, identity, over, said
+from qlogad.jobs.attempts import attempts, index_of, over, said
 from qlogad.jobs.storage import Timing
 
 __all__ = ["Job"]
@@ -187,7 +187,7 @@ class Queue:
             stored = self.storage.get_trial(trial._trial_id)
             if not stored.state.is_finished():
                 raise
-            last = self.chains()[identity(stored)][-1]
+            last = self.chains()[index_of(stored)][-1]
             if state is not TrialState.FAIL and last.state is TrialState.WAITING and self._take(last._trial_id):
                 for name, kind in stored.distributions.items():
                     if name not in last.params:

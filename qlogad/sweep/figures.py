@@ -24,7 +24,7 @@ from qlogad import escape, files
 from qlogad.arrays import Floats
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.draw import draw, to_svg
-from qlogad.jobs.attempts import attempts, identity
+from qlogad.jobs.attempts import attempts, index_of
 from qlogad.report.drawing import ALARM, INK, legend, named, save
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def write(study: Study, studies: Mapping[str, optuna.Study], best: Mapping[str, 
 def completed(study: Study, trials: optuna.Study) -> list[FrozenTrial]:
     """The last attempts of the logical trials of the budget that came through, by index."""
     chains = attempts(trials.get_trials(deepcopy=False))
-    lasts = [chains[index][-1] for index in sorted(chains) if study.plan.trials is None or index < study.plan.trials]
+    lasts = [chains[index][-1] for index in sorted(chains) if study.settings.trials is None or index < study.settings.trials]
     return [last for last in lasts if last.state == TrialState.COMPLETE]
 
 
@@ -110,7 +110,7 @@ def history(study: Study, trials: Trials) -> Figure:
     """Every completed trial's value against its index, with the best so far; a row for each objective."""
     figure, axes = _panels(len(trials), 4.6, 3.2, len(study.objectives))
     for column, (name, some) in enumerate(trials.items()):
-        numbers = [identity(trial) for trial in some]
+        numbers = [index_of(trial) for trial in some]
         for row, aim in enumerate(study.objectives):
             values, axis = _values(some, row), axes[row, column]
             best = np.minimum.accumulate(values) if aim.direction == "minimize" else np.maximum.accumulate(values)
@@ -167,7 +167,7 @@ def importances(study: Study, trials: optuna.Study, objective: int) -> dict[str,
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         warnings.filterwarnings("ignore", message="PedAnovaImportanceEvaluator computes", category=UserWarning)
-        ways = {"fANOVA": FanovaImportanceEvaluator(seed=study.plan.seed % 2**32), "PED-ANOVA": PedAnovaImportanceEvaluator()}
+        ways = {"fANOVA": FanovaImportanceEvaluator(seed=study.settings.seed % 2**32), "PED-ANOVA": PedAnovaImportanceEvaluator()}
         for name, way in ways.items():
             found[name] = get_param_importances(
                 counted, evaluator=way, params=varied, target=lambda trial: sign * trial.values[objective]

@@ -121,7 +121,7 @@ def prepare(study: Study, folder: Path, progress: Callable[[str, int], None]) ->
     source = open_source(held, lambda lines: progress("lines read", lines))
     files.write(folder / ".gitignore", "work/\nartifacts/\ndesigns/\njournal.log*\n.gitignore\n")
     views = sorted({view for entrant in study.entrants for view in entrant.contender.reads} | {"ids"})
-    inject = study.plan.inject if "injected-average-precision" in study.plan.objectives else None
+    inject = study.settings.inject if "injected-average-precision" in study.settings.objectives else None
     grounds: list[Ground] = []
     for number in range(len(study.cuts)):
         grounds.append(held_ground(held, source, views, cut=number, inject=inject))
@@ -148,12 +148,12 @@ class Samplers:
     entrant: str
 
     def __call__(self, index: int) -> BaseSampler:
-        plan = self.study.plan
-        seed = seeds.derive(plan.seed, "sampler", self.entrant, index) % 2**32
-        population = max(4, min(50, (plan.trials or 0) // 8))
+        settings = self.study.settings
+        seed = seeds.derive(settings.seed, "sampler", self.entrant, index) % 2**32
+        population = max(4, min(50, (settings.trials or 0) // 8))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            match plan.sampler:
+            match settings.sampler:
                 case "nsga2":
                     return NSGAIISampler(seed=seed, population_size=population)
                 case "nsga3":
@@ -176,8 +176,8 @@ def _cma_es(seed: int) -> BaseSampler:
 
 def _proposer(study: Study, entrant: Entrant) -> BaseSampler:
     """The sampler of all points that can be foretold."""
-    seed = seeds.derive(study.plan.seed, "sampler", entrant.name) % 2**32
-    match study.plan.sampler:
+    seed = seeds.derive(study.settings.seed, "sampler", entrant.name) % 2**32
+    match study.settings.sampler:
         case "qmc":
             return QMCSampler(scramble=True, seed=seed, warn_independent_sampling=False, warn_asynchronous_seeding=False)
         case _:
@@ -186,8 +186,8 @@ def _proposer(study: Study, entrant: Entrant) -> BaseSampler:
 
 def foretell(study: Study, entrant: Entrant) -> list[dict[str, Value]]:
     """All points that a sampler proposes whose proposals do not depend on results, known ones first."""
-    if study.plan.sampler == "grid":
-        return _grid(study, entrant)[: study.plan.trials]
+    if study.settings.sampler == "grid":
+        return _grid(study, entrant)[: study.settings.trials]
 
     def propose(trial: optuna.Trial) -> float:
         entrant.space.suggest(trial)
@@ -198,14 +198,14 @@ def foretell(study: Study, entrant: Entrant) -> list[dict[str, Value]]:
         trials = optuna.create_study(sampler=_proposer(study, entrant))
         for point in entrant.first:
             trials.enqueue_trial(dict(point))
-        trials.optimize(propose, n_trials=study.plan.trials)
+        trials.optimize(propose, n_trials=study.settings.trials)
     return [dict(trial.params) for trial in trials.get_trials(deepcopy=False)]
 
 
 def _grid(study: Study, entrant: Entrant) -> list[dict[str, Value]]:
     """All points of the space in a random order; what a known point leaves open is that of the first that fits it."""
     points = list(entrant.space.points())
-    seeds.generator(study.plan.seed, "sampler", entrant.name).shuffle(points)
+    seeds.generator(study.settings.seed, "sampler", entrant.name).shuffle(points)
     first = []
     for known in entrant.first:
         fits = (place for place, point in enumerate(points) if known.items() <= point.items())
@@ -216,7 +216,7 @@ def _grid(study: Study, entrant: Entrant) -> list[dict[str, Value]]:
 def pruner(study: Study, entrant: Entrant) -> BasePruner:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        match study.plan.pruner:
+        match study.settings.pruner:
             case "hyperband":
                 return HyperbandPruner(min_resource=1, max_resource=_epochs(entrant))
             case "median":
@@ -294,7 +294,7 @@ def fill(prepared: Prepared, entrant: Entrant, trials: Trials, watch: Watch) -> 
         trials.set_user_attr("parts", parts)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            trials.set_metric_names(list(study.plan.objectives))
+            trials.set_metric_names(list(study.settings.objectives))
         rates = _rates(entrant)
         trials.set_user_attr("rates", documents.plain(rates))
         trials.set_user_attr("bars", _bars(job_of(prepared, entrant, rates, ()), watch))
@@ -328,9 +328,9 @@ def _rates(entrant: Entrant) -> dict[str, Rates]:
 
 def _enqueue(study: Study, entrant: Entrant, trials: Trials) -> None:
     """The points tried first: all there are where they can be foretold."""
-    points = foretell(study, entrant) if study.plan.sampler in FORETOLD else [dict(point) for point in entrant.first]
+    points = foretell(study, entrant) if study.settings.sampler in FORETOLD else [dict(point) for point in entrant.first]
     there = attempts(trials.get_trials(deepcopy=False))
-    for index, point in enumerate(points[: study.plan.trials]):
+    for index, point in enumerate(points[: study.settings.trials]):
         if index not in there:
             trials.enqueue_trial(point, user_attrs={"index": index})
 
@@ -340,8 +340,8 @@ def _bars(job: TrialJob, watch: Watch) -> list[float]:
     study = job.study
     space = study.entrant(job.entrant).space
     bars = []
-    for number, rung in enumerate(study.plan.rung):
-        random = optuna.create_study(sampler=RandomSampler(seeds.derive(study.plan.seed, "rung", number, job.entrant) % 2**32))
+    for number, rung in enumerate(study.settings.rung):
+        random = optuna.create_study(sampler=RandomSampler(seeds.derive(study.settings.seed, "rung", number, job.entrant) % 2**32))
         found: list[float] = []
         for tried in range(20 * rung.sample):
             try:
@@ -359,13 +359,13 @@ def _bars(job: TrialJob, watch: Watch) -> list[float]:
 
 def _driven(study: Study, entrant: Entrant, job: TrialJob, place: str, workers: int, watch: Onlooker) -> Trials:
     """The contender's trials, driven until the budget is spent."""
-    plan, name = study.plan, called(study, entrant)
+    settings, name = study.settings, called(study, entrant)
     looked, began = [0.0], time.monotonic()
     before = optuna.load_study(storage=open_storage(place), study_name=name).get_trials(deepcopy=False)
-    left = None if plan.seconds is None else max(0.0, plan.seconds - _spent(before))
-    total = plan.trials
-    if plan.sampler in FORETOLD:
-        total = min(len(attempts(before)), plan.trials or MAX_TRIALS)
+    left = None if settings.seconds is None else max(0.0, settings.seconds - _spent(before))
+    total = settings.trials
+    if settings.sampler in FORETOLD:
+        total = min(len(attempts(before)), settings.trials or MAX_TRIALS)
 
     def look(trials: Trials) -> None:
         if time.monotonic() - looked[0] >= _LOOK:

@@ -71,13 +71,13 @@ def trials_of(study: Study, entrant: Entrant, trials: Trials) -> list[dict[str, 
     """One row for each logical trial that has ended, by index; its attempts are one row."""
     chains = attempts(trials.get_trials(deepcopy=False))
     rows, first = [], dict[str, dict[str, Any]]()
-    for index in sorted(index for index in chains if study.plan.trials is None or index < study.plan.trials):
+    for index in sorted(index for index in chains if study.settings.trials is None or index < study.settings.trials):
         if over(chains[index][-1]):
             row = _row(study, entrant, index, chains[index])
             if row["state"] == "complete":
                 one = first.setdefault(chains[index][-1].user_attrs["key"], row)
                 if one is not row:  # equal trials have one result, though both were trained where they ran at once
-                    row |= {name: one[name] for name in study.plan.objectives} | {"reused from": one["index"]}
+                    row |= {name: one[name] for name in study.settings.objectives} | {"reused from": one["index"]}
             rows.append(row)
     return rows
 
@@ -92,7 +92,7 @@ def _row(study: Study, entrant: Entrant, index: int, chain: Sequence[FrozenTrial
         "contender": entrant.name,
         "index": index,
         "state": last.state.name.lower(),
-        **dict(zip(study.plan.objectives, values, strict=True)),
+        **dict(zip(study.settings.objectives, values, strict=True)),
         **{f"param {name}": last.params[name] for name in sorted(last.params)},
         "weights (all)": attrs.get("weights"),
         **attrs.get("circuit", {}),
@@ -128,7 +128,7 @@ def best(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, A
     """The completed trials that matter: the best first, or with several objectives the Pareto front by the first of them."""
     signs = [1 if one.direction == "minimize" else -1 for one in study.objectives]
     done = [row for row in rows if row["state"] == "complete" and row["reused from"] is None]
-    score = {id(row): [sign * row[name] for sign, name in zip(signs, study.plan.objectives, strict=True)] for row in done}
+    score = {id(row): [sign * row[name] for sign, name in zip(signs, study.settings.objectives, strict=True)] for row in done}
     if len(signs) > 1:
         values_NO = np.array([score[id(row)] for row in done]).reshape(-1, len(signs))
         done = [
@@ -151,11 +151,11 @@ def expected_best(values: Sequence[float], k: int, direction: str) -> float:
 
 
 def before(prepared: Prepared) -> str:
-    study, plan = prepared.study, prepared.study.plan
+    study, settings = prepared.study, prepared.study.settings
     lines = [study.question or study.name, _budget(study)]
     lines += [f"contender {entrant.name}: track {study.track(entrant)}" for entrant in study.entrants]
     lines += [f"warning, {text}" for text in prepared.warnings]
-    if plan.folds.seeds == 1 and len(prepared.cuts) == 1:
+    if settings.folds.seeds == 1 and len(prepared.cuts) == 1:
         lines += [
             "one training for each trial: differences of the size of seed noise decide; folds = { seeds = 3 } trains more often"
         ]
@@ -163,13 +163,13 @@ def before(prepared: Prepared) -> str:
 
 
 def _budget(study: Study) -> str:
-    plan = study.plan
-    trials = "all of the grid" if plan.trials is None else counted(plan.trials, "trial")
-    seconds = "" if plan.seconds is None else f", at most {plan.seconds:g} s of wall clock"
-    folds = counted(len(study.cuts) * plan.folds.seeds, "training")
-    pruner = "" if plan.pruner == "none" else f", pruner {plan.pruner}"
-    limits = f"; circuits: {plan.constraints}" if str(plan.constraints) else ""
-    return f"each contender: {trials}{seconds}; {folds} a trial; sampler {plan.sampler}{pruner}; seed {plan.seed}{limits}"
+    settings = study.settings
+    trials = "all of the grid" if settings.trials is None else counted(settings.trials, "trial")
+    seconds = "" if settings.seconds is None else f", at most {settings.seconds:g} s of wall clock"
+    folds = counted(len(study.cuts) * settings.folds.seeds, "training")
+    pruner = "" if settings.pruner == "none" else f", pruner {settings.pruner}"
+    limits = f"; circuits: {settings.constraints}" if str(settings.constraints) else ""
+    return f"each contender: {trials}{seconds}; {folds} a trial; sampler {settings.sampler}{pruner}; seed {settings.seed}{limits}"
 
 
 def standing(study: Study, entrant: Entrant, rows: Sequence[Mapping[str, Any]], total: int | None, seconds: float | None) -> str:
@@ -184,7 +184,7 @@ def _best_table(study: Study, rows: Sequence[Mapping[str, Any]], style: str) -> 
         return "no trial has come through yet"
     shown = [
         {"contender": row["contender"], "trial": row["index"]}
-        | {name: f"{row[name]:.5g}" for name in study.plan.objectives}
+        | {name: f"{row[name]:.5g}" for name in study.settings.objectives}
         | {"still improving": str(endings([row])), "seconds": f"{row['seconds']:.1f}", "point": _point(row)}
         for row in rows
     ]
@@ -286,7 +286,7 @@ def _summary(study: Study, entrant: Entrant, rows: Sequence[Mapping[str, Any]]) 
         "reused": sum(row["reused from"] is not None for row in rows),
         "still improving": str(endings(rows)),
         "known first": len(entrant.known),
-        **({"from relatives": _share(len(entrant.warm), study.plan.trials)} if study.plan.warm else {}),
+        **({"from relatives": _share(len(entrant.warm), study.settings.trials)} if study.settings.warm else {}),
         "seconds of trials": f"{sum(row['seconds'] for row in rows):.1f}",
     }
 

@@ -37,7 +37,7 @@ from qlogad.sweep.objectives import Direction, Objective, circuit_of, objective
 from qlogad.sweep.relatives import relatives
 from qlogad.sweep.space import ChoiceAxis, Space, Value, space
 
-__all__ = ["Constraints", "Entrant", "Folds", "Plan", "Rung", "Study"]
+__all__ = ["Constraints", "Entrant", "Folds", "Rung", "Settings", "Study"]
 
 Sampler = Literal["tpe", "nsga2", "nsga3", "cma-es", "gp", "random", "grid", "qmc"]
 Pruner = Literal["none", "hyperband", "median", "wilcoxon"]
@@ -99,7 +99,7 @@ class Constraints:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Settings:
     """A study's keys that are validated as they are."""
 
     objectives: tuple[str, ...]
@@ -168,7 +168,7 @@ class Study:
     question: str
     base: Experiment
     entrants: tuple[Entrant, ...]
-    plan: Plan
+    settings: Settings
     document: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -197,7 +197,7 @@ class Study:
         """A study from a table as TOML gives it; `folder` is where its base may lie."""
         refuse_secrets(content, where)
         documents.refuse_objects({key: value for key, value in content.items() if key != "base"}, where)
-        own = set(Plan.__dataclass_fields__)
+        own = set(Settings.__dataclass_fields__)
         known = {"name", "question", "base", "space", "contender", *own}
         if "data" in content and "base" not in content:
             raise DocumentError(f"{where}: this is an experiment, not a study; run it: qlogad run {where}")
@@ -214,13 +214,13 @@ class Study:
         if "base" not in content:
             raise DocumentError(f"{where}: there is no base; name an experiment, base = 'quickstart' say")
         base = _base(content["base"], folder, where)
-        plan = documents.from_mapping(Plan, {key: value for key, value in content.items() if key in own}, where)
+        settings = documents.from_mapping(Settings, {key: value for key, value in content.items() if key in own}, where)
         study = cls(
             name=given,
             question=" ".join(str(content.get("question", "")).split()),
             base=base,
-            entrants=tuple(_warmed(entrant, plan) for entrant in _entrants(content, base, folder, where)),
-            plan=plan,
+            entrants=tuple(_warmed(entrant, settings) for entrant in _entrants(content, base, folder, where)),
+            settings=settings,
             document=content,
         )
         if given == base.name:
@@ -233,7 +233,7 @@ class Study:
     @property
     def objectives(self) -> tuple[Objective, ...]:
         """What it aims at."""
-        return tuple(objective(name) for name in self.plan.objectives)
+        return tuple(objective(name) for name in self.settings.objectives)
 
     @property
     def directions(self) -> tuple[Direction, ...]:
@@ -243,7 +243,7 @@ class Study:
     @property
     def cuts(self) -> tuple[float, ...]:
         """The cuts that trials are trained on."""
-        return tuple(sorted(self.plan.folds.cuts)) or (min(self.base.data.split.cuts),)
+        return tuple(sorted(self.settings.folds.cuts)) or (min(self.base.data.split.cuts),)
 
     def track(self, entrant: Entrant) -> Track:
         """What the search was allowed to see; a labelled objective moves a contender into a labelled track."""
@@ -262,33 +262,33 @@ class Study:
         return documents.digest(own, self.base.data, [documents.plain(one.contender) for one in self.entrants], self.cuts, *warm)
 
     def _check(self, where: str) -> None:
-        plan = self.plan
+        settings = self.settings
         objectives = self.objectives
-        if plan.pruner != "none" and len(objectives) > 1:
+        if settings.pruner != "none" and len(objectives) > 1:
             raise DocumentError(
-                f"{where}: pruner = '{plan.pruner}' compares one number, and there are {len(objectives)} objectives; say pruner = 'none'"
+                f"{where}: pruner = '{settings.pruner}' compares one number, not {len(objectives)} objectives; say pruner = 'none'"
             )
-        if plan.pruner in ("hyperband", "median") and plan.objectives != ("validation-loss",):
+        if settings.pruner in ("hyperband", "median") and settings.objectives != ("validation-loss",):
             raise DocumentError(
-                f"{where}: pruner = '{plan.pruner}' goes by the validation loss of every epoch, so the objective is validation-loss; "
+                f"{where}: pruner = '{settings.pruner}' goes by the validation loss of every epoch, so the objective is validation-loss; "
                 "use 'wilcoxon' or 'none'"
             )
-        folds = len(self.cuts) * plan.folds.seeds
-        if plan.pruner == "wilcoxon" and folds < 3:
+        folds = len(self.cuts) * settings.folds.seeds
+        if settings.pruner == "wilcoxon" and folds < 3:
             raise DocumentError(
                 f"{where}: pruner = 'wilcoxon' compares trials fold by fold and needs 3 or more, got {folds}; say folds = {{ seeds = 5 }}"
             )
-        if plan.sampler == "cma-es" and len(objectives) > 1:
+        if settings.sampler == "cma-es" and len(objectives) > 1:
             raise DocumentError(f"{where}: sampler = 'cma-es' has one objective, got {len(objectives)}; use 'tpe' or 'nsga2'")
-        if plan.sampler == "cma-es" and plan.constraints != Constraints():
+        if settings.sampler == "cma-es" and settings.constraints != Constraints():
             raise DocumentError(f"{where}: sampler = 'cma-es' does not look at constraints; drop them, or use 'tpe'")
-        if "device-seconds" in plan.objectives and plan.device is None:
+        if "device-seconds" in settings.objectives and settings.device is None:
             raise DocumentError(f"{where}: the objective device-seconds needs a device; say device = 'ibm:fake_torino'")
-        for device, coupled in ((plan.constraints.device, True), (plan.device, False)):
+        for device, coupled in ((settings.constraints.device, True), (settings.device, False)):
             if device is not None:
                 check_device(device, where, coupled=coupled)
         first = min(self.base.data.split.cuts)
-        if plan.folds.cuts and self.base.data.split.by == "given":
+        if settings.folds.cuts and self.base.data.split.by == "given":
             raise DocumentError(f"{where}: folds.cuts has no meaning where the source itself says what is test; drop it")
         for cut in self.cuts:
             if not 0 < cut <= first:
@@ -299,16 +299,16 @@ class Study:
             self._check_entrant(entrant, f"{where}: contender '{entrant.name}'")
 
     def _check_entrant(self, entrant: Entrant, where: str) -> None:
-        if self.plan.sampler == "grid" and entrant.space.endless():
+        if self.settings.sampler == "grid" and entrant.space.endless():
             raise DocumentError(
                 f"{where}: sampler = 'grid' tries every value, and {shown(entrant.space.endless())} has endlessly many; "
                 "give it a step, or a choice"
             )
-        if self.plan.sampler == "grid" and sum(1 for _ in islice(entrant.space.points(), MAX_TRIALS + 1)) > MAX_TRIALS:
+        if self.settings.sampler == "grid" and sum(1 for _ in islice(entrant.space.points(), MAX_TRIALS + 1)) > MAX_TRIALS:
             raise DocumentError(
                 f"{where}: its grid has more than {MAX_TRIALS:,} points; narrow the space, or say sampler = 'random' or 'qmc' and trials"
             )
-        if self.plan.sampler == "cma-es" and entrant.space.uneven():
+        if self.settings.sampler == "cma-es" and entrant.space.uneven():
             raise DocumentError(
                 f"{where}: sampler = 'cma-es' takes numbers that every trial has, and {shown(entrant.space.uneven())} is none; use 'tpe'"
             )
@@ -329,8 +329,8 @@ class Study:
                 f"{where}: `design` is an ansatz, and its core takes none; choose a contender with core.kind = 'quantum'"
             )
         needs_epochs = [
-            *(name for name in self.plan.objectives if name == "validation-loss"),
-            *(f"rung {rung.proxy}" for rung in self.plan.rung if rung.proxy == "loss"),
+            *(name for name in self.settings.objectives if name == "validation-loss"),
+            *(f"rung {rung.proxy}" for rung in self.settings.rung if rung.proxy == "loss"),
         ]
         if needs_epochs and "epochs" not in detector.get_params(deep=False):
             raise DocumentError(
@@ -399,12 +399,12 @@ def _entrants(content: Mapping[str, Any], base: Experiment, folder: Path | None,
     return tuple(found.values())
 
 
-def _warmed(entrant: Entrant, plan: Plan) -> Entrant:
+def _warmed(entrant: Entrant, settings: Settings) -> Entrant:
     """With the best points of relatives, where the study names any."""
-    if not plan.warm or plan.trials is None:
+    if not settings.warm or settings.trials is None:
         return entrant
-    aim, count = objective(plan.objectives[0]), math.floor(plan.warm_share * plan.trials)
-    found = relatives(entrant.space, entrant.name, plan.warm, aim, MAX_TRIALS)
+    aim, count = objective(settings.objectives[0]), math.floor(settings.warm_share * settings.trials)
+    found = relatives(entrant.space, entrant.name, settings.warm, aim, MAX_TRIALS)
     return replace(entrant, warm=found[:count], relatives=documents.digest(found))
 
 

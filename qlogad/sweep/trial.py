@@ -32,7 +32,7 @@ from qlogad.evaluate.coupling import unfit_for
 from qlogad.experiment.experiment import Contender
 from qlogad.experiment.fit import fit
 from qlogad.experiment.ground import Ground
-from qlogad.jobs.attempts import identity
+from qlogad.jobs.attempts import index_of
 from qlogad.nn.core.core import Encoded
 from qlogad.nn.history import Epoch, History
 from qlogad.report.learning import Ended, ended
@@ -98,7 +98,7 @@ class TrialJob:
         twin = self._equal(trial, point.key)
         if twin is not None:
             return self._reuse(trial, twin)
-        for number, (rung, bar) in enumerate(zip(self.study.plan.rung, self.bars, strict=True), start=1):
+        for number, (rung, bar) in enumerate(zip(self.study.settings.rung, self.bars, strict=True), start=1):
             if rung.proxy != "loss" and point.circuit is not None:
                 found = rung.sign * self.proxy(rung, point)
                 trial.set_user_attr(f"rung {number}", rung.sign * found)
@@ -106,7 +106,7 @@ class TrialJob:
                     raise optuna.TrialPruned(
                         f"rung {number}: {rung.proxy} {rung.sign * found:.3g} is not among the best {rung.keep:.0%}"
                     )
-        return self.measure(point, identity(trial), trial, partial(note, trial))
+        return self.measure(point, index_of(trial), trial, partial(note, trial))
 
     # ------------------------------------------------------------ points
 
@@ -125,8 +125,8 @@ class TrialJob:
     @property
     def _ordered(self) -> bool:
         """Whether something looks at the order of gates that commute: depths are counted along it."""
-        plan = self.study.plan
-        return bool({"depth", "device-seconds"} & set(plan.objectives)) or plan.constraints.two_qubit_depth is not None
+        settings = self.study.settings
+        return bool({"depth", "device-seconds"} & set(settings.objectives)) or settings.constraints.two_qubit_depth is not None
 
     def _written(self, ansatz: Mapping[str, Any]) -> str:
         """The file of a built ansatz, named by its content."""
@@ -138,7 +138,7 @@ class TrialJob:
 
     def constraints(self, circuit: Circuit | None) -> dict[str, float]:
         """By how much each constraint is exceeded; 0 or less: it is kept. A contender without a circuit keeps all."""
-        asked = self.study.plan.constraints
+        asked = self.study.settings.constraints
         found: dict[str, float] = {}
         if circuit is None:
             return found
@@ -161,12 +161,12 @@ class TrialJob:
             for other in trial.study.get_trials(deepcopy=False)
             if other.state in (TrialState.COMPLETE, TrialState.PRUNED)
             and other.user_attrs.get("key") == key
-            and identity(other) < identity(trial)
+            and index_of(other) < index_of(trial)
         ]
-        return min(ended, key=identity, default=None)
+        return min(ended, key=index_of, default=None)
 
     def _reuse(self, trial: optuna.Trial, twin: FrozenTrial) -> Sequence[float]:
-        trial.set_user_attr("reused from", identity(twin))
+        trial.set_user_attr("reused from", index_of(twin))
         for name, value in twin.user_attrs.items():
             if name in ("weights", "folds", "trainings") or name.startswith("rung "):
                 trial.set_user_attr(name, value)
@@ -188,7 +188,7 @@ class TrialJob:
 
         if point.circuit is None:
             raise InputError(f"contender '{self.entrant}' has no circuit to look at")
-        random = seeds.generator(self.study.plan.seed, "proxy", rung.proxy, point.key)
+        random = seeds.generator(self.study.settings.seed, "proxy", rung.proxy, point.key)
         if rung.proxy == "expressibility":
             return expressibility(point.circuit, random, pairs=_PAIRS).value
         return float(gradient_variance(point.circuit, random, samples=_SAMPLES).mean()) if point.circuit.weights else 0.0
@@ -197,7 +197,9 @@ class TrialJob:
         short = replace(point, contender=replace(point.contender, params={**point.contender.params, "epochs": epochs}))
         detector, ground = short.contender.build(), self._ground(self.cuts[0], short.contender)
         losses: list[float] = []
-        self._fit(detector, ground, seeds.derive(self.study.plan.seed, "bar", point.key), lambda epoch: losses.append(_held(epoch)))
+        self._fit(
+            detector, ground, seeds.derive(self.study.settings.seed, "bar", point.key), lambda epoch: losses.append(_held(epoch))
+        )
         return losses[-1]
 
     # ------------------------------------------------------------ training
@@ -217,18 +219,18 @@ class TrialJob:
             trial: who hears of epochs and folds, and may end early.
             told: hears after every fold how all trainings so far went.
         """
-        plan = self.study.plan
+        settings = self.study.settings
         if not any(one.trained for one in self.study.objectives):
-            untrained = Fitted(point.contender.build(), self._ground(self.cuts[0], point.contender), plan.device or "")
+            untrained = Fitted(point.contender.build(), self._ground(self.cuts[0], point.contender), settings.device or "")
             return [one.measure(untrained) for one in self.study.objectives]
-        folds = [(cut, seed) for seed in range(plan.folds.seeds) for cut in self.cuts]
+        folds = [(cut, seed) for seed in range(settings.folds.seeds) for cut in self.cuts]
         values_FO: list[list[float]] = []
         histories: list[History] = []
         for number, (cut, repeat) in enumerate(folds):
             detector, ground = point.contender.build(), self._ground(cut, point.contender)
-            seed = seeds.derive(plan.seed, "trial", root, "fold", cut, repeat)
+            seed = seeds.derive(settings.seed, "trial", root, "fold", cut, repeat)
             self._fit(detector, ground, seed, self._report(trial) if number == 0 and trial is not None else None)
-            fitted = Fitted(detector, ground, plan.device or "")
+            fitted = Fitted(detector, ground, settings.device or "")
             values_FO.append([one.measure(fitted) for one in self.study.objectives])
             histories += [history] if (history := getattr(detector, "history_", None)) is not None else []
             if told is not None:
@@ -236,7 +238,7 @@ class TrialJob:
             if trial is not None:
                 trial.set_user_attr("weights", detector.weights_["total"])
                 trial.set_user_attr("folds", [list(values) for values in values_FO])
-                if plan.pruner == "wilcoxon":
+                if settings.pruner == "wilcoxon":
                     trial.report(values_FO[-1][0], step=number)
                     if number + 1 < len(folds) and trial.should_prune():
                         raise optuna.TrialPruned(f"wilcoxon: after {number + 1} of {len(folds)} folds it is behind the best")
@@ -244,8 +246,8 @@ class TrialJob:
 
     def _report(self, trial: optuna.Trial) -> Callable[[Epoch], None] | None:
         """What is done after each epoch of the first fold; after the last one there is nothing left to save."""
-        by_epoch = self.study.plan.pruner in ("hyperband", "median")
-        bars = [(rung, bar) for rung, bar in zip(self.study.plan.rung, self.bars, strict=True) if rung.proxy == "loss"]
+        by_epoch = self.study.settings.pruner in ("hyperband", "median")
+        bars = [(rung, bar) for rung, bar in zip(self.study.settings.rung, self.bars, strict=True) if rung.proxy == "loss"]
         if not by_epoch and not bars:
             return None
 
@@ -259,7 +261,7 @@ class TrialJob:
             if by_epoch:
                 trial.report(loss, step=epoch.number)
                 if trial.should_prune() and not epoch.last:  # asked in any case, as Hyperband keeps count
-                    raise optuna.TrialPruned(f"{self.study.plan.pruner}: after epoch {epoch.number}")
+                    raise optuna.TrialPruned(f"{self.study.settings.pruner}: after epoch {epoch.number}")
 
         return report
 

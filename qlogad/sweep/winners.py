@@ -189,7 +189,7 @@ def _again(prepared: Prepared, entrant: Entrant, place: str, seeds: int, workers
             int(row["index"]),
             one,
             point.contender,
-            np.array([float(row[name]) for name in study.plan.objectives]),
+            np.array([float(row[name]) for name in study.settings.objectives]),
             fresh_SO,
             values_PSO[0],
             not ((fresh_PO <= own_O).all(1) & (fresh_PO < own_O).any(1)).any(),
@@ -260,7 +260,7 @@ def _rows(study: Study, winners: Sequence[Winner]) -> list[dict[str, Any]]:
         {
             "contender": one.entrant.name,
             "trial": one.index,
-            "objective": study.plan.objectives[number],
+            "objective": study.settings.objectives[number],
             "study": float(one.study_O[number]),
             "fresh": one.fresh(number).mean,
             "fresh low": one.fresh(number).low,
@@ -322,13 +322,13 @@ def _weights(design: Design, wires: int) -> int:
 
 
 def _provenance(study: Study, one: Winner) -> dict[str, Any]:
-    aims = study.plan.objectives
+    aims = study.settings.objectives
     return {
         "study": study.name,
         "contender": one.entrant.name,
         "trial": one.index,
-        "seed": study.plan.seed,
-        "sampler": study.plan.sampler,
+        "seed": study.settings.seed,
+        "sampler": study.settings.sampler,
         "point": {name: value for name, value in one.params.items() if not name.startswith("design.")},
         "study_values": {aim: float(one.study_O[number]) for number, aim in enumerate(aims)},
         "fresh_seeds": len(one.fresh_SO),

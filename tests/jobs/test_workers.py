@@ -19,7 +19,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from qlogad.errors import QlogadWarning
-from qlogad.jobs.attempts import RETRIES, attempts, cause, identity, over
+from qlogad.jobs.attempts import RETRIES, attempts, cause, index_of, over
 from qlogad.jobs.queue import Orders, Process, Queue
 from qlogad.jobs.storage import open_storage
 from qlogad.jobs.workers import drive, enqueue
@@ -177,7 +177,7 @@ def test_every_way_to_end_is_told(tmp_path: Path) -> None:
     assert ends[5] == (TrialState.COMPLETE, None)
     assert all(len(found[index]) == 1 for index in (0, 1, 2, 3, 5))
     for index, chain in found.items():
-        assert {identity(trial) for trial in chain} == {index}
+        assert {index_of(trial) for trial in chain} == {index}
         assert [over(trial) for trial in chain] == [False] * (len(chain) - 1) + [True]
     assert [trial.number for trial in drive(place, "study", moody, trials=6, timing=SHORT).trials] == [
         t.number for t in study.trials

@@ -12,7 +12,7 @@ import optuna
 from optuna.samplers import BaseSampler, RandomSampler
 
 from qlogad.errors import DataError
-from qlogad.jobs.attempts import identity
+from qlogad.jobs.attempts import index_of
 from qlogad.jobs.storage import Timing
 from qlogad.jobs.workers import drive
 
@@ -36,7 +36,7 @@ class Bowl:
 
     def __call__(self, trial: optuna.Trial) -> float:
         if self.notes is not None:
-            Path(self.notes, f"{identity(trial)}-{trial.number}-{os.getpid()}").touch()
+            Path(self.notes, f"{index_of(trial)}-{trial.number}-{os.getpid()}").touch()
         found = value({"x": trial.suggest_float("x", 0, 1), "n": trial.suggest_int("n", 0, 9)})
         trial.set_user_attr("seen", found)
         time.sleep(self.pause * (1 + found % 0.1))
@@ -45,7 +45,7 @@ class Bowl:
 
 def moody(trial: optuna.Trial) -> float:
     """Ends in every way there is, by its index."""
-    match identity(trial) % 6:
+    match index_of(trial) % 6:
         case 0:
             raise DataError("there is\nno data")
         case 1:

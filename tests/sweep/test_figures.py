@@ -72,11 +72,11 @@ def test_history_and_front_show_what_the_table_says(study: Study, count: int) ->
                     "state": "complete",
                     "reused from": None,
                     "index": trial.number,
-                    **dict(zip(study.plan.objectives, trial.values, strict=True)),
+                    **dict(zip(study.settings.objectives, trial.values, strict=True)),
                 }
                 for trial in some
             ]
-            wanted = sorted((row[study.plan.objectives[other]], row[study.plan.objectives[0]]) for row in best(study, rows))
+            wanted = sorted((row[study.settings.objectives[other]], row[study.settings.objectives[0]]) for row in best(study, rows))
             assert sorted(zip(line.get_xdata(), line.get_ydata(), strict=True)) == wanted
             assert line.get_drawstyle().startswith("steps-")
             assert (line.get_linestyle() == "-") == (len(study.objectives) == 2), "of three, what joins them is no front"

@@ -44,7 +44,7 @@ def finished(study: Study, out: Path) -> Finished:
     for entrant in study.entrants:
         trials = optuna.create_study(directions=study.directions, pruner=run.pruner(study, entrant))
         do, sampler = run.fill(prepared, entrant, trials, run.Onlooker()), run.Samplers(study, entrant.name)
-        for index in range(len(trials.trials) if study.plan.sampler in FORETOLD else study.plan.trials or 0):
+        for index in range(len(trials.trials) if study.settings.sampler in FORETOLD else study.settings.trials or 0):
             trials.sampler = sampler(index)
             trial = trials.ask()
             trial.set_user_attr("index", index)
@@ -293,7 +293,7 @@ def test_pruned_trials_say_why_and_the_rest_are_whole(make: Any, tmp_path: Path,
     assert not any(row["cause"].endswith("after epoch 5") for row in found), "what has been trained to the end is kept"
     undisturbed = {
         row["index"]: row["validation-loss"]
-        for row in inline(make(trials=9, space=space, folds=documents.plain(study.plan.folds)), tmp_path / "all")
+        for row in inline(make(trials=9, space=space, folds=documents.plain(study.settings.folds)), tmp_path / "all")
     }
     assert all(row["validation-loss"] == undisturbed[row["index"]] for row in found if row["state"] == "complete")
 
@@ -316,7 +316,7 @@ def test_labelled_and_injected_objectives_are_measured(make: Any, tmp_path: Path
     study = make(objectives=["injected-average-precision", "validation-average-precision", "validation-f1", "weights"], trials=2)
     found = inline(study, tmp_path)
     for row in found:
-        assert all(0 <= row[name] <= 1 for name in study.plan.objectives[:3])
+        assert all(0 <= row[name] <= 1 for name in study.settings.objectives[:3])
         assert row["weights"] > 0
 
 
@@ -360,7 +360,9 @@ def test_a_trial_that_cannot_be_is_listed_with_its_cause_and_a_barren_contender_
     assert found.barren == ()
     (failed,) = [row for row in found.rows if row["state"] == "fail"]
     assert failed["cause"] in (tmp_path / study.name / "table.md").read_text()
-    assert finished(replace(study, plan=replace(study.plan, constraints=Constraints(weights=0))), tmp_path).barren == ("quantum",)
+    assert finished(replace(study, settings=replace(study.settings, constraints=Constraints(weights=0))), tmp_path).barren == (
+        "quantum",
+    )
 
 
 @given(st.lists(st.floats(-10, 10), min_size=1, max_size=7), st.data(), st.sampled_from(["minimize", "maximize"]))
@@ -377,4 +379,4 @@ def test_contenders_have_equal_budgets_and_the_table_says_what_was_seen(make: An
     assert [(row["contender"], row["index"]) for row in found.rows] == [
         (c, index) for c in ("lstm", "quantum") for index in range(2)
     ]
-    assert all(word in found.text for word in ("labelled validation", "Pareto front", "2 trials", *study.plan.objectives))
+    assert all(word in found.text for word in ("labelled validation", "Pareto front", "2 trials", *study.settings.objectives))

@@ -47,7 +47,7 @@ def won(make: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Pat
 def test_every_trial_of_the_front_is_trained_again_as_a_trial_would_be(won: Any) -> None:
     study, out, _, given_back = won
     front = best(study, sweeping.run(study, out).rows)
-    assert [row["trial"] for row in given_back.rows] == [row["index"] for row in front for _ in study.plan.objectives]
+    assert [row["trial"] for row in given_back.rows] == [row["index"] for row in front for _ in study.settings.objectives]
     (entrant,) = study.entrants
     prepared = run.prepare(study, out / study.name, lambda what, count: None)
     job = run.job_of(prepared, entrant, {}, ())
