@@ -305,7 +305,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         files.write(folder / "detector.toml", documents.dump(content, infinite=True))
 
     @classmethod
-    def load(cls, folder: str | Path, *, backend: str | None = None) -> Self:
+    def load(cls, folder: str | Path, *, backend: str | None = None, core: Core | None = None) -> Self:
         """Read a detector written by `save`; it gives the same scores bit for bit on the same machine and pins.
 
         Nothing in the folder makes a module be imported: a detector is one of ours, one that an installed package offers as an entry
@@ -315,6 +315,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             folder: where it was saved.
             backend: where its circuits run from now on, "aer:fake_manila,shots=1024" say; the same weights and threshold. None: where
                 they ran before, unless that may use an account of the user's, which no file decides.
+            core: in place of the saved one; for one with a torch module of your own, which no file makes qlogad import.
 
         Raises:
             AccountNeeded: the folder names such a place, and `backend` is None.
@@ -326,7 +327,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         if not path.is_file():
             raise ResultError(f"there is no saved detector in {folder} (detector.toml is missing)")
         saved = _saved(path)
-        detector = cls._unfitted(saved, path, backend)
+        detector = cls._unfitted(saved, path, backend, core)
         try:
             detector.size_, detector.threshold_ = saved.size, saved.threshold
             content = _read(folder / WEIGHTS)
@@ -350,15 +351,19 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         return detector
 
     @classmethod
-    def _unfitted(cls, saved: _Saved, path: Path, backend: str | None) -> Self:
+    def _unfitted(cls, saved: _Saved, path: Path, backend: str | None, core: Core | None) -> Self:
         """A saved detector before its weights."""
-        if backend is None and (hired := _hired(saved.params)) is not None:
+        params = dict(saved.params)
+        if core is not None and params.pop("core", None) is None:
+            raise ResultError(f"the detector in {path.parent} has no core; load it without one")
+        if backend is None and (hired := _hired(params)) is not None:
             raise AccountNeeded(
                 f"{path} has circuits run as {shown(hired, 100)}, which may use an account of yours; say yourself where they run: "
                 f'Detector.load("{path.parent}", backend="exact"), say'
             )
         try:
-            detector: Self = documents.from_mapping(cls._saved_as(saved.detector), saved.params, "params", strict=True)
+            detector: Self = documents.from_mapping(cls._saved_as(saved.detector), params, "params", strict=True)
+            detector = detector if core is None else detector.set_params(core=core)
         except (ValueError, TypeError) as error:
             raise ResultError(f"{path}: {one_line(error)}; {_ANEW}") from error
         if backend is None:

@@ -87,7 +87,9 @@ class VQC(Trained, Detector):
     supervised: ClassVar[bool] = True
 
     def check(self) -> None:
-        self.built(partial(self._classifier, width=1, size=1))
+        self.core.check()
+        if not self.core.code():  # else others' code would run
+            self.built(partial(self._classifier, width=1, size=1))
 
     def network(self, core: Core) -> Classifier:
         return self._classifier(core, self.width_, self.size_)

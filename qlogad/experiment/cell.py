@@ -27,6 +27,7 @@ from qlogad.experiment.experiment import Contender
 from qlogad.experiment.fit import fit
 from qlogad.experiment.ground import Ground, Part
 from qlogad.features.features import Features
+from qlogad.nn.core.core import Core
 
 __all__ = ["PARTS", "Cell", "Outcome", "code_of", "designs_of", "read_outcome", "remember_code", "run_cell"]
 
@@ -95,12 +96,13 @@ def code_of(detector: str, *values: Any) -> str:
     of their own, whatever made them.
     """
     words = {word.partition(":")[0] for value in values for word in _words(documents.plain(value))}
-    return _code(frozenset({detector, *words}))
+    cores = [one for value in values if isinstance(value, Mapping) for one in value.values() if isinstance(one, Core)]
+    return _code(frozenset({detector, *words}), tuple(module for core in cores for module in core.code()))
 
 
 @cache
-def _code(words: frozenset[str]) -> str:
-    return code((fit.__module__, *names.modules_of(words)), (__name__, Ground.__module__))
+def _code(words: frozenset[str], others: tuple[str, ...]) -> str:
+    return code((fit.__module__, *names.modules_of(words), *others), (__name__, Ground.__module__))
 
 
 def remember_code(contenders: Iterable[Contender]) -> None:

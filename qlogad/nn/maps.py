@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from qlogad.backend.abilities import CALLS
 from qlogad.backend.form import Form, Later
-from qlogad.nn.layer import GateCircuits, Prepared
+from qlogad.nn.layer import Prepared
 from qlogad.nn.whole_sequence import Tabled, Weights
 
-__all__ = ["Diagonal", "Direct", "GateLinear", "Linear", "Map", "MapFactory", "Wrapped", "tabled"]
+__all__ = ["Diagonal", "Direct", "GateLinear", "Linear", "Map", "MapFactory", "Middle", "Wrapped", "tabled"]
 
 
 class Map(nn.Module, ABC):
@@ -63,6 +63,19 @@ class Linear(Map):
 
     def prepare(self, *, calls: int = CALLS) -> Prepared:
         return lambda x: _batched(self.linear, x)
+
+
+class Middle(Protocol):
+    """What stands between two linear maps: a torch module, (1|G, N, I) -> (G, N, K)."""
+
+    def prepare(self, *, calls: int = CALLS) -> Prepared:
+        """As of a map."""
+
+    def form(self, rows: int, *, calls: int) -> Form | None:
+        """It as tables, where it is a circuit that has some."""
+
+    def count(self, rows: int) -> None:
+        """So many rows have been, or will be, run."""
 
 
 class Diagonal(nn.Module):
@@ -116,7 +129,7 @@ class Wrapped(Map):
         *,
         inputs: int,
         readouts: int,
-        middle: Callable[[], GateCircuits | Diagonal],
+        middle: Callable[[], Middle],
         shared: bool,
         generator: torch.Generator,
         limits: tuple[float, float] | None = None,
@@ -161,7 +174,7 @@ class Direct(Map):
         *,
         inputs: int,
         readouts: int,
-        middle: Callable[[], GateCircuits | Diagonal],
+        middle: Callable[[], Middle],
         shared: bool,
         generator: torch.Generator,
     ) -> None:

@@ -58,7 +58,11 @@ class Core(documents.Variant):
         """
 
     def check(self) -> None:
-        """Build what can be built before there is data; an InputError or a BackendError where that fails."""
+        """Build what can be built before there is data; an InputError or a BackendError where that fails. No code of others is run."""
+
+    def code(self) -> tuple[str, ...]:
+        """The modules, by dotted name, of others' code that its numbers depend on; none where its own kind's file imports all of it."""
+        return ()
 
     @property
     def backend(self) -> str | None:

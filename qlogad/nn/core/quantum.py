@@ -27,7 +27,7 @@ from qlogad.circuit.row import MAX_DEPTH
 from qlogad.errors import BackendError, DesignError
 from qlogad.nn.core.core import Core, Encoded
 from qlogad.nn.layer import GateCircuits, InitOf
-from qlogad.nn.maps import Diagonal, Direct, Wrapped
+from qlogad.nn.maps import Direct, Middle, Wrapped
 from qlogad.nn.matched import matched
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class Quantum(Core, Encoded):
         gates: int,
         generator: torch.Generator,
         circuit: Circuit,
-        middle: Callable[[], GateCircuits | Diagonal],
+        middle: Callable[[], Middle],
     ) -> Wrapped:
         """The linear maps of this core around any middle of the circuit's width."""
         encoding = self.encoder()

@@ -37,6 +37,12 @@ class SameTotal(Core):
     def map(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> Map:
         raise DesignError("control 'same-total' makes no maps before the network around it is counted; call its `resolve` first")
 
+    def code(self) -> tuple[str, ...]:
+        return self.of.code()
+
+    def check(self) -> None:
+        self.of.check()
+
     def resolve(self, count: Callable[[Core], int]) -> Classical:
         """The classical core that fits.
 

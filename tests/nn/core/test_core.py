@@ -12,6 +12,7 @@ from qlogad import documents, names, seeds
 from qlogad.detect.detector import Detector
 from qlogad.errors import DocumentError, ResultError
 from qlogad.nn.core import Classical, Core, Quantum
+from qlogad.nn.core.module import Module
 from qlogad.nn.core.same_total import SameTotal
 from qlogad.nn.core.same_wrapper import SameWrapper
 from qlogad.nn.maps import Linear, Map
@@ -50,6 +51,7 @@ CORES = [
     Quantum(ansatz="sim14", wires=2, matched=True),
     Quantum(ansatz="sim14", wires=2, depth=2, dephased=True),
     SameWrapper(of=Quantum(wires=2)),
+    Module(factory="torch.nn:Linear", inputs=3, readouts=2),
     SameTotal(of=Quantum(reupload=True)),
 ]
 

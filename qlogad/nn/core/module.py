@@ -1,0 +1,208 @@
+"""A core of one's own: an ordinary torch module per gate between two linear maps, x ── linear ──► a ── module ──► b ── linear ──► out.
+
+    def mlp(inputs: int, readouts: int) -> nn.Module: ...
+
+    Module(factory=mlp)                                       in Python
+    core = { kind = "module", factory = "package:mlp" }       in an experiment, for a package that is installed
+
+A file of an experiment may name the code of an installed package; what a program has written (a saved detector, a record) never makes
+any code be imported.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib import import_module
+from importlib.metadata import distribution, packages_distributions
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
+
+import torch
+from pydantic import BeforeValidator, ValidationInfo
+from torch import Tensor, nn
+
+from qlogad import documents
+from qlogad.backend.abilities import CALLS
+from qlogad.bounds import Between
+from qlogad.errors import DesignError, shown
+from qlogad.nn.core.core import Core
+from qlogad.nn.layer import Prepared
+from qlogad.nn.maps import Wrapped
+
+__all__ = ["Module"]
+
+Factory = Callable[[int, int], nn.Module]
+Size = Annotated[int, Between(1, 8_192)]
+
+
+def _unsaved(given: object, info: ValidationInfo) -> object:
+    if info.mode == "json":  # a program has written it
+        raise ValueError(
+            f"its module was made by {shown(given, 80)}, and no saved file makes qlogad import code; import it yourself, and give it: "
+            "load(folder, core=Module(factory=...))"
+        )
+    return given
+
+
+@dataclass(frozen=True)
+class Module(Core, documents.Written):
+    """A torch module of one's own per gate, in the place where a quantum core has its circuit.
+
+    `factory(inputs, readouts)` makes a module (N, inputs) -> (N, readouts) of features that no range bounds; it is called once for each
+    gate, with torch's generator seeded by the network's. A module judges every row by itself, in training and scoring alike.
+
+    >>> import torch
+    >>> core = Module(factory=lambda inputs, readouts: torch.nn.Sequential(torch.nn.Linear(inputs, readouts), torch.nn.Tanh()))
+    >>> core.map(6, 5, 4, torch.Generator().manual_seed(0))(torch.zeros(3, 6)).shape
+    torch.Size([4, 3, 5])
+    """
+
+    factory: Annotated[str | Factory, BeforeValidator(_unsaved)]  # a function, or package:function of a package that is installed
+    kind: Literal["module"] = "module"
+    inputs: Size = 4  # of the module
+    readouts: Size = 4  # of the module
+    hidden: Size = 32  # H, units of the cell
+    shared: bool = False  # the linear maps in and out are tied over the gates
+
+    def __post_init__(self) -> None:
+        documents.enforce(self, DesignError)
+        if isinstance(self.factory, str):
+            module, _, name = self.factory.partition(":")
+            if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
+                raise DesignError(f"factory is a function, or text such as 'package:function', got {shown(self.factory, 80)}")
+        elif not callable(self.factory):
+            raise DesignError(f"factory is a function (inputs, readouts) -> torch module, got {shown(self.factory, 80)}")
+
+    def table(self) -> dict[str, Any]:
+        """Its fields, a function by its name."""
+        table = {field.name: getattr(self, field.name) for field in fields(self)}
+        return table | {
+            "factory": self.factory if isinstance(self.factory, str) else f"{_place(self.factory)}:{_called(self.factory)}"
+        }
+
+    def code(self) -> tuple[str, ...]:
+        place = _place(self.factory)
+        return () if place.partition(".")[0] == torch.__name__ else (place,)  # torch counts by its version, as everywhere
+
+    def check(self) -> None:
+        if isinstance(self.factory, str):
+            _check_installed(self.factory)
+
+    def map(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> Wrapped:
+        make = _found(self.factory) if isinstance(self.factory, str) else self.factory
+
+        def middle() -> _SideBySide:
+            return _SideBySide(make, self.inputs, self.readouts, gates, generator)
+
+        return Wrapped(
+            in_features,
+            out_features,
+            gates,
+            inputs=self.inputs,
+            readouts=self.readouts,
+            middle=middle,
+            shared=self.shared,
+            generator=generator,
+        )
+
+
+class _SideBySide(nn.Module):
+    """G modules of one factory: (1|G, N, inputs) -> (G, N, readouts)."""
+
+    def __init__(self, make: Factory, inputs: int, readouts: int, gates: int, generator: torch.Generator) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+            self.modules_G = nn.ModuleList(_made(make, inputs, readouts) for _ in range(gates))
+
+    def prepare(self, *, calls: int = CALLS) -> Prepared:
+        return self.forward
+
+    def form(self, rows: int, *, calls: int) -> None:
+        """It is no circuit, and no table."""
+
+    def count(self, rows: int) -> None:
+        """It runs no circuits."""
+
+    def forward(self, x_GNI: Tensor) -> Tensor:
+        inputs_GNI = x_GNI.expand(len(self.modules_G), -1, -1)
+        return torch.stack([module(x_NI) for module, x_NI in zip(self.modules_G, inputs_GNI, strict=True)])
+
+
+def _made(make: Factory, inputs: int, readouts: int) -> nn.Module:
+    """A module that is one, and of the right width."""
+    made: object = make(inputs, readouts)
+    if not isinstance(made, nn.Module):
+        raise DesignError(f"factory '{_called(make)}' makes a torch module, got {shown(made, 80)}")
+    training = made.training
+    with torch.no_grad():
+        given: object = made.eval()(torch.zeros(2, inputs))
+    made.train(training)
+    if not isinstance(given, Tensor) or given.shape != (2, readouts):
+        shape = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
+        raise DesignError(
+            f"factory '{_called(make)}' makes a module (N, {inputs}) -> (N, {readouts}), and two rows gave {shape}; set inputs and readouts"
+        )
+    return made
+
+
+def _place(factory: str | Factory) -> str:
+    """The module that a factory stands in, by dotted name."""
+    if isinstance(factory, str):
+        return factory.partition(":")[0]
+    return str(getattr(factory, "__module__", None) or type(factory).__module__)
+
+
+def _called(make: Factory) -> str:
+    return str(getattr(make, "__qualname__", type(make).__qualname__))
+
+
+def _found(factory: str) -> Factory:
+    """The function of an installed package."""
+    _check_installed(factory)
+    place, _, name = factory.partition(":")
+    try:
+        found: Any = import_module(place)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise DesignError(f"factory '{factory:.80}' is not there: {error}") from error
+    if not callable(found):
+        raise DesignError(f"factory '{factory:.80}' is no function, but {shown(found, 80)}")
+    make: Factory = found
+    return make
+
+
+def _check_installed(factory: str) -> None:
+    package = factory.partition(":")[0].partition(".")[0]
+    if not _installed(package):
+        raise DesignError(
+            f"factory '{factory:.80}': no installed package has '{package:.40}'; install it, or give the function itself in Python"
+        )
+
+
+@cache
+def _installed(package: str) -> bool:
+    """Whether an import of a package finds what a distribution has installed; nothing is imported."""
+    names = packages_distributions().get(package, ())
+    spec = find_spec(package) if names else None
+    if spec is None:
+        return False
+    places = {Path(place).resolve() for place in (spec.origin, *(spec.submodule_search_locations or ())) if place}
+    return any(_provides(name, package, places) for name in names)
+
+
+def _provides(name: str, package: str, places: set[Path]) -> bool:
+    """Whether a distribution's files, or the folder it is developed in, hold a package's."""
+    found = distribution(name)
+    own = {Path(str(found.locate_file(file))).resolve() for file in found.files or () if file.parts[0].partition(".")[0] == package}
+    if places & (own | {path.parent for path in own}):
+        return True
+    origin = json.loads(found.read_text("direct_url.json") or "{}")
+    folder = Path(unquote(urlsplit(origin.get("url", "")).path)).resolve()
+    return bool(origin.get("dir_info", {}).get("editable")) and any(place.is_relative_to(folder) for place in places)
