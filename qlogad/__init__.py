@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from qlogad.experiment.experiment import Experiment as Experiment
     from qlogad.features.features import Features as Features
     from qlogad.features.features import Labels as Labels
+    from qlogad.model import Model as Model
     from qlogad.nn.core.classical import Classical as Classical
     from qlogad.nn.core.quantum import Quantum as Quantum
     from qlogad.nn.layer import QuantumLayer as QuantumLayer
@@ -28,6 +29,7 @@ __all__ = [
     "Experiment",
     "Features",
     "Labels",
+    "Model",
     "QlogadError",
     "Quantum",
     "QuantumLayer",
@@ -43,6 +45,7 @@ _HOMES = {
     "Experiment": "experiment.experiment",
     "Features": "features.features",
     "Labels": "features.features",
+    "Model": "model",
     "QlogadError": "errors",
     "Quantum": "nn.core.quantum",
     "QuantumLayer": "nn.layer",

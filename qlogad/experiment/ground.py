@@ -117,6 +117,7 @@ class Ground:
     in_flight: Part
     stratum_N: NDArray[np.str_]  # of each test row that is an anomaly: one of STRATA; "" for normal rows
     warnings: tuple[str, ...]
+    pipeline: FeaturePipeline | None = None  # what its features were made with; not stored with it
     apart: Ground | None = None  # the same with every window a row of its own, where a contender reads more than ids
 
     def of(self, reads: Sequence[str]) -> Ground:
@@ -340,6 +341,7 @@ def _ground(data: Data, source: Source, views: Sequence[str], split: Split) -> G
             in_flight=parts["in_flight"],
             stratum_N=stratum_N,
             warnings=_warnings(merged, twins, data.inject),
+            pipeline=pipeline,
             apart=apart,
         )
 

@@ -19,6 +19,7 @@ from qlogad.experiment.cell import PARTS, Cell, Outcome, read_outcome, remember_
 from qlogad.experiment.experiment import Experiment
 from qlogad.experiment.fit import is_random
 from qlogad.experiment.ground import Ground, Source, ground, open_source, splits
+from qlogad.features.preprocessor import Preprocessor
 from qlogad.features.view import any_apart
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from qlogad.backend.exact.planner import Rates
 
-__all__ = ["Executed", "Prepared", "cells", "execute", "forget", "outcomes", "prepare"]
+__all__ = ["Executed", "Prepared", "cells", "execute", "forget", "outcomes", "prepare", "preprocessor_file"]
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,22 @@ def prepare(experiment: Experiment, folder: Path, progress: Callable[[str, int],
     for number, _ in enumerate(splits(experiment.data, source)):
         made = ground(experiment.data, source, views, cut=number)
         made.save(folder / "work")
+        _keep_preprocessor(experiment, source, made, folder)
         grounds.append(made)
         progress("cuts prepared", number + 1)
     return Prepared(experiment, folder, source, tuple(grounds), _rates(experiment, grounds, folder / "work"))
+
+
+def preprocessor_file(folder: Path, cut: str) -> Path:
+    """Where a run keeps how the lines of a cut became features; it holds templates, and so words of the log."""
+    return folder / "work" / f"{cut}.preprocessor.json"
+
+
+def _keep_preprocessor(experiment: Experiment, source: Source, made: Ground, folder: Path) -> None:
+    assert made.pipeline is not None
+    training = source.windows.take(made.train.windows_W)
+    found = Preprocessor.of(experiment.data.dataset, source.dataset, source.window, made.pipeline, training)
+    files.write_facts(preprocessor_file(folder, made.cut), found.state())
 
 
 def _rates(experiment: Experiment, grounds: Sequence[Ground], folder: Path) -> dict[str, Rates]:
