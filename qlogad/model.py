@@ -105,6 +105,9 @@ class Origin:
     seed: int
     cut: str
 
+    def __str__(self) -> str:
+        return f"the model of {self.contender}, seed {self.seed}, cut {self.cut}, of {self.experiment}"
+
 
 @dataclass(frozen=True, eq=False)
 class Model:

@@ -16,7 +16,7 @@ from qlogad import documents, names
 from qlogad.arrays import Bools
 from qlogad.bounds import Between
 from qlogad.errors import DataError, InputError, ResultError, one_line, shown
-from qlogad.features.features import Features, Labels
+from qlogad.features.features import MAX_SIZE, Features, Labels
 from qlogad.features.pipeline import FeaturePipeline
 from qlogad.features.view import any_apart
 from qlogad.logs.dataset import Dataset
@@ -87,6 +87,13 @@ class Preprocessor:
         """`features` of windows with their labels; one that is unknown counts as normal."""
         return self.pipeline.transform(events, replace(windows, label_W=np.maximum(windows.label_W, 0)), apart=any_apart(reads))
 
+    def reading(self, reads: Sequence[str]) -> Self:
+        """The same with these views alone, for a detector that reads no others."""
+        state = self.pipeline.state()
+        return replace(
+            self, pipeline=FeaturePipeline.from_state({**state, "views": [view for view in state["views"] if view in reads]})
+        )
+
     def state(self) -> dict[str, Any]:
         """Everything in it as JSON types, without the files of its data set.
 
@@ -127,7 +134,7 @@ class Preprocessor:
             dataset = names.find("dataset", saved.dataset).reader(saved.options, "options")
             if type(dataset).read is Dataset.read:
                 raise DataError(f"the data set '{saved.dataset}' reads its own files only: its class has no method `read`")
-            pipeline = FeaturePipeline.from_state(saved.pipeline)
+            pipeline = FeaturePipeline.from_state(state["pipeline"])
             silence = math.inf if saved.silence is None else saved.silence
             return cls(saved.dataset, dataset, saved.masks, saved.mask_starts, saved.window, pipeline, silence)
         except InputError as error:
@@ -147,5 +154,20 @@ class _Saved:
     masks: tuple[tuple[str, str], ...]
     mask_starts: str
     window: Window
-    pipeline: Mapping[str, Any]
+    pipeline: _Pipeline
     silence: Annotated[float, Between(0, 1e12)] | None = None
+
+
+@dataclass(frozen=True)
+class _Pipeline:
+    """What is saved of a pipeline; its parser and its views look at their own."""
+
+    views: tuple[str, ...]
+    parser: Mapping[str, Any]
+    templates: tuple[Annotated[int, Between(0, MAX_SIZE)], ...]
+    seen: tuple[str, ...]
+    base: str
+    fitted: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        documents.enforce(self, DataError)

@@ -120,8 +120,9 @@ class Drain(Parser):
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """The fitted parser that `state()` was taken from."""
-        drain = cls(state["depth"], state["similarity"], state["max_children"])
-        for template in state["templates"]:
+        saved = documents.from_mapping(_Saved, state, "parser", strict=True)
+        drain = cls(saved.depth, saved.similarity, saved.max_children)
+        for template in saved.templates:
             drain._add(list(template))
         drain._frozen = True
         return drain
@@ -176,3 +177,15 @@ class Drain(Parser):
                 if score > rank and (not tokens or agree / len(tokens) >= self.similarity):
                     best, rank = candidate, score
         return best
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """What `Drain.state` gives."""
+
+    parser: str
+    version: int
+    depth: int
+    similarity: float
+    max_children: int
+    templates: tuple[tuple[Token, ...], ...]

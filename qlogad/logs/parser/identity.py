@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from qlogad import documents
 from qlogad.arrays import Ints
 from qlogad.errors import DataError, NotFitted
 from qlogad.logs.parser.parser import FROZEN, Parser
@@ -60,4 +61,13 @@ class Identity(Parser):
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """The fitted parser that `state()` was taken from."""
-        return cls().fit(state["templates"])
+        return cls().fit(documents.from_mapping(_Saved, state, "parser", strict=True).templates)
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """What `Identity.state` gives."""
+
+    parser: str
+    version: int
+    templates: tuple[str, ...]
