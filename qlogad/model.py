@@ -52,7 +52,8 @@ _ANEW = "export the model anew: qlogad model export RESULT --contender NAME --ou
 class Scored:
     """What a model says of windows, in their order; letters as in `Windows`.
 
-    A window that is not complete is scored as far as it goes: a later line may belong to it and change its score.
+    A window that is not complete is scored as far as it goes: a later line may belong to it and change its score. Sessions have no end
+    of their own: one is complete when it has been silent for longer than any session in training was before it went on.
     """
 
     key_W: Texts  # a session's identifier, or the window's position
