@@ -56,6 +56,8 @@ def _refuse_others(folder: Path, origin: Origin) -> None:
     """Refuse to write over anything but the same model."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
+    if not folder.is_dir():
+        raise InputError(f"{folder} is a file; name a folder")
     if not (folder / "model.toml").is_file():
         raise InputError(f"{folder} is not empty and holds no model; name a new folder")
     there = origin_of(folder)
