@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from qlogad.arrays import Floats
-from qlogad.evaluate.metrics import measure
+from qlogad.evaluate.metrics import effective_n, measure
 from qlogad.report.columns import Cut, Form, Rows, Scored
 
 __all__ = ["judge_cell", "sets"]
@@ -34,6 +34,11 @@ def sets(cut: Cut, form: Form) -> dict[str, tuple[str, Floats]]:
     for kind, weight_N in _kinds(cut, test).items():
         found[f"kind {kind}"] = ("test", np.where(test.label_N == 0, test.weight_N, weight_N))
     return found
+
+
+def _effective_n(rows: Rows, weight_N: Floats) -> float:
+    """Of the anomalies' sequences, however many rows have one."""
+    return effective_n(np.bincount(rows.sequence_N, weights=weight_N * (rows.label_N == 1)))
 
 
 def _alike(test: Rows) -> Floats:
@@ -72,7 +77,7 @@ def judge_cell(cell: Scored, cut: Cut, track: str) -> Iterator[dict[str, Any]]:
             "cut": facts.cut,
             "seed": facts.seed,
             "windows": name,
-            **asdict(result),
+            **asdict(result) | {"effective_n": _effective_n(rows, weight_N)},
             "threshold": facts.threshold,
             "weights_quantum": weights.get("quantum", 0),
             "weights_quantum_live": weights.get("live", 0),

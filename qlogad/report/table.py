@@ -12,7 +12,7 @@ from qlogad import escape
 from qlogad.errors import counted
 from qlogad.evaluate.metrics import HEADINGS, effective_n
 from qlogad.report import contrasts, learning
-from qlogad.report.columns import Cut
+from qlogad.report.columns import APART, Cut
 from qlogad.report.contrasts import Judged, Spans
 from qlogad.report.manifest import least_detectable, notes_of
 from qlogad.report.record import Record
@@ -114,7 +114,7 @@ def table(record: Record) -> str:
         for cut in record.cuts:
             chosen = frame[(frame["track"] == track) & (frame["cut"] == cut.name)]
             parts += [f"### Cut {cut.name}", "", markdown_table(_result_rows(record, chosen, cut, spans)), ""]
-            silent = [*_silent(record, chosen, cut), *spans.notes[cut.name]]
+            silent = [*_silent(record, chosen, cut), *_apart(record, chosen, cut), *spans.notes[cut.name]]
             parts += [*map(item, silent), ""] if silent else []
             strata = _recall_rows(chosen, [f"stratum {name}" for name in cut.facts.strata], "stratum ")
             if strata:
@@ -174,6 +174,7 @@ def summary(record: Record) -> str:
                 f"cut {cut.name}, track: {track}",
                 escape.table(short, "simple"),
                 *_silent(record, chosen, cut),
+                *_apart(record, chosen, cut),
                 *spans.notes[cut.name],
                 "",
             ]
@@ -221,6 +222,19 @@ def _silent(record: Record, chosen: pd.DataFrame, cut: Cut) -> list[str]:
                 "longer, or take a finer score (score = 'nll' instead of a rank)"
             )
     return lines
+
+
+def _apart(record: Record, chosen: pd.DataFrame, cut: Cut) -> list[str]:
+    """A line about the contenders whose rows are single windows."""
+    names = [name for name in chosen["contender"].unique() if record.cells_of(name, cut)[0].facts.form == APART]
+    if not names:
+        return []
+    rows, merged = len(cut.forms[APART].test), len(cut.merged.test)
+    named = ", ".join(f"'{name}'" for name in names)
+    return [
+        f"- {named}: judged on {counted(rows, 'window')} one by one, since more is read of an event than its type; the others on "
+        f"{counted(merged, 'distinct row')}, each as often as it occurs; intervals are over sequences of event types in either case"
+    ]
 
 
 def _recall_rows(chosen: pd.DataFrame, names: Sequence[str], prefix: str) -> list[dict[str, Any]]:
