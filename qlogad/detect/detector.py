@@ -1,7 +1,8 @@
 """What a detector is: features in, one anomaly score per window out (higher is more anomalous), a threshold fitted on validation.
 
 A concrete detector is a keyword-only dataclass in a file of its own; its fields are its keys in an experiment, its `get_params`
-and its saved form. It writes four small methods: `_fit`, `anomaly_score`, `_state`, `_restore`. `fit` has no test argument.
+and its saved form. It writes four small methods: `_fit`, `anomaly_score`, `_state`, `_restore`; one with a network takes most of them
+from `Trained` (trained.py), and one that predicts the next event from `NextEvent` (next_event.py). `fit` has no test argument.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     fields ── core.resolve ──► network(core) ──► learn(examples, held) ──► outputs(rows) ──► scores: the detector's own part
 
-A detector is its network, its loss and its fields; it is written `class X(Trained, Detector)`.
+A detector is its network, its loss and its fields; it is written `class X(Trained, Detector)`. tests/detect/counting_gru.py is a short one.
 """
 
 from __future__ import annotations
