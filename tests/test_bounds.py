@@ -40,7 +40,9 @@ def documents_of() -> list[type]:
         cls = waiting.pop()
         if cls not in found:
             found.append(cls)
-            own = [one for hint in get_type_hints(cls, include_extras=True).values() for one in inside(hint)]
+            hints = get_type_hints(cls, include_extras=True)
+            read = [hints[field.name] for field in dataclasses.fields(cls) if field.init and field.name in hints]
+            own = [one for hint in read for one in inside(hint)]
             own = [one for one in own if isinstance(one, type) and dataclasses.is_dataclass(one)]
             waiting += [
                 one for one in own if not one.__module__.startswith("qlogad.circuit.")
@@ -81,20 +83,16 @@ def test_every_number_has_bounds(cls: type, name: str, hint: Any) -> None:
 
 
 @ALL
-@pytest.mark.parametrize(
-    "value",
-    SENSELESS,
-    ids=[f"{value:.3g}" if isinstance(value, float) else repr(value) if abs(value) < 2**64 else "10**5000" for value in SENSELESS],
-)
-def test_a_document_with_a_senseless_number_is_refused_in_one_line(cls: type, name: str, hint: Any, value: Any) -> None:
+def test_a_document_with_a_senseless_number_is_refused_in_one_line(cls: type, name: str, hint: Any) -> None:
     limits = [one for one in inside(hint) if isinstance(one, Between)]
-    if not isinstance(value, bool) and limits and all(one.holds(value) for one in limits):
-        value = -1
-    for given_ in (value, [value]):
-        with pytest.raises(DocumentError) as refused:
-            documents.from_mapping(cls, {name: given_}, "x.toml")
-        assert "\n" not in str(refused.value)
-        assert len(str(refused.value)) < 400
+    for value in SENSELESS:
+        if not isinstance(value, bool) and limits and all(one.holds(value) for one in limits):
+            value = -1
+        for given_ in (value, [value]):
+            with pytest.raises(DocumentError) as refused:
+                documents.from_mapping(cls, {name: given_}, "x.toml")
+            assert "\n" not in str(refused.value)
+            assert len(str(refused.value)) < 400
 
 
 @ALL

@@ -43,7 +43,7 @@ def fitted(kind, backend, **settings):
 
 @pytest.mark.parametrize("kind", [VQC, DeepLog])
 def test_noise_is_part_of_training_and_means_the_same_on_every_simulator(kind, tmp_path):
-    windows, _ = sessions(30, "test")
+    windows, _ = sessions(8, "test")
     noisy, clean = fitted(kind, f"exact:{NOISE}"), fitted(kind, "exact")
     noisy.save(tmp_path / "noisy")
     clean.save(tmp_path / "clean")
