@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from typer.core import TyperGroup
@@ -245,4 +246,6 @@ def test_public_results_hold_no_log_line(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "own"
     public = [path for path in folder.iterdir() if path.is_file() and path.name != "alarms.md"]
     assert all(secret.encode() not in path.read_bytes() for path in public)
+    with ZipFile(folder / "record.npz") as packed:  # compressed
+        assert all(secret.encode() not in packed.read(name) for name in packed.namelist())
     assert secret in (folder / "alarms.md").read_text()
