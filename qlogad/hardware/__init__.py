@@ -1,1 +1,1 @@
-"""A trained detector on a device: plan, campaign, ladder."""
+"""A trained detector on a device: forecast, campaign, ladder."""

@@ -31,14 +31,14 @@ from qlogad.backend.target import Answer, Kind, Lifted, Target
 from qlogad.detect.threshold import Threshold
 from qlogad.errors import BackendError, InputError, Pending, QlogadError, ResultError, counted, one_line
 from qlogad.features.features import Features, Labels
-from qlogad.hardware.plan import (
+from qlogad.hardware.forecast import (
     REFERENCES,
     Call,
+    Forecast,
     Mode,
-    Plan,
     check_limits,
     exact_means,
-    plan,
+    forecast,
     reference_angles,
     rehearse,
     target_of,
@@ -171,7 +171,7 @@ class Collected:
 
     Args:
         asked: the question.
-        plan: what it was to take, all runs together.
+        forecast: what it was to take, all runs together.
         kind: what its numbers are.
         device: whether hardware answered.
         stopped: why runs have not finished, a line for each.
@@ -187,7 +187,7 @@ class Collected:
     """
 
     asked: Asked
-    plan: Plan
+    forecast: Forecast
     kind: Kind
     device: bool
     stopped: tuple[str, ...]
@@ -258,7 +258,7 @@ def submit(
     max_cost: float | None = None,
     clock: Clock | None = None,
 ) -> Collected:
-    """Plan a campaign, write it down, and run it as far as it goes without waiting; the same call later goes on from there.
+    """Forecast a campaign, write it down, and run it as far as it goes without waiting; the same call later goes on from there.
 
     Args:
         result: the folder of a finished run.
@@ -273,12 +273,12 @@ def submit(
         seed: of the training; None: the first.
         cut: of the run; None: the first.
         label: tells apart campaigns that ask the same.
-        max_seconds: refuse a plan that may take more device time.
-        max_cost: refuse a plan that may cost more US dollars.
+        max_seconds: refuse a run that may take more device time.
+        max_cost: refuse a run that may cost more US dollars.
         clock: how long to wait for jobs; by default not at all.
 
     Raises:
-        InputError: the plan exceeds what was allowed, or the detector runs no circuits.
+        InputError: the forecast exceeds what was allowed, or the detector runs no circuits.
         UnknownName: there is no such contender, seed or cut.
         ResultError: there is no finished run, or another process writes to its ledger.
         BackendError: there is no such backend, or it cannot run the circuits.
@@ -313,14 +313,14 @@ def submit_all(
     max_cost: float | None = None,
     clock: Clock | None = None,
 ) -> list[Collected]:
-    """`submit` to several backends: all are planned and written down before the first is asked, so that `collect` knows each."""
+    """`submit` to several backends: all are forecast and written down before the first is asked, so that `collect` knows each."""
     found = trained(result, contender, seed=seed, cut=cut)
     detector, places_C, features = chosen(found, windows, choice=choice)
     held = calibrating(found, detector, validation, choice=choice)[0] if validation else None
-    planned: dict[Asked, Plan] = {}
+    planned: dict[Asked, Forecast] = {}
     for each in to:
-        one = plan(detector, features, each, mode=mode, references=references)
-        one = one if held is None else one.beside(plan(detector, held, each, references=references))
+        one = forecast(detector, features, each, mode=mode, references=references)
+        one = one if held is None else one.beside(forecast(detector, held, each, references=references))
         count, cell = one.passes if repeats is None else repeats, found.folder.parent.name
         size = len(places_C), choice, mode, references, count, label, one.validation
         check_limits(one.times(count), max_seconds=max_seconds, max_cost=max_cost)
@@ -510,7 +510,7 @@ class _Campaign:
         exact_N = detector.anomaly_score(features)
         margin_N = margins(detector, exact_N)
         assert detector.threshold_ is not None
-        planned = documents.from_mapping(Plan, record["plan"], f"{self.journal.path}: plan", strict=True)
+        planned = documents.from_mapping(Forecast, record["plan"], f"{self.journal.path}: plan", strict=True)
         return Collected(
             self.asked,
             planned.times(self.asked.repeats),

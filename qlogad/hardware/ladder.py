@@ -163,7 +163,7 @@ class Rung:
         drifted_R = (
             self.drifted_R if self.flips_RN.shape[0] == len(self.drifted_R) else np.zeros(len(self.flips_RN), dtype=np.bool_)
         )
-        return causes(self.flips_RN, drifted_R, sampled=self.collected.plan.cost.shots > 0)
+        return causes(self.flips_RN, drifted_R, sampled=self.collected.forecast.cost.shots > 0)
 
     @cached_property
     def heard(self) -> list[Heard]:
@@ -186,12 +186,12 @@ class Rung:
     def facts(self) -> Values:
         """The column."""
         one, spent, told = self.collected, self.collected.spent, self.collected.spent.told
-        low, high = one.plan.range
+        low, high = one.forecast.range
         found: Values = {
             "kind": KINDS[one.kind],
             "where": self.place,
             "mitigation": told.get("mitigation", "none"),
-            "shots": one.plan.cost.shots // max(one.plan.cost.executions, 1) or "-",
+            "shots": one.forecast.cost.shots // max(one.forecast.cost.executions, 1) or "-",
             "runs": f"{len(self.finished)} of {one.asked.repeats}",
         }
         if len(self.alarms_RN):
@@ -206,12 +206,12 @@ class Rung:
             found["reference error, rms"] = _rms(np.concatenate([(ref.mean_MK - ref.exact_MK).ravel() for ref in references]))
             found["runs that drifted"] = int(self.drifted_R.sum())
         return found | {
-            "depth": told.get("depth", one.plan.cost.depth),
-            "two-qubit gates": told.get("two-qubit gates", one.plan.cost.two_qubit_gates),
+            "depth": told.get("depth", one.forecast.cost.depth),
+            "two-qubit gates": told.get("two-qubit gates", one.forecast.cost.two_qubit_gates),
             "jobs": spent.jobs,
             "executions": spent.executions,
             "shots in all": spent.shots,
-            "QPU seconds, planned": f"{one.plan.cost.seconds:,.0f} ({low:,.0f} to {high:,.0f})",
+            "QPU seconds, planned": f"{one.forecast.cost.seconds:,.0f} ({low:,.0f} to {high:,.0f})",
             "QPU seconds, told": "-" if spent.seconds is None else spent.seconds,
             "calibrated": told.get("calibrated", "-"),
         }

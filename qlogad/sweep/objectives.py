@@ -148,12 +148,12 @@ def _of_circuit(measure: Callable[[Circuit], float]) -> Callable[[Fitted], float
 
 
 def _seconds(fitted: Fitted) -> float:
-    from qlogad.hardware import plan
+    from qlogad.hardware import forecast
 
     if not fitted.detector.circuits():
         return 0.0
     held = fitted.ground.validation.features
-    return plan.plan(fitted.detector, held.take(_first(len(held))), fitted.device, mode="open").cost.seconds
+    return forecast.forecast(fitted.detector, held.take(_first(len(held))), fitted.device, mode="open").cost.seconds
 
 
 def _first(rows: int) -> Any:

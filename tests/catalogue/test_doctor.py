@@ -13,7 +13,7 @@ from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.target import Answer, Target
 from qlogad.catalogue.doctor import examine
 from qlogad.errors import MissingExtra
-from qlogad.hardware.plan import exact_means
+from qlogad.hardware.forecast import exact_means
 
 
 class Tilted(SampledBackend, Backend):

@@ -17,7 +17,7 @@ from qlogad.evaluate.metrics import measure
 from qlogad.experiment import Experiment
 from qlogad.features.features import Features
 from qlogad.hardware.campaign import submit
-from qlogad.hardware.plan import plan
+from qlogad.hardware.forecast import forecast
 from qlogad.hardware.windows import trained
 from qlogad.nn.core import Classical, Quantum
 from qlogad.run import run
@@ -78,7 +78,7 @@ def test_where_it_was_trained_changes_no_plan(tmp_path):
     fitted(VQC, "exact").save(tmp_path)
     features = Features.from_sequences(sessions(20, "test")[0], size=KINDS)
     plans = [
-        plan(Detector.load(tmp_path, backend=name), features, "aer:shots=50") for name in ("exact", f"exact:{NOISE}", "aer:shots=9")
+        forecast(Detector.load(tmp_path, backend=name), features, "aer:shots=50") for name in ("exact", f"exact:{NOISE}", "aer:shots=9")
     ]
     assert plans[0] == plans[1] == plans[2]
 

@@ -17,7 +17,7 @@ from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.encoding import assemble
 from qlogad.circuit.readout import bases, readout
 from qlogad.errors import BackendError, Pending
-from qlogad.hardware.plan import exact_means
+from qlogad.hardware.forecast import exact_means
 from tests.hardware.amazon import ARN, EXECUTABLES, TOTAL_SHOTS, Amazon
 
 SHOTS, ROWS = 200, 11

@@ -13,8 +13,8 @@ from qlogad.backend.ledger import Clock, Journal
 from qlogad.detect.detector import Detector
 from qlogad.errors import InputError
 from qlogad.hardware.campaign import collect, ledger_of, submit, submit_all
+from qlogad.hardware.forecast import forecast, threshold_of
 from qlogad.hardware.ladder import ladders
-from qlogad.hardware.plan import plan, threshold_of
 from qlogad.hardware.windows import calibrating, chosen, trained
 from tests.hardware.double import HISTORY, SHOTS
 
@@ -55,20 +55,20 @@ def test_test_windows_are_near_no_threshold(result):
 
 def test_what_a_threshold_takes_is_planned_priced_counted_and_kept(result):
     found = submit(result, "quantum", NOISY, windows=8, repeats=2, validation=20)
-    cost, spent = found.plan.cost, found.spent
+    cost, spent = found.forecast.cost, found.spent
     assert (spent.jobs, spent.executions, spent.shots) == (cost.jobs, cost.executions, cost.shots)
     detector, _, features = chosen(trained(result, "quantum"), 8)
     held, _ = calibrating(trained(result, "quantum"), detector, 20)
-    alone, beside = (plan(detector, windows, NOISY, references=3) for windows in (features, held))
-    assert alone.beside(beside).times(2) == found.plan
-    assert found.plan.rounds == HISTORY, "they are run at the same time"
-    assert found.plan.cost.executions == 2 * (alone.cost.executions + beside.cost.executions)
+    alone, beside = (forecast(detector, windows, NOISY, references=3) for windows in (features, held))
+    assert alone.beside(beside).times(2) == found.forecast
+    assert found.forecast.rounds == HISTORY, "they are run at the same time"
+    assert found.forecast.cost.executions == 2 * (alone.cost.executions + beside.cost.executions)
     before = ledger_of(result).read_bytes()
     ((again,), _) = collect(result)
     assert (again.recalibrated, again.state) == (found.recalibrated, "done")
     assert ledger_of(result).read_bytes() == before
-    seconds = plan(detector, features, "ibm:fake_manila,shots=64", references=3)
-    more = seconds.beside(plan(detector, held, "ibm:fake_manila,shots=64", references=3))
+    seconds = forecast(detector, features, "ibm:fake_manila,shots=64", references=3)
+    more = seconds.beside(forecast(detector, held, "ibm:fake_manila,shots=64", references=3))
     assert more.cost.seconds > seconds.cost.seconds
     assert more.cost.dollars > seconds.cost.dollars
     limit = seconds.cost.dollars * seconds.cost.spread * 1.01

@@ -38,8 +38,8 @@ def test_rounds_are_steps_whatever_the_number_of_windows(result):
         assert (collected.state, collected.scores_RN.shape) == ("done", (2, len(collected.exact_N)))
         rounds = [found for found in journal(result).rounds.values() if str(collected.asked) in found["scope"]]
         assert len(rounds) == 2 * HISTORY
-        assert collected.plan.rounds == HISTORY
-        assert collected.plan.cost.jobs == sum(len(found["tags"]) for found in rounds)
+        assert collected.forecast.rounds == HISTORY
+        assert collected.forecast.cost.jobs == sum(len(found["tags"]) for found in rounds)
 
 
 def test_without_noise_and_shots_both_loops_are_exact(result):
@@ -49,7 +49,7 @@ def test_without_noise_and_shots_both_loops_are_exact(result):
     opened = submit(result, "quantum", "aer", windows=20, mode="open")
     ((heard,),) = (run.heard for run in opened.runs)
     np.testing.assert_allclose(heard.mean_MK, heard.exact_MK, atol=1e-9)
-    assert len(heard.angles_MA) == len(np.unique(heard.angles_MA, axis=0)) == opened.plan.cost.rows - opened.asked.references
+    assert len(heard.angles_MA) == len(np.unique(heard.angles_MA, axis=0)) == opened.forecast.cost.rows - opened.asked.references
     rounds = [len(np.unique(one.angles_MA, axis=0)) for one in closed.runs[0].heard]
     assert np.bincount(heard.step_M).tolist() == [sum(heard.step_M == step) for step in range(HISTORY)]
     assert all(new <= asked for new, asked in zip(np.bincount(heard.step_M), rounds, strict=True))
@@ -60,7 +60,7 @@ def test_every_layer_of_circuits_is_asked_in_open_loop(result):
     opened = submit(result, "gru", f"aer:shots={SHOTS}", windows=6, mode="open", repeats=2)
     assert (opened.state, opened.stopped, len(opened.runs)) == ("done", (), 4)
     assert opened.facts()["runs"] == "2/2"
-    assert opened.plan.cost.jobs == opened.spent.jobs
+    assert opened.forecast.cost.jobs == opened.spent.jobs
     (rung,) = (rung for ladder in ladders(result)[0] for rung in ladder.rungs)
     assert len(rung.drifted_R) == 2
     closed = submit(result, "gru", "aer", windows=6, repeats=1)
@@ -156,7 +156,7 @@ def test_more_repetitions_later_are_the_same_campaign(result):
     ((found,), _) = collect(result)
     assert found.scores_RN.tobytes() == more.scores_RN.tobytes()
     assert found.facts() == more.facts()
-    assert (found.plan, found.spent) == (more.plan, more.spent)
+    assert (found.forecast, found.spent) == (more.forecast, more.spent)
     assert ledger_of(result).read_bytes() == before
 
 
@@ -168,7 +168,7 @@ def test_a_closed_loop_is_repeated_where_it_samples(result):
 def test_a_campaign_records_the_windows_that_are_there(result):
     part = trained(result, "quantum").test
     found = submit(result, "quantum", "aer", windows=10**6, mode="open")
-    assert found.asked.windows == len(part.label_W) == found.features.weight_N.sum() == found.plan.windows
+    assert found.asked.windows == len(part.label_W) == found.features.weight_N.sum() == found.forecast.windows
     (record,) = journal(result).campaigns.values()
     assert record["places"] == list(range(found.asked.windows))
     other = [submit(result, "quantum", "aer", windows=6, mode="open", choice=choice).asked for choice in (0, 1)]
@@ -189,7 +189,7 @@ def test_reference_rows_change_nothing_but_the_bill(result, mode):
     rounds = HISTORY if mode == "closed" else 1
     assert more.spent.executions - bare.spent.executions == 2 * rounds * 4
     for found in (bare, more):
-        cost = found.plan.cost
+        cost = found.forecast.cost
         assert (found.spent.jobs, found.spent.executions, found.spent.shots) == (cost.jobs, cost.executions, cost.shots)
 
 

@@ -13,8 +13,8 @@ from qlogad.backend.target import lift
 from qlogad.circuit.encoding import assemble
 from qlogad.errors import ResultError
 from qlogad.hardware.campaign import Heard, ledger_of, submit
+from qlogad.hardware.forecast import reference_angles
 from qlogad.hardware.ladder import KINDS, causes, drifted, ladders, write
-from qlogad.hardware.plan import reference_angles
 from tests.hardware.double import HISTORY, SHOTS
 
 NOISE = "depolarizing=0.05,readout=0.05"
@@ -99,7 +99,7 @@ def test_intervals_hold_their_means_and_flips_are_told_once(ladder):
 
 def test_the_bill_is_what_was_planned(ladder):
     for rung in ladder.rungs:
-        spent, cost = rung.collected.spent, rung.collected.plan.cost
+        spent, cost = rung.collected.spent, rung.collected.forecast.cost
         assert (spent.jobs, spent.executions, spent.shots) == (cost.jobs, cost.executions, cost.shots)
         assert spent.seconds is None, "no service told"
 
@@ -126,7 +126,7 @@ def test_device_seconds_are_those_that_the_answers_tell(climbed, tmp_path):
 def test_the_report_is_a_replay(climbed, ladder, monkeypatch, capsys):
     ledger = ledger_of(climbed).read_bytes()
     first = [write([ladder], climbed).with_suffix(kind).read_bytes() for kind in (".md", ".csv", ".png")]
-    monkeypatch.setattr("qlogad.hardware.plan.open_backend", None)  # whoever opens a backend fails
+    monkeypatch.setattr("qlogad.hardware.forecast.open_backend", None)  # whoever opens a backend fails
     monkeypatch.setattr(sys, "argv", ["qlogad", "hardware", "report", str(climbed)])
     with pytest.raises(SystemExit) as end:
         cli.main()

@@ -49,18 +49,18 @@ def verb(
     max_cost: MaxCost = None,
     as_json: Json = False,
 ) -> None:
-    from qlogad.hardware import plan
+    from qlogad.hardware import forecast
     from qlogad.hardware.windows import calibrating, chosen, trained
 
     found = trained(result, contender, seed=seed, cut=cut)
     detector, _, features = chosen(found, windows, choice=choice)
-    backend = plan.with_shots(to, shots)
-    planned = plan.plan(detector, features, backend, mode=plan.mode_of(mode), references=references)
-    if plan.threshold_of(threshold, plan.mode_of(mode)) == "recalibrated":
+    backend = forecast.with_shots(to, shots)
+    planned = forecast.forecast(detector, features, backend, mode=forecast.mode_of(mode), references=references)
+    if forecast.threshold_of(threshold, forecast.mode_of(mode)) == "recalibrated":
         held, _ = calibrating(found, detector, validation, choice=choice)
-        planned = planned.beside(plan.plan(detector, held, backend, references=references))
+        planned = planned.beside(forecast.forecast(detector, held, backend, references=references))
     whole = planned.times(planned.passes)
-    plan.check_limits(whole, max_seconds=max_seconds, max_cost=max_cost)
+    forecast.check_limits(whole, max_seconds=max_seconds, max_cost=max_cost)
     origin = {"contender": found.contender, "seed": found.seed, "cut": found.cut, "choice": choice}
     printing.result(origin | planned.facts(), planned.text, as_json)
     if planned.passes > 1:

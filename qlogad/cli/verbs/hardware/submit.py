@@ -58,16 +58,16 @@ def verb(
     as_json: Json = False,
 ) -> None:
     from qlogad.backend.ledger import Clock
-    from qlogad.hardware import campaign, plan
+    from qlogad.hardware import campaign, forecast
 
-    recalibrated = plan.threshold_of(threshold, plan.mode_of(mode)) == "recalibrated"
+    recalibrated = forecast.threshold_of(threshold, forecast.mode_of(mode)) == "recalibrated"
     found = campaign.submit_all(
         result,
         contender,
-        [plan.with_shots(each, shots) for each in to],
+        [forecast.with_shots(each, shots) for each in to],
         windows=windows,
         choice=choice,
-        mode=plan.mode_of(mode),
+        mode=forecast.mode_of(mode),
         references=references,
         repeats=repeats,
         validation=validation if recalibrated else 0,
@@ -79,5 +79,5 @@ def verb(
         clock=Clock(patience=wait),
     )
     for collected in found:
-        printing.note(collected.plan.text)
+        printing.note(collected.forecast.text)
     print_campaigns(found, {}, result, as_json)

@@ -1,6 +1,6 @@
 """Saved detectors on hardware: what a run would take, before anything is submitted or paid.
 
-A plan rehearses the whole forward pass on the exact engine, counts the rows each round would send, and asks the target what they take.
+A forecast rehearses the whole forward pass on the exact engine, counts the rows each round would send, and asks the target what they take.
 
     closed loop   every round's readouts feed the next one: the detector as it is, one round per step of a recurrence
     open loop     the exact readouts feed the next step, and all rows go at once: one round, which compares expectation values
@@ -32,14 +32,14 @@ from qlogad.features.features import Features
 __all__ = [
     "REFERENCES",
     "Call",
+    "Forecast",
     "Mode",
-    "Plan",
     "Rehearsal",
     "WhichThreshold",
     "check_limits",
     "exact_means",
+    "forecast",
     "mode_of",
-    "plan",
     "reference_angles",
     "rehearse",
     "target_of",
@@ -55,7 +55,7 @@ REFERENCES = 3
 
 
 @dataclass(frozen=True)
-class Plan:
+class Forecast:
     """What a run on hardware takes; nothing has been submitted."""
 
     backend: str
@@ -76,13 +76,13 @@ class Plan:
         """How often `submit` runs it unless told: five times in a closed loop that samples, as noise feeds back."""
         return REPEATS if self.mode == "closed" and self.cost.shots else 1
 
-    def times(self, repeats: int) -> Plan:
-        """The plan of so many runs, which do not wait for one another."""
+    def times(self, repeats: int) -> Forecast:
+        """The forecast of so many runs, which do not wait for one another."""
         total = {name: repeats * getattr(self.cost, name) for name in ("rows", "jobs", "executions", "shots", "seconds", "dollars")}
         return replace(self, cost=replace(self.cost, **total))
 
-    def beside(self, calibration: Plan) -> Plan:
-        """The plan with that of validation windows, which are run at the same time."""
+    def beside(self, calibration: Forecast) -> Forecast:
+        """The forecast with that of validation windows, which are run at the same time."""
         return replace(
             self,
             rows_before=self.rows_before + calibration.rows_before,
@@ -97,14 +97,14 @@ class Plan:
         return self.cost.seconds / self.cost.spread, self.cost.seconds * self.cost.spread
 
     def facts(self) -> dict[str, Any]:
-        """The plan as plain data."""
+        """The forecast as plain data."""
         low, high = self.range
         own = {name: value for name, value in asdict(self).items() if name != "cost"}
         return own | asdict(self.cost) | {"seconds_low": low, "seconds_high": high}
 
     @property
     def text(self) -> str:
-        """The plan as a table."""
+        """The forecast as a table."""
         cost, (low, high) = self.cost, self.range
         rows = [
             ("backend", self.backend),
@@ -128,7 +128,7 @@ class Plan:
         return f"{escape.table(rows, 'simple', ())}\nseconds and price: {cost.formula}"
 
 
-def plan(detector: Detector, features: Features, backend: str, *, mode: Mode = "closed", references: int = 0) -> Plan:
+def forecast(detector: Detector, features: Features, backend: str, *, mode: Mode = "closed", references: int = 0) -> Forecast:
     """What it takes to score these windows on a backend.
 
     Args:
@@ -153,7 +153,7 @@ def plan(detector: Detector, features: Features, backend: str, *, mode: Mode = "
     rehearsals = rehearse(detector, features, target)
     calls = [call for rehearsal in rehearsals for call in (rehearsal.calls if mode == "closed" else rehearsal.together())]
     passes = int((features.weight_N * detector.passes(features)).sum())
-    return Plan(
+    return Forecast(
         backend=backend,
         mode=mode,
         windows=int(features.weight_N.sum()),
@@ -229,8 +229,8 @@ def with_shots(backend: str, shots: int | None) -> str:
     return backend if shots is None else f"{backend}{',' if ':' in backend else ':'}shots={shots}"
 
 
-def check_limits(planned: Plan, *, max_seconds: float | None = None, max_cost: float | None = None) -> None:
-    """Refuse a plan whose upper estimate exceeds what was allowed.
+def check_limits(planned: Forecast, *, max_seconds: float | None = None, max_cost: float | None = None) -> None:
+    """Refuse a run whose upper estimate exceeds what was allowed.
 
     Raises:
         InputError: it takes, or may take, more device seconds or US dollars.
@@ -239,9 +239,9 @@ def check_limits(planned: Plan, *, max_seconds: float | None = None, max_cost: f
     dollars = planned.cost.dollars * planned.cost.spread
     fix = "choose fewer windows or shots, or allow more"
     if max_seconds is not None and not high <= max_seconds:  # not a number allows nothing
-        raise InputError(f"the plan may take {high:,.0f} s of device time, more than --max-seconds {max_seconds:,.0f}; {fix}")
+        raise InputError(f"the run may take {high:,.0f} s of device time, more than --max-seconds {max_seconds:,.0f}; {fix}")
     if max_cost is not None and not dollars <= max_cost:
-        raise InputError(f"the plan may cost {dollars:,.2f} USD, more than --max-cost {max_cost:,.2f}; {fix}")
+        raise InputError(f"the run may cost {dollars:,.2f} USD, more than --max-cost {max_cost:,.2f}; {fix}")
 
 
 class _Rehearsed(SampledBackend, Backend):

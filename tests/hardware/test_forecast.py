@@ -23,7 +23,7 @@ from qlogad.errors import BackendError, InputError, ResultError, UnknownName
 from qlogad.experiment import Experiment
 from qlogad.experiment.ground import Part
 from qlogad.features.features import Features, Labels
-from qlogad.hardware.plan import check_limits, plan
+from qlogad.hardware.forecast import check_limits, forecast
 from qlogad.hardware.windows import choose, chosen, taken, trained
 from qlogad.nn.core import Classical, Quantum
 from qlogad.run import run
@@ -77,7 +77,7 @@ def counted(folder, backend, windows):
 @pytest.mark.parametrize("backend", ["ibm:fake_manila,shots=64", "aer:shots=100", "pennylane:lightning.qubit,shots=64"])
 def test_the_plan_is_what_is_then_counted(name, backend, detectors):
     windows = features(40)
-    planned = plan(Detector.load(detectors[name]), windows, backend)
+    planned = forecast(Detector.load(detectors[name]), windows, backend)
     tally = counted(detectors[name], backend, windows)
     assert (tally.calls, tally.jobs) == (planned.rounds, planned.cost.jobs)
     assert tally.executions == pytest.approx(planned.cost.executions, rel=0.01), "equal but for rows that rounding tells apart"
@@ -87,7 +87,7 @@ def test_the_plan_is_what_is_then_counted(name, backend, detectors):
 @pytest.mark.slow
 def test_the_plan_of_a_thousand_windows_is_what_is_then_counted(detectors):
     windows, backend = features(1000, "thousand"), "ibm:fake_torino,shots=128"
-    planned = plan(Detector.load(detectors["deeplog"]), windows, backend)
+    planned = forecast(Detector.load(detectors["deeplog"]), windows, backend)
     tally = counted(detectors["deeplog"], backend, windows)
     assert (tally.calls, tally.jobs) == (planned.rounds, planned.cost.jobs)
     assert tally.executions == pytest.approx(planned.cost.executions, rel=0.01)
@@ -101,24 +101,24 @@ def test_equal_histories_are_run_once(detectors):
     pasts_EH = np.array([past[end - HISTORY : end] for past in padded_N for end in range(HISTORY, len(past)) if past[end] < KINDS])
     prefixes = sum(len(distinct(pasts_EH[:, :step])[0]) for step in range(1, HISTORY + 1))
     for mode in ("closed", "open"):
-        planned = plan(detector, windows, "ibm:fake_manila", mode=mode)
+        planned = forecast(detector, windows, "ibm:fake_manila", mode=mode)
         assert planned.rows_before == 4 * HISTORY * len(pasts_EH)
         assert planned.rounds == (HISTORY if mode == "closed" else 1)
-    assert plan(detector, windows, "aer:shots=10").cost.rows == pytest.approx(4 * prefixes, rel=0.01)
+    assert forecast(detector, windows, "aer:shots=10").cost.rows == pytest.approx(4 * prefixes, rel=0.01)
 
 
 def test_planning_leaves_the_detector_as_it_was(detectors):
     for folder in detectors.values():
         detector, windows = Detector.load(folder), features(20)
         before = detector.anomaly_score(windows)
-        plan(detector, windows, "ibm:fake_manila")
+        forecast(detector, windows, "ibm:fake_manila")
         assert np.array_equal(detector.anomaly_score(windows), before)
 
 
 def test_weights_count_before_de_duplication_only(detectors):
     detector, once = Detector.load(detectors["vqc"]), features(20)
     thrice = replace(once, weight_N=3 * once.weight_N)
-    one, three = (plan(detector, windows, "ibm:fake_manila") for windows in (once, thrice))
+    one, three = (forecast(detector, windows, "ibm:fake_manila") for windows in (once, thrice))
     assert three.rows_before == 3 * one.rows_before
     assert three.windows == 3 * one.windows
     assert three.cost == one.cost
@@ -132,13 +132,13 @@ def test_more_shots_and_mitigation_take_longer(detectors):
         "ibm:fake_torino,shots=1000,level=1",
         "ibm:fake_torino,shots=1000,level=2",
     ]
-    seconds = [plan(detector, windows, spec).cost.seconds for spec in specs]
+    seconds = [forecast(detector, windows, spec).cost.seconds for spec in specs]
     assert seconds == sorted(set(seconds))
-    assert plan(detector, windows, specs[0], mode="open").cost.seconds < seconds[0], "one round has the overhead of one job"
+    assert forecast(detector, windows, specs[0], mode="open").cost.seconds < seconds[0], "one round has the overhead of one job"
 
 
 def test_a_plan_beyond_its_limits_is_refused(detectors):
-    planned = plan(Detector.load(detectors["vqc"]), features(10), "ibm:fake_torino")
+    planned = forecast(Detector.load(detectors["vqc"]), features(10), "ibm:fake_torino")
     high = planned.cost.seconds * planned.cost.spread
     check_limits(planned, max_seconds=high + 1, max_cost=planned.cost.dollars * planned.cost.spread + 1)
     with pytest.raises(InputError, match="--max-seconds"):
@@ -150,13 +150,13 @@ def test_a_plan_beyond_its_limits_is_refused(detectors):
 def test_what_cannot_be_planned_says_why(detectors):
     classical = Markov().fit(sessions(20, "train"))
     with pytest.raises(InputError, match="no circuits"):
-        plan(classical, features(5), "ibm:fake_manila")
+        forecast(classical, features(5), "ibm:fake_manila")
     with pytest.raises(InputError, match="no circuits"):
-        plan(DeepLog(core=Classical(hidden=4), epochs=1).fit(sessions(20, "train")), features(5), "ibm:fake_manila")
+        forecast(DeepLog(core=Classical(hidden=4), epochs=1).fit(sessions(20, "train")), features(5), "ibm:fake_manila")
     with pytest.raises(BackendError, match="no jobs"):
-        plan(Detector.load(detectors["vqc"]), features(5), "exact")
+        forecast(Detector.load(detectors["vqc"]), features(5), "exact")
     with pytest.raises(InputError, match="nothing through a circuit"):
-        plan(Detector.load(detectors["deeplog"]), Features.from_sequences([[]], size=KINDS), "ibm:fake_manila")
+        forecast(Detector.load(detectors["deeplog"]), Features.from_sequences([[]], size=KINDS), "ibm:fake_manila")
 
 
 # ---------------------------------------------------------------- a finished run, and the command line
