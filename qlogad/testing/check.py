@@ -1,4 +1,4 @@
-"""Holds whatever is named to the laws of its kind: a detector, a backend, a parser, a circuit design, ours or somebody else's."""
+"""Holds whatever is named to the laws of its kind: a detector, a backend, a parser, a view, a circuit design, ours or somebody else's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def kinds() -> list[str]:
     """The kinds of things that have laws: those with a file in this folder.
 
     >>> kinds()
-    ['backend', 'design', 'detector', 'parser']
+    ['backend', 'design', 'detector', 'parser', 'view']
     """
     known = [*names.KINDS, "design"]
     return sorted(kind for kind in known if Path(__file__).with_name(f"{kind}s.py").is_file())
