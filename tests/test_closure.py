@@ -174,7 +174,8 @@ def test_what_is_imported_in_a_fit_is_in_the_closure(key: str) -> None:
     )
     used = subprocess.run([sys.executable, "-c", USED, given], capture_output=True, text=True, check=True)
     core = params.get("core", {})
-    known = closure.modules(("qlogad.documents", *names.modules_of([detector, core.get("backend", ""), core.get("kind", "")])))
+    words = [detector, *names.find("detector", detector).reads, core.get("backend", ""), core.get("kind", "")]
+    known = closure.modules(("qlogad.documents", *names.modules_of(words)))
     files = {module: PACKAGE.parent / module.replace(".", "/") for module in json.loads(used.stdout)}
     assert {module for module, path in files.items() if not path.is_dir()} <= set(known)
 
