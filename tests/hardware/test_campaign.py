@@ -18,6 +18,7 @@ from qlogad.errors import InputError, ResultError, UnknownName
 from qlogad.hardware.campaign import Interleaved, collect, ledger_of, submit
 from qlogad.hardware.ladder import ladders
 from qlogad.hardware.windows import trained
+from tests.command_line import qlogad
 from tests.hardware.double import HISTORY, MOST, SHOTS
 
 CLOCK = Clock(waits=(0, 0.01, 0.02))
@@ -259,24 +260,20 @@ def test_the_hint_of_a_missing_ledger_is_a_command(result, monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out)[0]["state"] == "done"
 
 
-def test_the_commands_leave_no_credential_behind(result, tmp_path):
+def test_the_commands_leave_no_credential_behind(result, tmp_path, monkeypatch):
     secret = "planted-secret-0123456789abcdef"
     words = ["hardware", "submit", "results/quickstart", "--contender", "quantum", "--to", "aer:shots=64"]
-    environment = {
-        **os.environ,
-        "QISKIT_IBM_TOKEN": secret,
-        "AWS_SECRET_ACCESS_KEY": secret,
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }
-    done = [
-        subprocess.run([sys.executable, "-m", cli.__name__, *asked], capture_output=True, text=True, cwd=tmp_path, env=environment)
-        for asked in (
-            [*words, "--windows", "3", "--repeats", "1", "--json"],
-            ["hardware", "collect", "results/quickstart", "--json"],
-            [*words[:-1], "aer:fake_nothing"],
-            [*words, "--label", secret, "--windows", "2", "--repeats", "1"],
-        )
-    ]
+    monkeypatch.setenv("QISKIT_IBM_TOKEN", secret)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    given = [sys.executable, "-m", cli.__name__, *words, "--windows", "3", "--repeats", "1", "--json"]
+    done = [subprocess.run(given, capture_output=True, text=True, cwd=tmp_path, env=environment)]
+    for asked in (
+        ["hardware", "collect", "results/quickstart", "--json"],
+        [*words[:-1], "aer:fake_nothing"],
+        [*words, "--label", secret, "--windows", "2", "--repeats", "1"],
+    ):
+        done.append(qlogad(*asked, cwd=tmp_path))
     assert [one.returncode for one in done] == [0, 0, 1, 2], [one.stderr for one in done]
     assert json.loads(done[0].stdout) == json.loads(done[1].stdout)
     assert json.loads(done[0].stdout)[0]["runs"] == "1/1"
