@@ -112,13 +112,13 @@ def test_raw_lines_get_the_scores_of_the_run(name: str, tmp_path: Path) -> None:
         logs[1].write_text("".join(lines[number - 1] for number in chosen))
     found = iter(scored([(model, log) for model in run.models.values() for log in logs]))
     for own in run.models:
-        outcome = run.outcomes[own]
+        outcome, ground = run.outcomes[own], run.ground.of(names.find("detector", own.split()[0]).reads)
         odd = dict(zip(outcome.odd["row"].tolist(), outcome.odd["place"].tolist(), strict=True))
         for parts in (("test", "in_flight"), ("test",))[: len(logs)]:
             rows = next(found)
             assert any(complete for *_, complete in rows.values())
             for part in parts:
-                features = getattr(run.ground, part).features
+                features = getattr(ground, part).features
                 for key, row in zip(features.window_keys_W.tolist(), features.row_W.tolist(), strict=True):
                     score, alarm, place, _ = rows[key]
                     wanted = (float.hex(outcome.scores[part][row]), bool(outcome.alarms[part][row]))

@@ -78,7 +78,8 @@ def test_where_it_was_trained_changes_no_plan(tmp_path):
     fitted(VQC, "exact").save(tmp_path)
     features = Features.from_sequences(sessions(20, "test")[0], size=KINDS)
     plans = [
-        forecast(Detector.load(tmp_path, backend=name), features, "aer:shots=50") for name in ("exact", f"exact:{NOISE}", "aer:shots=9")
+        forecast(Detector.load(tmp_path, backend=name), features, "aer:shots=50")
+        for name in ("exact", f"exact:{NOISE}", "aer:shots=9")
     ]
     assert plans[0] == plans[1] == plans[2]
 
