@@ -259,6 +259,8 @@ def _dialect(
         places_of = {column: places[0] for column, places in columns.items()}
         if delimiter == " " and places_of.get("keys") == len(words) - 1 and set(places_of) <= {"id", "label", "keys"}:
             split = _rest(split, len(words)) if len(places_of) == len(words) else split  # no times, which may hold blanks
+        if len(cells) == 1:
+            split = _alone(split)
         return _Dialect(True, places_of, len(cells), split)
     named_by = {len(names): {column: place for place, column in enumerate(names)} for names in unnamed}
     if 2 in named_by and not columns:
@@ -352,6 +354,16 @@ def _called(text: str) -> list[str] | None:
     """A name and what it stands for, "blk_7: 5 22 5" or "blk_7 -> 5 22 5" say."""
     found = _NAMED.fullmatch(text)
     return [text] if found is None else [found[1], found[2] or found[3]]
+
+
+def _alone(split: Split) -> Split:
+    """The only cell of a line, in which the items of a list may stand between what separates columns elsewhere."""
+
+    def whole(text: str) -> list[str] | None:
+        cells = split(text)
+        return [text] if cells and len(cells) > 1 and all(len(cell.split()) == 1 for cell in cells) else cells
+
+    return whole
 
 
 def _rest(split: Split, width: int) -> Split:

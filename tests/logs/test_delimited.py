@@ -74,6 +74,13 @@ def tokens(events: Events) -> list[list[str]]:
     return found
 
 
+def test_items_may_stand_between_commas_in_a_table_of_one_column(tmp_path: Path) -> None:
+    (tmp_path / "w.csv").write_text("keys\n5,22\n5\n5 22,Normal\n")
+    events = read_events(Sequences(path=str(tmp_path / "w.csv")))
+    assert tokens(events) == [["5", "22"], ["5"]]
+    assert [one.line for one in events.intake.quarantine] == [4]
+
+
 @on_disk
 @given(windows, st.data())
 def test_a_table_in_any_dialect_is_read_back(
