@@ -148,25 +148,26 @@ def others(copy: Copy) -> dict[Path, str]:
     return {path: word for path, word in found.items() if path not in imported and exact not in path.parents}
 
 
-def test_another_thing_is_not_of_the_cell(copy: Copy, before: dict[str, str]) -> None:
+def test_another_thing_is_not_of_the_cell(copy: Copy, before: dict[str, str], drawn: random.Random) -> None:
     """Adding or editing another detector, view, backend, core, benchmark, verb or report changes no identity."""
     everything = others(copy)
-    for path in random.sample(sorted(everything), 4):
+    for path in drawn.sample(sorted(everything), 4):
         found, word = copy.edited(path), everything[path]
         for key, (detector, params) in contenders().items():
             said = f"{detector} {params} {vars(names.find('detector', detector)())}"
             assert found[key] == before[key] or (word and word in said), f"{path.relative_to(copy.package)} is of {key}"
 
 
-def test_what_a_cell_is_made_of_is_of_it(copy: Copy, before: dict[str, str]) -> None:
-    for key, contender in random.sample(sorted(contenders().items()), 2):
+def test_what_a_cell_is_made_of_is_of_it(copy: Copy, before: dict[str, str], drawn: random.Random) -> None:
+    for key, contender in drawn.sample(sorted(contenders().items()), 2):
         words = [contender[0], contender[1].get("core", {}).get("backend", "")]
         files = closure.modules(("qlogad.experiment.fit", *names.modules_of(words)))
-        module, path = random.choice([(module, path) for module, path in files.items() if path is not None])
+        module, path = drawn.choice([(module, path) for module, path in files.items() if path is not None])
         assert copy.edited(copy.package / path.relative_to(PACKAGE))[key] != before[key], f"{key} does not change with {module}"
 
 
-@pytest.mark.parametrize("key", random.sample(sorted(contenders()), 2))
+@pytest.mark.sample(2)
+@pytest.mark.parametrize("key", sorted(contenders()))
 def test_what_is_imported_in_a_fit_is_in_the_closure(key: str) -> None:
     detector, params = contenders()[key]
     given = json.dumps(
