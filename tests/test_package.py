@@ -24,7 +24,7 @@ LAYERS = [
     "documents",
     "files",
     "names",
-    "closure",
+    "import_closure",
     "jobs",
     "logs",
     "circuit",

@@ -24,11 +24,12 @@ from qlogad.arrays import Floats
 from qlogad.backend.abilities import Abilities
 from qlogad.backend.backend import Backend
 from qlogad.backend.check import Check
+from qlogad.backend.lifted import Lifted
 from qlogad.backend.qiskit import placed, to_qiskit
 from qlogad.backend.readings import draw, read_chances
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.spec import number, options
-from qlogad.backend.target import Answer, Lifted, Target
+from qlogad.backend.target import Answer, Target
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.noise import Noise

@@ -31,11 +31,12 @@ from qlogad.arrays import Floats
 from qlogad.backend.abilities import Abilities
 from qlogad.backend.backend import Backend
 from qlogad.backend.check import Check
+from qlogad.backend.lifted import Lifted
 from qlogad.backend.readings import draw, read_chances, read_counts
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.service import Spoiled, Unavailable
 from qlogad.backend.spec import number, options
-from qlogad.backend.target import Answer, Cost, Lifted, State, Status, Target, Work
+from qlogad.backend.target import Answer, Cost, State, Status, Target, Work
 from qlogad.circuit.circuit import Angle, Circuit, Gate, longest_chain
 from qlogad.circuit.gates import pauli
 from qlogad.circuit.noise import Noise

@@ -38,12 +38,13 @@ from qlogad.arrays import Floats
 from qlogad.backend.abilities import Abilities
 from qlogad.backend.backend import Backend
 from qlogad.backend.check import Check
+from qlogad.backend.lifted import Lifted
 from qlogad.backend.qiskit import placed, to_qiskit
 from qlogad.backend.readings import draw, read_counts
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.service import Unavailable
 from qlogad.backend.spec import number, options
-from qlogad.backend.target import Answer, Cost, Lifted, State, Status, Target, Work
+from qlogad.backend.target import Answer, Cost, State, Status, Target, Work
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases, is_projector

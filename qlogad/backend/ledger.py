@@ -28,9 +28,10 @@ from qlogad import documents, files
 from qlogad.arrays import Floats
 from qlogad.backend.abilities import Abilities
 from qlogad.backend.backend import Backend
+from qlogad.backend.lifted import Lifted
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.service import Spoiled, Unavailable
-from qlogad.backend.target import Answer, Lifted, Service, Target, Work
+from qlogad.backend.target import Answer, Service, Target, Work
 from qlogad.circuit.gates import GATES
 from qlogad.credentials import hidden, known
 from qlogad.errors import BackendError, DocumentError, InputError, Pending, ResultError, counted, one_line, shown

@@ -30,11 +30,12 @@ from qlogad.arrays import Floats
 from qlogad.backend.abilities import CALLS, DEFAULT_KEY, Abilities, Estimate, Key, Rows
 from qlogad.backend.backend import Backend, Bound, check_inputs, check_weights, tied
 from qlogad.backend.check import Check
+from qlogad.backend.lifted import Lifted
 from qlogad.backend.readings import draw as draw_shots
 from qlogad.backend.readings import read_chances
 from qlogad.backend.sampled import SampledBackend, SampledBound
 from qlogad.backend.spec import number, options
-from qlogad.backend.target import Answer, Lifted, Target
+from qlogad.backend.target import Answer, Target
 from qlogad.backend.traced import Traced
 from qlogad.circuit import expression
 from qlogad.circuit.circuit import MAX_WIRES, Angle, Circuit, Gate, z_each

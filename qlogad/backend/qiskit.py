@@ -27,8 +27,9 @@ from qlogad.arrays import Floats
 from qlogad.backend.abilities import Abilities
 from qlogad.backend.backend import Backend
 from qlogad.backend.check import Check
+from qlogad.backend.lifted import Lifted
 from qlogad.backend.sampled import SampledBackend
-from qlogad.backend.target import Answer, Lifted, Target
+from qlogad.backend.target import Answer, Target
 from qlogad.circuit import expression
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.circuit.gates import GATES

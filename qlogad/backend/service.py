@@ -7,7 +7,8 @@ A tag is written on the job when it is submitted and never used twice: whoever l
 
 from __future__ import annotations
 
-from qlogad.backend.target import Answer, Lifted, Service, Status, Target, Work
+from qlogad.backend.lifted import Lifted
+from qlogad.backend.target import Answer, Service, Status, Target, Work
 from qlogad.errors import BackendError
 
 __all__ = ["Immediate", "Spoiled", "Unavailable", "service_of"]

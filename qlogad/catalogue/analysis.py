@@ -19,8 +19,8 @@ from qlogad import documents, files, names, seeds
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Design, Role
 from qlogad.circuit.encoding import Encoding, assemble
-from qlogad.closure import code
 from qlogad.errors import DesignError, InputError, ResultError, WidthError, did_you_mean, shown
+from qlogad.import_closure import code
 
 __all__ = ["COLUMNS", "analyse", "check_column", "summary", "table", "text"]
 
@@ -82,7 +82,7 @@ def _read(path: Path) -> Facts | None:
 
 
 def _measure(design: Design, bare: Circuit, whole: Circuit, builds: dict[int, Circuit]) -> Facts:
-    from qlogad.backend.exact.jacobian import live_weights
+    from qlogad.backend.exact.live_weights import live_weights
     from qlogad.evaluate import circuits as measures
 
     def random(what: str) -> Any:

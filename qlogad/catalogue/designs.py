@@ -93,7 +93,7 @@ def role_for(name: str, given: str | None) -> tuple[Role, str]:
 
 
 def show_design(name: str, role: Role, note: str, wires: int, depth: int, analyse: bool) -> Shown:
-    from qlogad.backend.exact.jacobian import live_weights
+    from qlogad.backend.exact.live_weights import live_weights
 
     design = Design.load(name, role)
     circuit = design.build(wires, depth)

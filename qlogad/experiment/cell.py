@@ -19,14 +19,14 @@ import numpy as np
 
 from qlogad import documents, files, names
 from qlogad.arrays import Bools, Floats, Ints
-from qlogad.closure import code
 from qlogad.detect.detector import EXPECTED, Detector
 from qlogad.errors import QlogadError, QlogadWarning, ResultError, one_line
 from qlogad.experiment.data import Training
 from qlogad.experiment.experiment import Contender
-from qlogad.experiment.fit import fit
+from qlogad.experiment.fit_rule import fit
 from qlogad.experiment.ground import Ground, Part
 from qlogad.features.features import Features
+from qlogad.import_closure import code
 from qlogad.nn.core.core import Core
 
 __all__ = ["PARTS", "Cell", "Outcome", "code_of", "designs_of", "read_outcome", "remember_code", "run_cell"]

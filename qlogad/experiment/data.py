@@ -40,7 +40,7 @@ class Data:
     window: Window | None = None  # None: the data set's own default
     split: SplitBy = field(default_factory=SplitBy)
     parser: ParserBy = field(default_factory=ParserBy)
-    training: Training = "normals"  # which windows: the normal ones, or all as they come; see qlogad.experiment.fit
+    training: Training = "normals"  # which windows: the normal ones, or all as they come; see qlogad.experiment.fit_rule
     inject: str | None = None  # "swap:3", "move:3", "repeat:2", "delay:60": labelled anomalies made from held-out normals
     seed: Seed = 0  # of the injections
 

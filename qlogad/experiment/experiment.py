@@ -20,7 +20,7 @@ from qlogad.documents import refuse_secrets
 from qlogad.errors import BackendError, DocumentError, InputError, did_you_mean, one_line, shown
 from qlogad.evaluate.metrics import Compared
 from qlogad.experiment.data import Data, Training, data_of
-from qlogad.experiment.fit import track
+from qlogad.experiment.fit_rule import track
 from qlogad.experiment.grid import Axes, combinations, grids_of, made_name, nested
 
 __all__ = ["Contender", "Experiment", "Judge", "found_beside", "located", "names_design"]

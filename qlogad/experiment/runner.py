@@ -17,7 +17,7 @@ from qlogad import documents, files
 from qlogad.errors import InputError, ResultError
 from qlogad.experiment.cell import PARTS, Cell, Outcome, read_outcome, remember_code, run_cell
 from qlogad.experiment.experiment import Experiment
-from qlogad.experiment.fit import is_random
+from qlogad.experiment.fit_rule import is_random
 from qlogad.experiment.ground import Ground, Source, ground, open_source, splits
 from qlogad.features.preprocessor import Preprocessor
 from qlogad.features.view import any_apart

@@ -25,9 +25,10 @@ from qlogad import documents
 from qlogad.arrays import Bools, Floats, Ints
 from qlogad.backend.backend import Backend
 from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
+from qlogad.backend.lifted import Lifted
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.service import service_of
-from qlogad.backend.target import Answer, Kind, Lifted, Target
+from qlogad.backend.target import Answer, Kind, Target
 from qlogad.detect.threshold import Threshold
 from qlogad.errors import BackendError, InputError, Pending, QlogadError, ResultError, counted, one_line
 from qlogad.features.features import Features, Labels

@@ -12,7 +12,7 @@ from qlogad import files, seeds
 from qlogad.arrays import Floats, Ints
 from qlogad.detect.detector import Detector
 from qlogad.errors import AccountNeeded, InputError, ResultError, UnknownName, shown
-from qlogad.experiment.fit import validation_labels, validation_windows
+from qlogad.experiment.fit_rule import validation_labels, validation_windows
 from qlogad.experiment.ground import Ground, Part
 from qlogad.features.features import Features, Labels
 

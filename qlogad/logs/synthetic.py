@@ -1,7 +1,7 @@
 """The embedded default: the log of a simulated cluster in BGL's format, with injected and individually labelled anomalies.
 
 Nothing is stored: lines are drawn from a seed, the same bytes on every machine, as many as asked for. A session is a request
-(`[req-3f5a91c2]` ends each of its lines); lines of the nodes themselves belong to none. `cluster.py` holds the simulation.
+(`[req-3f5a91c2]` ends each of its lines); lines of the nodes themselves belong to none. `simulated_cluster.py` holds the simulation.
 """
 
 import gzip
@@ -17,8 +17,8 @@ from qlogad.bounds import Between, Seed
 from qlogad.documents import digest
 from qlogad.errors import DataError
 from qlogad.logs.bgl import format_line, parse_line
-from qlogad.logs.cluster import KINDS, OPERATIONS, Cluster, Faults, Kind, Line, make_world
 from qlogad.logs.dataset import Dataset, Intake, RawLine, Record
+from qlogad.logs.simulated_cluster import KINDS, OPERATIONS, Cluster, Faults, Kind, Line, make_world
 
 __all__ = ["Injection", "Synthetic", "as_request", "line_text"]
 

@@ -14,7 +14,7 @@ import torch
 from scipy.linalg import qr
 
 from qlogad import seeds
-from qlogad.backend.exact.jacobian import jacobian, live_weights, random_rows
+from qlogad.backend.exact.live_weights import jacobian, live_weights, random_rows
 from qlogad.circuit.circuit import Angle, Circuit
 from qlogad.circuit.encoding import Encoding
 from qlogad.errors import DesignError

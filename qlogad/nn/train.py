@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from qlogad import documents, seeds
 from qlogad.bounds import Between
 from qlogad.errors import DataError, QlogadError, counted, shown
-from qlogad.nn.history import Epoch, History
+from qlogad.nn.epochs import Epoch, History
 
 __all__ = [
     "Batch",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from qlogad.arrays import Bools, Floats, Ints, Numbers
 from qlogad.files import Array, check_arrays
-from qlogad.nn.history import Epoch, History
+from qlogad.nn.epochs import Epoch, History
 
 __all__ = [
     "APART",

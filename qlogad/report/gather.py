@@ -18,7 +18,7 @@ from qlogad.arrays import Ints
 from qlogad.experiment.cell import PARTS, Cell, Outcome
 from qlogad.experiment.data import Training
 from qlogad.experiment.experiment import Contender
-from qlogad.experiment.fit import is_random
+from qlogad.experiment.fit_rule import is_random
 from qlogad.experiment.ground import STRATA, Ground, Part, shared_sequences
 from qlogad.experiment.runner import Executed, Prepared, outcomes
 from qlogad.features.features import Features

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qlogad import documents
-from qlogad.nn.history import History
+from qlogad.nn.epochs import History
 from qlogad.report.record import Record
 
 __all__ = [
@@ -72,7 +72,7 @@ class Ended:
 def ended(histories: Iterable[History]) -> Ended:
     """How some trainings ended.
 
-    >>> from qlogad.nn.history import Epoch
+    >>> from qlogad.nn.epochs import Epoch
     >>> str(ended([History((Epoch(1, 0.9, 0.8, 0.0), Epoch(2, 0.7, 0.6, 0.0, last=True)), best=2)]))
     '1 of 1'
     """

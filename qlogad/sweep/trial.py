@@ -30,11 +30,11 @@ from qlogad.detect.detector import Detector
 from qlogad.errors import DesignError, InputError, QlogadWarning
 from qlogad.evaluate.coupling import unfit_for
 from qlogad.experiment.experiment import Contender
-from qlogad.experiment.fit import fit
+from qlogad.experiment.fit_rule import fit
 from qlogad.experiment.ground import Ground
 from qlogad.jobs.attempts import index_of
 from qlogad.nn.core.core import Encoded
-from qlogad.nn.history import Epoch, History
+from qlogad.nn.epochs import Epoch, History
 from qlogad.report.learning import Ended, ended
 from qlogad.sweep.figures import attach
 from qlogad.sweep.objectives import Fitted, circuit_of

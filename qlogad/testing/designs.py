@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from qlogad.backend.backend import open_backend
-from qlogad.backend.exact.jacobian import live_weights
+from qlogad.backend.exact.live_weights import live_weights
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.design import Design, Role
 from qlogad.circuit.draw import draw

@@ -12,8 +12,8 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from qlogad.backend import aer
 from qlogad.backend.abilities import Key
 from qlogad.backend.backend import open_backend
+from qlogad.backend.lifted import lift
 from qlogad.backend.qiskit import to_qiskit
-from qlogad.backend.target import lift
 from qlogad.circuit.encoding import assemble
 from qlogad.detect.deeplog import DeepLog
 from qlogad.detect.detector import Detector

@@ -8,10 +8,11 @@ import torch
 
 from qlogad.backend.abilities import Abilities, Key
 from qlogad.backend.backend import Backend, open_backend
+from qlogad.backend.lifted import lift
 from qlogad.backend.readings import read_chances, read_counts
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.spec import options
-from qlogad.backend.target import Answer, Target, lift
+from qlogad.backend.target import Answer, Target
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.circuit.encoding import assemble
 from qlogad.circuit.gates import GATES

@@ -11,7 +11,7 @@ from qiskit.quantum_info import Operator
 
 from qlogad import names
 from qlogad.backend.exact import Exact
-from qlogad.backend.exact.jacobian import live_weights
+from qlogad.backend.exact.live_weights import live_weights
 from qlogad.circuit.circuit import Angle, Circuit, Gate, z_each
 from qlogad.circuit.design import Design
 from qlogad.circuit.encoding import assemble

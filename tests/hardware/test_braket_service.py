@@ -11,8 +11,8 @@ import pytest
 from qlogad import seeds
 from qlogad.backend.backend import open_backend
 from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
+from qlogad.backend.lifted import lift
 from qlogad.backend.service import Unavailable, service_of
-from qlogad.backend.target import lift
 from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.encoding import assemble
 from qlogad.circuit.readout import bases, readout

@@ -12,8 +12,8 @@ from qlogad import seeds
 from qlogad.backend.backend import open_backend
 from qlogad.backend.ibm import IBM, IBMService, IBMTarget, Mitigation, snapshot
 from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
+from qlogad.backend.lifted import lift
 from qlogad.backend.service import Unavailable, service_of
-from qlogad.backend.target import lift
 from qlogad.circuit.encoding import assemble
 from qlogad.errors import BackendError, Pending, QlogadWarning
 

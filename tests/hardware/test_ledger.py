@@ -13,8 +13,8 @@ import pytest
 from qlogad import seeds
 from qlogad.backend.backend import open_backend
 from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
+from qlogad.backend.lifted import lift
 from qlogad.backend.service import service_of
-from qlogad.backend.target import lift
 from qlogad.circuit.encoding import assemble
 from qlogad.errors import BackendError, Pending, ResultError
 from qlogad.testing.backends import check_backend

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from qlogad.experiment.experiment import Judge
-from qlogad.nn.history import Epoch, History
+from qlogad.nn.epochs import Epoch, History
 from qlogad.report.columns import CellFacts, Counts, Cut, CutFacts, Entrant, Form, Odd, Rows, Scored
 from qlogad.report.record import Record
 

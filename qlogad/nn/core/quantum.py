@@ -18,7 +18,7 @@ from pydantic import BeforeValidator
 
 from qlogad import documents, seeds
 from qlogad.backend.backend import open_backend
-from qlogad.backend.exact.jacobian import live_weights
+from qlogad.backend.exact.live_weights import live_weights
 from qlogad.bounds import Between
 from qlogad.circuit.circuit import MAX_WIRES, Circuit
 from qlogad.circuit.design import UNSAID, Design, Role

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qlogad import escape
-from qlogad.nn.history import History
+from qlogad.nn.epochs import History
 from qlogad.report.drawing import INK, legend
 from qlogad.report.record import Record
 

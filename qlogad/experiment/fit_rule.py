@@ -19,7 +19,7 @@ from qlogad.features.features import Labels
 if TYPE_CHECKING:
     from qlogad.experiment.data import Training
     from qlogad.experiment.ground import Ground, Part
-    from qlogad.nn.history import Epoch
+    from qlogad.nn.epochs import Epoch
 
 __all__ = ["fit", "is_random", "reads_labels", "track", "validation_labels", "validation_of", "validation_windows"]
 

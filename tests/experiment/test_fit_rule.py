@@ -10,7 +10,7 @@ import pytest
 from qlogad import names
 from qlogad.detect.detector import Detector, State
 from qlogad.experiment.data import Data
-from qlogad.experiment.fit import fit, is_random, track, validation_labels, validation_windows
+from qlogad.experiment.fit_rule import fit, is_random, track, validation_labels, validation_windows
 from qlogad.experiment.ground import Ground, ground, open_source
 from qlogad.features.features import Features, Labels
 from qlogad.logs.windows import Window

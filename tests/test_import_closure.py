@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 import qlogad
-from qlogad import closure, names
+from qlogad import import_closure, names
 
 PACKAGE = Path(qlogad.__file__).parent
 LATER = "\n_later_edited = 1\n"
 SERVE = """
 import json, os, sys
 from qlogad import names
-from qlogad.closure import modules
+from qlogad.import_closure import modules
 from qlogad.experiment.cell import Cell, remember_code, run_cell
 from qlogad.experiment.experiment import Contender
 import qlogad.catalogue.analysis
@@ -161,7 +161,7 @@ def test_another_thing_is_not_of_the_cell(copy: Copy, before: dict[str, str], dr
 def test_what_a_cell_is_made_of_is_of_it(copy: Copy, before: dict[str, str], drawn: random.Random) -> None:
     for key, contender in drawn.sample(sorted(contenders().items()), 2):
         words = [contender[0], contender[1].get("core", {}).get("backend", "")]
-        files = closure.modules(("qlogad.experiment.fit", *names.modules_of(words)))
+        files = import_closure.modules(("qlogad.experiment.fit_rule", *names.modules_of(words)))
         module, path = drawn.choice([(module, path) for module, path in files.items() if path is not None])
         assert copy.edited(copy.package / path.relative_to(PACKAGE))[key] != before[key], f"{key} does not change with {module}"
 
@@ -176,7 +176,7 @@ def test_what_is_imported_in_a_fit_is_in_the_closure(key: str) -> None:
     used = subprocess.run([sys.executable, "-c", USED, given], capture_output=True, text=True, check=True)
     core = params.get("core", {})
     words = [detector, *names.find("detector", detector).reads, core.get("backend", ""), core.get("kind", "")]
-    known = closure.modules(("qlogad.documents", *names.modules_of(words)))
+    known = import_closure.modules(("qlogad.documents", *names.modules_of(words)))
     files = {module: PACKAGE.parent / module.replace(".", "/") for module in json.loads(used.stdout)}
     assert {module for module, path in files.items() if not path.is_dir()} <= set(known)
 
@@ -218,7 +218,7 @@ def test_every_way_of_importing_counts(tmp_path: Path, monkeypatch: pytest.Monke
         while waiting - expected:
             expected |= waiting
             waiting = set().union(*(reached[name] for name in expected))
-        assert set(closure.modules((f"{top}.m0",))) == {f"{top}.{name}" for name in expected}
+        assert set(import_closure.modules((f"{top}.m0",))) == {f"{top}.{name}" for name in expected}
 
 
 def test_a_package_that_is_imported_itself_counts_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,9 +227,9 @@ def test_a_package_that_is_imported_itself_counts_whole(tmp_path: Path, monkeypa
     (tmp_path / top / "below").mkdir(parents=True)
     for name in ("__init__", "one", "below/__init__", "below/two"):
         (tmp_path / top / f"{name}.py").write_text("")
-    assert set(closure.modules((top,))) == {top, f"{top}.one", f"{top}.below", f"{top}.below.two"}
-    assert set(closure.modules((f"{top}.one",))) == {f"{top}.one"}
-    assert {name for name in closure.modules(("qlogad.backend.exact",)) if name.startswith("qlogad.backend.exact.")} >= {
+    assert set(import_closure.modules((top,))) == {top, f"{top}.one", f"{top}.below", f"{top}.below.two"}
+    assert set(import_closure.modules((f"{top}.one",))) == {f"{top}.one"}
+    assert {name for name in import_closure.modules(("qlogad.backend.exact",)) if name.startswith("qlogad.backend.exact.")} >= {
         ".".join(("qlogad", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
         for path in (PACKAGE / "backend" / "exact").rglob("*.py")
         if path.parent.name == "methods"
@@ -242,11 +242,11 @@ def test_a_name_that_is_loaded_on_first_use_counts_where_it_is_imported(tmp_path
         module = f"uses_{public.lower()}_{os.getpid()}"
         (tmp_path / f"{module}.py").write_text(f"from qlogad import {public}\n")
         home = getattr(qlogad, public).__module__
-        assert set(closure.modules((module,))) == {module, "qlogad"} | set(closure.modules((home,)))
+        assert set(import_closure.modules((module,))) == {module, "qlogad"} | set(import_closure.modules((home,)))
 
 
 def test_a_damaged_cache_costs_time_alone(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from qlogad.closure import code; print(code(('qlogad.documents',)))"]
+    command = [sys.executable, "-c", "from qlogad.import_closure import code; print(code(('qlogad.documents',)))"]
     environment = {**os.environ, "QLOGAD_CACHE": str(tmp_path)}
     said = []
     for content in (None, b"", b"{", b'{"seal": 1}', b'{"a": [1], "b": 2, "seal": "x"}'):

@@ -6,7 +6,7 @@ import torch
 
 from qlogad import names
 from qlogad.backend.exact import Exact
-from qlogad.backend.exact.jacobian import jacobian, live_weights, random_rows
+from qlogad.backend.exact.live_weights import jacobian, live_weights, random_rows
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.encoding import Encoding, assemble
 from qlogad.seeds import generator
