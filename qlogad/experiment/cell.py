@@ -54,6 +54,7 @@ class Cell:
     identity: str = field(init=False)  # a digest of everything the cell's numbers depend on, when the cell was made
 
     def __post_init__(self) -> None:
+        documents.enforce(self)
         object.__setattr__(self, "identity", self.identify())  # pickled as it is: unpickling makes no new one
 
     def identify(self) -> str:
