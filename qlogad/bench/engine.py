@@ -261,9 +261,9 @@ def cell_step(points: Points, point: Point, rates: Rates) -> Found:
         jobs[rival] = partial(training_step, cell(circuit, open_backend("pennylane:default.qubit"), point.device), x_NTI)
     seconds = in_turns(jobs, point.device, rare={rival})
     method, tables = decided(engine)
-    cost = METHODS[method].cost(Task(circuit, GATES, point.batch, point.steps))
+    effort = METHODS[method].effort(Task(circuit, GATES, point.batch, point.steps))
     linear = 3 * 2 * point.batch * point.steps * GATES * circuit.inputs * (WIDTH + 2 * HIDDEN)
-    ms = {rival: None, **milliseconds(seconds), "floor": rates.floor(cost.operations + linear, cost.traffic) * 1e3}
+    ms = {rival: None, **milliseconds(seconds), "floor": rates.floor(effort.operations + linear, effort.traffic) * 1e3}
     return Found(ms, f"{method}, tables" if tables else method)
 
 

@@ -254,7 +254,7 @@ class ExactBound(Bound):
         if self.circuit.dephased:
             raise BackendError("a dephased circuit has no state vectors; use the circuit it was made from")
         task = Task(self.circuit, len(self._weights_GP), inputs_GNI.shape[1], itemsize=8, gradient=torch.is_grad_enabled())
-        needed, allowed = METHODS["gates"].cost(task).memory, self._engine.limit(inputs_GNI.device)
+        needed, allowed = METHODS["gates"].effort(task).memory, self._engine.limit(inputs_GNI.device)
         if needed > allowed:
             if reason := too_wide(task, {"gates": METHODS["gates"]}, allowed):
                 raise BackendError(reason)

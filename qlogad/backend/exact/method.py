@@ -1,7 +1,7 @@
-"""What a simulation method is: one way of computing a circuit's readouts, with what it costs.
+"""What a simulation method is: one way of computing a circuit's readouts, with the effort it takes.
 
 All methods give the same numbers to rounding; which one is quickest depends on width, depth, rows and how often weights change.
-The planner chooses by `cost`; a caller may force one by name.
+The planner chooses by `effort`; a caller may force one by name.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from qlogad import documents
 from qlogad.backend.form import Form
 from qlogad.circuit.circuit import Circuit
 
-__all__ = ["Cost", "Method", "Run", "Task"]
+__all__ = ["Effort", "Method", "Run", "Task"]
 
 Run = Callable[[Tensor], Tensor]  # inputs (1|G, N, I), checked -> means (G, N, K), differentiable
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be run, as far as the cost depends on it."""
+    """What is to be run, as far as the effort depends on it."""
 
     circuit: Circuit
     groups: int = 1  # G
@@ -42,8 +42,8 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What a task costs with one method, its weight-only work included."""
+class Effort:
+    """What a task takes with one method, its weight-only work included."""
 
     operations: float  # floating-point operations, a multiplication and an addition as two
     traffic: float  # bytes read and written beyond what one operation holds in cache
@@ -65,8 +65,8 @@ class Method(ABC):
         """Why it cannot run a circuit, as a clause for an error; empty where it can."""
 
     @abstractmethod
-    def cost(self, task: Task) -> Cost:
-        """What a task costs, for a circuit that fits."""
+    def effort(self, task: Task) -> Effort:
+        """What a task takes, for a circuit that fits."""
 
     @abstractmethod
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:

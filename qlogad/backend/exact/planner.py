@@ -1,4 +1,4 @@
-"""Which method runs a circuit, and how many rows at a time: predicted from costs and this machine's rates, chosen once, then kept.
+"""Which method runs a circuit, and how many rows at a time: predicted from effort and this machine's rates, chosen once, then kept.
 
     predicted seconds = operations / rate + traffic / bandwidth + dispatches * overhead
 
@@ -22,7 +22,7 @@ from typing import Self, TypeVar
 import torch
 
 from qlogad import documents, files
-from qlogad.backend.exact.method import Cost, Method, Task
+from qlogad.backend.exact.method import Effort, Method, Task
 from qlogad.backend.form import Form, Kernel
 from qlogad.circuit.circuit import Circuit, z_each
 from qlogad.errors import BackendError, DocumentError, InputError
@@ -100,11 +100,11 @@ class Rates:
         if not all(0 < rate < float("inf") for rate in (self.single, self.double, self.bandwidth, self.dispatch, self.tracked)):
             raise DocumentError("rates are finite numbers above 0")
 
-    def seconds(self, cost: Cost, task: Task) -> float:
+    def seconds(self, effort: Effort, task: Task) -> float:
         """What a task takes, predicted."""
         rate = self.single if task.itemsize == 4 else self.double
         overhead = self.tracked if task.gradient else self.dispatch
-        return cost.operations / rate + cost.traffic / self.bandwidth + cost.dispatches * overhead
+        return effort.operations / rate + effort.traffic / self.bandwidth + effort.dispatches * overhead
 
 
 DEFAULTS = {  # where nothing can be kept between runs
@@ -282,18 +282,18 @@ def options(task: Task, methods: Mapping[str, Method], rates: Rates, limit: floa
 def _option(task: Task, name: str, method: Method, rates: Rates, limit: float) -> Option:
     if reason := method.unfit(task.circuit):
         return Option(name, reason)
-    cost = method.cost(task)
-    if cost.memory <= limit:
+    effort = method.effort(task)
+    if effort.memory <= limit:
         whole = _most_rows(method, task, limit, task.rows)
         chunk = whole if not task.gradient else _most_rows(method, replace(task, calls=1), limit, whole)
-        return Option(name, "", rates.seconds(cost, task), cost.memory, whole, chunk)
-    one = method.cost(replace(task, rows=1, calls=1))
+        return Option(name, "", rates.seconds(effort, task), effort.memory, whole, chunk)
+    one = method.effort(replace(task, rows=1, calls=1))
     if one.memory > limit:
         return Option(name, f"one row needs {_gigabytes(one.memory)}, and {_gigabytes(limit)} are allowed", memory=one.memory)
     chunk = _most_rows(method, replace(task, calls=1), limit, 1)
     pieces = replace(task, rows=min(chunk, task.rows), calls=task.calls * -(-task.rows // chunk))
-    seconds = rates.seconds(method.cost(pieces), pieces) * (RECOMPUTED if task.gradient else 1)
-    peak = method.cost(replace(pieces, calls=1)).memory
+    seconds = rates.seconds(method.effort(pieces), pieces) * (RECOMPUTED if task.gradient else 1)
+    peak = method.effort(replace(pieces, calls=1)).memory
     whole = _most_rows(method, task, limit, 0) if task.gradient else chunk
     return Option(name, "", seconds, peak, whole, chunk)
 
@@ -303,7 +303,7 @@ def _most_rows(method: Method, task: Task, limit: float, least: int) -> int:
     low, high = -1, MOST_ROWS.bit_length()
     while high - low > 1:
         middle = (low + high) // 2
-        fits = method.cost(replace(task, rows=2**middle)).memory <= limit
+        fits = method.effort(replace(task, rows=2**middle)).memory <= limit
         low, high = (middle, high) if fits else (low, middle)
     return max(least, 2**low if low >= 0 else 0)
 
@@ -325,7 +325,7 @@ def choose(task: Task, methods: Mapping[str, Method], rates: Rates, limit: float
 def too_wide(task: Task, methods: Mapping[str, Method], limit: float) -> str:
     """What to say where not even one row fits in memory, the largest width that does among it; empty where one fits."""
     one = replace(task, rows=1, calls=1)
-    needed = min(method.cost(one).memory for method in methods.values() if not method.unfit(task.circuit))
+    needed = min(method.effort(one).memory for method in methods.values() if not method.unfit(task.circuit))
     if needed <= limit:
         return ""
     widths = (
@@ -359,7 +359,7 @@ def choose_tables(
     for name, method in methods.items():
         if method.unfit(task.circuit) or task.circuit.wires > TABLES_UP_TO:
             continue
-        one, two = (method.cost(replace(task, rows=1, calls=calls)) for calls in (1, 2))
+        one, two = (method.effort(replace(task, rows=1, calls=calls)) for calls in (1, 2))
         building = 2 * rates.seconds(one, task) - rates.seconds(two, task)  # what is left where there are no calls
         if one.memory > limit or building > best or (tables := form(method)) is None:
             continue
@@ -371,7 +371,7 @@ def choose_tables(
 
 
 def _fits(task: Task, methods: Mapping[str, Method], limit: float) -> bool:
-    return any(not method.unfit(task.circuit) and method.cost(task).memory <= limit for method in methods.values())
+    return any(not method.unfit(task.circuit) and method.effort(task).memory <= limit for method in methods.values())
 
 
 def _narrow(circuit: Circuit, wires: int) -> Circuit:

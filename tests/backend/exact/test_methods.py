@@ -141,9 +141,9 @@ def test_a_cost_is_of_the_circuit_and_needs_no_tensor(name):
     wide = [assemble("angle-y", ansatz, 20, 2) for ansatz in ("strongly-entangling", "qulog")]
     for circuit in [*CIRCUITS.values(), *wide]:
         if not METHODS[name].unfit(circuit):
-            cost = METHODS[name].cost(Task(circuit, 4, 64, 10))
-            assert all(0 <= value < math.inf for value in (cost.operations, cost.traffic, cost.dispatches, cost.memory))
-            assert cost.dispatches > 0
+            effort = METHODS[name].effort(Task(circuit, 4, 64, 10))
+            assert all(0 <= value < math.inf for value in (effort.operations, effort.traffic, effort.dispatches, effort.memory))
+            assert effort.dispatches > 0
 
 
 @methods

@@ -44,15 +44,15 @@ FITTING = [
 
 
 @pytest.mark.parametrize(("name", "ansatz"), FITTING)
-def test_costs_grow_with_the_work(name, ansatz):
-    """More rows, calls, circuits and digits never cost less; no cost is negative; halves and wholes are in proportion."""
+def test_effort_grows_with_the_work(name, ansatz):
+    """More rows, calls, circuits and digits never take less effort; none is negative; halves and wholes are in proportion."""
     one = task(ansatz, rows=8, calls=3, groups=2)
-    base = METHODS[name].cost(one)
+    base = METHODS[name].effort(one)
     for more in (replace(one, rows=16), replace(one, calls=6), replace(one, groups=4), replace(one, itemsize=8)):
-        cost = METHODS[name].cost(more)
+        effort = METHODS[name].effort(more)
         for field in ("operations", "traffic", "dispatches", "memory"):
-            assert getattr(cost, field) >= getattr(base, field) >= 0, field
-    forward = METHODS[name].cost(replace(one, gradient=False))
+            assert getattr(effort, field) >= getattr(base, field) >= 0, field
+    forward = METHODS[name].effort(replace(one, gradient=False))
     assert forward.memory <= base.memory
     assert forward.dispatches <= base.dispatches
 
@@ -74,19 +74,19 @@ def test_the_choice_is_the_quickest_of_what_fits(wires, rows, gradient):
         whole, chunk = (replace(wanted, rows=rows, calls=calls) for rows, calls in ((option.whole, 10), (option.chunk, 1)))
         assert option.memory <= LIMIT
         assert option.chunk >= 1
-        assert METHODS[option.method].cost(chunk).memory <= LIMIT
+        assert METHODS[option.method].effort(chunk).memory <= LIMIT
         if option.whole:
-            assert METHODS[option.method].cost(whole).memory <= LIMIT
+            assert METHODS[option.method].effort(whole).memory <= LIMIT
 
 
 def test_what_is_quick_depends_on_the_machine():
     """Where operations cost nothing the fewest dispatches win; where dispatches cost nothing, the fewest operations."""
     wanted = task(wires=6, rows=64, calls=10, groups=4)
-    costs = {name: method.cost(wanted) for name, method in METHODS.items() if not method.unfit(wanted.circuit)}
+    efforts = {name: method.effort(wanted) for name, method in METHODS.items() if not method.unfit(wanted.circuit)}
     idle = Rates(single=1e30, double=1e30, bandwidth=1e30, dispatch=1, tracked=1)
     slow = Rates(single=1, double=1, bandwidth=1e30, dispatch=1e-30, tracked=1e-30)
-    assert choose(wanted, METHODS, idle, LIMIT).method == min(costs, key=lambda name: costs[name].dispatches)
-    assert choose(wanted, METHODS, slow, LIMIT).method == min(costs, key=lambda name: costs[name].operations)
+    assert choose(wanted, METHODS, idle, LIMIT).method == min(efforts, key=lambda name: efforts[name].dispatches)
+    assert choose(wanted, METHODS, slow, LIMIT).method == min(efforts, key=lambda name: efforts[name].operations)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -190,8 +190,8 @@ def test_tables_are_taken_where_they_are_predicted_to_be_quicker(wires, factor):
     loop = choose(wanted, METHODS, RATES, LIMIT).seconds + STEP * wanted.calls * 3 * RATES.tracked
     assert found is None or (form(METHODS[found.method]) is not None and found.seconds < loop)
     totals = [
-        2 * RATES.seconds(method.cost(replace(wanted, rows=1, calls=1)), wanted)
-        - RATES.seconds(method.cost(replace(wanted, rows=1, calls=2)), wanted)
+        2 * RATES.seconds(method.effort(replace(wanted, rows=1, calls=1)), wanted)
+        - RATES.seconds(method.effort(replace(wanted, rows=1, calls=2)), wanted)
         + kernel(tables)[0]
         for method in fitting.values()
         if (tables := form(method)) is not None

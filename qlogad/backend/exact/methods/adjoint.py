@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from qlogad.backend.exact.method import Cost, Method, Run, Task
-from qlogad.backend.exact.methods.blocks import cost, plan_of
+from qlogad.backend.exact.method import Effort, Method, Run, Task
+from qlogad.backend.exact.methods.blocks import effort, plan_of
 from qlogad.circuit.circuit import Circuit
 
 __all__ = ["Adjoint"]
@@ -23,8 +23,8 @@ class Adjoint(Method):
     def unfit(self, circuit: Circuit) -> str:
         return ""
 
-    def cost(self, task: Task) -> Cost:
-        return cost(task, keep=False)
+    def effort(self, task: Task) -> Effort:
+        return effort(task, keep=False)
 
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
         return plan_of(circuit, weights_GP).bind(weights_GP, keep=False)

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from qlogad.arrays import Floats
-from qlogad.backend.exact.method import Cost, Method, Run, Task
+from qlogad.backend.exact.method import Effort, Method, Run, Task
 from qlogad.backend.exact.parts.fused import (
     NARROW,
     Locals,
@@ -48,7 +48,7 @@ from qlogad.circuit.gates import matrix
 from qlogad.circuit.readout import bases
 from qlogad.errors import BackendError
 
-__all__ = ["Blocks", "cost", "plan_of"]
+__all__ = ["Blocks", "effort", "plan_of"]
 
 INDEXED = 14  # wires: up to so many a permutation keeps its indices, beyond it makes them anew
 PART = 64  # upper basis states: indices are made and used while they are in cache
@@ -63,14 +63,14 @@ class Blocks(Method):
     def unfit(self, circuit: Circuit) -> str:
         return ""
 
-    def cost(self, task: Task) -> Cost:
-        return cost(task, keep=True)
+    def effort(self, task: Task) -> Effort:
+        return effort(task, keep=True)
 
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
         return plan_of(circuit, weights_GP).bind(weights_GP, keep=True)
 
 
-def cost(task: Task, *, keep: bool) -> Cost:
+def effort(task: Task, *, keep: bool) -> Effort:
     """Keeping the states before each layer takes memory; undoing the layers takes one pass more."""
     circuit = task.circuit
     kinds, turns = _outline(circuit)
@@ -82,7 +82,7 @@ def cost(task: Task, *, keep: bool) -> Cost:
     kept = 1 + (len(kinds) - kinds.count("permutation") if keep else 0)
     held = 3 + (task.calls * kept if task.gradient else 0)
     built = 16 * task.groups * sum(4**wires for wires in block_sizes(circuit.wires)) * (1 + kinds.count("local"))
-    return Cost(
+    return Effort(
         operations=2 * passes * (amplitudes / size * operations(kinds, circuit.wires) + amplitudes * 2 * len(circuit.readout))
         + 3 * built,
         traffic=2 * task.itemsize * (2.4 * passes * amplitudes * moved + 2 * built),

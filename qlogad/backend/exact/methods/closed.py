@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qlogad.backend.exact.method import Cost, Method, Run, Task
+from qlogad.backend.exact.method import Effort, Method, Run, Task
 from qlogad.backend.exact.methods.pauli import Pauli
 from qlogad.backend.exact.parts.transfer import PIECE, ZERO, Chain, Chains, Monomials, mean_of, pulled
 from qlogad.circuit.circuit import Circuit, Gate
@@ -51,7 +51,7 @@ class Closed(Method):
                     return f"readout '{word:.40}' depends on entangled wires, and {reason}"
         return ""
 
-    def cost(self, task: Task) -> Cost:
+    def effort(self, task: Task) -> Effort:
         layout = _layout(task.circuit)
         back = 3 if task.gradient else 1
         wires, segments = len(layout.single), len(layout.segments)
@@ -60,14 +60,14 @@ class Closed(Method):
         factors = rows * readouts * 2**layout.levels
         turned = rows * wires * (features + 20 * (segments - 1) + 1)  # each segment beyond the first makes a matrix and a vector
         kept = task.calls if task.gradient else 1
-        own = Cost(
+        own = Effort(
             operations=back * (task.calls * (factors + 32 * turned) + 128 * task.groups * wires * (features + 27 * segments)),
             traffic=back * task.itemsize * task.calls * (2 * factors + 3 * turned),
             dispatches=back * (12 * segments + task.calls * (4 + 2 * layout.levels + 9 * segments)),
             memory=task.itemsize * kept * (2 * factors + 2 * turned),
         )
-        others = [_pauli.cost(replace(task, circuit=cluster)) for cluster in layout.wide]
-        return Cost(*(sum(getattr(cost, name) for cost in (own, *others)) for name in Cost.__dataclass_fields__))
+        others = [_pauli.effort(replace(task, circuit=cluster)) for cluster in layout.wide]
+        return Effort(*(sum(getattr(one, name) for one in (own, *others)) for name in Effort.__dataclass_fields__))
 
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
         plan = _plan(circuit, weights_GP.dtype, weights_GP.device)

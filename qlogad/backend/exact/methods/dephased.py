@@ -12,7 +12,7 @@ from itertools import groupby, pairwise
 import torch
 from torch import Tensor
 
-from qlogad.backend.exact.method import Cost, Method, Run, Task
+from qlogad.backend.exact.method import Effort, Method, Run, Task
 from qlogad.backend.exact.parts.matrices import Matrices, apply, merge
 from qlogad.backend.exact.parts.readout import Readout
 from qlogad.circuit.circuit import Circuit, Gate
@@ -29,7 +29,7 @@ class Dephased(Method):
     def unfit(self, circuit: Circuit) -> str:
         return ""
 
-    def cost(self, task: Task) -> Cost:
+    def effort(self, task: Task) -> Effort:
         """A segment that reads inputs has a matrix for every row; a matrix goes through every gate of its segment."""
         size = 2**task.circuit.wires
         fixed = varying = 0  # state vectors that are computed once, or for every row of every call
@@ -42,7 +42,7 @@ class Dephased(Method):
         back = 3 if task.gradient else 1
         computed = task.groups * (fixed + task.calls * task.rows * varying)
         held = computed if task.gradient else 2 * task.groups * (size * len(task.circuit.dephased) + task.rows * min(size, varying))
-        return Cost(
+        return Effort(
             operations=back * computed * size * 16,
             traffic=back * computed * size * 4 * task.itemsize,
             dispatches=back * task.calls * (10 + 5 * len(task.circuit.gates)),

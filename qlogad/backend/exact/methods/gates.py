@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from qlogad.backend.exact.method import Cost, Method, Run, Task
+from qlogad.backend.exact.method import Effort, Method, Run, Task
 from qlogad.backend.exact.parts.matrices import Matrices, Step, apply, kron_vectors, merge
 from qlogad.backend.exact.parts.readout import Readout
 from qlogad.backend.exact.parts.split import split
@@ -55,13 +55,13 @@ class Gates(Method):
     def unfit(self, circuit: Circuit) -> str:
         return ""
 
-    def cost(self, task: Task) -> Cost:
+    def effort(self, task: Task) -> Effort:
         steps = [4 ** len(gate.wires) for gate in task.circuit.gates]
         amplitudes = task.groups * task.rows * 2**task.circuit.wires
         pairs = sum(len(gate.wires) == 2 and bool(gate.angles) for gate in task.circuit.gates)
         size = 2 * task.itemsize * amplitudes  # bytes of one batch of states
         back, kept = (3, task.calls * len(steps)) if task.gradient else (1, 0)
-        return Cost(
+        return Effort(
             operations=back * task.calls * amplitudes * sum(4 * 2 ** (size // 4) for size in steps),
             traffic=back * task.calls * _PASSES * size * (1 + len(steps)),
             # the matrices of gates that read weights; the states; what does not merge with its neighbours

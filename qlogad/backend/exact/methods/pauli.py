@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from qlogad.arrays import Floats
-from qlogad.backend.exact.method import Cost, Method, Run, Task
+from qlogad.backend.exact.method import Effort, Method, Run, Task
 from qlogad.backend.exact.parts.matrices import kron_vectors
 from qlogad.backend.exact.parts.split import split
 from qlogad.backend.exact.parts.transfer import LETTERS, ZERO, Chain, Chains, Features, kron, mean_of, pulled, transfer_of_kraus
@@ -38,7 +38,7 @@ MOST_WIRES = 9  # 4^9 numbers a readout and group: 1 MB in single precision, and
 class Pauli(Method):
     """Readouts as tables over Pauli words, from the weights alone; a call is one matrix product. Differentiable to any order.
 
-    Few wires and no re-uploading; the cost of a call does not depend on depth.
+    Few wires and no re-uploading; the effort of a call does not depend on depth.
     """
 
     name = "pauli"
@@ -50,7 +50,7 @@ class Pauli(Method):
             return "inputs enter after other gates, as by re-uploading"
         return ""
 
-    def cost(self, task: Task) -> Cost:
+    def effort(self, task: Task) -> Effort:
         layout = _layout(task.circuit)
         back = 3 if task.gradient else 1
         readouts, rows = len(task.circuit.readout), task.groups * task.rows
@@ -60,7 +60,7 @@ class Pauli(Method):
         held = task.groups * (sum(sizes) + 2 * readouts * first * second)
         moved = rows * (first + second + 2 * readouts * second)  # features, products, means
         kept = task.calls if task.gradient else 1
-        return Cost(
+        return Effort(
             operations=2 * back * (task.groups * built + task.calls * (rows * 2 * readouts * first * second + moved)),
             traffic=back * task.itemsize * (2 * held + 10 * task.calls * moved),
             dispatches=back

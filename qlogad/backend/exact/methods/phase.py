@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qlogad.backend.exact.method import Cost, Method, Run, Task
+from qlogad.backend.exact.method import Effort, Method, Run, Task
 from qlogad.backend.exact.parts.fused import Fused, Step, kron_tree, turn, vector_pair
 from qlogad.backend.exact.parts.layers import cut, operations
 from qlogad.backend.exact.parts.tables import form_of
@@ -41,7 +41,7 @@ class Phase(Method):
     def unfit(self, circuit: Circuit) -> str:
         return ""
 
-    def cost(self, task: Task) -> Cost:
+    def effort(self, task: Task) -> Effort:
         circuit = task.circuit
         _, *later = cut(circuit, circuit.gates).kinds()
         size = 2**circuit.wires
@@ -53,7 +53,7 @@ class Phase(Method):
             circuit.readout
         )  # on an amplitude; complex products run at two thirds of the rate
         columns = size * sum(operations(kinds, circuit.wires) for kinds in later)
-        return Cost(
+        return Effort(
             operations=back * (task.groups * columns + task.calls * states * each),
             traffic=back * PASSES * 2 * task.itemsize * (tables * (1 + built) + task.calls * (tables + states * (1 + steps))),
             dispatches=back * (36 + 5 * built + task.calls * (14 + 4 * steps)),

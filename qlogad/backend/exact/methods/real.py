@@ -13,7 +13,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from qlogad.backend.exact.method import Cost, Method, Run, Task
+from qlogad.backend.exact.method import Effort, Method, Run, Task
 from qlogad.backend.exact.parts.fused import Fused
 from qlogad.backend.exact.parts.layers import cut, operations
 from qlogad.backend.exact.parts.product import Product, after_start
@@ -40,7 +40,7 @@ class Real(Method):
             return "a wire's state begins with two angles that read inputs"
         return "it reads inputs again after the start" if any(run.inputs for run in split(circuit).runs) else ""
 
-    def cost(self, task: Task) -> Cost:
+    def effort(self, task: Task) -> Effort:
         wires = task.circuit.wires
         (kinds,) = cut(task.circuit, after_start(task.circuit)).kinds()
         reached = 2 ** sum(start.angle is not None for start in starts(task.circuit) or ())  # R
@@ -49,7 +49,7 @@ class Real(Method):
         back, kept = (3, task.calls) if task.gradient else (1, 1)
         built = 2 + (2 * len(kinds) if task.gradient else 1)  # tables held
         call = 2 * rows * seen * (reached + len(task.circuit.readout))
-        return Cost(
+        return Effort(
             operations=back * (task.groups * reached * operations(kinds, wires) + task.calls * call),
             traffic=back
             * PASSES

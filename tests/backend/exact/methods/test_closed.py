@@ -177,6 +177,6 @@ def test_nothing_to_multiply_is_one():
 
 def test_cost_grows_with_width_and_not_with_its_power():
     def memory(wires):
-        return Closed().cost(Task(assemble("angle-x", "qulog", wires, 1), groups=4, rows=64)).memory
+        return Closed().effort(Task(assemble("angle-x", "qulog", wires, 1), groups=4, rows=64)).memory
 
     assert memory(8) < memory(16) < 5 * memory(8)

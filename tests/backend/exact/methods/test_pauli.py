@@ -180,11 +180,11 @@ def test_costs_count_what_is_held(wires, gradient):
         kept = Pauli().bind(circuit, weights_GP)(inputs_GNI)
     held = sum(tensor.untyped_storage().nbytes() for tensor in saved.values()) + kept.numel() * 4
     task = Task(circuit, groups=4, rows=64, gradient=gradient)
-    assert held < 1.5 * Pauli().cost(task).memory
-    assert Pauli().cost(task).memory < 10 * held or not gradient
-    more = Pauli().cost(replace(task, calls=10))
-    assert more.operations > Pauli().cost(task).operations
-    assert more.dispatches > Pauli().cost(task).dispatches
+    assert held < 1.5 * Pauli().effort(task).memory
+    assert Pauli().effort(task).memory < 10 * held or not gradient
+    more = Pauli().effort(replace(task, calls=10))
+    assert more.operations > Pauli().effort(task).operations
+    assert more.dispatches > Pauli().effort(task).dispatches
 
 
 @pytest.mark.parametrize("seed", range(8))

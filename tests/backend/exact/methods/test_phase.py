@@ -97,8 +97,8 @@ def test_circuits_without_gates_inputs_or_weights():
 def test_costs_grow_with_the_work_and_need_no_tensor():
     circuit = assemble("angle-y", "strongly-entangling", 8, 2, reupload=True)
     task = Task(circuit, groups=4, rows=64, calls=10)
-    whole, half = Phase().cost(task), Phase().cost(task.halved())
+    whole, half = Phase().effort(task), Phase().effort(task.halved())
     assert half.operations < whole.operations
     assert half.memory < whole.memory
-    wide, wider = (Phase().cost(Task(assemble("angle-y", "qulog", wires, 1))) for wires in (20, 21))
+    wide, wider = (Phase().effort(Task(assemble("angle-y", "qulog", wires, 1))) for wires in (20, 21))
     assert 1e7 < wide.memory < wider.memory

@@ -109,8 +109,8 @@ def test_circuits_without_gates_inputs_or_weights():
 def test_costs_grow_with_the_work_and_need_no_tensor():
     circuit = assemble("angle-y", "strongly-entangling", 8, 2)
     task = Task(circuit, groups=4, rows=64, calls=10)
-    whole, half = Real().cost(task), Real().cost(task.halved())
+    whole, half = Real().effort(task), Real().effort(task.halved())
     assert half.operations < whole.operations
     assert half.memory < whole.memory
-    wide, wider = (Real().cost(Task(assemble("angle-y", "qulog", wires, 1))) for wires in (20, 21))
+    wide, wider = (Real().effort(Task(assemble("angle-y", "qulog", wires, 1))) for wires in (20, 21))
     assert 1e12 < wide.memory < wider.memory
