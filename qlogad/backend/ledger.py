@@ -36,10 +36,10 @@ from qlogad.circuit.gates import GATES
 from qlogad.credentials import hidden, known
 from qlogad.errors import BackendError, DocumentError, InputError, Pending, ResultError, counted, one_line, shown
 
-__all__ = ["Clock", "Journal", "Ledger", "Recorded", "Replay"]
+__all__ = ["Clock", "Ledger", "LedgerFile", "Recorded", "Replay"]
 
 T = TypeVar("T")
-Record = dict[str, Any]
+Entry = dict[str, Any]
 
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 _Count = Annotated[int, Field(ge=0)]
@@ -60,7 +60,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "trouble": {"tag": str, "state": str, "cause": str, "time": _Number},
     "campaign": {"name": str, "asked": dict[str, Any], "places": list[_Count], "plan": dict[str, Any], "time": _Number},
 }
-_RECORDS = {kind: make_dataclass(kind, fields.items(), frozen=True) for kind, fields in _FIELDS.items()}
+_ENTRIES = {kind: make_dataclass(kind, fields.items(), frozen=True) for kind, fields in _FIELDS.items()}
 _FINAL = ("failed", "cancelled")  # states of a job that will never answer
 
 
@@ -81,7 +81,7 @@ class Clock:
     sleep: Callable[[float], None] = time.sleep
 
 
-class Journal:
+class LedgerFile:
     """The file of a ledger: JSON lines that are only ever appended, each synced to disk before the next step.
 
     A last line that was cut off by a crash is set aside in `<file>.torn`: what it said had not happened yet, or is found by its tag.
@@ -96,13 +96,13 @@ class Journal:
 
     def __init__(self, path: str | Path, *, write: bool = True) -> None:
         self.path = Path(path)
-        self.targets: dict[str, Record] = {}  # scope -> its target
-        self.rounds: dict[str, Record] = {}  # digest of a call -> its jobs
-        self.intents: dict[str, Record] = {}  # tag -> ...
-        self.jobs: dict[str, Record] = {}
-        self.answers: dict[str, Record] = {}
-        self.troubles: dict[str, list[Record]] = {}
-        self.campaigns: dict[str, Record] = {}
+        self.targets: dict[str, Entry] = {}  # scope -> its target
+        self.rounds: dict[str, Entry] = {}  # digest of a call -> its jobs
+        self.intents: dict[str, Entry] = {}  # tag -> ...
+        self.jobs: dict[str, Entry] = {}
+        self.answers: dict[str, Entry] = {}
+        self.troubles: dict[str, list[Entry]] = {}
+        self.campaigns: dict[str, Entry] = {}
         self._file: int | None = None
         if write:
             self._open()
@@ -116,14 +116,14 @@ class Journal:
         if write and self._size < len(content):
             self._set_aside(content[self._size :])
         for number, line in enumerate(content[: self._size].splitlines(), 1):
-            record = _checked_record(line)
-            if record is None:
+            entry = _checked_entry(line)
+            if entry is None:
                 self.close()
                 raise ResultError(
                     f"{self.path}, line {number} is damaged: {shown(line.decode(errors='replace'))}; restore the file from a copy, or take "
                     "out this line: jobs are found again by their tags (nothing was changed)"
                 )
-            self._learn(record)
+            self._learn(entry)
 
     @property
     def collect(self) -> str:
@@ -131,11 +131,11 @@ class Journal:
         return f"qlogad hardware collect {self.path.parent}"
 
     def append(self, kind: str, **content: Any) -> None:
-        """Write one record to disk, and learn it."""
-        assert self._file is not None, "a journal that is only read"
+        """Write one entry to disk, and learn it."""
+        assert self._file is not None, "a ledger that is only read"
         sealed = files.sealed({"record": kind, **content})
-        record, line = _checked_record(sealed), sealed.decode()
-        if record is None:
+        entry, line = _checked_entry(sealed), sealed.decode()
+        if entry is None:
             raise ValueError(f"a {kind} is not written like that: {shown(line, 200)}")
         for name, secret in known():
             if secret in line or json.dumps(secret)[1:-1] in line:
@@ -151,7 +151,7 @@ class Journal:
             os.ftruncate(self._file, self._size)  # no half line before the next one
             raise
         self._size += len(sealed)
-        self._learn(record)
+        self._learn(entry)
 
     def close(self) -> None:
         """Let other processes write."""
@@ -180,61 +180,61 @@ class Journal:
         os.ftruncate(self._file, self._size)
         os.fsync(self._file)
 
-    def _learn(self, record: Record) -> None:
-        match kind := record["record"]:
+    def _learn(self, entry: Entry) -> None:
+        match kind := entry["record"]:
             case "target":
-                self.targets[record["scope"]] = record
+                self.targets[entry["scope"]] = entry
             case "round":
-                self.rounds[record["digest"]] = record
+                self.rounds[entry["digest"]] = entry
             case "trouble":
-                self.troubles.setdefault(record["tag"], []).append(record)
+                self.troubles.setdefault(entry["tag"], []).append(entry)
             case "campaign":
-                self.campaigns[record["name"]] = record
+                self.campaigns[entry["name"]] = entry
             case _:
-                {"intent": self.intents, "job": self.jobs, "answer": self.answers}[kind][record["tag"]] = record
+                {"intent": self.intents, "job": self.jobs, "answer": self.answers}[kind][entry["tag"]] = entry
 
-    def answered(self, scope: str) -> list[Record]:
+    def answered(self, scope: str) -> list[Entry]:
         """The answers of a scope's jobs, in the order in which they were handed in."""
         tags = [tag for tag, intent in self.intents.items() if intent["scope"] == scope]
         return [self.answers[tag] for tag in tags if tag in self.answers]
 
-    def lost(self, tag: str) -> Record | None:
-        """The record that says that a job will never answer."""
+    def lost(self, tag: str) -> Entry | None:
+        """The entry that says that a job will never answer."""
         return next((trouble for trouble in self.troubles.get(tag, ()) if trouble["state"] in _FINAL), None)
 
 
 class Recorded(Target):
-    """The answers of one scope of a journal, without anything behind it.
+    """The answers of one scope of a ledger, without anything behind it.
 
     Raises:
         ResultError: nothing of that scope was recorded.
     """
 
-    def __init__(self, journal: Journal, scope: str) -> None:
-        if scope not in journal.targets:
-            known = ", ".join(sorted(journal.targets)) or "nothing"
-            raise ResultError(f"{journal.path} holds no answers of '{scope}' but of: {one_line(known, 300)}")
-        self.journal, self.scope = journal, scope
-        told = journal.targets[scope]
+    def __init__(self, file: LedgerFile, scope: str) -> None:
+        if scope not in file.targets:
+            known = ", ".join(sorted(file.targets)) or "nothing"
+            raise ResultError(f"{file.path} holds no answers of '{scope}' but of: {one_line(known, 300)}")
+        self.file, self.scope = file, scope
+        told = file.targets[scope]
         self.name, self.shots, self.noise = told["name"], told["shots"], told["noise"]
         self.abilities = Abilities(**{**told["abilities"], "native": tuple(GATES)})
 
     def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:
         work = Work(self.scope, lifted, angles_MA, rows)
-        found = self.journal.rounds.get(work.digest)
+        found = self.file.rounds.get(work.digest)
         if found is None:
             raise BackendError(
-                f"{self.journal.path} has no answer to this call: other weights, windows or versions than those that were recorded; "
+                f"{self.file.path} has no answer to this call: other weights, windows or versions than those that were recorded; "
                 "replay what was submitted, or run it on a device"
             )
-        tags = [_current(self.journal, tag) for tag in found["tags"]]
-        waiting = [tag for tag in tags if tag not in self.journal.answers]
+        tags = [_current(self.file, tag) for tag in found["tags"]]
+        waiting = [tag for tag in tags if tag not in self.file.answers]
         if waiting:
-            raise Pending(f"{counted(len(waiting), 'job')} of {self.scope} had not answered; continue with: {self.journal.collect}")
-        answer, shape = _joined([_answer(self.journal.answers[tag]) for tag in tags]), (len(rows), len(lifted.circuit.readout))
+            raise Pending(f"{counted(len(waiting), 'job')} of {self.scope} had not answered; continue with: {self.file.collect}")
+        answer, shape = _joined([_answer(self.file.answers[tag]) for tag in tags]), (len(rows), len(lifted.circuit.readout))
         if answer.mean_MK.shape != shape:
             raise ResultError(
-                f"{self.journal.path} answers {self.scope} with {answer.mean_MK.shape[0]} x {answer.mean_MK.shape[1]} numbers where "
+                f"{self.file.path} answers {self.scope} with {answer.mean_MK.shape[0]} x {answer.mean_MK.shape[1]} numbers where "
                 f"{shape[0]} x {shape[1]} were asked for; restore it from a copy"
             )
         return answer
@@ -244,7 +244,7 @@ class Ledger(Target):
     """A target whose every call is written down first.
 
     Args:
-        journal: where.
+        file: where calls and answers are kept.
         scope: what tells its calls from those of others in the same file: contender, seed, cut, target, repetition.
         target: where circuits run.
         service: takes its jobs.
@@ -259,22 +259,22 @@ class Ledger(Target):
     """
 
     def __init__(
-        self, journal: Journal, scope: str, target: Target, service: Service, *, clock: Clock | None = None, again: bool = False
+        self, file: LedgerFile, scope: str, target: Target, service: Service, *, clock: Clock | None = None, again: bool = False
     ) -> None:
-        self.journal, self.scope, self._service, self.again = journal, scope, service, again
+        self.file, self.scope, self._service, self.again = file, scope, service, again
         self.clock = clock or Clock()
         self.rounds = self.submitted = 0
-        self._before = sum(found["scope"] == scope for found in journal.rounds.values())
-        if scope not in journal.targets:
+        self._before = sum(found["scope"] == scope for found in file.rounds.values())
+        if scope not in file.targets:
             abilities = {name: getattr(target.abilities, name) for name in ("noise", "device", "max_wires")}
-            journal.append("target", scope=scope, name=target.name, shots=target.shots, noise=target.noise, abilities=abilities)
-        self._recorded = Recorded(journal, scope)
+            file.append("target", scope=scope, name=target.name, shots=target.shots, noise=target.noise, abilities=abilities)
+        self._recorded = Recorded(file, scope)
         self.name, self.shots, self.noise, self.abilities = target.name, target.shots, target.noise, target.abilities
 
     def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:
         self.rounds += 1
         work = Work(self.scope, lifted, angles_MA, rows)
-        if work.digest not in self.journal.rounds:
+        if work.digest not in self.file.rounds:
             if self.rounds <= self._before:
                 raise BackendError(
                     f"round {self.rounds} of {self.scope} was submitted with other angles, as another machine or other versions round "
@@ -282,14 +282,14 @@ class Ledger(Target):
                 )
             sizes = _even(len(rows), self._ask("", lambda: self._service.rows(lifted)))
             tags = [f"ql-{part.digest}" for part in work.parts(sizes)]
-            self.journal.append("round", digest=work.digest, scope=self.scope, tags=tags, sizes=sizes)
-        found = self.journal.rounds[work.digest]
+            self.file.append("round", digest=work.digest, scope=self.scope, tags=tags, sizes=sizes)
+        found = self.file.rounds[work.digest]
         parts = work.parts(found["sizes"])
         tags = [self._handed_in(part, tag) for part, tag in zip(parts, found["tags"], strict=True)]
         until = self.clock.now() + self.clock.patience
         waiting = [tag for tag, part in zip(tags, parts, strict=True) if not self._answered(part, tag, until)]
         if waiting:
-            jobs = ", ".join(self.journal.jobs[tag]["id"] for tag in waiting)
+            jobs = ", ".join(self.file.jobs[tag]["id"] for tag in waiting)
             raise Pending(f"round {self.rounds} waits for {counted(len(waiting), 'job')} of {self.name}: {one_line(jobs, 200)}")
         return self._recorded.evaluate(lifted, angles_MA, rows=rows)
 
@@ -297,18 +297,18 @@ class Ledger(Target):
 
     def _handed_in(self, work: Work, first: str) -> str:
         """The tag of the job that runs the work, once its id is on disk."""
-        tag = _current(self.journal, first)
-        lost = self.journal.lost(tag)
+        tag = _current(self.file, first)
+        lost = self.file.lost(tag)
         if lost is not None:
             if not self.again:
                 raise BackendError(
-                    f"job {self.journal.jobs[tag]['id']} was lost ({lost['state']}: {lost['cause']}); "
-                    f"submit it anew, which may cost again, with: {self.journal.collect} --again"
+                    f"job {self.file.jobs[tag]['id']} was lost ({lost['state']}: {lost['cause']}); "
+                    f"submit it anew, which may cost again, with: {self.file.collect} --again"
                 )
             tag = _next(tag)
-        if tag in self.journal.jobs:
+        if tag in self.file.jobs:
             return tag
-        if tag in self.journal.intents:
+        if tag in self.file.intents:
             self.clock.sleep(self._service.settles)  # the last attempt may have been just now, whatever the intent's age
         else:
             calibrated = self._ask(tag, self._service.calibrated)
@@ -333,9 +333,9 @@ class Ledger(Target):
 
     def _answered(self, work: Work, tag: str, until: float) -> bool:
         """Whether the answer of a job is on disk; waits for it until then."""
-        if tag in self.journal.answers:
+        if tag in self.file.answers:
             return True
-        job = self.journal.jobs[tag]["id"]
+        job = self.file.jobs[tag]["id"]
         status = self._ask(tag, lambda: self._service.status(job))
         while status.state == "waiting" and self.clock.now() < until:
             self.clock.sleep(self.clock.every)
@@ -347,14 +347,14 @@ class Ledger(Target):
             self._trouble(tag, status.state, status.detail)
             raise BackendError(
                 f"job {job} of {self.name}: {status.state} ({one_line(status.detail, 200) or 'no cause was given'}); "
-                f"submit it anew, which may cost again, with: {self.journal.collect} --again"
+                f"submit it anew, which may cost again, with: {self.file.collect} --again"
             )
         if status.state == "waiting":
             return False
         try:
             answer = self._ask(tag, lambda: self._checked(self._service.result(job, work), work))
         except Spoiled as error:
-            raise BackendError(f"{error}; submit it anew, which may cost again, with: {self.journal.collect} --again") from None
+            raise BackendError(f"{error}; submit it anew, which may cost again, with: {self.file.collect} --again") from None
         self._append(
             "answer",
             tag=tag,
@@ -399,7 +399,7 @@ class Ledger(Target):
         self._append("trouble", tag=tag, state=state, cause=one_line(hidden(cause), 300))
 
     def _append(self, kind: str, **content: Any) -> None:
-        self.journal.append(kind, **content, time=self.clock.now())
+        self.file.append(kind, **content, time=self.clock.now())
 
 
 class Replay(SampledBackend, Backend):
@@ -416,16 +416,16 @@ class Replay(SampledBackend, Backend):
 
     def __init__(self, target: str = "hardware.jsonl") -> None:
         path, _, scope = target.partition("#")
-        journal = Journal(path, write=False)
-        if not scope and len(journal.targets) == 1:
-            (scope,) = journal.targets
-        super().__init__(Recorded(journal, scope))
+        file = LedgerFile(path, write=False)
+        if not scope and len(file.targets) == 1:
+            (scope,) = file.targets
+        super().__init__(Recorded(file, scope))
 
 
-def _answer(record: Mapping[str, Any]) -> Answer:
-    mean_MK = np.array(record["mean"], dtype=np.float64)
-    error_MK = None if record["error"] is None else np.array(record["error"], dtype=np.float64)
-    return Answer(mean_MK, error_MK, record["executions"], record["jobs"], record["provenance"])
+def _answer(entry: Mapping[str, Any]) -> Answer:
+    mean_MK = np.array(entry["mean"], dtype=np.float64)
+    error_MK = None if entry["error"] is None else np.array(entry["error"], dtype=np.float64)
+    return Answer(mean_MK, error_MK, entry["executions"], entry["jobs"], entry["provenance"])
 
 
 def _joined(answers: Sequence[Answer]) -> Answer:
@@ -456,23 +456,23 @@ def _next(tag: str) -> str:
     return f"{stem}+{int(number or 0) + 1}"
 
 
-def _current(journal: Journal, first: str) -> str:
+def _current(file: LedgerFile, first: str) -> str:
     """The tag of the last attempt of a job."""
     tag = first
-    while _next(tag) in journal.intents:
+    while _next(tag) in file.intents:
         tag = _next(tag)
     return tag
 
 
-def _checked_record(line: bytes) -> Record | None:
-    """The record of a line, None where it is none: torn, altered, or of other fields, types or shapes."""
-    record = files.unsealed(line)
-    kind = None if record is None else record.get("record")
-    if record is None or not isinstance(kind, str) or kind not in _RECORDS:
+def _checked_entry(line: bytes) -> Entry | None:
+    """The entry of a line, None where it is none: torn, altered, or of other fields, types or shapes."""
+    entry = files.unsealed(line)
+    kind = None if entry is None else entry.get("record")
+    if entry is None or not isinstance(kind, str) or kind not in _ENTRIES:
         return None
     try:
-        documents.from_mapping(_RECORDS[kind], {name: value for name, value in record.items() if name != "record"}, strict=True)
+        documents.from_mapping(_ENTRIES[kind], {name: value for name, value in entry.items() if name != "record"}, strict=True)
     except DocumentError:
         return None
-    tables = [record[name] for name in ("mean", "error") if record.get(name) is not None]
-    return record if len({(len(table), len(row)) for table in tables for row in table}) <= 1 else None
+    tables = [entry[name] for name in ("mean", "error") if entry.get(name) is not None]
+    return entry if len({(len(table), len(row)) for table in tables for row in table}) <= 1 else None

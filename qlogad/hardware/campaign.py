@@ -24,7 +24,7 @@ import numpy as np
 from qlogad import documents
 from qlogad.arrays import Bools, Floats, Ints
 from qlogad.backend.backend import Backend
-from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
+from qlogad.backend.ledger import Clock, Ledger, LedgerFile, Recorded
 from qlogad.backend.lifted import Lifted
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.service import service_of
@@ -326,19 +326,19 @@ def submit_all(
         size = len(places_C), choice, mode, references, count, label, one.validation
         check_limits(one.times(count), max_seconds=max_seconds, max_cost=max_cost)
         planned[Asked(contender, found.seed, found.cut, cell, each, *size)] = one
-    with Journal(ledger_of(result)) as journal:
+    with LedgerFile(ledger_of(result)) as file:
         for asked, one in planned.items():
-            known = journal.campaigns.get(str(asked))
+            known = file.campaigns.get(str(asked))
             if known is None or known["asked"]["repeats"] < asked.repeats:
                 places = known["places"] if known else places_C.tolist()
                 time = (clock or Clock()).now()
-                journal.append("campaign", name=str(asked), asked=asdict(asked), places=places, plan=asdict(one), time=time)
-        return [_Campaign(journal, asked, found, live=True, clock=clock, again=False).collected() for asked in planned]
+                file.append("campaign", name=str(asked), asked=asdict(asked), places=places, plan=asdict(one), time=time)
+        return [_Campaign(file, asked, found, live=True, clock=clock, again=False).collected() for asked in planned]
 
 
 def not_begun(result: Path, skipped: Mapping[str, str]) -> list[dict[str, Any]]:
     """The campaigns of a run's ledger that could not be taken up, in rows of plain data."""
-    asked = [record["asked"] for name, record in Journal(ledger_of(result), write=False).campaigns.items() if name in skipped]
+    asked = [entry["asked"] for name, entry in LedgerFile(ledger_of(result), write=False).campaigns.items() if name in skipped]
     return [{**one, "state": "stopped", "runs": f"0/{one.get('repeats')}"} for one in asked]
 
 
@@ -353,9 +353,9 @@ def collect(result: Path, *, clock: Clock | None = None, again: bool = False) ->
     Raises:
         ResultError: nothing was submitted, or another process writes to the ledger.
     """
-    Journal(ledger_of(result), write=False)  # no empty ledger where there was none
-    with Journal(ledger_of(result)) as journal:
-        return _all(result, journal, live=True, clock=clock, again=again)
+    LedgerFile(ledger_of(result), write=False)  # no empty ledger where there was none
+    with LedgerFile(ledger_of(result)) as file:
+        return _all(result, file, live=True, clock=clock, again=again)
 
 
 def replay(result: Path) -> tuple[list[Collected], dict[str, str]]:
@@ -364,19 +364,19 @@ def replay(result: Path) -> tuple[list[Collected], dict[str, str]]:
     Raises:
         ResultError: nothing was submitted.
     """
-    return _all(result, Journal(ledger_of(result), write=False), live=False, clock=None, again=False)
+    return _all(result, LedgerFile(ledger_of(result), write=False), live=False, clock=None, again=False)
 
 
-def _all(result: Path, journal: Journal, *, live: bool, clock: Clock | None, again: bool) -> tuple[list[Collected], dict[str, str]]:
+def _all(result: Path, file: LedgerFile, *, live: bool, clock: Clock | None, again: bool) -> tuple[list[Collected], dict[str, str]]:
     found: list[Collected] = []
     skipped: dict[str, str] = {}
-    for name, record in list(journal.campaigns.items()):
+    for name, entry in list(file.campaigns.items()):
         try:
-            asked = documents.from_mapping(Asked, record["asked"], f"{journal.path}: campaign '{one_line(name, 60)}'", strict=True)
+            asked = documents.from_mapping(Asked, entry["asked"], f"{file.path}: campaign '{one_line(name, 60)}'", strict=True)
             if str(asked) != name:
-                raise ResultError(f"{journal.path} holds a campaign under the name of another; restore it from a copy")
+                raise ResultError(f"{file.path} holds a campaign under the name of another; restore it from a copy")
             detector = kept(result, asked.contender, asked.seed, asked.cut, asked.cell)
-            found.append(_Campaign(journal, asked, detector, live=live, clock=clock, again=again).collected())
+            found.append(_Campaign(file, asked, detector, live=live, clock=clock, again=again).collected())
         except QlogadError as error:
             skipped[name] = str(error)
     return found, skipped
@@ -471,9 +471,9 @@ class _Expectations:
 
 @dataclass(frozen=True, eq=False)
 class _Campaign:
-    """A campaign of a journal, with the detector it asks about."""
+    """A campaign of a ledger, with the detector it asks about."""
 
-    journal: Journal
+    file: LedgerFile
     asked: Asked
     found: Trained
     live: bool  # whether what is not recorded is asked for
@@ -489,14 +489,14 @@ class _Campaign:
     def like(self) -> Target:
         """What the campaign's target is like, without opening it where it has been used."""
         scope = self.asked.scope(0)
-        return self.target if self.live and scope not in self.journal.targets else Recorded(self.journal, scope)
+        return self.target if self.live and scope not in self.file.targets else Recorded(self.file, scope)
 
     def collected(self) -> Collected:
         """Every run as far as it goes: one that waits or fails does not keep the others from going on."""
-        record = self.journal.campaigns[str(self.asked)]
-        places_C, windows = np.array(record["places"], dtype=np.int64), len(self.found.test.features.row_W)
+        entry = self.file.campaigns[str(self.asked)]
+        places_C, windows = np.array(entry["places"], dtype=np.int64), len(self.found.test.features.row_W)
         if (places_C >= windows).any():
-            raise ResultError(f"{self.journal.path} asks for window {places_C.max()} of {windows}; restore it from a copy")
+            raise ResultError(f"{self.file.path} asks for window {places_C.max()} of {windows}; restore it from a copy")
         features, label_N = taken(self.found.test, places_C)
         detector = exact_detector(self.found.folder)
         if self.asked.mode == "closed":
@@ -511,7 +511,7 @@ class _Campaign:
         exact_N = detector.anomaly_score(features)
         margin_N = margins(detector, exact_N)
         assert detector.threshold_ is not None
-        planned = documents.from_mapping(Forecast, record["plan"], f"{self.journal.path}: plan", strict=True)
+        planned = documents.from_mapping(Forecast, entry["plan"], f"{self.file.path}: plan", strict=True)
         return Collected(
             self.asked,
             planned.times(self.asked.repeats),
@@ -544,18 +544,18 @@ class _Campaign:
     def _one(self, work: Callable[[Target, int], Run], run: int, scope: str) -> Run:
         """Replayed as far as that goes, then live."""
         if not self.live:
-            return work(Recorded(self.journal, scope), run)
-        if scope in self.journal.targets:
+            return work(Recorded(self.file, scope), run)
+        if scope in self.file.targets:
             with suppress(Pending, BackendError):
-                return work(Recorded(self.journal, scope), run)
+                return work(Recorded(self.file, scope), run)
         service = service_of(self.target)
-        return work(Ledger(self.journal, scope, self.target, service, clock=self.clock, again=self.again), run)
+        return work(Ledger(self.file, scope, self.target, service, clock=self.clock, again=self.again), run)
 
     def _spent(self) -> Spent:
         firsts = tuple(self.asked.scope(run) for run in range(self.asked.repeats))
         layers = tuple(f"{first}, layer " for first in firsts)
-        scopes = [scope for scope in self.journal.targets if scope in firsts or scope.startswith(layers)]
-        answers = [answer for scope in scopes for answer in self.journal.answered(scope)]
+        scopes = [scope for scope in self.file.targets if scope in firsts or scope.startswith(layers)]
+        answers = [answer for scope in scopes for answer in self.file.answered(scope)]
         said = [answer["provenance"] for answer in answers]
         seconds = [one[SECONDS] for one in said if SECONDS in one]
         executions = sum(answer["executions"] for answer in answers)

@@ -10,7 +10,7 @@ import pytest
 
 from qlogad import seeds
 from qlogad.backend.backend import open_backend
-from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
+from qlogad.backend.ledger import Clock, Ledger, LedgerFile, Recorded
 from qlogad.backend.lifted import lift
 from qlogad.backend.service import Unavailable, service_of
 from qlogad.circuit.circuit import Circuit, Gate
@@ -49,11 +49,9 @@ def ask(target, lifted=None):
     return lifted, angles_MA, target.evaluate(lifted, angles_MA, rows=[f"row {row}" for row in range(ROWS)])
 
 
-def ledger(journal, **settings):
+def ledger(file, **settings):
     target = device()
-    return Ledger(
-        journal, "there", target, service_of(target), clock=Clock(waits=(0, 0, 0), sleep=lambda seconds: None), **settings
-    )
+    return Ledger(file, "there", target, service_of(target), clock=Clock(waits=(0, 0, 0), sleep=lambda seconds: None), **settings)
 
 
 def done(amazon, state="COMPLETED"):
@@ -65,8 +63,8 @@ def test_tasks_are_few_found_by_their_tags_and_read_once(amazon, tmp_path):
     path = tmp_path / "hardware.jsonl"
     amazon.refuse = {"create": [-500], "search": [503]}
     for _ in range(3):
-        with Journal(path) as journal, pytest.raises(Pending):
-            ask(ledger(journal))
+        with LedgerFile(path) as file, pytest.raises(Pending):
+            ask(ledger(file))
     found = len(bases(circuit().circuit.readout))
     each = min(EXECUTABLES, TOTAL_SHOTS // SHOTS) // found
     assert found == 3
@@ -75,41 +73,41 @@ def test_tasks_are_few_found_by_their_tags_and_read_once(amazon, tmp_path):
     assert {task["shots"] for task in amazon.tasks.values()} == {task["executables"] * SHOTS for task in amazon.tasks.values()}
     done(amazon)
     amazon.refuse = {"result": [500], "get": [429]}
-    with Journal(path) as journal:
-        lifted, angles_MA, answer = ask(ledger(journal))
-        assert {record["calibrated"] for record in journal.intents.values()} == {"2026-11-01T00:00:00"}
+    with LedgerFile(path) as file:
+        lifted, angles_MA, answer = ask(ledger(file))
+        assert {record["calibrated"] for record in file.intents.values()} == {"2026-11-01T00:00:00"}
     off_MK = np.abs(answer.mean_MK - exact_means(lifted, angles_MA)) / answer.error_MK
     assert off_MK.max() < 6
     assert off_MK.mean() < 1.5
     assert set(str(answer.provenance["job ids"]).split()) == set(amazon.tasks)
     amazon.refuse = {verb: [500] * 99 for verb in ("create", "search", "get", "result", "device")}
-    replayed = ask(Recorded(Journal(path, write=False), "there"))[2]
+    replayed = ask(Recorded(LedgerFile(path, write=False), "there"))[2]
     assert replayed.mean_MK.tobytes() == answer.mean_MK.tobytes()
 
 
 def test_a_circuit_without_angles_runs_once_for_each_row(amazon, tmp_path):
     fixed = lift(Circuit(2, (Gate("h", (0,), ()), Gate("cx", (0, 1), ())), ("ZZ", "XX"), 0, 0))
-    with Journal(tmp_path / "hardware.jsonl") as journal:
+    with LedgerFile(tmp_path / "hardware.jsonl") as file:
         with pytest.raises(Pending):
-            ask(ledger(journal), fixed)
+            ask(ledger(file), fixed)
         done(amazon)
-        assert ask(ledger(journal), fixed)[2].mean_MK.tolist() == [[1.0, 1.0]] * ROWS
+        assert ask(ledger(file), fixed)[2].mean_MK.tolist() == [[1.0, 1.0]] * ROWS
 
 
 @pytest.mark.parametrize("state", ["FAILED", "CANCELLED"])
 def test_a_lost_task_is_told_and_submitted_again_only_on_demand(amazon, tmp_path, state):
     amazon.says = "calibrating"
     path = tmp_path / "hardware.jsonl"
-    with Journal(path) as journal, pytest.raises(Pending):
-        ask(ledger(journal))
+    with LedgerFile(path) as file, pytest.raises(Pending):
+        ask(ledger(file))
     before = len(amazon.tasks)
     done(amazon, state)
-    with Journal(path) as journal:
+    with LedgerFile(path) as file:
         with pytest.raises(BackendError, match="calibrating"):
-            ask(ledger(journal))
+            ask(ledger(file))
         assert len(amazon.tasks) == before
         with pytest.raises(BackendError):  # the first task anew, and then the next one that was lost
-            ask(ledger(journal, again=True))
+            ask(ledger(file, again=True))
     assert len({task["token"] for task in amazon.tasks.values()}) == len(amazon.tasks) > before
 
 

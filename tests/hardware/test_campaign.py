@@ -13,7 +13,7 @@ import pytest
 
 from qlogad import cli, files
 from qlogad.backend.backend import open_backend
-from qlogad.backend.ledger import Clock, Journal
+from qlogad.backend.ledger import Clock, LedgerFile
 from qlogad.errors import InputError, ResultError, UnknownName
 from qlogad.hardware.campaign import Interleaved, collect, ledger_of, submit
 from qlogad.hardware.ladder import ladders
@@ -24,8 +24,8 @@ from tests.hardware.double import HISTORY, MOST, SHOTS
 CLOCK = Clock(waits=(0, 0.01, 0.02))
 
 
-def journal(result):
-    return Journal(ledger_of(result), write=False)
+def ledger_file(result):
+    return LedgerFile(ledger_of(result), write=False)
 
 
 def told(found):
@@ -37,7 +37,7 @@ def test_rounds_are_steps_whatever_the_number_of_windows(result):
     for windows in (1, 12):
         collected = submit(result, "quantum", f"aer:shots={SHOTS}", windows=windows, repeats=2)
         assert (collected.state, collected.scores_RN.shape) == ("done", (2, len(collected.exact_N)))
-        rounds = [found for found in journal(result).rounds.values() if str(collected.asked) in found["scope"]]
+        rounds = [found for found in ledger_file(result).rounds.values() if str(collected.asked) in found["scope"]]
         assert len(rounds) == 2 * HISTORY
         assert collected.forecast.rounds == HISTORY
         assert collected.forecast.cost.jobs == sum(len(found["tags"]) for found in rounds)
@@ -93,9 +93,9 @@ def test_what_waits_goes_on_and_what_is_done_needs_no_device(result, double, mod
     assert found.state == "done", found.stopped
     rounds = HISTORY if mode == "closed" else 1
     assert commands == rounds + 1, "one command for each round, whatever the number of runs"
-    tags = [tag for call in journal(result).rounds.values() for tag in call["tags"]]
+    tags = [tag for call in ledger_file(result).rounds.values() for tag in call["tags"]]
     assert sorted(double.accepted()) == sorted(tags)
-    assert all(record["rows"] <= MOST for record in journal(result).intents.values())
+    assert all(record["rows"] <= MOST for record in ledger_file(result).intents.values())
 
     double.stop()
     before = ledger_of(result).read_bytes()
@@ -170,10 +170,10 @@ def test_a_campaign_records_the_windows_that_are_there(result):
     part = trained(result, "quantum").test
     found = submit(result, "quantum", "aer", windows=10**6, mode="open")
     assert found.asked.windows == len(part.label_W) == found.features.weight_N.sum() == found.forecast.windows
-    (record,) = journal(result).campaigns.values()
+    (record,) = ledger_file(result).campaigns.values()
     assert record["places"] == list(range(found.asked.windows))
     other = [submit(result, "quantum", "aer", windows=6, mode="open", choice=choice).asked for choice in (0, 1)]
-    places = [journal(result).campaigns[str(asked)]["places"] for asked in other]
+    places = [ledger_file(result).campaigns[str(asked)]["places"] for asked in other]
     assert places[0] != places[1]
 
 
@@ -210,7 +210,7 @@ def test_reference_rows_are_in_every_job(result, double):
 
 def _intents(result, double, windows, mode):
     found = submit(result, "quantum", f"double:{double.port}", windows=windows, mode=mode, repeats=1, clock=CLOCK)
-    return [record for record in journal(result).intents.values() if record["scope"] == found.asked.scope(0)]
+    return [record for record in ledger_file(result).intents.values() if record["scope"] == found.asked.scope(0)]
 
 
 def test_a_detector_trained_anew_leaves_the_submitted_one_where_it_was_kept(result):

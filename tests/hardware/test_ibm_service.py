@@ -11,7 +11,7 @@ from qiskit_ibm_runtime.models import QasmBackendConfiguration
 from qlogad import seeds
 from qlogad.backend.backend import open_backend
 from qlogad.backend.ibm import IBM, IBMService, IBMTarget, Mitigation, snapshot
-from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
+from qlogad.backend.ledger import Clock, Ledger, LedgerFile, Recorded
 from qlogad.backend.lifted import lift
 from qlogad.backend.service import Unavailable, service_of
 from qlogad.circuit.encoding import assemble
@@ -71,29 +71,29 @@ def test_a_job_is_found_by_its_tag_read_once_and_replayed(tmp_path):
     clock = Clock(waits=(0, 0), sleep=lambda seconds: None)
     runtime.lose = 1
     for _ in range(3):
-        with Journal(path) as journal, pytest.raises(Pending):
-            ask(Ledger(journal, "here", runtime, service_of(runtime), clock=clock))
+        with LedgerFile(path) as file, pytest.raises(Pending):
+            ask(Ledger(file, "here", runtime, service_of(runtime), clock=clock))
     assert len(runtime.kept) == 1
     (job,) = runtime.kept
     assert [len(tag) <= 24 for tag in job.tags] == [True]
     job.state = "DONE"
-    with Journal(path) as journal:
-        found = ask(Ledger(journal, "here", runtime, service_of(runtime), clock=clock))
-        assert {record["calibrated"] for record in journal.intents.values()} == {found.provenance["calibrated"]}
+    with LedgerFile(path) as file:
+        found = ask(Ledger(file, "here", runtime, service_of(runtime), clock=clock))
+        assert {record["calibrated"] for record in file.intents.values()} == {found.provenance["calibrated"]}
     expected = ask(open_backend(f"ibm:fake_manila,shots={SHOTS}").target)
     assert found.mean_MK.tobytes() == expected.mean_MK.tobytes()
-    assert ask(Recorded(Journal(path, write=False), "here")).mean_MK.tobytes() == expected.mean_MK.tobytes()
+    assert ask(Recorded(LedgerFile(path, write=False), "here")).mean_MK.tobytes() == expected.mean_MK.tobytes()
 
 
 @pytest.mark.parametrize("state", ["ERROR", "CANCELLED"])
 def test_a_lost_job_is_told(tmp_path, state):
     runtime = Runtime()
-    with Journal(tmp_path / "hardware.jsonl") as journal:
+    with LedgerFile(tmp_path / "hardware.jsonl") as file:
         with pytest.raises(Pending):
-            ask(Ledger(journal, "here", runtime, service_of(runtime)))
+            ask(Ledger(file, "here", runtime, service_of(runtime)))
         runtime.kept[0].state = state
         with pytest.raises(BackendError, match="calibrating" if state == "ERROR" else "cancelled"):
-            ask(Ledger(journal, "here", runtime, service_of(runtime)))
+            ask(Ledger(file, "here", runtime, service_of(runtime)))
     assert len(runtime.kept) == 1
 
 

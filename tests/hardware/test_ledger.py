@@ -12,7 +12,7 @@ import pytest
 
 from qlogad import seeds
 from qlogad.backend.backend import open_backend
-from qlogad.backend.ledger import Clock, Journal, Ledger, Recorded
+from qlogad.backend.ledger import Clock, Ledger, LedgerFile, Recorded
 from qlogad.backend.lifted import lift
 from qlogad.backend.service import service_of
 from qlogad.circuit.encoding import assemble
@@ -68,8 +68,8 @@ def forward(ledger):
     return b"".join(found)
 
 
-def run(journal, scope, service, *, steps=None, again=False, **patience):
-    ledger = Ledger(journal, scope, open_backend(TARGET).target, service, clock=(steps or Steps()).clock(**patience), again=again)
+def run(file, scope, service, *, steps=None, again=False, **patience):
+    ledger = Ledger(file, scope, open_backend(TARGET).target, service, clock=(steps or Steps()).clock(**patience), again=again)
     return forward(ledger)
 
 
@@ -80,13 +80,13 @@ def undisturbed():
 
 def paid(double, path, scope):
     """How many jobs of a scope the service took, and how many different ones."""
-    tags = [tag for found in Journal(path, write=False).rounds.values() if found["scope"] == scope for tag in found["tags"]]
+    tags = [tag for found in LedgerFile(path, write=False).rounds.values() if found["scope"] == scope for tag in found["tags"]]
     taken = [tag for tag in double.accepted() if tag in tags]
     return len(taken), len(set(taken))
 
 
 def replayed(path, scope):
-    return forward(Recorded(Journal(path, write=False), scope))
+    return forward(Recorded(LedgerFile(path, write=False), scope))
 
 
 class Lives:
@@ -129,8 +129,8 @@ def dies_at(path, scope, port, last):
         lives = Lives(last)
         service = Http(port, most=MOST)
         service.instant, os.write = lives.instant, lives.torn
-        with Journal(path) as journal:
-            run(journal, scope, service)
+        with LedgerFile(path) as file:
+            run(file, scope, service)
 
     return os.waitstatus_to_exitcode(os.waitpid(in_a_child(work), 0)[1])
 
@@ -146,8 +146,8 @@ def test_a_crash_at_any_instant_is_paid_for_once(double, tmp_path, undisturbed):
         assert code == 17
         if instants % 3 == 0:
             assert dies_at(path, scope, double.port, 1 + instants // 2) in (0, 17)  # and once more on the way back
-        with Journal(path) as journal:
-            assert run(journal, scope, Http(double.port, most=MOST)) == undisturbed
+        with LedgerFile(path) as file:
+            assert run(file, scope, Http(double.port, most=MOST)) == undisturbed
         assert paid(double, path, scope) == (JOBS, JOBS)
         assert replayed(path, scope) == undisturbed
     assert instants > 10 * JOBS
@@ -157,23 +157,23 @@ def test_a_crash_at_any_instant_is_paid_for_once(double, tmp_path, undisturbed):
 def test_a_killed_process_is_paid_for_once(double, tmp_path, undisturbed):
     path = tmp_path / "hardware.jsonl"
     began = time.perf_counter()
-    with Journal(path) as journal:
-        run(journal, "whole", Http(double.port, most=MOST))
+    with LedgerFile(path) as file:
+        run(file, "whole", Http(double.port, most=MOST))
     seconds = time.perf_counter() - began
 
     for number in range(6):
         scope = f"killed {number}"
 
         def work(scope=scope):
-            with Journal(path) as journal:
-                run(journal, scope, Http(double.port, most=MOST))
+            with LedgerFile(path) as file:
+                run(file, scope, Http(double.port, most=MOST))
 
         child = in_a_child(work)
         time.sleep(random.Random(number).uniform(0, seconds))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        with Journal(path) as journal:
-            assert run(journal, scope, Http(double.port, most=MOST)) == undisturbed
+        with LedgerFile(path) as file:
+            assert run(file, scope, Http(double.port, most=MOST)) == undisturbed
         assert paid(double, path, scope) == (JOBS, JOBS)
 
 
@@ -188,12 +188,12 @@ LIES = {
 @pytest.mark.parametrize(("verb", "fault"), [(verb, fault) for verb, faults in LIES.items() for fault in faults])
 def test_a_fault_is_outlived_and_paid_for_once(double, tmp_path, undisturbed, verb, fault):
     path, scope, steps = tmp_path / "hardware.jsonl", f"{verb} {fault}", Steps()
-    with Journal(path) as journal:
+    with LedgerFile(path) as file:
         if verb == "find":
             double.faults(find=[fault, "", fault], submit=["then 500"])
         else:
             double.faults(**{verb: [fault, "", fault]})
-        assert run(journal, scope, Http(double.port, most=MOST), steps=steps) == undisturbed
+        assert run(file, scope, Http(double.port, most=MOST), steps=steps) == undisturbed
     assert paid(double, path, scope) == (JOBS, JOBS)
     assert replayed(path, scope) == undisturbed
     assert sum(steps.slept) > 0, "the second attempt waits"
@@ -208,8 +208,8 @@ def test_faults_in_a_row_are_outlived(double, tmp_path, undisturbed):
         double.faults(**{verb: [draw.choice([*faults, "", "", ""]) for _ in range(12)] for verb, faults in quick.items()})
         for _ in range(20):
             try:
-                with Journal(path) as journal:
-                    found = run(journal, scope, Http(double.port, most=MOST))
+                with LedgerFile(path) as file:
+                    found = run(file, scope, Http(double.port, most=MOST))
                 break
             except BackendError:
                 continue
@@ -221,13 +221,13 @@ def test_waits_grow_until_it_is_given_up_and_nothing_is_lost(double, tmp_path, u
     path, steps = tmp_path / "hardware.jsonl", Steps()
     waits = Clock().waits
     double.faults(submit=["503"] * len(waits))
-    with Journal(path) as journal, pytest.raises(BackendError, match="collect again"):
-        run(journal, "gone", Http(double.port, most=MOST), steps=steps)
+    with LedgerFile(path) as file, pytest.raises(BackendError, match="collect again"):
+        run(file, "gone", Http(double.port, most=MOST), steps=steps)
     assert steps.slept[-len(waits) :] == list(waits)
     assert list(waits) == sorted(waits)
-    with Journal(path) as journal:
-        assert [trouble["state"] for troubles in journal.troubles.values() for trouble in troubles] == ["unavailable"]
-        assert run(journal, "gone", Http(double.port, most=MOST)) == undisturbed
+    with LedgerFile(path) as file:
+        assert [trouble["state"] for troubles in file.troubles.values() for trouble in troubles] == ["unavailable"]
+        assert run(file, "gone", Http(double.port, most=MOST)) == undisturbed
     assert paid(double, path, "gone") == (JOBS, JOBS)
 
 
@@ -236,12 +236,12 @@ def test_an_expired_token_is_said_at_once_and_resumed(double, tmp_path, undistur
     monkeypatch.setenv("QISKIT_IBM_TOKEN", "planted-secret-0123456789")
     service = Http(double.port, most=MOST, token="planted-secret-0123456789")
     double.faults(submit=["", "401"])
-    with Journal(path) as journal, pytest.raises(BackendError, match="HTTP 401"):
-        run(journal, "expired", service, steps=steps)
+    with LedgerFile(path) as file, pytest.raises(BackendError, match="HTTP 401"):
+        run(file, "expired", service, steps=steps)
     assert sum(steps.slept) == 0, "asking again with the same token is no use"
-    with Journal(path) as journal:
-        assert [trouble["state"] for troubles in journal.troubles.values() for trouble in troubles] == ["refused"]
-        assert run(journal, "expired", service) == undisturbed
+    with LedgerFile(path) as file:
+        assert [trouble["state"] for troubles in file.troubles.values() for trouble in troubles] == ["refused"]
+        assert run(file, "expired", service) == undisturbed
     assert paid(double, path, "expired") == (JOBS, JOBS)
     written = b"".join(file.read_bytes() for file in tmp_path.rglob("*"))
     assert b"401" in written
@@ -253,12 +253,12 @@ def test_a_lost_job_is_paid_for_anew_only_when_asked(double, tmp_path, undisturb
     path, service = tmp_path / "hardware.jsonl", Http(double.port, most=MOST)
     double.faults(status=[*[""] * EACH, "", state])  # one look at each job when it was handed in
     for _ in range(3):
-        with Journal(path) as journal, pytest.raises(BackendError, match="--again"):
-            run(journal, state, service)
+        with LedgerFile(path) as file, pytest.raises(BackendError, match="--again"):
+            run(file, state, service)
     assert paid(double, path, state) == (EACH, EACH)
-    with Journal(path) as journal:
-        assert run(journal, state, service, again=True) == undisturbed
-        assert [name for name in journal.jobs if name.endswith("+1")] == [f"{tag}+1" for tag in journal.troubles], "that job alone"
+    with LedgerFile(path) as file:
+        assert run(file, state, service, again=True) == undisturbed
+        assert [name for name in file.jobs if name.endswith("+1")] == [f"{tag}+1" for tag in file.troubles], "that job alone"
     assert paid(double, path, state) == (JOBS, JOBS)
     assert replayed(path, state) == undisturbed
 
@@ -268,20 +268,20 @@ def test_a_job_that_waits_is_pending_and_patience_outwaits_it(double, tmp_path, 
     waiting = [*[""] * EACH, *["waiting"] * EACH]
     for _ in range(ROUNDS):
         double.faults(status=waiting)
-        with Journal(path) as journal, pytest.raises(Pending, match=f"{EACH} jobs"):
-            run(journal, "waits", service)
+        with LedgerFile(path) as file, pytest.raises(Pending, match=f"{EACH} jobs"):
+            run(file, "waits", service)
         with pytest.raises(Pending):
             replayed(path, "waits")
         waiting = ["", "", *waiting]  # the first round answers
     double.faults()
-    with Journal(path) as journal:
-        found = run(journal, "waits", service)
+    with LedgerFile(path) as file:
+        found = run(file, "waits", service)
     assert found == undisturbed
     assert paid(double, path, "waits") == (JOBS, JOBS)
     steps = Steps()
     double.faults(status=[*[""] * EACH, *["waiting"] * 3])
-    with Journal(path) as journal:
-        assert run(journal, "patient", service, steps=steps, patience=60.0) == undisturbed
+    with LedgerFile(path) as file:
+        assert run(file, "patient", service, steps=steps, patience=60.0) == undisturbed
     assert 15 <= sum(steps.slept) <= 60
 
 
@@ -289,62 +289,62 @@ def test_a_tag_is_looked_for_only_when_it_has_settled(double, tmp_path, undistur
     path, steps = tmp_path / "hardware.jsonl", Steps()
     service = Http(double.port, most=MOST)
     service.settles = 45.0
-    with Journal(path) as journal:
+    with LedgerFile(path) as file:
         double.faults(submit=["then silence"])
-        assert run(journal, "settles", service, steps=steps) == undisturbed
+        assert run(file, "settles", service, steps=steps) == undisturbed
     assert max(steps.slept) == 45.0
 
 
 def test_a_changed_calibration_is_told(double, tmp_path):
     path, service = tmp_path / "hardware.jsonl", Http(double.port, most=MOST)
     double.faults(status=[*[""] * EACH, "", "waiting"])
-    with Journal(path) as journal, pytest.raises(Pending):
-        run(journal, "drifts", service)
+    with LedgerFile(path) as file, pytest.raises(Pending):
+        run(file, "drifts", service)
     service.calibration = "tuesday"
-    with Journal(path) as journal:
-        run(journal, "drifts", service)
-        assert {intent["calibrated"] for intent in journal.intents.values()} == {"monday", "tuesday"}
-        told = [record["provenance"]["calibrated"] for record in journal.answers.values()]
+    with LedgerFile(path) as file:
+        run(file, "drifts", service)
+        assert {intent["calibrated"] for intent in file.intents.values()} == {"monday", "tuesday"}
+        told = [record["provenance"]["calibrated"] for record in file.answers.values()]
         assert told == ["monday", *["tuesday"] * (JOBS - 1)]
 
 
 def test_one_process_writes_at_a_time(tmp_path):
     path = tmp_path / "hardware.jsonl"
-    with Journal(path), pytest.raises(ResultError, match="another process"):
-        Journal(path)
-    Journal(path).close()
+    with LedgerFile(path), pytest.raises(ResultError, match="another process"):
+        LedgerFile(path)
+    LedgerFile(path).close()
 
 
 def test_any_torn_end_is_set_aside_and_any_damage_before_it_is_refused(double, tmp_path, undisturbed):
     whole = tmp_path / "whole.jsonl"
-    with Journal(whole) as journal:
-        run(journal, "whole", Http(double.port, most=MOST))
+    with LedgerFile(whole) as file:
+        run(file, "whole", Http(double.port, most=MOST))
     content = whole.read_bytes()
     path = tmp_path / "hardware.jsonl"
     for cut in random.Random(0).sample(range(len(content)), 25):
         path.write_bytes(content[:cut])
         torn = content[:cut].rpartition(b"\n")[2]
-        with Journal(path) as journal:
+        with LedgerFile(path) as file:
             assert path.read_bytes() == content[: cut - len(torn)]
-            assert run(journal, "whole", Http(double.port, most=MOST)) == undisturbed
+            assert run(file, "whole", Http(double.port, most=MOST)) == undisturbed
     assert paid(double, whole, "whole") == (JOBS, JOBS), "not even who loses any part of the ledger pays again"
     lines = content.splitlines(keepends=True)
     for number in (0, len(lines) // 2, len(lines) - 1):
         path.write_bytes(b"".join([*lines[:number], lines[number][: len(lines[number]) // 2] + b"\n", *lines[number + 1 :]]))
         with pytest.raises(ResultError, match=f"line {number + 1} is damaged"):
-            Journal(path)
+            LedgerFile(path)
 
 
 def test_a_byte_altered_anywhere_is_told_with_the_line_and_nothing_is_lost(double, tmp_path):
     whole, path, generator = tmp_path / "whole.jsonl", tmp_path / "hardware.jsonl", random.Random(0)
-    with Journal(whole) as journal:
-        run(journal, "whole", Http(double.port, most=MOST))
+    with LedgerFile(whole) as file:
+        run(file, "whole", Http(double.port, most=MOST))
     content = whole.read_bytes()
     for place in generator.sample(range(len(content) - 1), 60):
         altered = content[:place] + bytes([content[place] ^ 1 << generator.randrange(7)]) + content[place + 1 :]
         path.write_bytes(altered)
         with pytest.raises(ResultError, match=r"line \d+ is damaged.*from a copy"):
-            Journal(path, write=False)
+            LedgerFile(path, write=False)
         assert path.read_bytes() == altered
 
 
@@ -365,22 +365,22 @@ def test_a_byte_altered_anywhere_is_told_with_the_line_and_nothing_is_lost(doubl
 )
 def test_a_record_that_cannot_be_one_is_told_with_its_line(kind, name, value, double, tmp_path):
     path = tmp_path / "hardware.jsonl"
-    with Journal(path) as journal:
-        run(journal, "whole", Http(double.port, most=MOST))
+    with LedgerFile(path) as file:
+        run(file, "whole", Http(double.port, most=MOST))
     records = [{k: v for k, v in json.loads(line).items() if k != "seal"} for line in path.read_text().splitlines()]
     number = next(number for number, record in enumerate(records) if record["record"] == kind)
     records[number][name] = value
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     with pytest.raises(ResultError, match=f"line {number + 1} is damaged"):
-        Journal(path, write=False)
+        LedgerFile(path, write=False)
 
 
 def test_a_ledger_and_its_replay_are_backends(tmp_path):
     path = tmp_path / "hardware.jsonl"
     inner = open_backend("aer:shots=200")
     live = open_backend("aer:shots=200")
-    with Journal(path) as journal:
-        live.target = Ledger(journal, "check", inner.target, service_of(inner.target))
+    with LedgerFile(path) as file:
+        live.target = Ledger(file, "check", inner.target, service_of(inner.target))
         check_backend(live, circuits=3)
     replay = open_backend(f"ledger:{path}")
     check_backend(replay, circuits=3)
@@ -395,8 +395,8 @@ def test_a_ledger_and_its_replay_are_backends(tmp_path):
 
 def test_every_line_is_a_record_of_its_time_and_order(double, tmp_path):
     path = tmp_path / "hardware.jsonl"
-    with Journal(path) as journal:
-        run(journal, "order", Http(double.port, most=MOST))
+    with LedgerFile(path) as file:
+        run(file, "order", Http(double.port, most=MOST))
     place = {}
     for number, record in enumerate(map(json.loads, path.read_text().splitlines())):
         if "tag" in record:

@@ -9,7 +9,7 @@ import pytest
 
 from qlogad import cli
 from qlogad.backend import ledger
-from qlogad.backend.ledger import Clock, Journal
+from qlogad.backend.ledger import Clock, LedgerFile
 from qlogad.detect.detector import Detector
 from qlogad.errors import InputError
 from qlogad.hardware.campaign import collect, ledger_of, submit, submit_all
@@ -92,9 +92,9 @@ def test_every_rung_that_was_asked_for_is_named_begun_or_not(result, double, mon
     asked = [f"double:{double.port}", "aer", f"aer:shots={SHOTS}"]
     with pytest.raises(KeyboardInterrupt):  # while the first one waits
         submit_all(result, "quantum", asked, windows=3, repeats=2, clock=Clock(patience=9, sleep=interrupted))
-    journal = Journal(ledger_of(result), write=False)
-    assert [record["asked"]["to"] for record in journal.campaigns.values()] == asked
-    assert not any("aer" in scope for scope in journal.targets), "the others were not begun"
+    file = LedgerFile(ledger_of(result), write=False)
+    assert [record["asked"]["to"] for record in file.campaigns.values()] == asked
+    assert not any("aer" in scope for scope in file.targets), "the others were not begun"
     cells = (result / "cells").rename(result / "away")
     code, states = collected(result, monkeypatch, capsys)
     assert (code, states) == (1, dict.fromkeys(asked, "stopped"))

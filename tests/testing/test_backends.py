@@ -8,7 +8,7 @@ from qlogad import names, seeds
 from qlogad.backend.abilities import Abilities
 from qlogad.backend.backend import Backend, open_backend
 from qlogad.backend.exact import Exact
-from qlogad.backend.ledger import Journal, Ledger
+from qlogad.backend.ledger import Ledger, LedgerFile
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.service import Immediate
 from qlogad.backend.target import Answer, Target
@@ -120,8 +120,8 @@ def test_a_backend_that_lies_is_found_out(settings, law):
 def test_backend_is_found_by_its_file(name, tmp_path):
     spec = name
     if name == "ledger":
-        with Journal(tmp_path / "hardware.jsonl") as journal:
-            Ledger(journal, "nothing yet", Lying(False, None, 1.0, False), Immediate(Lying(False, None, 1.0, False)))
+        with LedgerFile(tmp_path / "hardware.jsonl") as file:
+            Ledger(file, "nothing yet", Lying(False, None, 1.0, False), Immediate(Lying(False, None, 1.0, False)))
         spec = f"ledger:{tmp_path}/hardware.jsonl"
     backend = open_backend(spec)
     assert isinstance(backend, Backend)
