@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from qlogad.backend.exact.method import Effort, Method, Run, Task
-from qlogad.backend.exact.methods.blocks import effort, plan_of
+from qlogad.backend.exact.methods.blocks import effort, program_of
 from qlogad.circuit.circuit import Circuit
 
 __all__ = ["Adjoint"]
@@ -27,4 +27,4 @@ class Adjoint(Method):
         return effort(task, keep=False)
 
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
-        return plan_of(circuit, weights_GP).bind(weights_GP, keep=False)
+        return program_of(circuit, weights_GP).bind(weights_GP, keep=False)

@@ -48,7 +48,7 @@ from qlogad.circuit.gates import matrix
 from qlogad.circuit.readout import bases
 from qlogad.errors import BackendError
 
-__all__ = ["Blocks", "effort", "plan_of"]
+__all__ = ["Blocks", "effort", "program_of"]
 
 INDEXED = 14  # wires: up to so many a permutation keeps its indices, beyond it makes them anew
 PART = 64  # upper basis states: indices are made and used while they are in cache
@@ -67,7 +67,7 @@ class Blocks(Method):
         return effort(task, keep=True)
 
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
-        return plan_of(circuit, weights_GP).bind(weights_GP, keep=True)
+        return program_of(circuit, weights_GP).bind(weights_GP, keep=True)
 
 
 def effort(task: Task, *, keep: bool) -> Effort:
@@ -102,13 +102,13 @@ def _outline(circuit: Circuit) -> tuple[tuple[Kind, ...], int]:
 
 @lru_cache(maxsize=128)
 @torch.inference_mode(False)  # what is kept serves training too
-def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> Plan:
-    return Plan(circuit, torch.empty(0, dtype=dtype, device=device))
+def _program(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> Program:
+    return Program(circuit, torch.empty(0, dtype=dtype, device=device))
 
 
-def plan_of(circuit: Circuit, like: Tensor) -> Plan:
+def program_of(circuit: Circuit, like: Tensor) -> Program:
     """What depends on the circuit alone, made once for each precision and device."""
-    return _plan(circuit, like.dtype, like.device)
+    return _program(circuit, like.dtype, like.device)
 
 
 def _gates(circuit: Circuit) -> tuple[Gate, ...]:
@@ -116,7 +116,7 @@ def _gates(circuit: Circuit) -> tuple[Gate, ...]:
     return circuit.gates if starts(circuit) is None else after_start(circuit)
 
 
-class Plan:
+class Program:
     """A circuit's steps after its start, and its measurement."""
 
     def __init__(self, circuit: Circuit, like: Tensor) -> None:
@@ -184,37 +184,37 @@ class _Pass(torch.autograd.Function):
     """All steps and the measurement."""
 
     @staticmethod
-    def forward(ctx: Any, plan: Plan, keep: bool, *given: Tensor) -> Tensor:
+    def forward(ctx: Any, program: Program, keep: bool, *given: Tensor) -> Tensor:
         halves_WGN, wires_WG22, *tensors = given
         trig_WG2N = _trig(halves_WGN)
         vectors_WG2N = wires_WG22 @ trig_WG2N.to(wires_WG22.dtype)
         states = kron_tree(vectors_WG2N, columns_pair)
         before: list[Tensor] = []
         room: list[Tensor] | None = None if keep else []
-        for step in plan.steps:
+        for step in program.steps:
             if keep and step.reads_states:
                 before.append(states)
             states = step(states, tensors, room)
-        ctx.plan, ctx.keep, ctx.count = plan, keep, len(given)
+        ctx.program, ctx.keep, ctx.count = program, keep, len(given)
         ctx.save_for_backward(*given, trig_WG2N, vectors_WG2N, *before, states)
-        return plan.measurement.means(states)
+        return program.measurement.means(states)
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors  # once: a recomputed piece gives them no second time
         given, (trig_WG2N, vectors_WG2N, *before, states) = saved[: ctx.count], saved[ctx.count :]
-        plan: Plan = ctx.plan
+        program: Program = ctx.program
         if torch.is_grad_enabled():  # the derivative of this derivative is wanted
             if not ctx.keep:
                 raise BackendError("method 'adjoint' has first derivatives only; use method 'blocks', or Exact(second=True)")
-            return None, None, *_by_autograd(plan, given, slopes[0])
+            return None, None, *_by_autograd(program, given, slopes[0])
         halves_WGN, wires_WG22, *tensors = given
         wanted = ctx.needs_input_grad[2:]
         found: list[Tensor | None] = [None] * len(tensors)
-        lam = plan.measurement.slope(states, slopes[0])
+        lam = program.measurement.slope(states, slopes[0])
         states = states if ctx.keep else states.clone()
         room: list[Tensor] = []
-        for step in reversed(plan.steps):
+        for step in reversed(program.steps):
             if ctx.keep and step.reads_states:
                 states = before.pop()
             lam, states, slopes_of = step.back(lam, states, tensors, wanted[2:], room, undo=not ctx.keep)
@@ -233,10 +233,10 @@ class _Pass(torch.autograd.Function):
         return None, None, halves, wires, *found
 
 
-def _by_autograd(plan: Plan, given: Sequence[Tensor], slope_GNK: Tensor) -> list[Tensor | None]:
+def _by_autograd(program: Program, given: Sequence[Tensor], slope_GNK: Tensor) -> list[Tensor | None]:
     """The slopes of what is given, as functions that can be differentiated again."""
     reading = [one for one in given if one.requires_grad]
-    means = plan.measurement.means(plan.through(*given))
+    means = program.measurement.means(program.through(*given))
     found = iter(torch.autograd.grad(means, reading, slope_GNK, create_graph=True, allow_unused=True))
     return [next(found) if one.requires_grad else None for one in given]
 

@@ -70,16 +70,16 @@ class Closed(Method):
         return Effort(*(sum(getattr(one, name) for one in (own, *others)) for name in Effort.__dataclass_fields__))
 
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
-        plan = _plan(circuit, weights_GP.dtype, weights_GP.device)
-        runs = [_pauli.bind(cluster, weights_GP) for cluster in plan.layout.wide]
-        wires = plan.wires.bind(weights_GP) if plan.wires else None
+        program = _program(circuit, weights_GP.dtype, weights_GP.device)
+        runs = [_pauli.bind(cluster, weights_GP) for cluster in program.layout.wide]
+        wires = program.wires.bind(weights_GP) if program.wires else None
 
         def call(inputs_GNI: Tensor) -> Tensor:
             shape = len(weights_GP), inputs_GNI.shape[1]
             found = [inputs_GNI.new_ones(1, *shape)]
             found += [] if wires is None else [wires(inputs_GNI).expand(-1, *shape)]
             found += [run(inputs_GNI).movedim(-1, 0) for run in runs]
-            return plan.product(torch.cat(found))
+            return program.product(torch.cat(found))
 
         return call
 
@@ -159,7 +159,7 @@ def _layout(circuit: Circuit) -> _Layout:
     return _Layout(circuit)
 
 
-class _Plan:
+class _Program:
     """A layout's constants, for one precision and device."""
 
     def __init__(self, circuit: Circuit, like: Tensor) -> None:
@@ -179,8 +179,8 @@ class _Plan:
 
 @lru_cache(maxsize=128)
 @torch.inference_mode(False)  # what is kept serves training too
-def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Plan:
-    return _Plan(circuit, torch.empty(0, dtype=dtype, device=device))
+def _program(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Program:
+    return _Program(circuit, torch.empty(0, dtype=dtype, device=device))
 
 
 class _Wires:

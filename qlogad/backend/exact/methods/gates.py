@@ -25,9 +25,9 @@ class States:
     """
 
     def __init__(self, circuit: Circuit, weights_GP: Tensor) -> None:
-        self._plan, self._weights_GP = _plan(circuit, weights_GP.dtype, weights_GP.device), weights_GP
+        self._program, self._weights_GP = _program(circuit, weights_GP.dtype, weights_GP.device), weights_GP
         self._steps: list[list[Step] | None] = []  # of every run; None for one that reads inputs
-        for run, matrices in zip(self._plan.runs, self._plan.matrices, strict=True):
+        for run, matrices in zip(self._program.runs, self._program.matrices, strict=True):
             if run.inputs:
                 self._steps.append(None)
                 continue
@@ -35,16 +35,16 @@ class States:
             self._steps.append(merge(run.gates, found))
 
     def __call__(self, inputs_GNI: Tensor) -> Tensor:
-        wires = self._plan.circuit.wires
-        psi = self._plan.start(inputs_GNI)
-        for run, matrices, steps in zip(self._plan.runs, self._plan.matrices, self._steps, strict=True):
+        wires = self._program.circuit.wires
+        psi = self._program.start(inputs_GNI)
+        for run, matrices, steps in zip(self._program.runs, self._program.matrices, self._steps, strict=True):
             for on, matrix in merge(run.gates, matrices(inputs_GNI)) if steps is None else steps:
                 psi = apply(psi, matrix, on, wires)
         return psi.expand(len(self._weights_GP), inputs_GNI.shape[1], -1)
 
     def means(self, inputs_GNI: Tensor) -> Tensor:
         """The readouts (G, N, K)."""
-        return self._plan.readout(self(inputs_GNI))
+        return self._program.readout(self(inputs_GNI))
 
 
 class Gates(Method):
@@ -76,7 +76,7 @@ class Gates(Method):
 _PASSES = 14  # readings and writings of a batch of states for each gate, measured: it is permuted, multiplied and put back
 
 
-class _Plan:
+class _Program:
     """What depends on the circuit alone, for one precision and device."""
 
     def __init__(self, circuit: Circuit, like: Tensor) -> None:
@@ -106,5 +106,5 @@ class _Plan:
 
 @lru_cache(maxsize=128)
 @torch.inference_mode(False)  # what is kept serves training too
-def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Plan:
-    return _Plan(circuit, torch.empty(0, dtype=dtype, device=device))
+def _program(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Program:
+    return _Program(circuit, torch.empty(0, dtype=dtype, device=device))

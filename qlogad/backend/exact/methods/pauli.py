@@ -69,14 +69,14 @@ class Pauli(Method):
         )
 
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
-        return _plan(circuit, weights_GP.dtype, weights_GP.device).run(weights_GP)
+        return _program(circuit, weights_GP.dtype, weights_GP.device).run(weights_GP)
 
     def form(self, circuit: Circuit, weights_GP: Tensor) -> Form | None:
         begun = starts(circuit)
         if begun is None or self.unfit(circuit):
             return None
         angles = tuple(start.angle for start in begun if start.angle is not None)
-        return Form("trig", angles, _plan(circuit, weights_GP.dtype, weights_GP.device).table(weights_GP))
+        return Form("trig", angles, _program(circuit, weights_GP.dtype, weights_GP.device).table(weights_GP))
 
 
 @dataclass(frozen=True)
@@ -307,7 +307,7 @@ def _together(rows: Sequence[Floats]) -> Floats:
     return together
 
 
-class _Plan:
+class _Program:
     """A layout's constants, for one precision and device."""
 
     def __init__(self, circuit: Circuit, like: Tensor) -> None:
@@ -391,5 +391,5 @@ def _pair(blocks: Sequence[Tensor]) -> Tensor:
 
 @lru_cache(maxsize=128)
 @torch.inference_mode(False)  # what is kept serves training too
-def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Plan:
-    return _Plan(circuit, torch.empty(0, dtype=dtype, device=device))
+def _program(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Program:
+    return _Program(circuit, torch.empty(0, dtype=dtype, device=device))

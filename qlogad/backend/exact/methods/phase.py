@@ -61,13 +61,13 @@ class Phase(Method):
         )
 
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
-        return _plan(circuit, weights_GP.dtype, weights_GP.device).bind(weights_GP)
+        return _program(circuit, weights_GP.dtype, weights_GP.device).bind(weights_GP)
 
     def form(self, circuit: Circuit, weights_GP: Tensor) -> Form | None:
         return form_of(circuit, weights_GP) if circuit.wires <= FORM_UP_TO else None
 
 
-class _Plan:
+class _Program:
     """What depends on the circuit alone, for one precision and device."""
 
     def __init__(self, circuit: Circuit, like: Tensor) -> None:
@@ -125,9 +125,9 @@ class _Pass(torch.autograd.Function):
     """One call, from the phases, the first state and the unitaries."""
 
     @staticmethod
-    def forward(ctx: Any, plan: _Plan, *given: Tensor) -> Tensor:
-        mean_GNK, kept = plan.forward(*given)
-        ctx.plan, ctx.count = plan, len(given)
+    def forward(ctx: Any, program: _Program, *given: Tensor) -> Tensor:
+        mean_GNK, kept = program.forward(*given)
+        ctx.program, ctx.count = program, len(given)
         ctx.save_for_backward(*given, *kept)
         return mean_GNK
 
@@ -136,13 +136,13 @@ class _Pass(torch.autograd.Function):
         saved = ctx.saved_tensors  # once: a recomputed piece gives them no second time
         given, kept = saved[: ctx.count], saved[ctx.count :]
         if not torch.is_grad_enabled():
-            return None, *ctx.plan.backward(slopes[0], given, kept, ctx.needs_input_grad[1:])
+            return None, *ctx.program.backward(slopes[0], given, kept, ctx.needs_input_grad[1:])
         reading = [one for one in given if one.requires_grad]  # the derivative of this derivative is wanted
-        found = iter(torch.autograd.grad(ctx.plan.forward(*given)[0], reading, slopes[0], create_graph=True, allow_unused=True))
+        found = iter(torch.autograd.grad(ctx.program.forward(*given)[0], reading, slopes[0], create_graph=True, allow_unused=True))
         return None, *(next(found) if one.requires_grad else None for one in given)
 
 
 @lru_cache(maxsize=128)
 @torch.inference_mode(False)  # what is kept serves training too
-def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Plan:
-    return _Plan(circuit, torch.empty(0, dtype=dtype, device=device))
+def _program(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Program:
+    return _Program(circuit, torch.empty(0, dtype=dtype, device=device))

@@ -60,11 +60,11 @@ class Real(Method):
         )
 
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
-        plan = _plan(circuit, weights_GP.dtype, weights_GP.device)
-        table_GRD = plan.table(weights_GP)
+        program = _program(circuit, weights_GP.dtype, weights_GP.device)
+        table_GRD = program.table(weights_GP)
 
         def run(inputs_GNI: Tensor) -> Tensor:
-            return torch.matmul(plan.product(inputs_GNI), table_GRD).square() @ plan.signs_DK
+            return torch.matmul(program.product(inputs_GNI), table_GRD).square() @ program.signs_DK
 
         return run
 
@@ -72,7 +72,7 @@ class Real(Method):
         return form_of(circuit, weights_GP)
 
 
-class _Plan:
+class _Program:
     """What depends on the circuit alone, for one precision and device."""
 
     def __init__(self, circuit: Circuit, like: Tensor) -> None:
@@ -89,5 +89,5 @@ class _Plan:
 
 @lru_cache(maxsize=128)
 @torch.inference_mode(False)  # what is kept serves training too
-def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Plan:
-    return _Plan(circuit, torch.empty(0, dtype=dtype, device=device))
+def _program(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Program:
+    return _Program(circuit, torch.empty(0, dtype=dtype, device=device))

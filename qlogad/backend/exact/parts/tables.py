@@ -31,14 +31,14 @@ COMPILE_UP_TO = 5  # wires: beyond, products of large blocks are quicker than wi
 
 def form_of(circuit: Circuit, weights_GP: Tensor) -> Form:
     """Any circuit as tables; see `Form`."""
-    return _plan(circuit, weights_GP.dtype, weights_GP.device, _compiles(circuit, weights_GP)).form(weights_GP)
+    return _tables(circuit, weights_GP.dtype, weights_GP.device, _compiles(circuit, weights_GP)).form(weights_GP)
 
 
 def _compiles(circuit: Circuit, like: Tensor) -> bool:
     return like.device.type == "cpu" and circuit.wires <= COMPILE_UP_TO and circuit.weights > 0 and works()
 
 
-class _Plan:
+class _Tables:
     """What depends on the circuit alone, for one precision and device."""
 
     def __init__(self, circuit: Circuit, like: Tensor, compiles: bool) -> None:
@@ -103,13 +103,13 @@ class _Plan:
 
 class _Compiled(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, plan: _Plan, weights_GP: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, tables: _Tables, weights_GP: Tensor) -> tuple[Tensor, Tensor]:
         from qlogad.backend.exact.parts import tables_numba
 
-        ctx.plan = plan
+        ctx.tables = tables
         ctx.save_for_backward(weights_GP)
-        first, later = plan.blank(len(weights_GP))
-        tables_numba.forward(plan.program, _doubles(weights_GP), first, later)
+        first, later = tables.blank(len(weights_GP))
+        tables_numba.forward(tables.program, _doubles(weights_GP), first, later)
         return torch.from_numpy(first).to(weights_GP.dtype), torch.from_numpy(later).to(weights_GP.dtype)
 
     @staticmethod
@@ -118,9 +118,9 @@ class _Compiled(torch.autograd.Function):
 
         (weights_GP,) = ctx.saved_tensors
         if not torch.is_grad_enabled():
-            found = tables_numba.backward(ctx.plan.program, _doubles(weights_GP), *map(_doubles, slopes))
+            found = tables_numba.backward(ctx.tables.program, _doubles(weights_GP), *map(_doubles, slopes))
             return None, torch.from_numpy(found).to(weights_GP.dtype)
-        kept = [(one, slope) for one, slope in zip(ctx.plan.matrices(weights_GP), slopes, strict=True) if one.numel()]
+        kept = [(one, slope) for one, slope in zip(ctx.tables.matrices(weights_GP), slopes, strict=True) if one.numel()]
         one, slope = zip(*kept, strict=True)  # the derivative of this derivative is wanted
         return None, torch.autograd.grad(one, weights_GP, slope, create_graph=True)[0]
 
@@ -176,5 +176,5 @@ def _program(circuit: Circuit, layered: Cut, product: Product) -> Any:
 
 @lru_cache(maxsize=128)
 @torch.inference_mode(False)  # what is kept serves training too
-def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device, compiles: bool) -> _Plan:
-    return _Plan(circuit, torch.empty(0, dtype=dtype, device=device), compiles)
+def _tables(circuit: Circuit, dtype: torch.dtype, device: torch.device, compiles: bool) -> _Tables:
+    return _Tables(circuit, torch.empty(0, dtype=dtype, device=device), compiles)

@@ -78,10 +78,10 @@ def test_compiled_or_in_torch_they_are_the_same(dtype: torch.dtype) -> None:
     tolerance, compared = (1e-5 if dtype == torch.float32 else 1e-12), 0
     for circuit in circuits():
         weights_GP, _ = values(circuit, dtype=dtype)
-        plan = tables._plan(circuit, dtype, weights_GP.device, True)
-        if plan.program is None:  # it has no weights
+        made = tables._tables(circuit, dtype, weights_GP.device, True)
+        if made.program is None:  # it has no weights
             continue
-        compiled, plain = tables._Compiled.apply(plan, weights_GP), plan.matrices(weights_GP)
+        compiled, plain = tables._Compiled.apply(made, weights_GP), made.matrices(weights_GP)
         costs = [torch.linspace(-1, 2, one.numel()).view_as(one).cos().to(dtype) for one in plain]
         losses = [sum((cost * one).sum() for cost, one in zip(costs, found, strict=True)) for found in (compiled, plain)]
         slopes = [torch.autograd.grad(loss, weights_GP, materialize_grads=True)[0] for loss in losses]
