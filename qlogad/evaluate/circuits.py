@@ -410,7 +410,7 @@ def _product(circuit: Circuit, random: Random) -> list[tuple[str, int, Features]
     """Where inputs enter once, on single wires and before everything else: products of the wires' Bloch vectors."""
     seen = _seen(circuit)
     parts = split(seen)
-    if any(run.inputs for run in parts.runs):
+    if any(section.inputs for section in parts.sections):
         return []
     maps = []
     for gates in parts.start:

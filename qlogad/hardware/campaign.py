@@ -51,7 +51,7 @@ __all__ = [
     "Collected",
     "Heard",
     "Interleaved",
-    "Run",
+    "Repetition",
     "Spent",
     "collect",
     "ledger_of",
@@ -137,7 +137,7 @@ class Heard:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Repetition:
     """One finished repetition of a campaign, or of one layer of circuits in open loop.
 
     Args:
@@ -198,7 +198,7 @@ class Collected:
     exact_N: Floats
     margin_N: Floats
     threshold: Threshold
-    runs: tuple[Run, ...]
+    runs: tuple[Repetition, ...]
     spent: Spent
     recalibrated: Mapping[int, Threshold]
 
@@ -427,13 +427,13 @@ class _Scores:
     folder: Path
     features: Features
 
-    def __call__(self, target: Target, run: int) -> Run:
+    def __call__(self, target: Target, run: int) -> Repetition:
         detector = exact_detector(self.folder)
         heard = Interleaved(target, self.asked.references, f"{self.asked.seed}/run {run}")
         for layer in detector.circuits():
             layer.backend, layer.key = _Recording(heard), layer.key.at("run", run)  # other samples for every run
         scores_N = detector.anomaly_score(self.features)
-        return Run(run, scores_N, tuple(heard.heard), tuple(heard.references))
+        return Repetition(run, scores_N, tuple(heard.heard), tuple(heard.references))
 
 
 @dataclass(frozen=True, eq=False)
@@ -445,13 +445,13 @@ class _Calibration:
     features: Features
     labels: Labels | None
 
-    def __call__(self, target: Target, run: int) -> Run:
+    def __call__(self, target: Target, run: int) -> Repetition:
         detector = exact_detector(self.folder)
         heard = Interleaved(target, self.asked.references, f"{self.asked.seed}/run {run}/validation")
         for layer in detector.circuits():
             layer.backend, layer.key = _Recording(heard), layer.key.at("run", run, "validation")
         found = detector.threshold_on(self.features, self.labels)
-        return Run(run, None, tuple(heard.heard), tuple(heard.references), found)
+        return Repetition(run, None, tuple(heard.heard), tuple(heard.references), found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -461,12 +461,12 @@ class _Expectations:
     asked: Asked
     call: Call
 
-    def __call__(self, target: Target, run: int) -> Run:
+    def __call__(self, target: Target, run: int) -> Repetition:
         seed, angles_MA = self.asked.seed, self.call.angles_MA
         rows = [f"{seed}/run {run}/{hashlib.sha256(angles_A.tobytes()).hexdigest()[:16]}" for angles_A in angles_MA]
         heard = Interleaved(target, self.asked.references, f"{seed}/run {run}")
         heard.evaluate(self.call.lifted, angles_MA, rows=rows)
-        return Run(run, None, (replace(heard.heard[0], step_M=self.call.step_M),), tuple(heard.references))
+        return Repetition(run, None, (replace(heard.heard[0], step_M=self.call.step_M),), tuple(heard.references))
 
 
 @dataclass(frozen=True, eq=False)
@@ -500,7 +500,7 @@ class _Campaign:
         features, label_N = taken(self.found.test, places_C)
         detector = exact_detector(self.found.folder)
         if self.asked.mode == "closed":
-            works: list[Callable[[Target, int], Run]] = [_Scores(self.asked, self.found.folder, features)]
+            works: list[Callable[[Target, int], Repetition]] = [_Scores(self.asked, self.found.folder, features)]
             if self.asked.validation:
                 held = calibrating(self.found, detector, self.asked.validation, choice=self.asked.choice)
                 works.append(_Calibration(self.asked, self.found.folder, *held))
@@ -529,9 +529,9 @@ class _Campaign:
             {run.number: run.threshold for run in runs if run.threshold is not None},
         )
 
-    def _run(self, works: Sequence[Callable[[Target, int], Run]]) -> tuple[list[Run], list[QlogadError]]:
+    def _run(self, works: Sequence[Callable[[Target, int], Repetition]]) -> tuple[list[Repetition], list[QlogadError]]:
         """What the works of all runs gave, and why the others gave nothing; none keeps another from going on."""
-        given: list[Run] = []
+        given: list[Repetition] = []
         stopped: list[QlogadError] = []
         for run in range(self.asked.repeats):
             for layer, work in enumerate(works):
@@ -541,7 +541,7 @@ class _Campaign:
                     stopped.append(error)
         return given, stopped
 
-    def _one(self, work: Callable[[Target, int], Run], run: int, scope: str) -> Run:
+    def _one(self, work: Callable[[Target, int], Repetition], run: int, scope: str) -> Repetition:
         """Replayed as far as that goes, then live."""
         if not self.live:
             return work(Recorded(self.file, scope), run)

@@ -26,7 +26,7 @@ from qlogad.errors import ResultError, counted
 from qlogad.evaluate.compare import interval, other_sequences
 from qlogad.evaluate.metrics import confusion
 from qlogad.hardware import figures
-from qlogad.hardware.campaign import Collected, Heard, Run, replay
+from qlogad.hardware.campaign import Collected, Heard, Repetition, replay
 
 __all__ = ["Ladder", "Rung", "causes", "drifted", "ladders", "write"]
 
@@ -101,7 +101,7 @@ class Rung:
         return asked.to + (f" ({asked.label})" if asked.label else "") + threshold
 
     @cached_property
-    def judged(self) -> list[Run]:
+    def judged(self) -> list[Repetition]:
         """The runs of a closed loop whose threshold is known."""
         known = self.collected.recalibrated
         return [run for run in self.collected.runs if run.scores_N is not None and (run.number in known or not self.recalibrated)]
@@ -149,9 +149,9 @@ class Rung:
         return drifted([[heard for run in layers for heard in run.references] for layers in self.finished])
 
     @cached_property
-    def finished(self) -> list[list[Run]]:
+    def finished(self) -> list[list[Repetition]]:
         """The runs that have finished: in open loop each layer of circuits answers by itself."""
-        by_number: dict[int, list[Run]] = {}
+        by_number: dict[int, list[Repetition]] = {}
         for run in self.collected.runs:
             by_number.setdefault(run.number, []).append(run)
         most = max(map(len, by_number.values()), default=0)

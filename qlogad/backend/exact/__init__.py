@@ -21,7 +21,7 @@ from qlogad.backend.abilities import CALLS, DEFAULT_KEY, Abilities, Estimate, Ke
 from qlogad.backend.backend import Backend, Bound, check_inputs, check_weights, tied
 from qlogad.backend.check import Check
 from qlogad.backend.exact.jit import allowed
-from qlogad.backend.exact.method import Method, Run, Task
+from qlogad.backend.exact.method import Evaluator, Method, Task
 from qlogad.backend.exact.methods.gates import States
 from qlogad.backend.exact.noisy import NoisyBound
 from qlogad.backend.exact.parts.per_version import Kept
@@ -199,11 +199,11 @@ class ExactBound(Bound):
             raise BackendError(f"angles lie beyond what {inputs_GNI.dtype} holds; scale the inputs before the circuit")
         return tied(mean_GNK, self._weights_GP, inputs_GNI)
 
-    def _bind(self, weights_GP: Tensor, gradient: bool) -> Run:
+    def _bind(self, weights_GP: Tensor, gradient: bool) -> Evaluator:
         return self._methods[self._planned[gradient].method].bind(self.circuit, weights_GP)
 
     @staticmethod
-    def _pieces(plan: Plan, run: Run, inputs_GNI: Tensor, *, gradient: bool) -> Tensor:
+    def _pieces(plan: Plan, run: Evaluator, inputs_GNI: Tensor, *, gradient: bool) -> Tensor:
         """All rows at once where they fit, else piece by piece; a backward pass runs each piece again."""
         if inputs_GNI.shape[1] <= plan.whole:
             return run(inputs_GNI)

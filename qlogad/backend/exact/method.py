@@ -17,9 +17,9 @@ from qlogad import documents
 from qlogad.backend.form import Form
 from qlogad.circuit.circuit import Circuit
 
-__all__ = ["Effort", "Method", "Run", "Task"]
+__all__ = ["Effort", "Evaluator", "Method", "Task"]
 
-Run = Callable[[Tensor], Tensor]  # inputs (1|G, N, I), checked -> means (G, N, K), differentiable
+Evaluator = Callable[[Tensor], Tensor]  # inputs (1|G, N, I), checked -> means (G, N, K), differentiable
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Method(ABC):
         """What a task takes, for a circuit that fits."""
 
     @abstractmethod
-    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
+    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Evaluator:
         """Do the weight-only work, once; what returns serves all calls.
 
         Args:

@@ -44,20 +44,20 @@ class NoisyBound(Bound):
         self._refuse(0)
         start, rest = _ordered(circuit)
         self._start = [_Steps(gates, circuit.wires, noise, weights_GP) for gates in start]
-        self._runs = [
+        self._stretches = [
             (reads, _Steps(list(gates), circuit.wires, noise, weights_GP))
             for reads, gates in groupby(rest, lambda gate: gate.reads("input"))
         ]
         self._of_weights = Kept(weights_GP, self._prepare)
 
     def _prepare(self, weights_GP: Tensor, gradient: bool) -> tuple[list[tuple[_Steps, list[Step] | None]], Tensor]:
-        """The runs before the last one that reads inputs, with the steps of those that read none; what the rest makes of the readouts."""
-        runs, wires = list(self._runs), self._circuit.wires
+        """Sections before the last one that reads inputs, with the steps of those that read none; what the rest makes of readouts."""
+        sections, wires = list(self._stretches), self._circuit.wires
         seen_GKM = readout_vectors(self._circuit.readout, self._noise, weights_GP)[None]  # M = 4^W words
-        while runs and not runs[-1][0]:
-            for on, matrix in reversed(runs.pop()[1](weights_GP)):
+        while sections and not sections[-1][0]:
+            for on, matrix in reversed(sections.pop()[1](weights_GP)):
                 seen_GKM = apply(seen_GKM, matrix.mT, on, wires, base=4)
-        return [(steps, None if reads else steps(weights_GP)) for reads, steps in runs], seen_GKM.mT
+        return [(steps, None if reads else steps(weights_GP)) for reads, steps in sections], seen_GKM.mT
 
     def __call__(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Tensor:
         """The readouts mean_GNK; see `Bound`."""
@@ -66,9 +66,9 @@ class NoisyBound(Bound):
         if count == 0:
             return tied(inputs_GNI.new_zeros(groups, 0, len(self._circuit.readout)), self._weights_GP, inputs_GNI)
         self._refuse(count)
-        runs, seen_GMK = self._of_weights(torch.is_grad_enabled())
+        sections, seen_GMK = self._of_weights(torch.is_grad_enabled())
         state_GNM = self._begin(inputs_GNI)
-        for steps, fixed in runs:
+        for steps, fixed in sections:
             for wires, matrix in steps(inputs_GNI, inputs=True) if fixed is None else fixed:
                 state_GNM = apply(state_GNM, matrix, wires, self._circuit.wires, base=4)
         return tied((state_GNM @ seen_GMK).expand(groups, count, -1), self._weights_GP, inputs_GNI)
@@ -161,7 +161,7 @@ def _ordered(circuit: Circuit) -> tuple[tuple[tuple[Gate, ...], ...], list[Gate]
         rest = [gate for place, segment in enumerate(segments) for gate in ([_PHASES] if place else []) + list(segment)]
         return tuple(() for _ in range(circuit.wires)), rest
     parts = split(circuit)
-    return parts.start, [gate for run in parts.runs for gate in run.gates]
+    return parts.start, [gate for section in parts.sections for gate in section.gates]
 
 
 def readout_vectors(words: Sequence[str], noise: Noise, like: Tensor) -> Tensor:

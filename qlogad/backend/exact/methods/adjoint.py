@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from qlogad.backend.exact.method import Effort, Method, Run, Task
+from qlogad.backend.exact.method import Effort, Evaluator, Method, Task
 from qlogad.backend.exact.methods.blocks import effort, program_of
 from qlogad.circuit.circuit import Circuit
 
@@ -26,5 +26,5 @@ class Adjoint(Method):
     def effort(self, task: Task) -> Effort:
         return effort(task, keep=False)
 
-    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
+    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Evaluator:
         return program_of(circuit, weights_GP).bind(weights_GP, keep=False)

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from qlogad.arrays import Floats
-from qlogad.backend.exact.method import Effort, Method, Run, Task
+from qlogad.backend.exact.method import Effort, Evaluator, Method, Task
 from qlogad.backend.exact.parts.fused import (
     NARROW,
     Locals,
@@ -66,7 +66,7 @@ class Blocks(Method):
     def effort(self, task: Task) -> Effort:
         return effort(task, keep=True)
 
-    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
+    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Evaluator:
         return program_of(circuit, weights_GP).bind(weights_GP, keep=True)
 
 
@@ -152,7 +152,7 @@ class Program:
             else:
                 yield _Diagonal(*next(weights if layer.kind == "diagonal" else inputs))
 
-    def bind(self, weights_GP: Tensor, *, keep: bool) -> Run:
+    def bind(self, weights_GP: Tensor, *, keep: bool) -> Evaluator:
         """Do what depends on weights alone."""
         matrices_LWG22 = self._locals(weights_GP)
         later = torch.split(matrices_LWG22[1:].transpose(0, 1), self._sizes)

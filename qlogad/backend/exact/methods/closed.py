@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qlogad.backend.exact.method import Effort, Method, Run, Task
+from qlogad.backend.exact.method import Effort, Evaluator, Method, Task
 from qlogad.backend.exact.methods.pauli import Pauli
 from qlogad.backend.exact.parts.transfer import PIECE, ZERO, Chain, Chains, Monomials, mean_of, pulled
 from qlogad.circuit.circuit import Circuit, Gate
@@ -69,7 +69,7 @@ class Closed(Method):
         others = [_pauli.effort(replace(task, circuit=cluster)) for cluster in layout.wide]
         return Effort(*(sum(getattr(one, name) for one in (own, *others)) for name in Effort.__dataclass_fields__))
 
-    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
+    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Evaluator:
         program = _program(circuit, weights_GP.dtype, weights_GP.device)
         runs = [_pauli.bind(cluster, weights_GP) for cluster in program.layout.wide]
         wires = program.wires.bind(weights_GP) if program.wires else None
@@ -208,7 +208,7 @@ class _Wires:
                 )
             )
 
-    def bind(self, weights_GP: Tensor) -> Run:
+    def bind(self, weights_GP: Tensor) -> Evaluator:
         """The calls with these weights: inputs (1|G, N, I) -> (wires, G, N), or 1 for N where nothing depends on inputs."""
         steps = []
         for monomials, table, chains in zip(self._monomials, self._tables, self._chains, strict=True):

@@ -12,7 +12,7 @@ from itertools import groupby, pairwise
 import torch
 from torch import Tensor
 
-from qlogad.backend.exact.method import Effort, Method, Run, Task
+from qlogad.backend.exact.method import Effort, Evaluator, Method, Task
 from qlogad.backend.exact.parts.matrices import Matrices, apply, merge
 from qlogad.backend.exact.parts.readout import Readout
 from qlogad.circuit.circuit import Circuit, Gate
@@ -49,7 +49,7 @@ class Dephased(Method):
             memory=held * size * 2 * task.itemsize,
         )
 
-    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
+    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Evaluator:
         return _Dephased(circuit, weights_GP)
 
 
@@ -91,15 +91,15 @@ class _Segment:
     """The gates between two dephasings."""
 
     def __init__(self, gates: Sequence[Gate], like: Tensor) -> None:
-        runs = [(reads, list(run)) for reads, run in groupby(gates, lambda gate: gate.reads("input"))]
-        self._runs = [(reads, run, Matrices(run, like)) for reads, run in runs]
-        self.inputs = any(reads for reads, _ in runs)
+        sections = [(reads, list(section)) for reads, section in groupby(gates, lambda gate: gate.reads("input"))]
+        self._stretches = [(reads, section, Matrices(section, like)) for reads, section in sections]
+        self.inputs = any(reads for reads, _ in sections)
 
     def __call__(self, start_RD: Tensor, weights_GP: Tensor, inputs_GNI: Tensor | None) -> Tensor:
         """States R, each for every row: (1 or G, N R or R, D), the R innermost."""
         states, size = start_RD.shape
         psi_GMD = start_RD[None] if inputs_GNI is None else start_RD.repeat(inputs_GNI.shape[1], 1)[None]
-        for reads, gates, matrices in self._runs:
+        for reads, gates, matrices in self._stretches:
             if reads and inputs_GNI is not None:
                 found = [one if one.ndim == 2 else one.repeat_interleave(states, dim=1) for one in matrices(inputs_GNI)]
             else:

@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from qlogad.backend.exact.method import Effort, Method, Run, Task
+from qlogad.backend.exact.method import Effort, Evaluator, Method, Task
 from qlogad.backend.exact.parts.matrices import Matrices, Step, apply, kron_vectors, merge
 from qlogad.backend.exact.parts.readout import Readout
 from qlogad.backend.exact.parts.split import split
@@ -26,19 +26,19 @@ class States:
 
     def __init__(self, circuit: Circuit, weights_GP: Tensor) -> None:
         self._program, self._weights_GP = _program(circuit, weights_GP.dtype, weights_GP.device), weights_GP
-        self._steps: list[list[Step] | None] = []  # of every run; None for one that reads inputs
-        for run, matrices in zip(self._program.runs, self._program.matrices, strict=True):
-            if run.inputs:
+        self._steps: list[list[Step] | None] = []  # of every section; None for one that reads inputs
+        for section, matrices in zip(self._program.sections, self._program.matrices, strict=True):
+            if section.inputs:
                 self._steps.append(None)
                 continue
             found = [matrix if matrix.ndim == 2 else matrix[:, None] for matrix in matrices(weights_GP)]
-            self._steps.append(merge(run.gates, found))
+            self._steps.append(merge(section.gates, found))
 
     def __call__(self, inputs_GNI: Tensor) -> Tensor:
         wires = self._program.circuit.wires
         psi = self._program.start(inputs_GNI)
-        for run, matrices, steps in zip(self._program.runs, self._program.matrices, self._steps, strict=True):
-            for on, matrix in merge(run.gates, matrices(inputs_GNI)) if steps is None else steps:
+        for section, matrices, steps in zip(self._program.sections, self._program.matrices, self._steps, strict=True):
+            for on, matrix in merge(section.gates, matrices(inputs_GNI)) if steps is None else steps:
                 psi = apply(psi, matrix, on, wires)
         return psi.expand(len(self._weights_GP), inputs_GNI.shape[1], -1)
 
@@ -69,7 +69,7 @@ class Gates(Method):
             memory=size * (2 + kept),
         )
 
-    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
+    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Evaluator:
         return States(circuit, weights_GP).means
 
 
@@ -82,8 +82,8 @@ class _Program:
     def __init__(self, circuit: Circuit, like: Tensor) -> None:
         self.circuit = circuit
         parts = split(circuit)
-        self.runs = parts.runs
-        self.matrices = [Matrices(run.gates, like) for run in parts.runs]
+        self.sections = parts.sections
+        self.matrices = [Matrices(section.gates, like) for section in parts.sections]
         self.readout = Readout(circuit.readout, like)
         self._firsts = Matrices([gates[0] for gates in parts.start if gates], like, column=True)
         self._others = [Matrices(gates[1:], like) for gates in parts.start]

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from qlogad.arrays import Floats
-from qlogad.backend.exact.method import Effort, Method, Run, Task
+from qlogad.backend.exact.method import Effort, Evaluator, Method, Task
 from qlogad.backend.exact.parts.matrices import kron_vectors
 from qlogad.backend.exact.parts.split import split
 from qlogad.backend.exact.parts.transfer import LETTERS, ZERO, Chain, Chains, Features, kron, mean_of, pulled, transfer_of_kraus
@@ -46,7 +46,7 @@ class Pauli(Method):
     def unfit(self, circuit: Circuit) -> str:
         if circuit.wires > MOST_WIRES:
             return f"it keeps 4^wires numbers a readout, for at most {MOST_WIRES} wires, and the circuit has {circuit.wires}"
-        if any(run.inputs for run in split(circuit).runs):
+        if any(section.inputs for section in split(circuit).sections):
             return "inputs enter after other gates, as by re-uploading"
         return ""
 
@@ -68,8 +68,8 @@ class Pauli(Method):
             memory=task.itemsize * (held + kept * moved),
         )
 
-    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
-        return _program(circuit, weights_GP.dtype, weights_GP.device).run(weights_GP)
+    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Evaluator:
+        return _program(circuit, weights_GP.dtype, weights_GP.device).bind(weights_GP)
 
     def form(self, circuit: Circuit, weights_GP: Tensor) -> Form | None:
         begun = starts(circuit)
@@ -183,7 +183,7 @@ class _Layout:
         self.widths = tuple(column.shape[1] for column in columns)
         self.varying = [width for width in self.widths if width > 1]
         self.cut = _cut(self.varying, len(circuit.readout))
-        moments = _moments([gate for run in parts.runs for gate in run.gates])
+        moments = _moments([gate for section in parts.sections for gate in section.gates])
         last = moments.pop().gates[()] if moments and moments[-1].permutes else []
         if not moments or moments[0].permutes:
             moments.insert(0, _Moment(False, {}))
@@ -333,7 +333,7 @@ class _Program:
         moved = x if layout.final is None else layout.final(x)
         return moved.reshape(len(moved), -1, self._readouts).expand(len(weights_GP), -1, -1)
 
-    def run(self, weights_GP: Tensor) -> Run:
+    def bind(self, weights_GP: Tensor) -> Evaluator:
         """The calls with these weights: one product for the first wires' features A, then one for the other wires' B, F = A B."""
         groups, cut = len(weights_GP), self._layout.cut
         others = prod(self._layout.varying[cut:])

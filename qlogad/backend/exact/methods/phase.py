@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qlogad.backend.exact.method import Effort, Method, Run, Task
+from qlogad.backend.exact.method import Effort, Evaluator, Method, Task
 from qlogad.backend.exact.parts.fused import Fused, Step, kron_tree, turn, vector_pair
 from qlogad.backend.exact.parts.layers import cut, operations
 from qlogad.backend.exact.parts.tables import form_of
@@ -60,7 +60,7 @@ class Phase(Method):
             memory=2 * task.itemsize * (tables * (2 + (2 * built if task.gradient else 1)) + kept * states * (3 + 2 * steps)),
         )
 
-    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
+    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Evaluator:
         return _program(circuit, weights_GP.dtype, weights_GP.device).bind(weights_GP)
 
     def form(self, circuit: Circuit, weights_GP: Tensor) -> Form | None:
@@ -75,7 +75,7 @@ class _Program:
         self._uploads, self._signs_DK = self._fused.uploads, self._fused.signs_DK
         self._eye_1DD = torch.eye(2**circuit.wires, dtype=self._fused.complex, device=like.device)[None]
 
-    def bind(self, weights_GP: Tensor) -> Run:
+    def bind(self, weights_GP: Tensor) -> Evaluator:
         weighted = self._fused(weights_GP)
         first, *later = weighted.segments
         begin_GD1 = _after(first, kron_tree(weighted.wires_WG22[..., 0], vector_pair)[..., None])

@@ -13,7 +13,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from qlogad.backend.exact.method import Effort, Method, Run, Task
+from qlogad.backend.exact.method import Effort, Evaluator, Method, Task
 from qlogad.backend.exact.parts.fused import Fused
 from qlogad.backend.exact.parts.layers import cut, operations
 from qlogad.backend.exact.parts.product import Product, after_start
@@ -38,7 +38,7 @@ class Real(Method):
     def unfit(self, circuit: Circuit) -> str:
         if starts(circuit) is None:
             return "a wire's state begins with two angles that read inputs"
-        return "it reads inputs again after the start" if any(run.inputs for run in split(circuit).runs) else ""
+        return "it reads inputs again after the start" if any(section.inputs for section in split(circuit).sections) else ""
 
     def effort(self, task: Task) -> Effort:
         wires = task.circuit.wires
@@ -59,7 +59,7 @@ class Real(Method):
             memory=task.itemsize * (table * built + kept * rows * (reached + 2 * seen)),
         )
 
-    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Run:
+    def bind(self, circuit: Circuit, weights_GP: Tensor) -> Evaluator:
         program = _program(circuit, weights_GP.dtype, weights_GP.device)
         table_GRD = program.table(weights_GP)
 

@@ -20,7 +20,7 @@ __all__ = ["Product", "after_start"]
 
 def after_start(circuit: Circuit) -> tuple[Gate, ...]:
     """The gates that come after those that make every wire's start."""
-    return tuple(gate for run in split(circuit).runs for gate in run.gates)
+    return tuple(gate for section in split(circuit).sections for gate in section.gates)
 
 
 class Product:

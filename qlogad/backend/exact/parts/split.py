@@ -1,7 +1,7 @@
 """A circuit by what its gates read: what depends on weights alone is done once, for every row and time step.
 
 Single-wire gates that come before anything else on their wires make a product state from the inputs; the rest splits
-into maximal runs that read inputs, and runs that do not.
+into maximal sections that read inputs, and sections that do not.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from qlogad.circuit.circuit import Circuit, Gate
 
-__all__ = ["Run", "Split", "split"]
+__all__ = ["Section", "Split", "split"]
 
 
 @dataclass(frozen=True)
-class Run:
+class Section:
     """Neighbouring gates that read inputs, or that do not."""
 
     inputs: bool
@@ -26,11 +26,11 @@ class Split:
     """A circuit by what its gates read."""
 
     start: tuple[tuple[Gate, ...], ...]  # for each wire, the gates that make its state from |0> and the inputs
-    runs: tuple[Run, ...]
+    sections: tuple[Section, ...]
 
 
 def split(circuit: Circuit) -> Split:
-    """Take the product-state start off a circuit and cut the rest into runs."""
+    """Take the product-state start off a circuit and cut the rest into sections."""
     start: list[list[Gate]] = [[] for _ in range(circuit.wires)]
     later: list[Gate] = []
     closed: set[int] = set()  # wires that a later gate has touched
@@ -40,11 +40,11 @@ def split(circuit: Circuit) -> Split:
         else:
             later.append(gate)
             closed.update(gate.wires)
-    runs: list[Run] = []
+    sections: list[Section] = []
     for gate in later:
         reads = gate.reads("input")
-        if runs and runs[-1].inputs == reads:
-            runs[-1] = Run(reads, (*runs[-1].gates, gate))
+        if sections and sections[-1].inputs == reads:
+            sections[-1] = Section(reads, (*sections[-1].gates, gate))
         else:
-            runs.append(Run(reads, (gate,)))
-    return Split(tuple(tuple(gates) for gates in start), tuple(runs))
+            sections.append(Section(reads, (gate,)))
+    return Split(tuple(tuple(gates) for gates in start), tuple(sections))
