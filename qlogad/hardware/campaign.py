@@ -44,7 +44,7 @@ from qlogad.hardware.forecast import (
     rehearse,
     target_of,
 )
-from qlogad.hardware.windows import WINDOWS, Trained, calibrating, chosen, exact_detector, kept, margins, taken, trained
+from qlogad.hardware.windows import WINDOWS, TrainedCell, calibrating, chosen, exact_detector, kept, margins, taken, trained
 
 __all__ = [
     "Asked",
@@ -475,7 +475,7 @@ class _Campaign:
 
     file: LedgerFile
     asked: Asked
-    found: Trained
+    found: TrainedCell
     live: bool  # whether what is not recorded is asked for
     clock: Clock | None
     again: bool

@@ -16,13 +16,13 @@ from qlogad.experiment.fit_rule import validation_labels, validation_windows
 from qlogad.experiment.ground import Ground, Part
 from qlogad.features.features import Features, Labels
 
-__all__ = ["WINDOWS", "Trained", "calibrating", "choose", "chosen", "exact_detector", "kept", "margins", "taken", "trained"]
+__all__ = ["WINDOWS", "TrainedCell", "calibrating", "choose", "chosen", "exact_detector", "kept", "margins", "taken", "trained"]
 
 WINDOWS = 200
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TrainedCell:
     """A saved detector of a finished run, with the windows it was tested on."""
 
     contender: str
@@ -34,7 +34,7 @@ class Trained:
     validation: Part  # what its threshold was fixed on
 
 
-def trained(result: Path, contender: str, *, seed: int | None = None, cut: str | None = None) -> Trained:
+def trained(result: Path, contender: str, *, seed: int | None = None, cut: str | None = None) -> TrainedCell:
     """The detector that a contender of a finished run trained.
 
     Args:
@@ -66,7 +66,7 @@ def trained(result: Path, contender: str, *, seed: int | None = None, cut: str |
     return kept(result, contender, int(first["seed"]), first["cut"], first["cell"])
 
 
-def kept(result: Path, contender: str, seed: int, cut: str, cell: str) -> Trained:
+def kept(result: Path, contender: str, seed: int, cut: str, cell: str) -> TrainedCell:
     """The detector of one cell, whatever was trained since.
 
     Raises:
@@ -93,7 +93,7 @@ def kept(result: Path, contender: str, seed: int, cut: str, cell: str) -> Traine
         raise ResultError(
             f"the windows of {result} were made anew since {contender}, seed {seed}, cut {cut} was trained; submit it anew"
         )
-    return Trained(contender, seed, cut, folder, made.test, score_N, validation_windows(made, facts["validation_windows"]))
+    return TrainedCell(contender, seed, cut, folder, made.test, score_N, validation_windows(made, facts["validation_windows"]))
 
 
 def exact_detector(folder: Path) -> Detector:
@@ -146,14 +146,14 @@ def choose(part: Part, margin_N: Floats, windows: int, *, choice: int = 0) -> In
     )
 
 
-def chosen(found: Trained, windows: int, *, choice: int = 0) -> tuple[Detector, Ints, Features]:
+def chosen(found: TrainedCell, windows: int, *, choice: int = 0) -> tuple[Detector, Ints, Features]:
     """A saved detector, the places of windows chosen for it, and their features: see `choose`."""
     detector = exact_detector(found.folder)
     places_C = choose(found.test, margins(detector, found.score_N), windows, choice=choice)
     return detector, places_C, taken(found.test, places_C)[0]
 
 
-def calibrating(found: Trained, detector: Detector, windows: int, *, choice: int = 0) -> tuple[Features, Labels | None]:
+def calibrating(found: TrainedCell, detector: Detector, windows: int, *, choice: int = 0) -> tuple[Features, Labels | None]:
     """Validation windows to fix the threshold on anew, drawn evenly, and the label of each row where the detector gets labels.
 
     Raises:
