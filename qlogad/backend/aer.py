@@ -123,7 +123,7 @@ class AerTarget(Target):
         self.abilities = Abilities(max_wires=min(WIRES[method], limit), native=tuple(GATES), noise=self.noise)
         self._method, self._noise = METHODS[method], noise
         self._simulator = AerSimulator(method=self._method, device=device)
-        self._prepared: dict[Circuit, _Prepared] = {}
+        self._prepared: dict[Circuit, _Translated] = {}
 
     def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:
         circuit, words = lifted.circuit, lifted.circuit.readout
@@ -156,12 +156,12 @@ class AerTarget(Target):
             told["sampling"] = "drawn by qlogad from Aer's outcome probabilities, seeded row by row"
         return told
 
-    def _prepare(self, circuit: Circuit) -> _Prepared:
+    def _prepare(self, circuit: Circuit) -> _Translated:
         drawn, wires = to_qiskit(circuit), list(range(circuit.wires))
         if self._means(circuit):
             for place, word in enumerate(circuit.readout):
                 drawn.save_expectation_value(Pauli(word[::-1]), wires, label=str(place))
-            return _Prepared([self._affine(drawn)], np.zeros((0, circuit.wires, 2, 2)))
+            return _Translated([self._affine(drawn)], np.zeros((0, circuit.wires, 2, 2)))
         if circuit.wires > CHANCE_WIRES:
             raise BackendError(
                 f"aer reads basis states on up to {CHANCE_WIRES} wires, got {circuit.wires}; read Pauli words, 'z' say"
@@ -176,7 +176,7 @@ class AerTarget(Target):
             turned.save_probabilities(wires[::-1], label="chances")  # the last one is the least significant bit
             circuits.append(self._affine(turned))
             confusions.append(confusion_W22)
-        return _Prepared(circuits, np.stack(confusions))
+        return _Translated(circuits, np.stack(confusions))
 
     def _affine(self, circuit: QuantumCircuit) -> _Affine:
         return _Affine.of(transpile(circuit.decompose(BROKEN), self._simulator, optimization_level=0))
@@ -194,7 +194,7 @@ class AerTarget(Target):
 
 
 @dataclass(frozen=True, eq=False)
-class _Prepared:
+class _Translated:
     """What is kept of a circuit: one circuit for all means, or one for each basis; and how its bits are misread."""
 
     circuits: list[_Affine]

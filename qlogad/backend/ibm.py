@@ -199,7 +199,7 @@ class IBMTarget(Target):
         self.local = isinstance(device, fake_provider.fake_backend.FakeBackendV2)
         wires = min(device.num_qubits, STAND_IN_WIRES) if self.local else device.num_qubits
         self.abilities = Abilities(max_wires=wires, native=tuple(GATES), noise=True, device=not self.local)
-        self._prepared: dict[Circuit, _Prepared] = {}
+        self._prepared: dict[Circuit, _Translated] = {}
         self.service = None if self.local else IBMService(self, device.service)
         if self.local and self._idle:
             warnings.warn(f"{device.name} is a stand-in: {self._idle}", QlogadWarning, stacklevel=4)
@@ -239,7 +239,7 @@ class IBMTarget(Target):
 
     # ------------------------------------------------------------ jobs
 
-    def _where(self, prepared: _Prepared) -> Any:
+    def _where(self, prepared: _Translated) -> Any:
         """Where jobs go: the device, or a batch or session on it, opened with the first job and anew once the service has closed it."""
         if self.local or self.mode == "job":
             return prepared.device
@@ -249,7 +249,7 @@ class IBMTarget(Target):
             weakref.finalize(self, _close, self._opened)  # at exit too
         return self._opened
 
-    def _submit(self, prepared: _Prepared, angles_MA: Floats, rows: Sequence[str], tags: Sequence[str] = ()) -> Any:
+    def _submit(self, prepared: _Translated, angles_MA: Floats, rows: Sequence[str], tags: Sequence[str] = ()) -> Any:
         """One job with all these rows, and tags to find it by."""
         seed = int.from_bytes(hashlib.sha256("\n".join(rows).encode()).digest()[:4])
         asked: dict[str, Any] = {
@@ -274,7 +274,7 @@ class IBMTarget(Target):
         where = self._where(prepared)
         return _ask(lambda: Estimator(where, asked).run(prepared.bound(angles_MA)))
 
-    def _read(self, job: Any, prepared: _Prepared, rows: int) -> tuple[Floats, Floats]:
+    def _read(self, job: Any, prepared: _Translated, rows: int) -> tuple[Floats, Floats]:
         """The readouts of a job and their standard errors, (rows, K) each."""
         pubs = _ask(job.result)
         words = prepared.words
@@ -284,7 +284,7 @@ class IBMTarget(Target):
         counts = [[_counts(pub.data[basis], row) for pub, basis in zip(pubs, bases(words), strict=True)] for row in range(rows)]
         return read_counts(words, counts)
 
-    def _provenance(self, prepared: _Prepared, jobs: Sequence[Any]) -> dict[str, str | int | float]:
+    def _provenance(self, prepared: _Translated, jobs: Sequence[Any]) -> dict[str, str | int | float]:
         calibrated = getattr(_ask(self.device.properties), "last_update_date", None)
         told: dict[str, str | int | float] = {
             "runtime": f"qiskit-ibm-runtime {version}",
@@ -307,12 +307,12 @@ class IBMTarget(Target):
 
     # ------------------------------------------------------------ circuits
 
-    def _prepare(self, circuit: Circuit) -> _Prepared:
+    def _prepare(self, circuit: Circuit) -> _Translated:
         if circuit not in self._prepared:
             self._prepared[circuit] = self._translate(circuit)
         return self._prepared[circuit]
 
-    def _translate(self, circuit: Circuit) -> _Prepared:
+    def _translate(self, circuit: Circuit) -> _Translated:
         words = circuit.readout
         if self.mitigation.estimates and any(map(is_projector, words)):
             raise BackendError("the service mitigates Pauli words, not chances of basis states; read 'z', say, or use level=0")
@@ -335,7 +335,7 @@ class IBMTarget(Target):
             bare.rz(_NOTHING, at_W[0])
         observables = [[_observable(word, at_W, device.num_qubits)] for word in words] if self.mitigation.estimates else None
         circuits = [bare] if observables else [_measured(bare, basis, at_W, device) for basis in bases(words)]
-        return _Prepared.of(words, circuits, observables, device, places, at_W)
+        return _Translated.of(words, circuits, observables, device, places, at_W)
 
 
 class IBMService:
@@ -390,7 +390,7 @@ _STATES: dict[str, State] = {"DONE": "done", "ERROR": "failed", "CANCELLED": "ca
 
 
 @dataclass(frozen=True, eq=False)
-class _Prepared:
+class _Translated:
     """What is kept of a circuit."""
 
     words: tuple[str, ...]
@@ -413,7 +413,7 @@ class _Prepared:
         device: BackendV2,
         places: list[int],
         at_W: list[int],
-    ) -> _Prepared:
+    ) -> _Translated:
         """With the measures of its longest circuit."""
         sizes = [_size(circuit, device.target) for circuit in circuits]
         depths = [circuit.depth(lambda item: item.operation.name not in ("barrier", "measure")) for circuit in circuits]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from qlogad.backend.exact.planner import Rates
 
-__all__ = ["Executed", "Prepared", "cells", "execute", "forget", "outcomes", "prepare", "preprocessor_file"]
+__all__ = ["Executed", "PreparedRun", "cells", "execute", "forget", "outcomes", "prepare", "preprocessor_file"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Executed:
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedRun:
     """An experiment with its ground: all that is known before training."""
 
     experiment: Experiment
@@ -55,7 +55,7 @@ def forget(folder: Path) -> None:
         files.remove(folder / name, folders=True)
 
 
-def prepare(experiment: Experiment, folder: Path, progress: Callable[[str, int], None]) -> Prepared:
+def prepare(experiment: Experiment, folder: Path, progress: Callable[[str, int], None]) -> PreparedRun:
     """Read the data, cut the windows, fit the features of every cut and save them for the workers.
 
     Args:
@@ -72,7 +72,7 @@ def prepare(experiment: Experiment, folder: Path, progress: Callable[[str, int],
         _keep_preprocessor(experiment, source, made, folder)
         grounds.append(made)
         progress("cuts prepared", number + 1)
-    return Prepared(experiment, folder, source, tuple(grounds), _rates(experiment, grounds, folder / "work"))
+    return PreparedRun(experiment, folder, source, tuple(grounds), _rates(experiment, grounds, folder / "work"))
 
 
 def preprocessor_file(folder: Path, cut: str) -> Path:
@@ -131,7 +131,7 @@ def _kept_rates(path: Path) -> Rates | None:
         return None
 
 
-def cells(prepared: Prepared) -> list[Cell]:
+def cells(prepared: PreparedRun) -> list[Cell]:
     """Every cell of the experiment: cut by cut, contender by contender; a detector without randomness has one seed."""
     experiment = prepared.experiment
     found = []

@@ -20,7 +20,7 @@ from qlogad.experiment.data import Training
 from qlogad.experiment.experiment import Contender
 from qlogad.experiment.fit_rule import is_random
 from qlogad.experiment.ground import STRATA, Ground, Part, shared_sequences
-from qlogad.experiment.runner import Executed, Prepared, outcomes
+from qlogad.experiment.runner import Executed, PreparedRun, outcomes
 from qlogad.features.features import Features
 from qlogad.features.view import any_apart
 from qlogad.report.columns import APART, MERGED, CellFacts, Counts, Cut, CutFacts, Entrant, Form, Odd, Rows, Scored
@@ -31,7 +31,7 @@ from qlogad.report.record import Record
 __all__ = ["begun", "ended"]
 
 
-def begun(prepared: Prepared) -> Record:
+def begun(prepared: PreparedRun) -> Record:
     """What is known before training: a record without cells."""
     experiment, source = prepared.experiment, prepared.source
     shared = shared_sequences(prepared.grounds)
@@ -51,7 +51,7 @@ def begun(prepared: Prepared) -> Record:
     )
 
 
-def ended(record: Record, prepared: Prepared, wanted: Sequence[Cell], executed: Executed) -> Record:
+def ended(record: Record, prepared: PreparedRun, wanted: Sequence[Cell], executed: Executed) -> Record:
     """The record with all finished cells.
 
     Args:
@@ -72,7 +72,7 @@ def ended(record: Record, prepared: Prepared, wanted: Sequence[Cell], executed: 
     )
 
 
-def _facts(prepared: Prepared) -> dict[str, Any]:
+def _facts(prepared: PreparedRun) -> dict[str, Any]:
     """What is known before training, apart from what the judge decides."""
     experiment, events = prepared.experiment, prepared.source.events
     packages = ("qlogad", "torch", "numpy", "scipy", "pandas", "scikit-learn", "pennylane", "qiskit", "matplotlib", "pillow")

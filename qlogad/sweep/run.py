@@ -46,7 +46,7 @@ from qlogad.jobs.storage import open_storage
 from qlogad.jobs.workers import drive
 from qlogad.sweep import figures
 from qlogad.sweep.space import ChoiceAxis, IntAxis, Value
-from qlogad.sweep.standing import SHOWN, Finished, Prepared, before, best, params_of, standing, trials_of, write
+from qlogad.sweep.standing import SHOWN, Finished, PreparedStudy, before, best, params_of, standing, trials_of, write
 from qlogad.sweep.study import FORETOLD, MAX_TRIALS, Entrant, Study
 from qlogad.sweep.trial import TrialJob
 
@@ -108,7 +108,7 @@ def run(
         return finished
 
 
-def prepare(study: Study, folder: Path, progress: Callable[[str, int], None]) -> Prepared:
+def prepare(study: Study, folder: Path, progress: Callable[[str, int], None]) -> PreparedStudy:
     """Read the data once and save what trials may see of it; test windows are not part of that.
 
     Args:
@@ -129,10 +129,10 @@ def prepare(study: Study, folder: Path, progress: Callable[[str, int], None]) ->
         progress("cuts prepared", number + 1)
     told = tuple(f"cut {one.cut}: {text}" for one in grounds for text in one.warnings if "test anomal" not in text)
     digest = documents.digest([one.of(views).digest(views) for one in grounds])
-    return Prepared(study, folder, tuple(one.cut for one in grounds), digest, told)
+    return PreparedStudy(study, folder, tuple(one.cut for one in grounds), digest, told)
 
 
-def job_of(prepared: Prepared, entrant: Entrant, rates: Mapping[str, Rates], bars: tuple[float, ...]) -> TrialJob:
+def job_of(prepared: PreparedStudy, entrant: Entrant, rates: Mapping[str, Rates], bars: tuple[float, ...]) -> TrialJob:
     """What workers do for one contender."""
     return TrialJob(prepared.study, entrant.name, str(prepared.folder), prepared.cuts, rates, bars)
 
@@ -261,7 +261,7 @@ def _forget(study: Study, place: str, folder: Path) -> None:
         files.remove(folder / name)
 
 
-def _opened(prepared: Prepared, entrant: Entrant, place: str, watch: Watch) -> TrialJob:
+def _opened(prepared: PreparedStudy, entrant: Entrant, place: str, watch: Watch) -> TrialJob:
     """What workers do for a contender, its trials made by whoever comes first."""
     storage, name = open_storage(place), called(prepared.study, entrant)
     try:
@@ -272,7 +272,7 @@ def _opened(prepared: Prepared, entrant: Entrant, place: str, watch: Watch) -> T
     return fill(prepared, entrant, trials, watch)
 
 
-def fill(prepared: Prepared, entrant: Entrant, trials: Trials, watch: Watch) -> TrialJob:
+def fill(prepared: PreparedStudy, entrant: Entrant, trials: Trials, watch: Watch) -> TrialJob:
     """Give a contender's trials what is missing: identity, rates, bars of the rungs, the points tried first; what workers then do.
 
     Raises:

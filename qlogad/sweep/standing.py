@@ -30,7 +30,7 @@ from qlogad.sweep.trial import ended_of
 
 __all__ = [
     "Finished",
-    "Prepared",
+    "PreparedStudy",
     "before",
     "best",
     "endings",
@@ -57,7 +57,7 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedStudy:
     """A study with its grounds: all that is known before the first trial."""
 
     study: Study
@@ -150,7 +150,7 @@ def expected_best(values: Sequence[float], k: int, direction: str) -> float:
     return sum(value * math.comb(n - place, k - 1) for place, value in enumerate(ordered, start=1)) / math.comb(n, k)
 
 
-def before(prepared: Prepared) -> str:
+def before(prepared: PreparedStudy) -> str:
     study, settings = prepared.study, prepared.study.settings
     lines = [study.question or study.name, _budget(study)]
     lines += [f"contender {entrant.name}: track {study.track(entrant)}" for entrant in study.entrants]
@@ -205,7 +205,7 @@ def _design_row(given: Mapping[str, Any], number: int) -> str:
     return " ".join([given[f"{key}.gate"], given.get(f"{key}.wires") or given[f"{key}.pairs"], *turns])
 
 
-def write(prepared: Prepared, found: Mapping[str, list[dict[str, Any]]], place: str) -> Finished:
+def write(prepared: PreparedStudy, found: Mapping[str, list[dict[str, Any]]], place: str) -> Finished:
     folder = prepared.folder
     rows = [row for trials in found.values() for row in trials]
     frame = pd.DataFrame(rows)
@@ -219,7 +219,7 @@ def write(prepared: Prepared, found: Mapping[str, list[dict[str, Any]]], place: 
     return Finished(clean, text, folder, barren, tuple(warnings(found)))
 
 
-def _manifest(prepared: Prepared, found: Mapping[str, list[dict[str, Any]]], place: str) -> dict[str, Any]:
+def _manifest(prepared: PreparedStudy, found: Mapping[str, list[dict[str, Any]]], place: str) -> dict[str, Any]:
     study = prepared.study
     packages = ("qlogad", "optuna", "torch", "numpy", "scikit-learn")
     return {
@@ -248,7 +248,7 @@ def _storage(place: str, folder: Path) -> str:
     return "journal.log" if Path(place) == folder / "journal.log" else place
 
 
-def _table(prepared: Prepared, found: Mapping[str, list[dict[str, Any]]]) -> str:
+def _table(prepared: PreparedStudy, found: Mapping[str, list[dict[str, Any]]]) -> str:
     study = prepared.study
     several = len(study.objectives) > 1
     base = f"Base: {study.base.name}, cut {', '.join(prepared.cuts)}; {_budget(study)}."

@@ -38,7 +38,7 @@ from qlogad.report import learning
 from qlogad.report.learning import Ended
 from qlogad.sweep.objectives import circuit_of
 from qlogad.sweep.run import FRESH, Onlooker, called, fill, prepare
-from qlogad.sweep.standing import Prepared, best, params_of, trials_of
+from qlogad.sweep.standing import PreparedStudy, best, params_of, trials_of
 from qlogad.sweep.study import MAX_TRIALS, Entrant, Study
 from qlogad.sweep.trial import Point, TrialJob, ended_of, note
 
@@ -170,7 +170,7 @@ class _Again:
         )
 
 
-def _again(prepared: Prepared, entrant: Entrant, place: str, seeds: int, workers: int, watch: Onlooker) -> list[Winner]:
+def _again(prepared: PreparedStudy, entrant: Entrant, place: str, seeds: int, workers: int, watch: Onlooker) -> list[Winner]:
     """The winners of one contender; the first point that is trained is the base."""
     study = prepared.study
     trials = optuna.load_study(study_name=called(study, entrant), storage=open_storage(place))

@@ -19,7 +19,7 @@ from qlogad.detect.detector import Detector
 from qlogad.experiment import Experiment
 from qlogad.experiment.cell import read_outcome, run_cell
 from qlogad.experiment.ground import Ground, Source, ground, open_source
-from qlogad.experiment.runner import Executed, Prepared, cells, execute, prepare
+from qlogad.experiment.runner import Executed, PreparedRun, cells, execute, prepare
 from qlogad.logs.windows import Windows
 from qlogad.report.gather import begun, ended
 from qlogad.report.record import Record
@@ -70,20 +70,20 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def prepared(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+def prepared(file: Path, tmp_path_factory: pytest.TempPathFactory) -> PreparedRun:
     made = prepare(Experiment.load(file), tmp_path_factory.mktemp("results") / "small", lambda what, count: None)
     executed = execute(cells(made), rates=made.rates, workers=2, done=lambda cell, cause: None)
     assert (executed.reused, executed.failed) == (0, {})
     return made
 
 
-def whole(prepared: Prepared) -> Record:
+def whole(prepared: PreparedRun) -> Record:
     """The record of all its finished cells."""
     return ended(begun(prepared), prepared, cells(prepared), Executed(0, {}))
 
 
 @pytest.fixture(scope="module")
-def calm(file: Path, prepared: Prepared) -> Path:
+def calm(file: Path, prepared: PreparedRun) -> Path:
     """The results folder of a run that nothing befell."""
     assert not run(Experiment.load(file), prepared.folder.parent, workers=1).failed
     return prepared.folder
@@ -125,7 +125,7 @@ def test_a_run_that_is_killed_ends_in_the_same_table(kills: tuple[int, ...], fil
     assert without_cost(tmp_path / "small") == without_cost(calm)
 
 
-def test_a_damaged_cell_runs_again(prepared: Prepared) -> None:
+def test_a_damaged_cell_runs_again(prepared: PreparedRun) -> None:
     cell = cells(prepared)[0]
     before = read_outcome(cell)
     assert before is not None
@@ -145,7 +145,7 @@ def relabelled(source: Source, chosen: np.ndarray) -> Source:
     return replace(source, windows=replace(windows, label_W=label_W))
 
 
-def test_turning_every_test_label_changes_no_score_and_no_threshold(prepared: Prepared) -> None:
+def test_turning_every_test_label_changes_no_score_and_no_threshold(prepared: PreparedRun) -> None:
     data, source = prepared.experiment.data, prepared.source
     made = prepared.grounds[0]
     outside = np.concatenate([made.test.windows_W, made.in_flight.windows_W])
@@ -175,7 +175,7 @@ DOCUMENT = {
 }
 
 
-def test_every_contender_stands_on_the_same_base(prepared: Prepared) -> None:
+def test_every_contender_stands_on_the_same_base(prepared: PreparedRun) -> None:
     bases: dict[str, set[str]] = {}
     views: dict[str, set[str]] = {}
     for cell in cells(prepared):
@@ -187,7 +187,7 @@ def test_every_contender_stands_on_the_same_base(prepared: Prepared) -> None:
     assert len(set.union(*bases.values())) == len(bases)
 
 
-def test_a_saved_detector_gives_the_same_scores_bit_for_bit_in_a_new_process(prepared: Prepared) -> None:
+def test_a_saved_detector_gives_the_same_scores_bit_for_bit_in_a_new_process(prepared: PreparedRun) -> None:
     code = (
         "import sys, hashlib, torch; torch.set_num_threads(1)\n"
         "from pathlib import Path\n"
@@ -205,7 +205,7 @@ def test_a_saved_detector_gives_the_same_scores_bit_for_bit_in_a_new_process(pre
         assert type(Detector.load(cell.path / "detector")) is type(cell.contender.build())
 
 
-def test_a_worker_writes_where_its_parent_says_and_refuses_what_has_changed(prepared: Prepared, tmp_path: Path) -> None:
+def test_a_worker_writes_where_its_parent_says_and_refuses_what_has_changed(prepared: PreparedRun, tmp_path: Path) -> None:
     design = tmp_path / "own.toml"
     design.write_text("layer = [{ gate = 'ry', on = 'each' }]")
     experiment = prepared.experiment.replace(contender__quantum__core__ansatz=str(design))
@@ -225,14 +225,14 @@ def test_a_worker_writes_where_its_parent_says_and_refuses_what_has_changed(prep
     assert read_outcome(fresh) is not None
 
 
-def test_the_same_run_again_reuses_every_cell_and_a_new_seed_only_adds(prepared: Prepared) -> None:
+def test_the_same_run_again_reuses_every_cell_and_a_new_seed_only_adds(prepared: PreparedRun) -> None:
     wanted = cells(prepared)
     assert execute(wanted, rates=prepared.rates, workers=2, done=lambda cell, cause: None).reused == len(wanted)
     more = cells(replace(prepared, experiment=prepared.experiment.replace(judge__seeds=3)))
     assert sum(read_outcome(cell) is not None for cell in more) == len(wanted) < len(more)
 
 
-def test_a_changed_feature_is_another_cell(prepared: Prepared) -> None:
+def test_a_changed_feature_is_another_cell(prepared: PreparedRun) -> None:
     made = prepared.grounds[0]
     cell = cells(prepared)[0]
     ids_E = made.test.features.ids_E.copy()
@@ -243,7 +243,7 @@ def test_a_changed_feature_is_another_cell(prepared: Prepared) -> None:
     assert read_outcome(replace(cell, rows=(cell.rows[0] + 1, cell.rows[1]))) is None
 
 
-def test_no_injected_anomaly_is_a_normal_sequence(prepared: Prepared) -> None:
+def test_no_injected_anomaly_is_a_normal_sequence(prepared: PreparedRun) -> None:
     for spec in ("swap:1", "move:2", "repeat:1"):
         data = replace(prepared.experiment.data, inject=spec)
         for number in range(2):
@@ -258,7 +258,7 @@ def test_no_injected_anomaly_is_a_normal_sequence(prepared: Prepared) -> None:
             assert not normal & set(odd)
 
 
-def test_a_contrast_with_a_floor_compares_every_seed(prepared: Prepared, tmp_path: Path) -> None:
+def test_a_contrast_with_a_floor_compares_every_seed(prepared: PreparedRun, tmp_path: Path) -> None:
     shutil.copytree(prepared.folder, tmp_path / "small")
     experiment = prepared.experiment.replace(judge__contrasts=[["lstm", "pca"], ["quantum", "2-gram"]], judge__metric="pr_auc")
     record = run(experiment, tmp_path, workers=2)
@@ -271,7 +271,7 @@ def test_a_contrast_with_a_floor_compares_every_seed(prepared: Prepared, tmp_pat
         assert f"{wanted:+.3f}" in next(line for line in table.splitlines() if line.startswith(f"| {left} - {right}"))
 
 
-def test_the_sets_of_windows_add_up(prepared: Prepared) -> None:
+def test_the_sets_of_windows_add_up(prepared: PreparedRun) -> None:
     for cut in begun(prepared).cuts:
         found = {name: weight_N for name, (_, weight_N) in sets(cut, cut.merged).items()}
         test = cut.merged.test
@@ -283,7 +283,7 @@ def test_the_sets_of_windows_add_up(prepared: Prepared) -> None:
         assert (found["unseen"] <= found["all"]).all()
 
 
-def test_alarms_follow_the_threshold_and_rows_the_weights(prepared: Prepared) -> None:
+def test_alarms_follow_the_threshold_and_rows_the_weights(prepared: PreparedRun) -> None:
     record = whole(prepared)
     assert len(record.cells) == len(cells(prepared))
     for cell in record.cells:
@@ -294,7 +294,7 @@ def test_alarms_follow_the_threshold_and_rows_the_weights(prepared: Prepared) ->
         assert (row["circuit_executions"] > 0) == (row["weights_quantum"] > 0)
 
 
-def test_a_ground_survives_being_written(prepared: Prepared) -> None:
+def test_a_ground_survives_being_written(prepared: PreparedRun) -> None:
     for made in prepared.grounds:
         again = Ground.load(prepared.folder / "work", made.cut)
         for name in ("train", "validation", "test", "in_flight"):
@@ -305,7 +305,7 @@ def test_a_ground_survives_being_written(prepared: Prepared) -> None:
         assert (again.base, again.cut, again.warnings) == (made.base, made.cut, made.warnings)
 
 
-def test_the_source_is_read_the_same_twice(prepared: Prepared) -> None:
+def test_the_source_is_read_the_same_twice(prepared: PreparedRun) -> None:
     again = open_source(prepared.experiment.data)
     assert again.events.digest == prepared.source.events.digest
     for number, made in enumerate(prepared.grounds):
@@ -313,7 +313,7 @@ def test_the_source_is_read_the_same_twice(prepared: Prepared) -> None:
 
 
 def test_cells_depend_on_the_designs_they_name_and_on_no_other(
-    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prepared: PreparedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(names.data_folder("circuits"), tmp_path / "circuits")
     monkeypatch.setattr(names, "data_folder", lambda name: tmp_path / name)
