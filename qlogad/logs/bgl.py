@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from qlogad.documents import digest
 from qlogad.errors import DataError
-from qlogad.logs.dataset import Dataset, File, Intake, RawLine, Record
+from qlogad.logs.dataset import Dataset, File, Intake, LogRecord, RawLine
 from qlogad.logs.lines import file_digest, pick_lines, read_lines
 from qlogad.logs.times import calendar
 
@@ -41,13 +41,13 @@ class Bgl(Dataset):
         ("NUM", r"(?<![\w.])[-+]?\d+(?!\w)"),
     )
 
-    def records(self, intake: Intake) -> Iterator[Record]:
+    def records(self, intake: Intake) -> Iterator[LogRecord]:
         """Every line in file order; a line that ends before its message has an empty message, and no line is dropped for it."""
         yield from self.read(read_lines(self.path, intake), intake)
         if intake.quarantine and not intake.records:
             raise DataError(f"no line of {self.path} is a BGL line (LABEL EPOCH DATE NODE DATETIME ...); is the dataset right?")
 
-    def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[Record]:
+    def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[LogRecord]:
         """Each line by itself."""
         for number, offset, text in lines:
             found = parse_line(text, number, offset)
@@ -66,7 +66,7 @@ class Bgl(Dataset):
         return pick_lines(self.path, lines)
 
 
-def parse_line(text: str, number: int = 1, offset: int = 0) -> Record | str:
+def parse_line(text: str, number: int = 1, offset: int = 0) -> LogRecord | str:
     """One line in BGL's format as a record, or why it is none.
 
     LABEL to DATETIME must be there; what is missing after them is "". The session is the node; lines without one say NULL.
@@ -86,7 +86,7 @@ def parse_line(text: str, number: int = 1, offset: int = 0) -> Record | str:
     category, _, _, node, _, _, _, component, level, message = fields
     alert = category != "-"
     time = (minute + int(clock[2]) * 1_000_000 + int(clock[3])) / 1e6
-    return Record(number, offset, time, (node,), level, component, message, int(alert), category if alert else "")
+    return LogRecord(number, offset, time, (node,), level, component, message, int(alert), category if alert else "")
 
 
 def format_line(time: int, node: str, facility: str, component: str, level: str, message: str, category: str = "-") -> str:

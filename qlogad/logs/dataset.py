@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args
 from qlogad import documents
 from qlogad.errors import DataError, shown
 
-__all__ = ["Dataset", "File", "Intake", "Quarantined", "RawLine", "Record", "label_of"]
+__all__ = ["Dataset", "File", "Intake", "LogRecord", "Quarantined", "RawLine", "label_of"]
 
 WindowKind = Literal["session", "count", "time"]
 
@@ -30,7 +30,7 @@ class RawLine(NamedTuple):
     text: str  # without the newline
 
 
-class Record(NamedTuple):
+class LogRecord(NamedTuple):
     """One log line that was understood."""
 
     line: int  # 1-based line number in its source
@@ -113,14 +113,14 @@ class Dataset(ABC):
     third_party: ClassVar[bool] = True  # True: its lines must never be written into committed results
 
     @abstractmethod
-    def records(self, intake: Intake) -> Iterator[Record]:
+    def records(self, intake: Intake) -> Iterator[LogRecord]:
         """Every line in source order; what is not understood goes to `intake`.
 
         Raises:
             DataError: the source is missing, unreadable or not of this format at all.
         """
 
-    def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[Record]:
+    def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[LogRecord]:
         """Lines in this data set's format as records, wherever they come from; its own files are left alone.
 
         What a model reads a log with. A table's lines begin with its header. Nothing is known of labels that lie in other files.

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 from qlogad.documents import digest
-from qlogad.logs.dataset import Dataset, File, Intake, RawLine, Record
+from qlogad.logs.dataset import Dataset, File, Intake, LogRecord, RawLine
 from qlogad.logs.lines import file_digest, pick_lines, read_lines
 from qlogad.logs.tables import read_labels
 from qlogad.logs.times import calendar
@@ -38,11 +38,11 @@ class Hdfs(Dataset):
     )
     mask_starts: ClassVar[str] = "b/0-9+-"
 
-    def records(self, intake: Intake) -> Iterator[Record]:
+    def records(self, intake: Intake) -> Iterator[LogRecord]:
         """Every line in file order."""
         return self.read(read_lines(self.path, intake), intake)
 
-    def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[Record]:
+    def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[LogRecord]:
         """Each line by itself."""
         for number, offset, text in lines:
             match = _LINE.fullmatch(text)
@@ -57,7 +57,7 @@ class Hdfs(Dataset):
             intake.records += 1
             blocks = _BLOCK.findall(message)
             sessions = tuple(dict.fromkeys(blocks) if len(blocks) > 1 else blocks)
-            yield Record(number, offset, time, sessions, level, component, message, -1)
+            yield LogRecord(number, offset, time, sessions, level, component, message, -1)
 
     def source_digest(self) -> str:
         """Of the log and its label file."""

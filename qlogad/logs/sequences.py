@@ -20,7 +20,7 @@ from typing import ClassVar, Literal, NamedTuple
 from qlogad import documents
 from qlogad.documents import digest
 from qlogad.errors import DataError, shown
-from qlogad.logs.dataset import Dataset, File, Intake, RawLine, Record
+from qlogad.logs.dataset import Dataset, File, Intake, LogRecord, RawLine
 from qlogad.logs.lines import file_digest, pick_lines, read_lines
 from qlogad.logs.tables import Row, items_of, read_label, rows_of
 from qlogad.logs.times import Times, Unit
@@ -71,11 +71,11 @@ class Sequences(Dataset):
                 "see: qlogad show sequences"
             )
 
-    def records(self, intake: Intake) -> Iterator[Record]:
+    def records(self, intake: Intake) -> Iterator[LogRecord]:
         """Every event of every window, file by file; `intake` counts the windows."""
         return _records(self._windows(intake), intake)
 
-    def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[Record]:
+    def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[LogRecord]:
         """Every event of every window; a window without identifier is called by its line, "path:17"."""
         return _records(self._windows_of("path", "the lines", lines, intake, set(), Times(self.time_unit)), intake)
 
@@ -123,14 +123,14 @@ class Sequences(Dataset):
             yield window
 
 
-def _records(windows: Iterator[_Window], intake: Intake) -> Iterator[Record]:
+def _records(windows: Iterator[_Window], intake: Intake) -> Iterator[LogRecord]:
     events: Counter[str] = Counter()
     for window in windows:
         last = len(window.tokens) - 1
         events.update(window.tokens)
         for place, token in enumerate(window.tokens):
             time = window.first if place == 0 else window.last if place == last else math.nan
-            yield Record(window.line, window.offset, time, (window.key,), "", "", token, -1)
+            yield LogRecord(window.line, window.offset, time, (window.key,), "", "", token, -1)
     if doubt := _doubt(events):
         intake.warnings.append(doubt)
 

@@ -17,7 +17,7 @@ from qlogad.bounds import Between, Seed
 from qlogad.documents import digest
 from qlogad.errors import DataError
 from qlogad.logs.bgl import format_line, parse_line
-from qlogad.logs.dataset import Dataset, Intake, RawLine, Record
+from qlogad.logs.dataset import Dataset, Intake, LogRecord, RawLine
 from qlogad.logs.simulated_cluster import KINDS, OPERATIONS, Cluster, Faults, Kind, Line, make_world
 
 __all__ = ["Injection", "Synthetic", "as_request", "line_text"]
@@ -88,7 +88,7 @@ class Synthetic(Dataset):
         cluster = Cluster(make_world(self.seed, self.workflows), self.seed, self.per_day, self.drift, self.noise, faults)
         return islice(cluster.stream(), self.lines)
 
-    def records(self, intake: Intake) -> Iterator[Record]:
+    def records(self, intake: Intake) -> Iterator[LogRecord]:
         """Every line; the same as writing the log to a file and reading that with `parse_line` and `as_request`."""
         offset = 0
         for number, line in enumerate(self.truth(), start=1):
@@ -96,10 +96,12 @@ class Synthetic(Dataset):
             intake.records += 1
             sessions = (line.session,) if line.session else ()
             level, service = line.template.level, line.template.service
-            yield Record(number, offset, line.time / 1e6, sessions, level, service, line.message, int(line.kind != ""), line.kind)
+            yield LogRecord(
+                number, offset, line.time / 1e6, sessions, level, service, line.message, int(line.kind != ""), line.kind
+            )
             offset += _length(line)
 
-    def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[Record]:
+    def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[LogRecord]:
         """Lines of the log as `write` writes it."""
         for number, offset, text in lines:
             found = parse_line(text, number, offset)
@@ -163,7 +165,7 @@ def _length(line: Line) -> int:
     return len(line.kind or "-") + clock + names + len(line.message) + 10  # nine spaces and the newline
 
 
-def as_request(record: Record) -> Record:
+def as_request(record: LogRecord) -> LogRecord:
     """A BGL record as one of this data set: the session is the request that the message names, and kinds are in small letters.
 
     >>> from qlogad.logs.bgl import parse_line

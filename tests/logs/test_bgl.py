@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from qlogad.errors import DataError
 from qlogad.logs.bgl import Bgl, format_line, parse_line
-from qlogad.logs.dataset import Intake, Record
+from qlogad.logs.dataset import Intake, LogRecord
 
 WORDS = st.from_regex(r"[!-~]{1,12}", fullmatch=True)
 MESSAGES = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_categories=["Zl", "Zp", "Cc"]))
@@ -25,14 +25,14 @@ def test_what_is_written_is_read_back(
 ) -> None:
     found = parse_line(format_line(time, node, facility, component, level, message, category), 7, 70)
     label, kind = (0, "") if category == "-" else (1, category)
-    assert found == Record(7, 70, time / 1e6, (node,), level, component, message, label, kind)
+    assert found == LogRecord(7, 70, time / 1e6, (node,), level, component, message, label, kind)
 
 
 @given(st.integers(5, 9), st.booleans())
 def test_a_line_that_ends_early_keeps_what_it_has(fields: int, alert: bool) -> None:
     line = format_line(1_117_838_570_675_872, "R02-M1-N0", "RAS", "KERNEL", "FATAL", "text", "KERNDTLB" if alert else "-")
     found = parse_line(" ".join(line.split(" ")[:fields]))
-    assert isinstance(found, Record)
+    assert isinstance(found, LogRecord)
     assert found.label == int(alert)
     assert found.message == ""
     assert (found.component, found.level) == ("KERNEL" if fields > 7 else "", "FATAL" if fields > 8 else "")
@@ -63,8 +63,8 @@ def test_what_is_no_line_is_set_aside_and_counted(line: str, tmp_path: Path) -> 
 @given(st.integers(0, 9999))
 def test_a_year_that_no_calendar_here_has_is_set_aside_when_read(year: int) -> None:
     found = parse_line(f"- 1 {year:04}.06.03 R02 {year:04}-06-03-15.42.50.675872 R02 RAS KERNEL INFO text")
-    assert isinstance(found, Record) == (1678 <= year <= 2261)
-    assert isinstance(found, Record) or found == "no such time"
+    assert isinstance(found, LogRecord) == (1678 <= year <= 2261)
+    assert isinstance(found, LogRecord) or found == "no such time"
 
 
 def test_another_format_is_an_error(tmp_path: Path) -> None:

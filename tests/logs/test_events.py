@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qlogad.errors import DataError
-from qlogad.logs.dataset import Dataset, Intake, Record
+from qlogad.logs.dataset import Dataset, Intake, LogRecord
 from qlogad.logs.events import Events, Mask, read_events
 from qlogad.logs.hdfs import Hdfs
 from qlogad.logs.parser.drain import Drain
@@ -28,10 +28,10 @@ from qlogad.seeds import derive
 class Remembered(Dataset):
     """Records as they are given."""
 
-    rows: tuple[Record, ...]
+    rows: tuple[LogRecord, ...]
     masks: ClassVar[tuple[tuple[str, str], ...]] = (("NUM", r"\d+"),)
 
-    def records(self, intake: Intake) -> Iterator[Record]:
+    def records(self, intake: Intake) -> Iterator[LogRecord]:
         for row in self.rows:
             intake.lines += 1
             intake.records += 1
@@ -51,7 +51,7 @@ class Remembered(Dataset):
 
 
 record = st.builds(
-    Record,
+    LogRecord,
     line=st.integers(1, 9),
     offset=st.integers(0, 9),
     time=st.floats(0, 1e9),
@@ -66,7 +66,7 @@ record = st.builds(
 
 @settings(deadline=None)
 @given(st.lists(record, min_size=1, max_size=30))
-def test_columns_say_what_the_records_say(rows: list[Record]) -> None:
+def test_columns_say_what_the_records_say(rows: list[LogRecord]) -> None:
     seen: list[int] = []
     events = read_events(Remembered(tuple(rows)), seen.append)
     assert seen[-1] == len(rows) == len(events)
@@ -97,7 +97,7 @@ def test_columns_say_what_the_records_say(rows: list[Record]) -> None:
 
 @pytest.mark.parametrize("time", [1_226_262_930_000.0, -1e11, float("inf"), float("-inf")])
 def test_a_time_that_is_no_date_is_refused_when_read_whatever_the_data_set(time: float) -> None:
-    rows = [Record(line, 0, seconds, ("a",), "", "", "x", -1) for line, seconds in enumerate([5.0, time, float("nan")], start=1)]
+    rows = [LogRecord(line, 0, seconds, ("a",), "", "", "x", -1) for line, seconds in enumerate([5.0, time, float("nan")], start=1)]
     with pytest.raises(DataError, match=r"line 2: .*no time between the years"):
         read_events(Remembered(tuple(rows)))
 

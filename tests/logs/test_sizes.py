@@ -9,7 +9,7 @@ import pytest
 
 from qlogad.experiment.data import Data
 from qlogad.experiment.ground import Ground, Source, ground
-from qlogad.logs.dataset import Dataset, Intake, Record
+from qlogad.logs.dataset import Dataset, Intake, LogRecord
 from qlogad.logs.events import read_events
 from qlogad.logs.split import SplitBy
 from qlogad.logs.windows import Window, make_windows
@@ -22,10 +22,10 @@ COUNT = 2_000
 class Made(Dataset):
     """Records made on the fly."""
 
-    rows: tuple[Record, ...]
+    rows: tuple[LogRecord, ...]
     parsed = True
 
-    def records(self, intake: Intake) -> Iterator[Record]:
+    def records(self, intake: Intake) -> Iterator[LogRecord]:
         for row in self.rows:
             intake.lines += 1
             intake.records += 1
@@ -39,7 +39,7 @@ class Made(Dataset):
 
 
 def test_seventy_thousand_different_words_stay_different_in_every_column() -> None:
-    rows = tuple(Record(n + 1, n, n, (f"s{n}",), f"l{n}", f"c{n}", f"m{n}", 1, f"k{n}") for n in range(70_000))
+    rows = tuple(LogRecord(n + 1, n, n, (f"s{n}",), f"l{n}", f"c{n}", f"m{n}", 1, f"k{n}") for n in range(70_000))
     events = read_events(Made(rows))
     for place in (0, 1, 127, 128, 255, 256, 32_767, 32_768, 40_000, 65_535, 65_536, 69_999):
         told = [
@@ -65,12 +65,12 @@ def room(thing: object) -> int:
 
 @pytest.mark.parametrize("where", ["session", "kind", "level", "component", "message"])
 def test_one_word_of_a_million_characters_takes_its_own_room_and_no_other(tmp_path: Path, where: str) -> None:
-    def row(n: int) -> Record:
+    def row(n: int) -> LogRecord:
         long = {
             name: LONG if n == COUNT // 2 and name == where else "" for name in ("session", "kind", "level", "component", "message")
         }
         kind = long["kind"] or ("fault" if n % 5 == 0 else "")
-        return Record(
+        return LogRecord(
             n + 1,
             n,
             float(n),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qlogad.documents import from_mapping
 from qlogad.errors import DataError, DocumentError
-from qlogad.logs.dataset import Dataset, Record
+from qlogad.logs.dataset import Dataset, LogRecord
 from qlogad.logs.events import read_events
 from qlogad.logs.split import Split, SplitBy, given_parts, make_splits
 from qlogad.logs.windows import Window, Windows, make_windows
@@ -103,7 +103,7 @@ class Parted(Dataset):
         for s in range(len(self.parts)):
             intake.lines += 1
             intake.records += 1
-            yield Record(s + 1, 0, math.nan, (f"s{s}",), "", "", "a message", -1)
+            yield LogRecord(s + 1, 0, math.nan, (f"s{s}",), "", "", "a message", -1)
 
     def source_digest(self):
         return ""

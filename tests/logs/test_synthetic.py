@@ -16,7 +16,7 @@ import pytest
 from qlogad.documents import from_mapping
 from qlogad.errors import DocumentError, InputError
 from qlogad.logs.bgl import Bgl, parse_line
-from qlogad.logs.dataset import Intake, Record
+from qlogad.logs.dataset import Intake, LogRecord
 from qlogad.logs.lines import read_lines
 from qlogad.logs.simulated_cluster import KINDS, START, Block, Kind, Line, Step, make_world
 from qlogad.logs.synthetic import Synthetic, as_request, line_text
@@ -81,10 +81,10 @@ def test_records_are_what_the_written_file_says(name: str, tmp_path: Path) -> No
     dataset = replace(MANY, lines=4000)
     dataset.write(tmp_path / name)
     read, own = Intake(), Intake()
-    parsed: list[Record] = []
+    parsed: list[LogRecord] = []
     for line in read_lines(tmp_path / name, read):
         record = parse_line(line.text, line.number, line.offset)
-        assert isinstance(record, Record)
+        assert isinstance(record, LogRecord)
         parsed.append(as_request(record))
     assert list(dataset.records(own)) == parsed
     assert (own.lines, own.records, own.blank, own.quarantine) == (4000, 4000, 0, [])
