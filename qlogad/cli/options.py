@@ -22,7 +22,7 @@ __all__ = [
     "Seed",
     "Set",
     "Shots",
-    "Threshold",
+    "ThresholdChoice",
     "Validation",
     "Wait",
     "Windows",
@@ -51,7 +51,7 @@ Mode = Annotated[str, typer.Option(help="closed: each round feeds the next; open
 References = Annotated[int, typer.Option(min=0, max=10**4, help="Fixed reference circuits in every round, to detect drift.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of the training; by default the first.")]
 Cut = Annotated[str | None, typer.Option(help="Cut of the run; by default the first.")]
-Threshold = Annotated[
+ThresholdChoice = Annotated[
     str, typer.Option(help="clean: as trained; recalibrated: each run also fits one to validation windows scored on the device.")
 ]
 Validation = Annotated[int, typer.Option(min=1, help="Validation windows for --threshold recalibrated.")]

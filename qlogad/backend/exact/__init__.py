@@ -24,7 +24,7 @@ from qlogad.backend.exact.jit import allowed
 from qlogad.backend.exact.method import Evaluator, Method, Task
 from qlogad.backend.exact.methods.gates import States
 from qlogad.backend.exact.noisy import NoisyBound
-from qlogad.backend.exact.parts.per_version import Kept
+from qlogad.backend.exact.parts.version_cache import VersionCache
 from qlogad.backend.exact.planner import Plan, Purpose, choose, choose_tables, memory_limit, rates_of, too_wide
 from qlogad.backend.form import Form, Kernel
 from qlogad.circuit.circuit import Circuit
@@ -186,7 +186,7 @@ class ExactBound(Bound):
         self._engine, self._weights_GP, self._calls = engine, weights_GP, calls
         self._methods = methods_for(circuit, engine.method, second=engine.second)
         self._planned: dict[bool, Plan] = {}  # with gradients and without
-        self._run = Kept(weights_GP, self._bind)
+        self._run = VersionCache(weights_GP, self._bind)
 
     def __call__(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Tensor:
         """The readouts mean_GNK; see `Bound`."""

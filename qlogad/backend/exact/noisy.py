@@ -16,8 +16,8 @@ from torch import Tensor
 from qlogad.backend.abilities import Estimate, Rows
 from qlogad.backend.backend import Bound, check_inputs, tied
 from qlogad.backend.exact.parts.matrices import Matrices, Step, apply, kron_vectors, merge
-from qlogad.backend.exact.parts.per_version import Kept
 from qlogad.backend.exact.parts.split import split
+from qlogad.backend.exact.parts.version_cache import VersionCache
 from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.gates import pauli
 from qlogad.circuit.noise import Noise
@@ -48,7 +48,7 @@ class NoisyBound(Bound):
             (reads, _Steps(list(gates), circuit.wires, noise, weights_GP))
             for reads, gates in groupby(rest, lambda gate: gate.reads("input"))
         ]
-        self._of_weights = Kept(weights_GP, self._prepare)
+        self._of_weights = VersionCache(weights_GP, self._prepare)
 
     def _prepare(self, weights_GP: Tensor, gradient: bool) -> tuple[list[tuple[_Steps, list[Step] | None]], Tensor]:
         """Sections before the last one that reads inputs, with the steps of those that read none; what the rest makes of readouts."""

@@ -24,7 +24,7 @@ from qlogad.cli.options import (
     Result,
     Seed,
     Shots,
-    Threshold,
+    ThresholdChoice,
     Validation,
     Windows,
 )
@@ -41,7 +41,7 @@ def verb(
     shots: Shots = None,
     mode: Mode = "closed",
     references: References = 3,
-    threshold: Threshold = "clean",
+    threshold: ThresholdChoice = "clean",
     validation: Validation = 200,
     seed: Seed = None,
     cut: Cut = None,

@@ -23,7 +23,7 @@ from qlogad.cli.options import (
     Result,
     Seed,
     Shots,
-    Threshold,
+    ThresholdChoice,
     Validation,
     Wait,
     Windows,
@@ -44,7 +44,7 @@ def verb(
     shots: Shots = None,
     mode: Mode = "closed",
     references: References = 3,
-    threshold: Threshold = "clean",
+    threshold: ThresholdChoice = "clean",
     validation: Validation = 200,
     repeats: Annotated[
         int | None, typer.Option(min=1, help="Runs of the whole pass; by default 5 in a closed loop that samples, else 1.")

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from qlogad.backend.backend import check_finite
 
-__all__ = ["Kept"]
+__all__ = ["VersionCache"]
 
 T = TypeVar("T")
 
 
-class Kept(Generic[T]):
+class VersionCache(Generic[T]):
     """What `make` makes of the weights, once for each of their versions: with gradients, and without, as then it has none.
 
     Changes through `weights.data` are not counted, and not seen. Weights made in inference mode
@@ -34,7 +34,7 @@ class Kept(Generic[T]):
 
     >>> import torch
     >>> weights = torch.ones(2)
-    >>> total = Kept(weights, lambda weights, gradient: weights.sum().item())
+    >>> total = VersionCache(weights, lambda weights, gradient: weights.sum().item())
     >>> total(False), weights.add_(1) is weights, total(False)
     (2.0, True, 4.0)
     """
