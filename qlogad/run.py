@@ -56,7 +56,7 @@ def run(
         wanted = cells(prepared)
         executed = execute(
             wanted,
-            rates=prepared.rates,
+            speeds=prepared.speeds,
             workers=workers or os.cpu_count() or 1,
             storage=storage,
             done=lambda cell, cause: watch.finished(str(cell), len(wanted)),

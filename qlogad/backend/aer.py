@@ -43,7 +43,7 @@ try:
 except ImportError as error:
     raise MissingExtra("qiskit-aer", "aer") from error
 
-__all__ = ["Aer", "AerTarget", "Rates", "Snapshot"]
+__all__ = ["Aer", "AerTarget", "GateNoise", "Snapshot"]
 
 METHODS = {"statevector": "statevector", "density_matrix": "density_matrix", "mps": "matrix_product_state"}
 RATES = tuple(field.name for field in fields(Noise))
@@ -102,7 +102,7 @@ class Aer(SampledBackend, Backend):
             f"aer:{target}",
             method,
             shots=number("shots", found.get("shots"), least=1),
-            noise=Rates(Noise.parse(rates))
+            noise=GateNoise(Noise.parse(rates))
             if rates
             else None
             if snapshot is None
@@ -116,7 +116,7 @@ class AerTarget(Target):
     """Aer with one method, and a noise of its own or of a device."""
 
     def __init__(
-        self, name: str, method: str, *, shots: int | None = None, noise: Rates | Snapshot | None = None, device: str = "CPU"
+        self, name: str, method: str, *, shots: int | None = None, noise: GateNoise | Snapshot | None = None, device: str = "CPU"
     ) -> None:
         self.name, self.shots, self.noise = name, shots, noise is not None
         limit = NOISY_WIRES if noise is not None else CHANCE_WIRES if shots is not None else WIRES[method]
@@ -242,7 +242,7 @@ class _Affine:
 
 
 @dataclass(frozen=True)
-class Rates:
+class GateNoise:
     """The noise of circuit/noise.py: after every gate of the circuit as it is written, and when bits are read."""
 
     noise: Noise

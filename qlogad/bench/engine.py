@@ -32,7 +32,7 @@ from qlogad import escape, files
 from qlogad.backend.backend import Backend, open_backend
 from qlogad.backend.exact import METHODS, Exact
 from qlogad.backend.exact.method import Task
-from qlogad.backend.exact.planner import memory_limit, options, rates_of
+from qlogad.backend.exact.planner import memory_limit, options, speeds_of
 from qlogad.bench.benchmark import Benchmark, Finding, Progress, this_machine
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.encoding import assemble
@@ -42,7 +42,7 @@ from qlogad.nn.maps import Wrapped
 from qlogad.nn.recurrent import LSTM
 from qlogad.report.drawing import save
 
-__all__ = ["GOALS", "Engine", "Found", "Point", "Points", "Rates", "grid", "measure", "tables", "write"]
+__all__ = ["GOALS", "Engine", "Found", "Point", "Points", "Roofline", "grid", "measure", "tables", "write"]
 
 Row = dict[str, Any]
 Job = Callable[[], object]
@@ -167,8 +167,11 @@ class Points:
         return False
 
 
-class Rates:
-    """Peak rates of this machine: operations and bytes per second of large float32 work, at the current number of threads."""
+class Roofline:
+    """This machine at its peak: operations and bytes per second of large float32 work, with the threads in use.
+
+    Williams, Waterman and Patterson, CACM 2009, doi:10.1145/1498765.1498785.
+    """
 
     def __init__(self, device: str = "cpu") -> None:
         one, two = torch.randn(2, 1024, 1024, device=device)
@@ -226,7 +229,7 @@ def measure(points: Points, wanted: Sequence[Point], progress: Progress, *, pyth
         python: a Python with JAX, tensorcircuit-ng and PennyLane; None leaves other simulators out.
     """
     left = [point for point in dict.fromkeys(wanted) if point not in points.found and (python or point.workload != "peers")]
-    rates: dict[tuple[str, int], Rates] = {}
+    rooflines: dict[tuple[str, int], Roofline] = {}
     threads = torch.get_num_threads()
     try:
         for place, point in enumerate(left):
@@ -234,8 +237,8 @@ def measure(points: Points, wanted: Sequence[Point], progress: Progress, *, pyth
             torch.set_num_threads(point.threads)
             if point.workload == "cell":
                 key = point.device, point.threads
-                rates[key] = rates.get(key) or Rates(point.device)
-                found = cell_step(points, point, rates[key])
+                rooflines[key] = rooflines.get(key) or Roofline(point.device)
+                found = cell_step(points, point, rooflines[key])
             elif point.workload == "peers":
                 found = Found({peer: peer_ms(points, peer, point, Path(str(python))) for peer in PEERS})
             else:
@@ -245,7 +248,7 @@ def measure(points: Points, wanted: Sequence[Point], progress: Progress, *, pyth
         torch.set_num_threads(threads)
 
 
-def cell_step(points: Points, point: Point, rates: Rates) -> Found:
+def cell_step(points: Points, point: Point, roofline: Roofline) -> Found:
     """One training step of the cell against PennyLane's default.qubit, backprop and broadcasting, and torch.nn.LSTM, in turns."""
     circuit = circuit_of(point)
     x_NTI = inputs_of(point)
@@ -263,7 +266,7 @@ def cell_step(points: Points, point: Point, rates: Rates) -> Found:
     method, tables = decided(engine)
     effort = METHODS[method].effort(Task(circuit, GATES, point.batch, point.steps))
     linear = 3 * 2 * point.batch * point.steps * GATES * circuit.inputs * (WIDTH + 2 * HIDDEN)
-    ms = {rival: None, **milliseconds(seconds), "floor": rates.floor(effort.operations + linear, effort.traffic) * 1e3}
+    ms = {rival: None, **milliseconds(seconds), "floor": roofline.floor(effort.operations + linear, effort.traffic) * 1e3}
     return Found(ms, f"{method}, tables" if tables else method)
 
 
@@ -278,7 +281,7 @@ def every_method(point: Point) -> Found:
     """Bind and calls, forward and backward, by every method predicted to be close to the best; and the planner's choice."""
     circuit = circuit_of(point)
     task, device = Task(circuit, GATES, point.batch, point.steps), torch.device(point.device)
-    found = [option for option in options(task, METHODS, rates_of(device), memory_limit(device)) if not option.unfit]
+    found = [option for option in options(task, METHODS, speeds_of(device), memory_limit(device)) if not option.unfit]
     quickest = found[0].seconds
     if quickest > LONG / 10:
         return Found({option.method: None for option in found}, found[0].method)

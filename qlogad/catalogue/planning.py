@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves
 from qlogad import escape, seeds
 from qlogad.backend.exact import Exact, methods_for
 from qlogad.backend.exact.method import Task
-from qlogad.backend.exact.planner import Option, memory_limit, one_thread, options, rates_of
+from qlogad.backend.exact.planner import Option, memory_limit, one_thread, options, speeds_of
 from qlogad.circuit.circuit import Circuit
 from qlogad.errors import InputError
 
@@ -51,7 +51,7 @@ def table(circuit: Circuit, *, rows: int = 64, calls: int = 10, double: bool = F
     if min(rows, calls) < 1:
         raise InputError(f"a plan needs at least 1 row and 1 call, got {rows} and {calls}")
     task = Task(circuit, GROUPS, rows, calls, 8 if double else 4)
-    found = options(task, methods_for(circuit), rates_of(CPU), memory_limit(CPU))
+    found = options(task, methods_for(circuit), speeds_of(CPU), memory_limit(CPU))
     return [_row(task, option, chosen=place == 0, measured=place == 0 or every) for place, option in enumerate(found)]
 
 

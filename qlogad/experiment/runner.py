@@ -25,7 +25,7 @@ from qlogad.features.view import any_apart
 if TYPE_CHECKING:
     from optuna import Study, Trial
 
-    from qlogad.backend.exact.planner import Rates
+    from qlogad.backend.exact.planner import Speeds
 
 __all__ = ["Executed", "PreparedRun", "cells", "execute", "forget", "outcomes", "prepare", "preprocessor_file"]
 
@@ -46,7 +46,7 @@ class PreparedRun:
     folder: Path
     source: Source
     grounds: tuple[Ground, ...]
-    rates: Mapping[str, Rates]  # of every device that circuits may run on
+    speeds: Mapping[str, Speeds]  # of every device that circuits may run on
 
 
 def forget(folder: Path) -> None:
@@ -72,7 +72,7 @@ def prepare(experiment: Experiment, folder: Path, progress: Callable[[str, int],
         _keep_preprocessor(experiment, source, made, folder)
         grounds.append(made)
         progress("cuts prepared", number + 1)
-    return PreparedRun(experiment, folder, source, tuple(grounds), _rates(experiment, grounds, folder / "work"))
+    return PreparedRun(experiment, folder, source, tuple(grounds), _speeds(experiment, grounds, folder / "work"))
 
 
 def preprocessor_file(folder: Path, cut: str) -> Path:
@@ -87,25 +87,25 @@ def _keep_preprocessor(experiment: Experiment, source: Source, made: Ground, fol
     files.write_facts(preprocessor_file(folder, made.cut), found.state())
 
 
-def _rates(experiment: Experiment, grounds: Sequence[Ground], folder: Path) -> dict[str, Rates]:
+def _speeds(experiment: Experiment, grounds: Sequence[Ground], folder: Path) -> dict[str, Speeds]:
     """What the engine plans with: measured by whoever began the run, for all workers of all hosts and for its continuation."""
     named = {str(contender.build().get_params(deep=False).get("device", "")) for contender in experiment.contenders} - {""}
     if not named:  # no circuits, and torch need not be imported
         return {}
     from torch import device
 
-    from qlogad.backend.exact.planner import rates_of
+    from qlogad.backend.exact.planner import speeds_of
 
     found = {}
     for name in sorted(named):
         kind = device(name).type
         path = folder / f"rates-{kind}.json"
-        if (kept := _kept_rates(path)) is None:
+        if (kept := _kept_speeds(path)) is None:
             files.remove(path)  # damaged, if it is there
-            made = replace(rates_of(device(name)), compiled=_compiling_pays(experiment, grounds))
+            made = replace(speeds_of(device(name)), compiled=_compiling_pays(experiment, grounds))
             files.write_once(path, files.facts_text(documents.plain(made)))
-            kept = _kept_rates(path)
-        found[kind] = kept or rates_of(device(name))
+            kept = _kept_speeds(path)
+        found[kind] = kept or speeds_of(device(name))
     return found
 
 
@@ -122,11 +122,11 @@ def _compiling_pays(experiment: Experiment, grounds: Sequence[Ground]) -> bool:
     return experiment.judge.seeds * saved > COMPILING
 
 
-def _kept_rates(path: Path) -> Rates | None:
-    from qlogad.backend.exact.planner import Rates
+def _kept_speeds(path: Path) -> Speeds | None:
+    from qlogad.backend.exact.planner import Speeds
 
     try:
-        return documents.from_mapping(Rates, files.read_facts(path), str(path))
+        return documents.from_mapping(Speeds, files.read_facts(path), str(path))
     except InputError:
         return None
 
@@ -158,12 +158,12 @@ def cells(prepared: PreparedRun) -> list[Cell]:
 def execute(
     wanted: Sequence[Cell],
     *,
-    rates: Mapping[str, Rates],
+    speeds: Mapping[str, Speeds],
     workers: int,
     done: Callable[[Cell, str | None], None],
     storage: str | None = None,
 ) -> Executed:
-    """Run the cells that have no outcome yet, all planned with the same rates; `done` hears of every cell as it finishes.
+    """Run the cells that have no outcome yet, all planned with the same speeds; `done` hears of every cell as it finishes.
 
     The cells are the trials of a study: whoever calls this with the same cells and the same storage takes part. One whose worker dies
     is tried again a few times, then it has failed.
@@ -199,7 +199,7 @@ def execute(
         begin_anew_if_damaged(own)  # what counts are the outcomes of cells
     place = storage or str(own)
     study = f"cells {documents.digest(sorted(equal))}"
-    job = _CellJob(tuple(same[0] for same in equal.values()), rates)
+    job = _CellJob(tuple(same[0] for same in equal.values()), speeds)
     enqueue(place, study, {index: {} for index in missing})
     waiting = dict(missing)
 
@@ -223,7 +223,7 @@ class _CellJob:
     """What a worker does with a trial: the cell of its index."""
 
     cells: tuple[Cell, ...]
-    rates: Mapping[str, Rates]
+    speeds: Mapping[str, Speeds]
 
     def __call__(self, trial: Trial) -> float:
         """The seconds it took; what counts is the cell's outcome."""
@@ -238,10 +238,10 @@ class _CellJob:
 
     @cached_property
     def _ready(self) -> bool:
-        """Once in each worker: the driver's rates, and the code as it is now."""
+        """Once in each worker: the driver's speeds, and the code as it is now."""
         from qlogad.backend.exact.planner import use
 
-        use(self.rates)
+        use(self.speeds)
         remember_code({cell.contender.name: cell.contender for cell in self.cells}.values())
         return True
 

@@ -92,7 +92,7 @@ def _facts(prepared: PreparedRun) -> dict[str, Any]:
         },
         "windows": len(prepared.source.windows),
         "windows_of_unknown_label": prepared.source.unknown,
-        "engine": {"rates": documents.plain(prepared.rates), "plans": []},
+        "engine": {"rates": documents.plain(prepared.speeds), "plans": []},
         "versions": {name: version(name) for name in packages},
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",

@@ -34,7 +34,7 @@ from optuna.study import Study as Trials
 from optuna.trial import FixedTrial, FrozenTrial
 
 from qlogad import documents, files, seeds
-from qlogad.backend.exact.planner import Rates, rates_of
+from qlogad.backend.exact.planner import Speeds, speeds_of
 from qlogad.circuit.circuit import Circuit
 from qlogad.errors import MissingExtra, QlogadError, ResultError
 from qlogad.experiment.cell import code_of, designs_of
@@ -132,9 +132,9 @@ def prepare(study: Study, folder: Path, progress: Callable[[str, int], None]) ->
     return PreparedStudy(study, folder, tuple(one.cut for one in grounds), digest, told)
 
 
-def job_of(prepared: PreparedStudy, entrant: Entrant, rates: Mapping[str, Rates], bars: tuple[float, ...]) -> TrialJob:
+def job_of(prepared: PreparedStudy, entrant: Entrant, speeds: Mapping[str, Speeds], bars: tuple[float, ...]) -> TrialJob:
     """What workers do for one contender."""
-    return TrialJob(prepared.study, entrant.name, str(prepared.folder), prepared.cuts, rates, bars)
+    return TrialJob(prepared.study, entrant.name, str(prepared.folder), prepared.cuts, speeds, bars)
 
 
 # ---------------------------------------------------------------- samplers and pruners
@@ -273,7 +273,7 @@ def _opened(prepared: PreparedStudy, entrant: Entrant, place: str, watch: Watch)
 
 
 def fill(prepared: PreparedStudy, entrant: Entrant, trials: Trials, watch: Watch) -> TrialJob:
-    """Give a contender's trials what is missing: identity, rates, bars of the rungs, the points tried first; what workers then do.
+    """Give a contender's trials what is missing: identity, speeds, bars of the rungs, the points tried first; what workers then do.
 
     Raises:
         ResultError: they are trials of another study.
@@ -295,9 +295,9 @@ def fill(prepared: PreparedStudy, entrant: Entrant, trials: Trials, watch: Watch
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             trials.set_metric_names(list(study.settings.objectives))
-        rates = _rates(entrant)
-        trials.set_user_attr("rates", documents.plain(rates))
-        trials.set_user_attr("bars", _bars(job_of(prepared, entrant, rates, ()), watch))
+        speeds = _speeds(entrant)
+        trials.set_user_attr("rates", documents.plain(speeds))
+        trials.set_user_attr("bars", _bars(job_of(prepared, entrant, speeds, ()), watch))
         trials.set_user_attr("ready", True)
     stored = trials.user_attrs
     if stored["identity"] != mark:
@@ -307,8 +307,8 @@ def fill(prepared: PreparedStudy, entrant: Entrant, trials: Trials, watch: Watch
             "name, or begin anew with --fresh"
         )
     _enqueue(study, entrant, trials)
-    rates = {kind: documents.from_mapping(Rates, table, trials.study_name) for kind, table in stored["rates"].items()}
-    return job_of(prepared, entrant, rates, tuple(stored["bars"]))
+    speeds = {kind: documents.from_mapping(Speeds, table, trials.study_name) for kind, table in stored["rates"].items()}
+    return job_of(prepared, entrant, speeds, tuple(stored["bars"]))
 
 
 def _await(trials: Trials, watch: Watch) -> None:
@@ -319,11 +319,11 @@ def _await(trials: Trials, watch: Watch) -> None:
         time.sleep(_LOOK)
 
 
-def _rates(entrant: Entrant) -> dict[str, Rates]:
+def _speeds(entrant: Entrant) -> dict[str, Speeds]:
     import torch
 
     name = entrant.contender.build().get_params(deep=False).get("device")
-    return {} if name is None else {torch.device(name).type: rates_of(torch.device(name))}
+    return {} if name is None else {torch.device(name).type: speeds_of(torch.device(name))}
 
 
 def _enqueue(study: Study, entrant: Entrant, trials: Trials) -> None:

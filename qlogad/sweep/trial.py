@@ -22,7 +22,7 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from qlogad import documents, seeds
-from qlogad.backend.exact.planner import Rates, use
+from qlogad.backend.exact.planner import Speeds, use
 from qlogad.circuit.canonical import canonical
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.design import Design
@@ -65,7 +65,7 @@ class TrialJob:
         entrant: the contender's name.
         folder: of the study's results; grounds and designs lie there.
         cuts: names of the grounds that trials are trained on.
-        rates: what the engine plans with.
+        speeds: what the engine plans with.
         bars: what each rung asks for; empty while they are being measured.
     """
 
@@ -73,7 +73,7 @@ class TrialJob:
     entrant: str
     folder: str
     cuts: tuple[str, ...]
-    rates: Mapping[str, Rates]
+    speeds: Mapping[str, Speeds]
     bars: tuple[float, ...] = ()
 
     def __call__(self, trial: optuna.Trial) -> float | Sequence[float]:
@@ -266,9 +266,9 @@ class TrialJob:
         return report
 
     def _fit(self, detector: Detector, ground: Ground, seed: int, report: Callable[[Epoch], None] | None) -> None:
-        """Train on one fold, as a run would: one thread, the study's rates."""
+        """Train on one fold, as a run would: one thread, the study's speeds."""
         torch.set_num_threads(1)
-        use(self.rates)
+        use(self.speeds)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", QlogadWarning)
             fit(detector, ground, training=self.study.base.data.training, seed=seed, report=report)

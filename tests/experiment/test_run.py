@@ -72,7 +72,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def prepared(file: Path, tmp_path_factory: pytest.TempPathFactory) -> PreparedRun:
     made = prepare(Experiment.load(file), tmp_path_factory.mktemp("results") / "small", lambda what, count: None)
-    executed = execute(cells(made), rates=made.rates, workers=2, done=lambda cell, cause: None)
+    executed = execute(cells(made), speeds=made.speeds, workers=2, done=lambda cell, cause: None)
     assert (executed.reused, executed.failed) == (0, {})
     return made
 
@@ -132,7 +132,7 @@ def test_a_damaged_cell_runs_again(prepared: PreparedRun) -> None:
     scores = cell.path / "scores.npz"
     scores.write_bytes(scores.read_bytes()[:100])
     assert read_outcome(cell) is None
-    execute([cell], rates={}, workers=1, done=lambda cell, cause: None)
+    execute([cell], speeds={}, workers=1, done=lambda cell, cause: None)
     after = read_outcome(cell)
     assert after is not None
     np.testing.assert_array_equal(after.scores["test"], before.scores["test"])
@@ -227,7 +227,7 @@ def test_a_worker_writes_where_its_parent_says_and_refuses_what_has_changed(prep
 
 def test_the_same_run_again_reuses_every_cell_and_a_new_seed_only_adds(prepared: PreparedRun) -> None:
     wanted = cells(prepared)
-    assert execute(wanted, rates=prepared.rates, workers=2, done=lambda cell, cause: None).reused == len(wanted)
+    assert execute(wanted, speeds=prepared.speeds, workers=2, done=lambda cell, cause: None).reused == len(wanted)
     more = cells(replace(prepared, experiment=prepared.experiment.replace(judge__seeds=3)))
     assert sum(read_outcome(cell) is not None for cell in more) == len(wanted) < len(more)
 

@@ -141,8 +141,8 @@ def test_what_is_compiled_is_said_by_the_run_alone_and_kept_with_it(tmp_path: Pa
     for cap, seeds in ((400, 1), (10**5, 1000)):
         changes = [*small, f"judge.seeds={seeds}", f"contender.lstm.epochs={cap}", f"contender.lstm.patience={cap // 8}"]
         experiment = Experiment.load("quickstart", changes)
-        rates = prepare(experiment, tmp_path / f"{seeds}", lambda what, count: None).rates["cpu"]
-        chosen[seeds] = rates.compiled
+        speeds = prepare(experiment, tmp_path / f"{seeds}", lambda what, count: None).speeds["cpu"]
+        chosen[seeds] = speeds.compiled
         again = replace(experiment, judge=replace(experiment.judge, seeds=1001 - seeds))
-        assert prepare(again, tmp_path / f"{seeds}", lambda what, count: None).rates["cpu"] == rates, "kept with the run"
+        assert prepare(again, tmp_path / f"{seeds}", lambda what, count: None).speeds["cpu"] == speeds, "kept with the run"
     assert chosen == {1: False, 1000: True}

@@ -25,7 +25,7 @@ from qlogad.backend.exact.method import Evaluator, Method, Task
 from qlogad.backend.exact.methods.gates import States
 from qlogad.backend.exact.noisy import NoisyBound
 from qlogad.backend.exact.parts.version_cache import VersionCache
-from qlogad.backend.exact.planner import Plan, Purpose, choose, choose_tables, memory_limit, rates_of, too_wide
+from qlogad.backend.exact.planner import Plan, Purpose, choose, choose_tables, memory_limit, speeds_of, too_wide
 from qlogad.backend.form import Form, Kernel
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.gates import GATES
@@ -151,18 +151,18 @@ class Exact(Backend):
     def _choose(
         self, task: Task, methods: Mapping[str, Method], weights_GP: Tensor, kernel: Kernel | None, purpose: Purpose
     ) -> Plan:
-        rates, limit = rates_of(weights_GP.device), self.limit(weights_GP.device)
+        speeds, limit = speeds_of(weights_GP.device), self.limit(weights_GP.device)
         if kernel is not None:
 
             def form(method: Method) -> Form | None:
                 with torch.no_grad():
                     return method.form(task.circuit, weights_GP)
 
-            with allowed(rates.compiled):
-                found = choose_tables(task, methods, rates, limit, kernel, form)
+            with allowed(speeds.compiled):
+                found = choose_tables(task, methods, speeds, limit, kernel, form)
             if found:
-                return found.plan(purpose, tables=True, compiled=rates.compiled)
-        return choose(task, methods, rates, limit).plan(purpose, compiled=rates.compiled)
+                return found.plan(purpose, tables=True, compiled=speeds.compiled)
+        return choose(task, methods, speeds, limit).plan(purpose, compiled=speeds.compiled)
 
     def limit(self, device: torch.device) -> float:
         """The bytes a call may need on a device."""

@@ -1,8 +1,8 @@
-"""Which method runs a circuit, and how many rows at a time: predicted from effort and this machine's rates, chosen once, then kept.
+"""Which method runs a circuit, and how many rows at a time: predicted from effort and this machine's speeds, chosen once, then kept.
 
-    predicted seconds = operations / rate + traffic / bandwidth + dispatches * overhead
+    predicted seconds = operations / speed + traffic / bandwidth + dispatches * overhead
 
-Rates are measured once per machine, torch version and device, and kept as a file in the user's cache folder: the same file gives the
+Speeds are measured once per machine, torch version and device, and kept as a file in the user's cache folder: the same file gives the
 same choice. A plan is data: it is written beside results and saved detectors, so that numbers do not depend on machine load.
 """
 
@@ -32,14 +32,14 @@ __all__ = [
     "Option",
     "Plan",
     "Purpose",
-    "Rates",
+    "Speeds",
     "choose",
     "choose_tables",
     "measured_once",
     "memory_limit",
     "one_thread",
     "options",
-    "rates_of",
+    "speeds_of",
     "timed",
     "too_wide",
     "use",
@@ -86,7 +86,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Rates:
+class Speeds:
     """What a device does in a second, with one thread, and whether kernels are compiled for it."""
 
     single: float  # floating-point operations of float32 matrix products
@@ -97,37 +97,37 @@ class Rates:
     compiled: bool = True  # False: of a run that is too short for it
 
     def __post_init__(self) -> None:
-        if not all(0 < rate < float("inf") for rate in (self.single, self.double, self.bandwidth, self.dispatch, self.tracked)):
+        if not all(0 < speed < float("inf") for speed in (self.single, self.double, self.bandwidth, self.dispatch, self.tracked)):
             raise DocumentError("rates are finite numbers above 0")
 
     def seconds(self, effort: Effort, task: Task) -> float:
         """What a task takes, predicted."""
-        rate = self.single if task.itemsize == 4 else self.double
+        speed = self.single if task.itemsize == 4 else self.double
         overhead = self.tracked if task.gradient else self.dispatch
-        return effort.operations / rate + effort.traffic / self.bandwidth + effort.dispatches * overhead
+        return effort.operations / speed + effort.traffic / self.bandwidth + effort.dispatches * overhead
 
 
 DEFAULTS = {  # where nothing can be kept between runs
-    "cpu": Rates(single=1e11, double=5e10, bandwidth=1e10, dispatch=2.5e-6, tracked=3e-6),
-    "cuda": Rates(single=2e13, double=1e13, bandwidth=1e12, dispatch=6e-6, tracked=7e-6),
+    "cpu": Speeds(single=1e11, double=5e10, bandwidth=1e10, dispatch=2.5e-6, tracked=3e-6),
+    "cuda": Speeds(single=2e13, double=1e13, bandwidth=1e12, dispatch=6e-6, tracked=7e-6),
 }
 
 Measured = TypeVar("Measured")
 
-_known: dict[str, Rates] = {}  # device -> rates, of this process
+_known: dict[str, Speeds] = {}  # device -> speeds, of this process
 
 
-def use(rates: Mapping[str, Rates]) -> None:
-    """Plan with these rates from now on: a run's workers take the parent's."""
-    _known.update(rates)
+def use(speeds: Mapping[str, Speeds]) -> None:
+    """Plan with these speeds from now on: a run's workers take the parent's."""
+    _known.update(speeds)
 
 
-def rates_of(device: torch.device, *, folder: Path | None = None) -> Rates:
-    """A device's rates: this process's, else those of the file, else measured (under a second) and kept for good.
+def speeds_of(device: torch.device, *, folder: Path | None = None) -> Speeds:
+    """A device's speeds: this process's, else those of the file, else measured (under a second) and kept for good.
 
     Args:
         device: where tensors live.
-        folder: where rates are kept; by default `documents.cache_folder()`.
+        folder: where speeds are kept; by default `documents.cache_folder()`.
     """
     default = DEFAULTS["cuda" if device.type == "cuda" else "cpu"]
     if folder is not None:
@@ -180,7 +180,7 @@ def _processor() -> str:
     return platform.processor()
 
 
-def _measure(device: torch.device) -> Rates:
+def _measure(device: torch.device) -> Speeds:
     with one_thread(), torch.inference_mode(False):
         single, double = (_product_rate(dtype, device) for dtype in (torch.float32, torch.float64))
         bandwidth = _bandwidth(device)
@@ -190,8 +190,8 @@ def _measure(device: torch.device) -> Rates:
         with torch.enable_grad():
             start = small.clone().requires_grad_()
             tracked = timed(lambda: _there_and_back(start), device) / (3 * _LENGTH)
-    one, two, three, four, five = (float(f"{rate:.2g}") for rate in (single, double, bandwidth, dispatch, tracked))
-    return Rates(one, two, three, four, five)
+    one, two, three, four, five = (float(f"{speed:.2g}") for speed in (single, double, bandwidth, dispatch, tracked))
+    return Speeds(one, two, three, four, five)
 
 
 @contextmanager
@@ -270,29 +270,29 @@ class Option:
         return Plan(purpose, self.method, self.whole, self.chunk, tables, compiled)
 
 
-def options(task: Task, methods: Mapping[str, Method], rates: Rates, limit: float) -> list[Option]:
+def options(task: Task, methods: Mapping[str, Method], speeds: Speeds, limit: float) -> list[Option]:
     """Every method with what it would take, the quickest first; those that cannot run the task last.
 
     Of equally quick ones, a method with all derivatives comes first, then the first by name.
     """
-    found = [_option(task, name, method, rates, limit) for name, method in methods.items()]
+    found = [_option(task, name, method, speeds, limit) for name, method in methods.items()]
     return sorted(found, key=lambda option: (bool(option.unfit), option.seconds, not methods[option.method].second, option.method))
 
 
-def _option(task: Task, name: str, method: Method, rates: Rates, limit: float) -> Option:
+def _option(task: Task, name: str, method: Method, speeds: Speeds, limit: float) -> Option:
     if reason := method.unfit(task.circuit):
         return Option(name, reason)
     effort = method.effort(task)
     if effort.memory <= limit:
         whole = _most_rows(method, task, limit, task.rows)
         chunk = whole if not task.gradient else _most_rows(method, replace(task, calls=1), limit, whole)
-        return Option(name, "", rates.seconds(effort, task), effort.memory, whole, chunk)
+        return Option(name, "", speeds.seconds(effort, task), effort.memory, whole, chunk)
     one = method.effort(replace(task, rows=1, calls=1))
     if one.memory > limit:
         return Option(name, f"one row needs {_gigabytes(one.memory)}, and {_gigabytes(limit)} are allowed", memory=one.memory)
     chunk = _most_rows(method, replace(task, calls=1), limit, 1)
     pieces = replace(task, rows=min(chunk, task.rows), calls=task.calls * -(-task.rows // chunk))
-    seconds = rates.seconds(method.effort(pieces), pieces) * (RECOMPUTED if task.gradient else 1)
+    seconds = speeds.seconds(method.effort(pieces), pieces) * (RECOMPUTED if task.gradient else 1)
     peak = method.effort(replace(pieces, calls=1)).memory
     whole = _most_rows(method, task, limit, 0) if task.gradient else chunk
     return Option(name, "", seconds, peak, whole, chunk)
@@ -308,13 +308,13 @@ def _most_rows(method: Method, task: Task, limit: float, least: int) -> int:
     return max(least, 2**low if low >= 0 else 0)
 
 
-def choose(task: Task, methods: Mapping[str, Method], rates: Rates, limit: float) -> Option:
+def choose(task: Task, methods: Mapping[str, Method], speeds: Speeds, limit: float) -> Option:
     """The quickest method that fits.
 
     Raises:
         BackendError: none runs the circuit, or not even one row fits.
     """
-    found = options(task, methods, rates, limit)
+    found = options(task, methods, speeds, limit)
     if not found[0].unfit:
         return found[0]
     if all(option.memory == float("inf") for option in found):
@@ -339,14 +339,14 @@ def too_wide(task: Task, methods: Mapping[str, Method], limit: float) -> str:
 
 
 def choose_tables(
-    task: Task, methods: Mapping[str, Method], rates: Rates, limit: float, kernel: Kernel, form: Callable[[Method], Form | None]
+    task: Task, methods: Mapping[str, Method], speeds: Speeds, limit: float, kernel: Kernel, form: Callable[[Method], Form | None]
 ) -> Option | None:
     """The method whose tables make a whole sequence quickest; None where a loop over the steps, by the best method, is quicker.
 
     Args:
         task: the loop's: the rows of a step, and the steps as calls.
         methods: those to choose from.
-        rates: the device's.
+        speeds: the device's.
         limit: bytes.
         kernel: what it takes on some tables.
         form: makes a method's tables.
@@ -354,13 +354,13 @@ def choose_tables(
     Raises:
         BackendError: the loop does not run, as `choose` says.
     """
-    cell = STEP * task.calls * (3 * rates.tracked if task.gradient else rates.dispatch)
-    best, found = choose(task, methods, rates, limit).seconds + cell, None
+    cell = STEP * task.calls * (3 * speeds.tracked if task.gradient else speeds.dispatch)
+    best, found = choose(task, methods, speeds, limit).seconds + cell, None
     for name, method in methods.items():
         if method.unfit(task.circuit) or task.circuit.wires > TABLES_UP_TO:
             continue
         one, two = (method.effort(replace(task, rows=1, calls=calls)) for calls in (1, 2))
-        building = 2 * rates.seconds(one, task) - rates.seconds(two, task)  # what is left where there are no calls
+        building = 2 * speeds.seconds(one, task) - speeds.seconds(two, task)  # what is left where there are no calls
         if one.memory > limit or building > best or (tables := form(method)) is None:
             continue
         seconds, memory = kernel(tables)

@@ -73,11 +73,11 @@ import sys, json
 from dataclasses import replace
 import torch
 from qlogad import DeepLog, Quantum
-from qlogad.backend.exact.planner import rates_of, use
+from qlogad.backend.exact.planner import speeds_of, use
 from qlogad.detect.detector import Detector
 torch.set_num_threads(1)
 if sys.argv[2] == "train":
-    use({"cpu": replace(rates_of(torch.device("cpu")), compiled=False)})
+    use({"cpu": replace(speeds_of(torch.device("cpu")), compiled=False)})
     detector = DeepLog(core=Quantum(wires=2, hidden=4), history=3, epochs=2, embedding=4)
     detector.fit([[0, 1, 2, 3] * 3] * 20, validation=[[0, 1, 2, 3] * 3] * 20)
     detector.save(sys.argv[1])

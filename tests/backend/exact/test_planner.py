@@ -1,4 +1,4 @@
-"""The planner: predictions, one choice that lasts, rows in pieces under a memory limit, rates that are kept."""
+"""The planner: predictions, one choice that lasts, rows in pieces under a memory limit, speeds that are kept."""
 
 import json
 from dataclasses import replace
@@ -12,7 +12,7 @@ from qlogad import documents, files, names
 from qlogad.backend.backend import open_backend
 from qlogad.backend.exact import METHODS, Exact
 from qlogad.backend.exact.method import Task
-from qlogad.backend.exact.planner import DEFAULTS, STEP, Rates, choose, choose_tables, options, rates_of
+from qlogad.backend.exact.planner import DEFAULTS, STEP, Speeds, choose, choose_tables, options, speeds_of
 from qlogad.circuit.encoding import assemble
 from qlogad.detect.deeplog import DeepLog
 from qlogad.detect.detector import Detector
@@ -21,7 +21,7 @@ from qlogad.nn.core import Quantum
 from qlogad.seeds import torch_generator
 from qlogad.testing.circuits import random_circuit
 
-CPU, RATES, LIMIT = torch.device("cpu"), DEFAULTS["cpu"], 8e9
+CPU, SPEEDS, LIMIT = torch.device("cpu"), DEFAULTS["cpu"], 8e9
 
 
 def task(ansatz: str = "strongly-entangling", wires: int = 4, depth: int = 2, **settings) -> Task:
@@ -62,11 +62,11 @@ def test_effort_grows_with_the_work(name, ansatz):
 @pytest.mark.parametrize("wires", [2, 6, 12])
 def test_the_choice_is_the_quickest_of_what_fits(wires, rows, gradient):
     wanted = task(wires=wires, rows=rows, calls=10, groups=4, gradient=gradient)
-    found = options(wanted, METHODS, RATES, LIMIT)
+    found = options(wanted, METHODS, SPEEDS, LIMIT)
     assert {option.method for option in found} == set(METHODS)
-    best = choose(wanted, METHODS, RATES, LIMIT)
-    assert best == choose(wanted, METHODS, RATES, LIMIT), "the same rates, the same choice"
-    assert found == options(wanted, dict(reversed(METHODS.items())), RATES, LIMIT), "in whatever order the methods stand"
+    best = choose(wanted, METHODS, SPEEDS, LIMIT)
+    assert best == choose(wanted, METHODS, SPEEDS, LIMIT), "the same speeds, the same choice"
+    assert found == options(wanted, dict(reversed(METHODS.items())), SPEEDS, LIMIT), "in whatever order the methods stand"
     assert best.seconds == min(option.seconds for option in found if not option.unfit)
     for option in found:
         if option.unfit:
@@ -83,8 +83,8 @@ def test_what_is_quick_depends_on_the_machine():
     """Where operations cost nothing the fewest dispatches win; where dispatches cost nothing, the fewest operations."""
     wanted = task(wires=6, rows=64, calls=10, groups=4)
     efforts = {name: method.effort(wanted) for name, method in METHODS.items() if not method.unfit(wanted.circuit)}
-    idle = Rates(single=1e30, double=1e30, bandwidth=1e30, dispatch=1, tracked=1)
-    slow = Rates(single=1, double=1, bandwidth=1e30, dispatch=1e-30, tracked=1e-30)
+    idle = Speeds(single=1e30, double=1e30, bandwidth=1e30, dispatch=1, tracked=1)
+    slow = Speeds(single=1, double=1, bandwidth=1e30, dispatch=1e-30, tracked=1e-30)
     assert choose(wanted, METHODS, idle, LIMIT).method == min(efforts, key=lambda name: efforts[name].dispatches)
     assert choose(wanted, METHODS, slow, LIMIT).method == min(efforts, key=lambda name: efforts[name].operations)
 
@@ -186,21 +186,21 @@ def test_tables_are_taken_where_they_are_predicted_to_be_quicker(wires, factor):
         return factor * 1e-5 * tables.table.shape[1], 1e6
 
     fitting = {name: method for name, method in METHODS.items() if not method.unfit(wanted.circuit)}
-    found = choose_tables(wanted, METHODS, RATES, LIMIT, kernel, form)
-    loop = choose(wanted, METHODS, RATES, LIMIT).seconds + STEP * wanted.calls * 3 * RATES.tracked
+    found = choose_tables(wanted, METHODS, SPEEDS, LIMIT, kernel, form)
+    loop = choose(wanted, METHODS, SPEEDS, LIMIT).seconds + STEP * wanted.calls * 3 * SPEEDS.tracked
     assert found is None or (form(METHODS[found.method]) is not None and found.seconds < loop)
     totals = [
-        2 * RATES.seconds(method.effort(replace(wanted, rows=1, calls=1)), wanted)
-        - RATES.seconds(method.effort(replace(wanted, rows=1, calls=2)), wanted)
+        2 * SPEEDS.seconds(method.effort(replace(wanted, rows=1, calls=1)), wanted)
+        - SPEEDS.seconds(method.effort(replace(wanted, rows=1, calls=2)), wanted)
         + kernel(tables)[0]
         for method in fitting.values()
         if (tables := form(method)) is not None
     ]
     assert (found.seconds if found else loop) == pytest.approx(min(loop, *totals))
-    assert choose_tables(wanted, METHODS, RATES, LIMIT, lambda tables: (np.inf, 0.0), form) is None
-    assert choose_tables(wanted, METHODS, RATES, LIMIT, lambda tables: (0.0, 2 * LIMIT), form) is None
+    assert choose_tables(wanted, METHODS, SPEEDS, LIMIT, lambda tables: (np.inf, 0.0), form) is None
+    assert choose_tables(wanted, METHODS, SPEEDS, LIMIT, lambda tables: (0.0, 2 * LIMIT), form) is None
     wide = task(wires=8, rows=16, calls=10, groups=4)
-    assert choose_tables(wide, METHODS, RATES, LIMIT, lambda tables: (0.0, 0.0), form) is None
+    assert choose_tables(wide, METHODS, SPEEDS, LIMIT, lambda tables: (0.0, 0.0), form) is None
 
 
 def test_a_sequence_s_plan_is_made_once_adopted_and_never_overrules_a_forced_method():
@@ -236,22 +236,22 @@ def test_a_saved_detector_keeps_its_plans(tmp_path):
 
 
 def test_rates_are_measured_once_and_kept(tmp_path):
-    found = rates_of(CPU, folder=tmp_path)
+    found = speeds_of(CPU, folder=tmp_path)
     (path,) = (tmp_path / "engine").iterdir()
     assert min(documents.plain(found).values()) > 0
     files.write_facts(path, documents.plain(replace(found, single=123.0)))
-    assert rates_of(CPU, folder=tmp_path).single == 123.0, "what is kept counts"
+    assert speeds_of(CPU, folder=tmp_path).single == 123.0, "what is kept counts"
     altered = path.read_text().replace("123.0", "124.0")
     for damaged in ("", "{}", '{"single": 1e9', altered, files.facts_text({**documents.plain(found), "single": "fast"})):
         path.write_text(damaged)
-        assert rates_of(CPU, folder=tmp_path).single > 1e6
+        assert speeds_of(CPU, folder=tmp_path).single > 1e6
         assert files.read_facts(path)["single"] > 1e6, "a damaged file is written again"
 
 
 def test_where_nothing_can_be_kept_the_defaults_serve(tmp_path: Path):
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")
-    assert rates_of(CPU, folder=in_the_way) == DEFAULTS["cpu"]
+    assert speeds_of(CPU, folder=in_the_way) == DEFAULTS["cpu"]
 
 
 def test_every_ansatz_has_a_plan():
@@ -261,4 +261,4 @@ def test_every_ansatz_has_a_plan():
                 wanted = task(ansatz, wires, 1, rows=64, calls=10)
             except ValueError:  # the design does not exist at this width
                 continue
-            assert choose(wanted, METHODS, RATES, LIMIT).method in METHODS
+            assert choose(wanted, METHODS, SPEEDS, LIMIT).method in METHODS
