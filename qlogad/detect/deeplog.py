@@ -29,7 +29,7 @@ from qlogad.nn.core.core import Core
 from qlogad.nn.kernel_speed import saved_by_compiling
 from qlogad.nn.network import CoreNetwork
 from qlogad.nn.recurrent import GRU, LSTM
-from qlogad.nn.train import Batch, Clip, Decay, Epochs, Patience, Rate, Tolerance
+from qlogad.nn.train import Batch, Clip, Decay, Epochs, LearningRate, Patience, Tolerance
 
 __all__ = ["DeepLog", "Network"]
 
@@ -59,7 +59,7 @@ class DeepLog(NextEvent, Trained, Detector):
     unseen: Literal["anomaly", "ignore"] = "anomaly"  # an event unseen in training; "ignore": NaN, no part in the maximum
     epochs: Epochs = 30  # at most
     batch: Batch = 128  # distinct histories per step
-    lr: Rate = 0.01  # Adam's step
+    lr: LearningRate = 0.01  # Adam's step
     clip: Clip = 1.0  # largest norm of a gradient
     patience: Patience = 8  # epochs without a better validation loss
     decay: Decay = 1.0  # of Adam's step, after every epoch without a better validation loss

@@ -33,7 +33,7 @@ from qlogad.nn.core.core import Core, Encoded
 from qlogad.nn.core.quantum import Quantum
 from qlogad.nn.maps import GateLinear, Map
 from qlogad.nn.network import CoreNetwork
-from qlogad.nn.train import Batch, Clip, Decay, Epochs, Patience, Rate, Tolerance
+from qlogad.nn.train import Batch, Clip, Decay, Epochs, LearningRate, Patience, Tolerance
 
 __all__ = ["VQC", "Classifier"]
 
@@ -75,7 +75,7 @@ class VQC(Trained, Detector):
     balance: bool = True  # normal windows and anomalies weigh the same in the loss, however few the anomalies
     epochs: Epochs = 100  # at most
     batch: Batch = 128  # distinct windows per step
-    lr: Rate = 0.02  # Adam's step
+    lr: LearningRate = 0.02  # Adam's step
     clip: Clip = 1.0  # largest norm of a gradient
     patience: Patience = 20  # epochs without a better validation loss
     decay: Decay = 1.0  # of Adam's step, after every epoch without a better validation loss

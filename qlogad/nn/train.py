@@ -23,8 +23,8 @@ __all__ = [
     "Epoch",
     "Epochs",
     "History",
+    "LearningRate",
     "Patience",
-    "Rate",
     "Schedule",
     "Tolerance",
     "check_device",
@@ -33,7 +33,7 @@ __all__ = [
 
 Epochs = Annotated[int, Between(1, 100_000)]
 Batch = Annotated[int, Between(1, 1_000_000)]
-Rate = Annotated[float, Between(0, 1_000, "low")]
+LearningRate = Annotated[float, Between(0, 1_000, "low")]
 Clip = Annotated[float, Between(0, 1e9, "low")]
 Patience = Annotated[int, Between(1, 1_000_000)]
 Decay = Annotated[float, Between(0, 1, "low")]
@@ -53,7 +53,7 @@ class Schedule:
 
     epochs: Epochs = 30  # at most
     batch: Batch = 128  # rows per step
-    lr: Rate = 0.01  # Adam's step
+    lr: LearningRate = 0.01  # Adam's step
     clip: Clip = 1.0  # largest norm of a gradient
     patience: Patience = 8  # epochs without a better validation loss before stopping
     decay: Decay = 1.0  # of the step, after every epoch that is no better

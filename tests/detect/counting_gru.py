@@ -18,7 +18,7 @@ from qlogad.features.features import Features
 from qlogad.nn.core import Classical, Core
 from qlogad.nn.network import CoreNetwork
 from qlogad.nn.recurrent import GRU
-from qlogad.nn.train import Epochs, Rate
+from qlogad.nn.train import Epochs, LearningRate
 
 
 @dataclass(kw_only=True)
@@ -28,7 +28,7 @@ class CountingGRU(NextEvent, Trained, Detector):
     core: Core = Classical(hidden=16)
     history: Annotated[int, Between(1, 1_000)] = 3
     epochs: Epochs = 60
-    lr: Rate = 0.02
+    lr: LearningRate = 0.02
     seed: Seed = 0
 
     def before(self, features: Features) -> Ints:
