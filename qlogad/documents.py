@@ -134,7 +134,9 @@ def from_mapping(cls: type[T], content: Mapping[str, Any], where: str = "documen
         first = error.errors(include_url=False)[0]
         place = one_line(".".join(str(part) for part in first["loc"]), 80)
         if first["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
-            known = sorted({f.name for owner in _owners(cls, content, first["loc"][:-1]) for f in dataclasses.fields(owner)})
+            known = sorted(
+                {f.name for owner in _owners(cls, content, first["loc"][:-1]) for f in dataclasses.fields(owner) if f.init}
+            )
             hint = did_you_mean(str(first["loc"][-1]), known)
             known_text = f"; known: {', '.join(known)}" if known else ""
             raise DocumentError(f"{where}: unknown key {shown(place, 80)}{hint}{known_text}") from None

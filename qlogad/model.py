@@ -38,6 +38,7 @@ from qlogad.logs.events import Events, read_events
 from qlogad.logs.lines import Lines
 from qlogad.logs.parser.drain import Drain
 from qlogad.logs.parser.identity import Identity
+from qlogad.logs.parser.parser import Parser
 from qlogad.logs.windows import Window, Windows, default_window, make_windows
 
 __all__ = ["Model", "Origin", "Scored", "origin_of", "write"]
@@ -229,7 +230,13 @@ class Model:
 
     @classmethod
     def fit(
-        cls, dataset: Dataset, detector: Detector, *, window: Window | None = None, validation: float = 0.25, depth: int = 5
+        cls,
+        dataset: Dataset,
+        detector: Detector,
+        *,
+        window: Window | None = None,
+        validation: float = 0.25,
+        parser: Parser | None = None,
     ) -> Self:
         """A model of a whole data set, without an experiment: trained on its earliest windows, the threshold fixed on the latest.
 
@@ -240,7 +247,7 @@ class Model:
             detector: not fitted yet; it is fitted in place.
             window: how windows are made; None: as the data set usually has them.
             validation: the share of the windows that fixes the threshold, above 0 and below 1.
-            depth: of Drain's tree, where messages are parsed.
+            parser: of messages, not fitted yet; None: Drain, or none where messages are event ids already.
 
         Raises:
             DataError: the log cannot be read, or has too few windows.
@@ -256,7 +263,7 @@ class Model:
         known = windows.take(chosen)
         split = len(known) - round(validation * len(known))
         train, held = known.take(np.arange(split)), known.take(np.arange(split, len(known)))
-        pipeline = FeaturePipeline(views=detector.reads, parser=Identity() if events.parsed else Drain(depth=depth)).fit(
+        pipeline = FeaturePipeline(views=detector.reads, parser=parser or (Identity() if events.parsed else Drain())).fit(
             events, train
         )
         preprocessor = Preprocessor.of(names.name_of("dataset", type(dataset)), dataset, window, pipeline, train)

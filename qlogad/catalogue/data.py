@@ -20,7 +20,6 @@ def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int],
     """Summarise a data set: an account of every line, templates, windows, labels and the parts of each cut."""
     from qlogad.experiment.experiment import Experiment
     from qlogad.experiment.ground import open_source, splits
-    from qlogad.logs.parser.drain import Drain
 
     if name in names.known("dataset"):
         table: dict[str, Any] = {"dataset": name}
@@ -63,7 +62,7 @@ def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int],
     }
     if not events.parsed:
         texts = (events.texts[code] for code in events.text_E)
-        parser = Drain(**documents.plain(data.parser)).fit(texts)
+        parser = data.new_parser().fit(texts)
         facts["templates (parser fitted on everything)"] = len(parser.templates)
     facts |= {"contenders": contenders} if contenders else {}
     try:

@@ -33,8 +33,6 @@ from qlogad.features.view import Columns, any_apart
 from qlogad.logs.dataset import Dataset
 from qlogad.logs.events import Events, read_events
 from qlogad.logs.inject import inject, parse_spec
-from qlogad.logs.parser.drain import Drain
-from qlogad.logs.parser.identity import Identity
 from qlogad.logs.split import Split, given_parts, make_splits
 from qlogad.logs.windows import Window, Windows, default_window, make_windows
 
@@ -299,7 +297,7 @@ def _ground(data: Data, source: Source, views: Sequence[str], split: Split) -> G
         train_W = train_W[windows.label_W[train_W] == 0]
     if len(train_W) == 0:
         raise DataError(f"cut {split.name}: there is no normal training window before it; choose a later cut")
-    parser = Identity() if events.parsed else Drain(**documents.plain(data.parser))
+    parser = data.new_parser(parsed=events.parsed)
     pipeline = FeaturePipeline(views=tuple(views), parser=parser)
     context = documents.digest(data, split.train, split.validation, split.test, split.in_flight)
     pipeline.fit(events, windows.take(train_W), context)
