@@ -43,8 +43,7 @@ found = {}
 detector, params = json.loads(sys.argv[1])
 made = from_mapping(names.find("detector", detector), params, "")
 rows = [[0, 1, 2], [0, 1], [2, 1, 0], [1, 1, 1]] * 3
-features = Features.from_sequences(rows)
-from dataclasses import replace
+features = Features.from_sequences(rows, views=made.reads)
 made.fit(features, Labels(np.arange(12) % 2), validation=(features, Labels(np.arange(12) % 2)))
 made.event_score(features)
 print(json.dumps([name for name, module in sys.modules.items() if name.startswith("qlogad.") and hasattr(module, "__file__")]))
@@ -154,7 +153,8 @@ def test_another_thing_is_not_of_the_cell(copy: Copy, before: dict[str, str], dr
     for path in drawn.sample(sorted(everything), 4):
         found, word = copy.edited(path), everything[path]
         for key, (detector, params) in contenders().items():
-            said = f"{detector} {params} {vars(names.find('detector', detector)())}"
+            cls = names.find("detector", detector)
+            said = f"{detector} {params} {cls.reads} {vars(cls())}"
             assert found[key] == before[key] or (word and word in said), f"{path.relative_to(copy.package)} is of {key}"
 
 

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING
 
 from qlogad import escape, files, names
 from qlogad.bench.benchmark import Benchmark, Finding, Progress, Repeats, this_machine
-from qlogad.errors import MissingExtra
+from qlogad.errors import MissingExtra, ResultError
 
 if TYPE_CHECKING:
     from qlogad.circuit.circuit import Circuit
 
-__all__ = ["SPECS", "Backends", "measure", "shown", "write"]
+__all__ = ["Backends", "measure", "shown", "specs", "write"]
 
 Row = dict[str, str | int | float]
 
-SPECS = (
+_WITH_OPTIONS = (
     "exact",
     "exact:depolarizing=0.01,readout=0.02",
     "pennylane",
@@ -48,6 +48,12 @@ SPECS = (
 )
 
 
+def specs() -> list[str]:
+    """What is measured: the backends above with their options, then every other one by its name."""
+    named = {spec.partition(":")[0] for spec in _WITH_OPTIONS}
+    return [*_WITH_OPTIONS, *(name for name in names.known("backend") if name not in named)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Backends(Benchmark):
     """Expectation values per second of every backend that is installed."""
@@ -55,16 +61,16 @@ class Backends(Benchmark):
     repeats: Repeats = 5
 
     def run(self, out: Path, progress: Progress) -> Finding:
-        rows = measure(progress, repeats=self.repeats)
+        rows = measure(progress, specs(), repeats=self.repeats)
         return Finding(rows, escape.table(shown(rows), "simple"), write(rows, out / "bench-backends"))
 
 
-def measure(progress: Progress, *, specs: Sequence[str] = SPECS, rows: int = 1000, loop: int = 20, repeats: int = 3) -> list[Row]:
+def measure(progress: Progress, specs: Sequence[str], *, rows: int = 1000, loop: int = 20, repeats: int = 3) -> list[Row]:
     """A row for each backend that is usable here: expectation values per second in one call, and the speed-up over either loop.
 
     Args:
         progress: called with what is being measured and how many are done.
-        specs: the backends; those that are unknown or lack their package are skipped.
+        specs: the backends; those that are unknown, lack their package or are a file that is not there are skipped.
         rows: distinct bindings of the angles in one call.
         loop: how many of them the first loop runs; the second runs one.
         repeats: timed repetitions of both.
@@ -82,7 +88,7 @@ def measure(progress: Progress, *, specs: Sequence[str] = SPECS, rows: int = 100
             progress(f"backend {spec}", done)
             try:
                 found.append(_measure(spec, circuit, rows, loop, repeats))
-            except MissingExtra:
+            except (MissingExtra, ResultError):
                 continue
     finally:
         torch.set_num_threads(threads)

@@ -37,8 +37,8 @@ class Checked:
 def figure_names() -> list[str]:
     """The figures of a report, by the files of qlogad/report/figures.
 
-    >>> figure_names()
-    ['learning-curves', 'pr-curves', 'timeline']
+    >>> "timeline" in figure_names()
+    True
     """
     return sorted(module.name.replace("_", "-") for module in iter_modules(figures.__path__))
 

@@ -47,6 +47,11 @@ def check(named: str, settings: Mapping[str, object], tell: Tell, *, kind: str |
         both = " and a ".join(one for one, _, _ in found)
         raise InputError(f"{shown(named)} is the name of a {both}; say which with --kind {found[-1][0]}")
     if not found:
+        elsewhere = [one for one in names.KINDS if kind in (None, one) and named in names.known(cast(Any, one))]
+        if elsewhere:
+            raise InputError(
+                f"{shown(named)} is a {elsewhere[0]}, and there are no public laws of one; known: {', '.join(kinds())}"
+            )
         every = [name for one in kinds() if one in names.KINDS for name in names.known(cast(Any, one))]
         every += [name for role in ROLES for name in names.designs(role)]
         raise InputError(

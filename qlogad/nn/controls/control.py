@@ -30,7 +30,7 @@ def control(name: str, core: Core) -> Core:
 
     Raises:
         UnknownName: with the nearest known name.
-        InputError: the core runs no circuits, or cannot be controlled like that.
+        InputError: the core runs no circuits, cannot be controlled like that, or would not be changed.
 
     >>> from qlogad import Quantum
     >>> control("frozen", Quantum(wires=2)).frozen
@@ -39,7 +39,10 @@ def control(name: str, core: Core) -> Core:
     found: Control = names.find("control", name)()
     if core.backend is None:
         raise InputError(f"control '{name}' is made from a quantum core, got kind = '{core.kind}'; say `like` a quantum contender")
-    return found.of(core)
+    made = found.of(core)
+    if made == core:
+        raise InputError(f"control '{name}' changes nothing in this core: it would stand beside itself; choose another control")
+    return made
 
 
 def changed(core: Core, **values: object) -> Core:
