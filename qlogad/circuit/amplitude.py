@@ -1,7 +1,7 @@
 """Amplitude encoding by multiplexed RY gates: Moettoenen, Vartiainen, Bergholm, Salomaa (2005), quant-ph/0407010.
 
-For features x of norm |x| the amplitudes are (x / |x|, 0, ..., 0, |x|), divided by their own norm: the direction of x, and in the
-last amplitude, the sink, its norm, which plain amplitude encoding discards (for counts it is the session's length).
+Features x of norm |x| give the amplitudes (x / |x|, 0, ..., 0, |x|), normalized: the direction of x and, in the last amplitude
+(the sink), its norm, which plain amplitude encoding discards (for counts it is the session's length).
 The sink takes |x|^2 / (1 + |x|^2) of the probability: scale features so that a typical norm is about 1.
 """
 
@@ -21,7 +21,7 @@ __all__ = ["amplitudes", "angles", "gates"]
 
 
 def gates(wires: int) -> tuple[Gate, ...]:
-    """The gates that make real amplitudes of |0...0>; they read 2^wires - 1 inputs, see `angles`.
+    """The gates that prepare real amplitudes from |0...0>; they read 2^wires - 1 inputs, see `angles`.
 
     >>> [gate.name for gate in gates(2)]
     ['ry', 'ry', 'cx', 'ry', 'cx']
@@ -41,10 +41,10 @@ def amplitudes(x_ND: Any, wires: int) -> Any:
     """The amplitudes (..., 2^wires) of features (..., D <= 2^wires - 1), with the norm in the last one; numpy or torch.
 
     Raises:
-        DesignError: a row is zero, so that it has no direction; or a feature is not finite.
+        DesignError: a row is zero and so has no direction; or a feature is not finite.
     """
     array = namespace(x_ND)
-    largest_N1 = array.amax(abs(x_ND), -1)[..., None]  # taken out before squares, which overflow from 1e154 on
+    largest_N1 = array.amax(abs(x_ND), -1)[..., None]  # divided out first: squares overflow from 1e154 on
     if not array.isfinite(largest_N1).all():
         raise DesignError("amplitude encoding takes finite features, got NaN or infinity; fill or drop such rows first")
     if not (largest_N1 > 0).all():
@@ -59,13 +59,13 @@ def amplitudes(x_ND: Any, wires: int) -> Any:
 
 
 def angles(amplitudes_ND: Any) -> Any:
-    """The angles (..., D - 1), radians, with which `gates` make these real amplitudes (..., D)."""
+    """The angles (..., D - 1), radians, with which `gates` prepare these real amplitudes (..., D)."""
     array = namespace(amplitudes_ND)
     level, found = amplitudes_ND, []
     while level.shape[-1] > 1:
         zero, one = level[..., ::2], level[..., 1::2]
         square = zero * zero + one * one
-        empty = square == 0  # kept away from roots and quotients, whose derivatives it would spoil
+        empty = square == 0  # excluded from roots and quotients, whose derivatives would be NaN
         turn_Nk = 2 * array.arctan2(one, array.where(empty, square + 1, zero))
         found.append(turn_Nk @ _like(_uniform(turn_Nk.shape[-1]), turn_Nk))
         level = array.where(empty, square, array.where(empty, square + 1, square) ** 0.5)

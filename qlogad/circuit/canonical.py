@@ -1,8 +1,8 @@
-"""One form for circuits that are equal up to the order of gates that commute and the numbering of their weights.
+"""A canonical form of circuits, up to the order of commuting gates and the numbering of weights.
 
-Two gates commute where they share no wire, or act on every wire they share through the same Pauli axis: controls and diagonal gates
-through Z, rx and the target of cx through X, ry and the target of cy through Y. Equal forms are equal functions of equally many free
-weights; that circuits with different forms differ is not claimed.
+Two gates commute if they share no wire, or act on every shared wire along the same Pauli axis: controls and diagonal gates along Z,
+rx and the target of cx along X, ry and the target of cy along Y. Circuits of equal form are equal functions of equally many free
+weights; the converse need not hold.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ __all__ = ["canonical", "commute"]
 
 _AXES = {"x": "X", "sx": "X", "sxdg": "X", "y": "Y", "z": "Z", "s": "Z", "sdg": "Z", "t": "Z", "tdg": "Z", "phase": "Z"}
 _AXES |= {"cx": "ZX", "cy": "ZY", "cz": "ZZ"}
-_SYMMETRIC = frozenset({"cz", "swap", "rxx", "ryy", "rzz"})  # whose wires may be exchanged
+_SYMMETRIC = frozenset({"cz", "swap", "rxx", "ryy", "rzz"})  # gates symmetric in their wires
 
 
 @cache
 def _axes(name: str) -> str:
-    """The Pauli axis of a gate on each of its wires; "" where it has none."""
+    """The Pauli axis of a gate on each of its wires; "" for none."""
     kind = GATES[name]
     return "Z" * kind.controls + kind.word if kind.word else _AXES.get(name, "")
 
@@ -41,7 +41,7 @@ def commute(one: Gate, two: Gate) -> bool:
 
 
 def canonical(circuit: Circuit) -> Circuit:
-    """The circuit with its gates in one order and its weights numbered as they first come; a dephased one is left as it is.
+    """The circuit with gates in canonical order and weights numbered by first use; a dephased circuit is returned unchanged.
 
     >>> a = Circuit(2, (Gate("h", (1,)), Gate("x", (0,))), ("ZI",), 0, 0)
     >>> canonical(a) == canonical(Circuit(2, (Gate("x", (0,)), Gate("h", (1,))), ("ZI",), 0, 0))
@@ -50,7 +50,9 @@ def canonical(circuit: Circuit) -> Circuit:
     if circuit.dephased:
         return circuit
     gates = [replace(gate, wires=tuple(sorted(gate.wires))) if gate.name in _SYMMETRIC else gate for gate in circuit.gates]
-    after = [{j for j in range(k) if not commute(gates[j], gates[k])} for k in range(len(gates))]  # what comes before each for good
+    after = [
+        {j for j in range(k) if not commute(gates[j], gates[k])} for k in range(len(gates))
+    ]  # the gates that must precede each gate
     number: dict[int, int] = {}  # the new number of each weight met so far
     ordered: list[Gate] = []
     waiting = set(range(len(gates)))
@@ -62,7 +64,7 @@ def canonical(circuit: Circuit) -> Circuit:
             if angle.source == "weight":
                 number.setdefault(angle.index, len(number))
         ordered.append(replace(gates[first], angles=tuple(_renumbered(angle, number) for angle in gates[first].angles)))
-    for weight in range(circuit.weights):  # those that no gate reads
+    for weight in range(circuit.weights):  # weights that no gate reads
         number.setdefault(weight, len(number))
     twins = tuple(sorted((number[one], number[two]) for one, two in circuit.twins))
     return replace(circuit, gates=tuple(ordered), twins=twins)
@@ -73,7 +75,7 @@ def _renumbered(angle: Angle, number: dict[int, int]) -> Angle:
 
 
 def _key(gate: Gate, number: dict[int, int]) -> tuple[object, ...]:
-    """By wires, name and angles; a weight not met yet comes after all that were."""
+    """Sort key: wires, name and angles; weights not numbered yet come last."""
     angles = [
         (str(a.source), number.get(a.index, len(number)) if a.source == "weight" else a.index, a.scale, a.shift)
         for a in gate.angles

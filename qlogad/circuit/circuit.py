@@ -1,7 +1,7 @@
 """A parameterized circuit as frozen, hashable data: a circuit is its own cache key.
 
-Wire 0 is the most significant bit of a basis state, as in PennyLane. Angles are affine in one input or one weight; whatever is not
-affine is computed before the circuit and enters as an input.
+Wire 0 is the most significant bit of a basis state, as in PennyLane. Angles are affine in one input or one weight; anything else is
+computed before the circuit and enters as an input.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Angle:
     shift: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.source not in (None, "input", "weight"):  # millions are made
+        if self.source not in (None, "input", "weight"):  # slots: circuits create millions of them
             documents.enforce(self, DesignError)
 
     def __neg__(self) -> Angle:
@@ -51,7 +51,7 @@ class Gate:
     angles: tuple[Angle, ...] = ()
 
     def inverse(self) -> Gate:
-        """The gate that undoes this one."""
+        """The inverse gate."""
         return Gate(GATES[self.name].inverse or self.name, self.wires, tuple(-angle for angle in self.angles))
 
     def reads(self, source: Source) -> bool:
@@ -64,10 +64,10 @@ class Circuit:
     """Gates on |0...0>, then readouts, one letter per wire: Pauli words such as "ZIII", each a mean in [-1, 1], or basis states such as
     "0110", each a probability; readout.py makes them by name.
 
-    `inputs` and `weights` say how many numbers the circuit is given; every index of an angle lies below them. Where inputs are computed
-    from features, `computed` holds the expression of each (`qlogad.circuit.design.inputs_of` computes them). `init` says how the
-    weights start (nn/layer.py draws them): where it is "identity-block", the second weight of each of the `twins` starts as the
-    first, and a weight without a twin starts at 0. `dephased` lists after how many gates every wire loses its phases.
+    `inputs` and `weights` are their numbers; every index of an angle is below them. If inputs are computed from features, `computed`
+    holds one expression for each (evaluated by `qlogad.circuit.design.inputs_of`). `init` is how weights are initialized (drawn in
+    nn/layer.py): with "identity-block", the second weight of each pair in `twins` starts equal to the first, and a weight without a
+    twin starts at 0. `dephased` lists the gate counts after which all wires are dephased.
 
     >>> bell = Circuit(2, (Gate("h", (0,)), Gate("cx", (0, 1))), ("ZZ",), inputs=0, weights=0)
     >>> bell.inverse().gates[0].name
@@ -97,13 +97,13 @@ class Circuit:
             raise DesignError(problem)
 
     def __hash__(self) -> int:
-        """Kept, as a circuit is the key of every cache."""
+        """Cached, because every cache is keyed by circuits."""
         if "_hash" not in self.__dict__:
             object.__setattr__(self, "_hash", hash(tuple(getattr(self, each.name) for each in fields(self))))
         return int(self.__dict__["_hash"])
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the hash, which is another one in another process."""
+        """Everything but the hash, which differs between processes."""
         return {name: value for name, value in self.__dict__.items() if name != "_hash"}
 
     def _problems(self) -> Iterator[str]:
@@ -138,12 +138,12 @@ class Circuit:
 
     @property
     def two_qubit_gates(self) -> int:
-        """Gates on two wires, as written: a rotation about ZZ is one of them, whatever a device makes of it."""
+        """The number of two-wire gates as written: a ZZ rotation counts as one, however a device decomposes it."""
         return sum(len(gate.wires) == 2 for gate in self.gates)
 
     @property
     def depth(self) -> int:
-        """The longest chain of gates that wait for one another, as written; not the layers of a design.
+        """The circuit depth as written: the longest chain of dependent gates. Unrelated to the layers of a design.
 
         >>> Circuit(3, (Gate("h", (0,)), Gate("h", (2,)), Gate("cx", (0, 1))), ("ZII",), inputs=0, weights=0).depth
         2
@@ -152,15 +152,15 @@ class Circuit:
 
     @property
     def two_qubit_depth(self) -> int:
-        """The longest chain of gates on two wires that wait for one another, as written."""
+        """The depth in two-wire gates alone, as written."""
         return longest_chain(self.wires, ((gate.wires, int(len(gate.wires) == 2)) for gate in self.gates))
 
     def then(self, other: Circuit, *, shared: bool = False) -> Circuit:
         """This circuit followed by another, with the other's readout.
 
         Args:
-            other: as many wires.
-            shared: both read the same inputs and weights; by default the other's inputs and weights come after this one's.
+            other: a circuit on as many wires.
+            shared: both read the same inputs and weights; by default the other's are numbered after this one's.
         """
         if other.wires != self.wires:
             raise DesignError(f"a circuit on {self.wires} wires cannot be followed by one on {other.wires}")
@@ -184,19 +184,19 @@ class Circuit:
         return Circuit(self.wires, self.gates + moved, other.readout, inputs, weights, init, twins, dephased)
 
     def inverse(self) -> Circuit:
-        """The circuit that undoes this one, given the same inputs and weights.
+        """The inverse circuit, for the same inputs and weights.
 
         Raises:
-            DesignError: it is dephased, and lost phases do not come back.
+            DesignError: a dephased circuit has no inverse.
         """
         if self.dephased:
-            raise DesignError("a dephased circuit cannot be undone; undo the circuit it was made from")
+            raise DesignError("a dephased circuit has no inverse; invert the circuit it was made from")
         return replace(self, gates=tuple(gate.inverse() for gate in reversed(self.gates)))
 
     def without_entanglement(self) -> Circuit:
-        """The control of the same shape: fixed two-wire gates are dropped, and a two-wire rotation becomes the rotation of its last
-        wire by the same angle, so that every weight is still counted and used. The CX of an amplitude encoding's state preparation are
-        dropped like any other: what is left prepares a product state, not the amplitudes."""
+        """The control without entanglement: fixed two-wire gates are dropped, and a two-wire rotation becomes a rotation of its last
+        wire by the same angle, so the number of weights is unchanged and all are used. The CX gates of an amplitude encoding are
+        dropped too: the rest prepares a product state, not the amplitudes."""
         stays = [len(gate.wires) == 1 or bool(GATES[gate.name].alone) for gate in self.gates]
         kept = compress(self.gates, stays)
         dephased = tuple(sorted({sum(stays[:end]) for end in self.dephased}))
@@ -204,16 +204,16 @@ class Circuit:
         return replace(self, gates=tuple(gates), dephased=dephased)
 
     def alive(self) -> Circuit:
-        """The same circuit read by <X> and <Z> on every wire: weights that <Z> alone cannot see come alive."""
+        """The same circuit with <X> and <Z> read on every wire, so that weights without effect on <Z> get a gradient."""
         return replace(self, readout=readout("x+z", self.wires))
 
     def digest(self) -> str:
-        """A content digest: equal circuits, equal digests, on every machine."""
+        """A content digest: equal circuits have equal digests, on every machine."""
         return documents.digest(self)
 
 
 def longest_chain(wires: int, steps: Iterable[tuple[Sequence[int], int]]) -> int:
-    """The length of the longest chain of steps that wait for one another: where each acts, and how long it takes.
+    """The length of the longest chain of dependent steps, given the wires and the duration of each.
 
     >>> longest_chain(3, [((0, 1), 1), ((1, 2), 1), ((0,), 1)])
     2

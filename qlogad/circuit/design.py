@@ -43,7 +43,7 @@ __all__ = ["ROLES", "UNSAID", "Design", "Role", "inputs_of", "role_of"]
 Role = Literal["ansatz", "encoding"]
 
 ROLES: tuple[Role, ...] = ("ansatz", "encoding")
-UNSAID = "angle-y"  # the encoding where none is named
+UNSAID = "angle-y"  # the default encoding
 MAX_GATES = 100_000
 MAX_STEPS = 10 * MAX_GATES
 
@@ -63,11 +63,11 @@ class Design(documents.Written):
     after: tuple[Row, ...] = ()
     source: str = ""
     check: Check = Check()
-    init: Init = "uniform"  # how the weights start; "identity-block" adds to every layer its undoing, with weights of its own
-    needs: str | None = None  # a condition in wires; other widths are refused
-    takes: Takes = Takes()  # of an encoding: its features
-    repeat: int = 1  # of an encoding: how often `layer` comes in one upload
-    prepare: str = ""  # of an encoding: "amplitude", the state preparation that stands in place of rows
+    init: Init = "uniform"  # how weights are initialized; "identity-block" adds the inverse of every layer, with weights of its own
+    needs: str | None = None  # a condition on `wires`; other widths are refused
+    takes: Takes = Takes()  # of an encoding: the features it takes
+    repeat: int = 1  # of an encoding: repetitions of `layer` in one upload
+    prepare: str = ""  # of an encoding: "amplitude", a state preparation in place of rows
     where: str = field(default="", compare=False)  # the name used in error messages
 
     def __post_init__(self) -> None:
@@ -75,11 +75,11 @@ class Design(documents.Written):
 
     @classmethod
     def load(cls, name: str | Path, role: Role) -> Design:
-        """The design of a name, or of a path that ends in .toml.
+        """Load a design by name, or from a path that ends in .toml.
 
         Raises:
             UnknownName: there is no such design.
-            DesignError: the file is not well formed; one line with file, row, what was expected and a fix.
+            DesignError: the file is malformed; one line with file, row, what was expected and a fix.
         """
         path = names.design_path(role, str(name))
         if path.suffix == ".qasm":
@@ -92,7 +92,7 @@ class Design(documents.Written):
 
     @classmethod
     def of(cls, given: object, role: Role) -> Design:
-        """The design that a core or a layer is given: a name, a path, a table of a document, a design, or a circuit made elsewhere."""
+        """The design behind an argument of a core or layer: a name, a path, a table, a design, or a circuit of another framework."""
         if isinstance(given, Mapping):
             return cls.from_mapping(given, role, where=role)
         if isinstance(given, str | Path) and "\n" not in str(given):
@@ -101,17 +101,17 @@ class Design(documents.Written):
 
     @classmethod
     def from_circuit(cls, circuit: object, role: Role = "ansatz", *, name: str = "", **options: Any) -> Design:
-        """The design that is a circuit as it is, on explicit wires: `save` writes it as a file, and a core or a layer takes it.
+        """Turn a circuit into a design on explicit wires, for `save`, a core or a layer.
 
-        Its weights are those of one layer: `depth` repeats it with fresh ones. Weights behind the last one that a gate reads are left
-        out, as nothing depends on them; those before it keep their numbers, read or not. An ansatz that reads inputs is a whole circuit and
-        stands without an encoding; what it measures is not kept, as a core says its readout itself.
+        Its weights are those of one layer: `depth` repeats it with fresh ones. Weights after the last one that a gate reads are
+        dropped; all others keep their numbers, read or not. An ansatz that reads inputs is a whole circuit, used without an
+        encoding. Measurements are dropped, since a core defines its own readout.
 
         Args:
             circuit: of ours, of Qiskit, a PennyLane QNode, TorchLayer or tape, OpenQASM 2 or 3 as text, or the path of a .qasm file.
-            role: "encoding": every parameter is a feature, whatever it is called. "ansatz": parameters called x (`from_qiskit` has the
-                rule), and a QNode's argument `inputs`, are features, all others weights.
-            name: unless said, that of the file or circuit.
+            role: "encoding": every parameter is a feature, whatever its name. "ansatz": parameters named x (the rule is in `from_qiskit`)
+            and a QNode's argument `inputs` are features, all others weights.
+            name: default: that of the file or circuit.
             options: of `from_qnode` (`weight_shapes`, `inputs`) and `from_tape` (`inputs`).
 
         >>> from qiskit.circuit.library import zz_feature_map
@@ -119,7 +119,7 @@ class Design(documents.Written):
         3
 
         Raises:
-            DesignError: it is no circuit, or has gates, angles or arguments that a design has no words for.
+            DesignError: it is not a circuit, or has gates, angles or arguments that a design cannot express.
         """
         from qlogad.circuit.foreign import read
 
@@ -128,7 +128,7 @@ class Design(documents.Written):
 
     @classmethod
     def from_mapping(cls, content: Mapping[str, Any], role: Role, *, where: str = "design", name: str = "") -> Design:
-        """A design from a table, as TOML gives it; `where` is the name used in error messages."""
+        """Build a design from a table as read from TOML; `where` is the name used in error messages."""
         known = ["name", "source", "needs", "init", "before", "layer", "after", "check", "provenance"]
         known += _ENCODING if role == "encoding" else []
         angles = (text for part in ("before", "layer", "after") for text in _angles(content.get(part)))
@@ -158,7 +158,7 @@ class Design(documents.Written):
         )
 
     def build(self, wires: int, depth: int = 1, *, readout: Sequence[str] | None = None) -> Circuit:
-        """The circuit on so many wires; depth 0 is `before` and `after` alone. Reads <Z> on every wire unless told otherwise.
+        """Build the circuit for a width and depth; depth 0 is `before` and `after` alone. The default readout is <Z> on every wire.
 
         Raises:
             DesignError: the design does not fit the width, or is too large.
@@ -173,27 +173,27 @@ class Design(documents.Written):
 
     @property
     def wires(self) -> int | None:
-        """The one width that it takes, where that is said as `needs = "wires == 3"`; None where there may be others."""
+        """The only possible width, if given as `needs = "wires == 3"`; else None."""
         found = re.fullmatch(r"wires == (\d{1,3})", self.needs or "")
         return None if found is None else int(found[1])
 
     @property
     def whole(self) -> bool:
-        """Whether it is an ansatz that reads features itself, and says so by `takes`, so that no encoding stands before it."""
+        """Whether it is an ansatz that reads features itself (it has `takes`) and so is used without an encoding."""
         return self.role == "ansatz" and self.takes.features != Takes.features
 
     def save(self, path: str | Path, provenance: Mapping[str, Any] | None = None) -> None:
-        """Write the design as a .toml file; `provenance` says where it comes from (a search, a paper, a person).
+        """Write the design as a .toml file; `provenance` is its source (a search, a paper, a person).
 
         Raises:
-            DesignError: the path ends otherwise, so that it would be read as something else, or not found.
+            DesignError: the path does not end in .toml.
         """
         if Path(path).suffix != ".toml":
             raise DesignError(f"designs are saved as .toml, got '{Path(path).name}'; save it as '{Path(path).stem}.toml'")
         files.write(path, documents.dump(self.table() | ({"provenance": dict(provenance)} if provenance else {})))
 
     def table(self) -> documents.Document:
-        """What its file says; `from_mapping` reads it."""
+        """The contents of its file, as read by `from_mapping`."""
         table: dict[str, Any] = {"name": self.name, "source": self.source, "needs": self.needs}
         table |= {"init": self.init} if self.init != "uniform" else {}
         table["takes"] = {f.name: getattr(self.takes, f.name) for f in fields(Takes) if getattr(self.takes, f.name) != f.default}
@@ -208,13 +208,13 @@ class Design(documents.Written):
 
 
 def role_of(content: Mapping[str, Any]) -> Role | None:
-    """What a design's table says of its role: encodings say what they take or read features, ansaetze count or name weights.
+    """The role of a design, inferred from its table: encodings have `takes` or read features, ansaetze count or name weights.
 
     >>> role_of({"layer": [{"gate": "ry", "on": "each", "angle": "pi * x[i]"}]})
     'encoding'
 
     Returns:
-        None where the table would do as either.
+        None if the table is valid as either.
     """
     angles = [text for part in ("before", "layer", "after") for text in _angles(content.get(part))]
     weights = any(key in content for key in ("check", "init")) or any(_weighted(text) for text in angles)
@@ -228,7 +228,7 @@ def role_of(content: Mapping[str, Any]) -> Role | None:
 
 
 def _angles(rows: object) -> Iterator[str]:
-    """Every angle that is written as text, in rows that may be of any kind."""
+    """Every angle given as text, in unchecked rows."""
     for row in rows if isinstance(rows, list) else ():
         if isinstance(row, dict):
             angle = row.get("angle")
@@ -237,7 +237,7 @@ def _angles(rows: object) -> Iterator[str]:
 
 
 def _weighted(text: str) -> bool:
-    """Whether it names a weight that is trained with the circuit, and no table of an encoding."""
+    """Whether an angle names a trained weight of the circuit, as opposed to an encoding's table."""
     try:
         return expression.numbered(text) is not None or (expression.uses(text, "w") and not expression.uses(text, "x"))
     except DesignError:  # loading says what is wrong with it
@@ -266,7 +266,7 @@ def _explicit(circuit: Circuit, role: Role, name: str) -> Design:
     if role == "encoding" and not circuit.inputs:
         raise DesignError(f"an encoding reads features, and '{name}' has no parameters; read it as an ansatz")
     if circuit.dephased:
-        raise DesignError("a dephased circuit is no unitary and no design; use the circuit it was made from")
+        raise DesignError("a dephased circuit is not unitary and cannot be a design; use the circuit it was made from")
     slots = circuit.computed or raw_slots(circuit.inputs)
     features = sum(slot in raw_slots(len(slots)) for slot in slots)
     rows = tuple(
@@ -279,7 +279,7 @@ def _explicit(circuit: Circuit, role: Role, name: str) -> Design:
 
 
 def _worded(angle: Angle, slots: Sequence[str]) -> float | str:
-    """An angle as a file writes it."""
+    """An angle as an expression of a design file."""
     if angle.source is None:
         return angle.shift
     text = f"w[{angle.index}]" if angle.source == "weight" else slots[angle.index]
@@ -288,7 +288,7 @@ def _worded(angle: Angle, slots: Sequence[str]) -> float | str:
 
 
 def inputs_of(circuit: Circuit, x_ND: Any) -> Any:
-    """The inputs (..., I) of a circuit that computes them from features (..., D), numpy or torch; in torch differentiable.
+    """Compute a circuit's inputs (..., I) from features (..., D), numpy or torch; differentiable in torch.
 
     >>> angle = Angle("input", 1)
     >>> circuit = Circuit(1, (Gate("ry", (0,), (angle,)),), ("Z",), 2, 0, computed=("x[0]", "x[0] ** 2"))
@@ -296,7 +296,7 @@ def inputs_of(circuit: Circuit, x_ND: Any) -> Any:
     [[3.0, 9.0]]
 
     Raises:
-        DesignError: there are more or fewer features than it reads.
+        DesignError: the number of features is wrong.
     """
     slots = circuit.computed or raw_slots(circuit.inputs)
     wanted = sum(slot in raw_slots(len(slots)) for slot in slots)
@@ -308,7 +308,7 @@ def inputs_of(circuit: Circuit, x_ND: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Encoded:
-    """One upload: its gates, and what each of its inputs is: a feature "x[0]", or an expression in features."""
+    """One upload: its gates, and for each input its source: a feature "x[0]" or an expression in features."""
 
     gates: tuple[Gate, ...]
     slots: tuple[str, ...]
@@ -351,16 +351,16 @@ def called(design: Design) -> str:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where an angle stands in a design; angles of one place share a weight."""
+    """The position of an angle in a design; angles of equal position share a weight."""
 
-    layer: int | None  # None: outside the layers, or shared by all of them
+    layer: int | None  # None: outside all layers, or shared by all
     path: tuple[object, ...]
 
     def at(self, number: int) -> _Place:
         return replace(self, path=(*self.path, number))
 
     def inside(self, row: Row, number: int) -> _Place:
-        """In the gate or group of that number of a row; what is shared does not tell them apart."""
+        """The position within a gate or group of a row; shared rows ignore its number."""
         layer = None if row.share in ("layers", "all") else self.layer
         return _Place(layer, (*self.path, None if row.share in ("wires", "all") else number))
 
@@ -381,18 +381,18 @@ class Builder:
         if not 0 <= depth <= MAX_DEPTH:
             raise DesignError(f"a circuit has a depth of 0 to {MAX_DEPTH}, got {depth}")
         self.wires, self.weights, self.inputs, self.features = wires, 0, 0, 0
-        self.slots: dict[str, int] = {}  # what the inputs of an encoding's rows are, and their numbers so far
+        self.slots: dict[str, int] = {}  # sources of the encoding's inputs, and their numbers so far
         self.layer: int | None = None
         self.steps = 0
         self.init: Init = "uniform"
         self.gates: list[Gate] = []
-        self.block = 0  # the weight that a part names as w[0]
-        self.owned: dict[_Place, int] = {}  # the weight of each place that has one
-        self.twins: dict[int, int] = {}  # weights of an undone layer, which start as those of the layer
-        self.ends: list[int] = []  # how many gates there are after each encoding and each layer
+        self.block = 0  # the number of w[0] in the current part
+        self.owned: dict[_Place, int] = {}  # weight by position
+        self.twins: dict[int, int] = {}  # weights of an inverse layer, which start equal to the layer's
+        self.ends: list[int] = []  # number of gates after each encoding and each layer
 
     def whole(self, encoding: Design, *, fresh: bool = False) -> None:
-        """One upload; it reads the inputs of the uploads before it, unless they are to be fresh."""
+        """Add one upload; unless `fresh`, it reads the same inputs as earlier uploads."""
         if encoding.needs is not None and not needs_met(encoding, self.wires):
             raise WidthError(f"{called(encoding)} needs {one_line(encoding.needs, NAME)}, got wires = {self.wires}")
         one = encoded_by(encoding, self.wires)
@@ -403,7 +403,7 @@ class Builder:
         self.ends.append(len(self.gates))
 
     def add(self, design: Design, part: Literal["before", "layer", "after"], layer: int | None = None) -> None:
-        """The rows of one part; errors say where."""
+        """Add the rows of one part; errors name the place."""
         before, begin, self.layer = self.weights, len(self.gates), layer
         if design.role == "encoding" or design.whole:
             self.features = capacity(design, self.wires)
@@ -439,7 +439,7 @@ class Builder:
             raise DesignError(f"building takes more than {MAX_STEPS} steps; use fewer wires or layers")
 
     def _row(self, design: Design, row: Row, on: Sequence[int], place: _Place) -> None:
-        """A row on a group of wires; `wires` of its expressions is the group's size, `i` and `j` are wires of the circuit."""
+        """Add a row on a group of wires; in its expressions, `wires` is the group's size, and `i` and `j` are wires of the circuit."""
         scope = {"wires": len(on)} | ({} if self.layer is None else {"layer": self.layer})
         self._step()
         for number, group in enumerate(row.places(scope)):
@@ -482,7 +482,7 @@ class Builder:
         return expression.angle(text, scope, weight=weight)
 
     def _encoding_angle(self, text: str | float, scope: Mapping[str, int]) -> Angle:
-        """Affine in a feature as it is; of anything else, the value is an input."""
+        """An angle affine in one feature is kept; any other expression becomes an input."""
         try:
             if not expression.uses(text, "w"):
                 found = expression.angle(text, scope, inputs=self.features)
@@ -494,16 +494,16 @@ class Builder:
         return Angle("input", self._input(slot))
 
     def _input(self, slot: str) -> int:
-        """The number of an input, until `circuit` sorts them; equal expressions are one input."""
+        """The provisional number of an input, before `circuit` sorts them; equal expressions share one."""
         return self.slots.setdefault(slot, len(self.slots))
 
     def inputs_in_order(self) -> tuple[str, ...]:
-        """Features as they are first, by number, then expressions as they came."""
+        """The inputs in order: plain features by number, then expressions by first use."""
         raw = {slot: int(slot[2:-1]) for slot in self.slots if slot[2:-1].isdigit() and slot[:2] == "x["}
         return (*sorted(raw, key=raw.__getitem__), *(slot for slot in self.slots if slot not in raw))
 
     def _undo(self, gates: Sequence[Gate]) -> None:
-        """The gates undone, with weights of their own that start equal."""
+        """The inverse of the gates, with weights of its own that start equal."""
         for gate in reversed(gates):
             angles = []
             for angle in gate.inverse().angles:
@@ -528,7 +528,7 @@ def _shifted(gate: Gate, inputs: int) -> Gate:
 
 
 def _through(gate: Gate, place: Callable[[int], int]) -> Gate:
-    """The gate with its inputs renumbered."""
+    """A gate with renumbered inputs."""
     angles = [replace(angle, index=place(angle.index)) if angle.source == "input" else angle for angle in gate.angles]
     return replace(gate, angles=tuple(angles))
 

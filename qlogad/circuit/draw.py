@@ -16,10 +16,10 @@ _SHOWN = 16  # readouts
 
 
 def draw(circuit: Circuit, *, width: int = 120) -> str:
-    """The circuit as lines of text, wrapped into blocks of at most `width` characters where one column allows it.
+    """Draw the circuit as text, wrapped into blocks of at most `width` characters (unless one column is wider).
 
-    Angles read `x0` for input 0 and `w0` for weight 0; without `<Z>` on every wire, the last line lists the readouts: means of Pauli
-    words, and probabilities of basis states.
+    Angles show `x0` for input 0 and `w0` for weight 0. Unless the readout is `<Z>` on every wire, the last line lists the readouts:
+    means of Pauli words, and probabilities of basis states.
 
     >>> print(draw(Circuit(2, (Gate("h", (0,)), Gate("crx", (0, 1), (Angle("weight", 0),))), ("ZI", "IZ"), 0, 1)))
     0: ──h────●──── ⟨Z⟩
@@ -42,7 +42,7 @@ def draw(circuit: Circuit, *, width: int = 120) -> str:
 
 
 def to_svg(text: str) -> str:
-    """A drawing as SVG, every character in its place whatever the font.
+    """A drawing as SVG, with characters aligned in any font.
 
     >>> to_svg("0: ─ ⟨Z⟩").count("<text")
     1

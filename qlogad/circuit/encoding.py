@@ -23,24 +23,24 @@ __all__ = ["Encoding", "assemble"]
 
 @dataclass(frozen=True)
 class Encoding:
-    """A design that puts features into a circuit, and the inputs it computes for it.
+    """An encoding: the design that puts features into a circuit, and the computation of the circuit's inputs.
 
     An angle that is affine in one feature stays in the circuit, whose input is that feature. Any other expression (an arctan, a
-    product) is computed here, in numpy or torch, and is an input of its own. Features beyond those given are 0; more features than
+    product) is computed here, in numpy or torch, and is a separate input. Missing features are 0; more features than
     the wires hold are refused.
 
     Args:
         design: from `Design.load(name, "encoding")`.
-        uploads: how often the circuit encodes; counts only with `scaling`.
+        uploads: how often the circuit encodes; used only with `scaling`.
         scaling: every upload multiplies every feature by a weight of its own first (Perez-Salinas et al. 2020, arXiv:1907.02085).
-        values: how many different integers there are, where features are integers; event ids are 0 to values - 1.
+        values: the number of distinct values of integer features; event ids are 0 to values - 1.
 
     >>> encoding = Encoding.load("chen")
     >>> encoding.circuit(1).inputs, encoding.inputs(np.array([[1.0]])).round(3).tolist()
     (2, [[0.785, 0.785]])
 
     Raises:
-        DesignError: the design is no encoding, or cannot be scaled.
+        DesignError: the design is not an encoding, or cannot be scaled.
     """
 
     design: Design
@@ -53,25 +53,25 @@ class Encoding:
         if design.role != "encoding" and not design.whole:
             raise DesignError(f"'{design.name}' is an {design.role}, not an encoding; load it with role='encoding'")
         if self.scaling and design.whole:
-            raise DesignError(f"'{design.name}' encodes by itself, which scaling does not reach; use scaling = false")
+            raise DesignError(f"'{design.name}' prepares its state itself and cannot be scaled; use scaling = false")
         if self.scaling and (takes.integer or takes.range is not None):
             raise DesignError(
-                f"encoding '{design.name}' takes {self._taken()}, which a trained scaling leaves; use scaling = false"
+                f"encoding '{design.name}' takes {self._taken()}, a range that trained scaling would leave; use scaling = false"
             )
 
     @classmethod
     def load(cls, name: str | Path | Design, *, uploads: int = 1, scaling: bool = False, values: int | None = None) -> Encoding:
-        """The encoding of a name, or of a path that ends in .toml."""
+        """Load an encoding by name, or from a path that ends in .toml."""
         return cls(design_of(name, "encoding"), uploads, scaling, values)
 
     @classmethod
     def of(
         cls, encoding: str | Design, ansatz: str | Design, *, uploads: int = 1, scaling: bool = False, values: int | None = None
     ) -> Encoding:
-        """What makes the inputs of the two put together: the encoding, or the ansatz where it is a whole circuit.
+        """The encoding of a pair of designs: the first, or the ansatz if it reads features itself.
 
         Raises:
-            DesignError: both encode, and the encoding is not just the one that stands where none is named.
+            DesignError: both read features, and the encoding is not the default.
         """
         second = design_of(ansatz, "ansatz")
         named = encoding.name if isinstance(encoding, Design) else encoding
@@ -82,14 +82,14 @@ class Encoding:
         return cls(second if second.whole else design_of(encoding, "encoding"), uploads, scaling, values)
 
     def features(self, wires: int) -> int:
-        """How many features so many wires hold."""
+        """The number of features that a number of wires holds."""
         return capacity(self.design, wires)
 
     def wires_for(self, features: int) -> int:
-        """The least wires that hold so many features, and `values` different integers where that is given.
+        """The smallest width that holds the features, and `values` distinct integers if given.
 
         Raises:
-            DesignError: no width does.
+            DesignError: there is no such width.
         """
         for wires in range(1, MAX_WIRES + 1) if features >= 1 else ():
             if self._holds(features, wires):
@@ -106,7 +106,7 @@ class Encoding:
             return False
 
     def limits(self, wires: int) -> tuple[float, float] | None:
-        """The lowest and highest value of a feature; none where every number is taken (angles repeat after their period)."""
+        """The lowest and highest valid value of a feature; None if all numbers are valid (angles are periodic)."""
         if self.design.takes.range is None:
             return None
         scope = {"wires": wires} | ({} if self.values is None else {"values": self.values})
@@ -118,14 +118,14 @@ class Encoding:
         return low, high
 
     def circuit(self, features: int, wires: int | None = None) -> Circuit:
-        """One upload of so many features, on the least wires that hold them unless said otherwise; reads <Z> on every wire."""
+        """The circuit of one upload, by default on the smallest width that holds the features; reads <Z> on every wire."""
         builder = Builder(self.wires_for(features) if wires is None else wires, 1)
         self._check_count(features, builder.wires)
         builder.whole(self.design)
         return builder.circuit(None)
 
     def plain(self, wires: int) -> bool:
-        """Whether the inputs are the features as they are."""
+        """Whether the inputs are the unchanged features."""
         return (
             not self.weights(wires)
             and self.limits(wires) is None
@@ -133,11 +133,11 @@ class Encoding:
         )
 
     def scales(self, wires: int) -> int:
-        """How many weights of its own scale features."""
+        """The number of its own weights that scale features."""
         return self.uploads * self.features(wires) if self.scaling else 0
 
     def weights(self, wires: int) -> int:
-        """How many weights of its own it has: first those that scale features, then the angle tables."""
+        """The number of its own weights: first those that scale features, then the angle tables."""
         return self.scales(wires) + self._tables(wires) * (self.values or 0)
 
     def _tables(self, wires: int) -> int:
@@ -149,15 +149,15 @@ class Encoding:
         return tables
 
     def inputs(self, x_ND: Any, wires: int | None = None, weights_GE: Any = None) -> Any:
-        """The circuit's inputs (..., N, I) for features (..., N, D), numpy or torch; in torch differentiable.
+        """The circuit's inputs (..., N, I) for features (..., N, D), numpy or torch; differentiable in torch.
 
         Args:
             x_ND: one row per circuit run.
-            wires: of the circuit; the least that hold D features unless said otherwise.
-            weights_GE: (G, `weights(wires)`), its own weights for G circuits; then the inputs are (G, N, I).
+            wires: width of the circuit; default: the smallest that holds D features.
+            weights_GE: (G, `weights(wires)`), its own weights for G circuits; the inputs are then (G, N, I).
 
         Raises:
-            DesignError: the features do not fit, or a value is not taken.
+            DesignError: the features do not fit, or a value is out of range.
         """
         if x_ND.ndim < 2:
             raise DesignError(f"encoding '{self.design.name}' takes rows of features (N, D), got shape {tuple(x_ND.shape)}")
@@ -192,10 +192,10 @@ class Encoding:
         return expression.namespace(x_ND).stack([expression.feature(slot, features, lookup) + like for slot in slots], -1)
 
     def aliases(self, x_ND: Any, wires: int | None = None, *, tolerance: float = 0.1) -> str:
-        """One line on the features with values that the circuit cannot tell apart, for training data in numpy; "" where none has.
+        """A one-line warning about features with values that the circuit cannot tell apart, for training data in numpy; "" if none.
 
         Two values of a feature alias when they lie at least pi apart in every angle, and within `tolerance` (radians) of each other
-        modulo 2 pi. A feature that enters through a function or a product is left out: it does not enter as an angle.
+        modulo 2 pi. A feature that enters through a function or a product is not checked: it is not an angle.
         """
         wires = self.wires_for(x_ND.shape[-1]) if wires is None else wires
         encoded = encoded_by(self.design, wires)
@@ -233,7 +233,7 @@ class Encoding:
             raise DesignError(f"encoding '{self.design.name}' takes {taken}, got {bad:g}; scale or map the features first")
 
     def _taken(self, *limits: str) -> str:
-        """The valid values in words."""
+        """The valid values, for messages."""
         takes = self.design.takes
         low, high = limits or takes.range or ("-inf", "inf")
         return f"{'integers' if takes.integer else 'numbers'} from {one_line(low, 40)} to {one_line(high, 40)}"
@@ -251,19 +251,19 @@ def assemble(
     init: Init | None = None,
     dephased: bool = False,
 ) -> Circuit:
-    """An encoding, then an ansatz, on the same wires.
+    """Build the circuit of an encoding followed by an ansatz on the same wires.
 
     Args:
-        encoding: its name or path, or a design; `Encoding.inputs` makes the circuit's inputs of features.
-        ansatz: its name or path, or a design; one that reads features itself stands alone.
+        encoding: its name or path, or a design; `Encoding.inputs` computes the circuit's inputs from features.
+        ansatz: its name or path, or a design; one that reads features itself is used alone.
         wires: the width of both.
         depth: layers of the ansatz; 0 is the encoding with the ansatz's `before` and `after`.
         reupload: encode again before every layer (encoding, layer, encoding, layer, ...), after `before`.
-        scaling: every upload reads inputs of its own, which `Encoding(scaling=True)` makes with weights of its own.
+        scaling: every upload reads separate inputs, which `Encoding(scaling=True)` computes with trained weights.
         readout: a name such as "z" or "probabilities", or words; see qlogad.circuit.readout.
-        init: how the weights start, in place of what the ansatz says.
-        dephased: every wire loses its phases after each encoding and between the layers, so that the state there is a
-            probability vector: a classical stochastic process of the same wiring.
+        init: how weights are initialized, overriding the ansatz.
+        dephased: dephase all wires after each encoding and between layers, so that the state there is a probability
+        vector: a classical stochastic process of the same wiring.
 
     >>> assemble("angle-y", "strongly-entangling", wires=4, depth=2).weights
     24
@@ -288,7 +288,7 @@ def assemble(
         builder.add(second, "layer", layer)
     builder.add(second, "after")
     circuit = builder.circuit(words_of(readout, wires))
-    between = set(builder.ends) - {len(circuit.gates)}  # phases lost right before the readout would silence every X and Y
+    between = set(builder.ends) - {len(circuit.gates)}  # dephasing right before the readout would make every <X> and <Y> zero
     return replace(circuit, dephased=tuple(sorted(between))) if dephased else circuit
 
 
@@ -310,7 +310,7 @@ def _reads(angle: Angle, slots: tuple[str, ...], slot: str) -> bool:
 
 
 def _aliasing(values_U: Floats, scales: Sequence[float], tolerance: float) -> tuple[float, float] | None:
-    """Two of some rising values that alias in every angle, where there are such; neighbours on the circle are looked at."""
+    """Two of the ascending values that alias in every angle, if any; compares neighbours on the circle."""
     order_U = np.argsort(np.mod(values_U * scales[0], 2 * np.pi))
     one_U, two_U = values_U[order_U], values_U[np.roll(order_U, -1)]
     alias_U = np.ones(len(values_U), dtype=bool)

@@ -1,7 +1,7 @@
-"""The little language of design files: numbers, `pi`, names, `x[i]`, arithmetic, comparisons and a few functions; never `eval`.
+"""The expression language of design files: numbers, `pi`, names, `x[i]`, arithmetic, comparisons, a few functions; no `eval`.
 
-An angle is affine in one input or one weight. In an encoding anything else, a product or a function of features, is `closed`: its names
-are replaced by their numbers, and `feature` computes it from the features before the circuit.
+An angle is affine in one input or one weight. In an encoding, any other expression in features is `closed`: its names are replaced
+by numbers, and `feature` evaluates it before the circuit runs.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Number, Number], bool]] = {
 
 
 class NotAffine(DesignError):
-    """An angle that is not a number times one input or weight plus a number."""
+    """An angle is not a number times one input or weight plus a number."""
 
 
 def integer(text: str | int, names: Mapping[str, Number]) -> int:
-    """An integer field such as `stride = "layer % (wires - 1) + 1"`.
+    """Evaluate an integer field such as `stride = "layer % (wires - 1) + 1"`.
 
     >>> integer("layer % (wires - 1) + 1", {"layer": 3, "wires": 4})
     1
@@ -75,7 +75,7 @@ def integer(text: str | int, names: Mapping[str, Number]) -> int:
 
 
 def truth(text: str, names: Mapping[str, Number]) -> bool:
-    """A condition such as `when = "wires > 2"`.
+    """Evaluate a condition such as `when = "wires > 2"`.
 
     >>> truth("wires > 2 and wires % 2 == 0", {"wires": 4})
     True
@@ -87,7 +87,7 @@ def truth(text: str, names: Mapping[str, Number]) -> bool:
 
 
 def angle(text: str | float, names: Mapping[str, Number], *, inputs: int | None = None, weight: int | None = None) -> Angle:
-    """An angle: a number, affine in an input `x[...]` where there are `inputs`, or affine in the weight `w` of that index, or in
+    """Evaluate an angle: a number, affine in an input `x[...]` (if there are `inputs`), affine in the weight `w` of that index, or in
     `w[k]`, the k-th after it.
 
     >>> angle("pi * x[i] / 2 + 1", {"i": 3}, inputs=4)
@@ -98,9 +98,9 @@ def angle(text: str | float, names: Mapping[str, Number], *, inputs: int | None 
 
 
 def closed(text: str, names: Mapping[str, Number], *, inputs: int, table: int) -> str:
-    """An expression in features with its names replaced by numbers, so that it means the same everywhere.
+    """An expression in features with its names replaced by numbers, independent of where it stood.
 
-    `w[...]`, the entry of a weight table that a feature picks, becomes `w[table, ...]`.
+    `w[...]`, the entry of a weight table selected by a feature, becomes `w[table, ...]`.
 
     >>> closed("arctan(x[i] ** 2) / wires", {"i": 1, "wires": 4}, inputs=2, table=0)
     'arctan(x[1] ** 2) / 4'
@@ -112,7 +112,7 @@ def closed(text: str, names: Mapping[str, Number], *, inputs: int, table: int) -
 
 
 def feature(text: str, features: Sequence[Any], lookup: Callable[[int, Any], Any] | None = None) -> Any:
-    """A closed expression's values.
+    """Evaluate a closed expression.
 
     Args:
         text: from `closed`.
@@ -133,7 +133,7 @@ def namespace(array: Any) -> Any:
 
 @lru_cache(maxsize=1024)
 def uses(text: str | float, name: str) -> bool:
-    """Whether an expression names something.
+    """Whether an expression uses a name.
 
     >>> uses("2 * w", "w"), uses("pi / 2", "w")
     (True, False)
@@ -143,7 +143,7 @@ def uses(text: str | float, name: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def numbered(text: str | float) -> int | None:
-    """The number of the weight that an expression names as `w[k]`; None where it names none so.
+    """The k of a weight `w[k]` in an expression; None if there is none.
 
     >>> numbered("2 * w[3]"), numbered("w"), numbered("w[x[0]]")
     (3, None, None)
@@ -275,7 +275,7 @@ def _closed(node: ast.expr, names: Mapping[str, Number], inputs: int, table: int
 def _is_exponent(node: ast.expr, names: Mapping[str, Number]) -> bool:
     try:
         return abs(_plain(_value(node, names, None))) <= _EXPONENT
-    except DesignError:  # it reads features
+    except DesignError:  # depends on features
         return False
 
 
@@ -298,7 +298,7 @@ def _feature(node: ast.expr, features: Sequence[Any], lookup: Callable[[int, Any
             return -value if isinstance(op, ast.USub) else value
         case ast.BinOp(left=left, op=op, right=right):
             sides = _feature(left, features, lookup), _feature(right, features, lookup)
-            if isinstance(op, ast.FloorDiv):  # torch's own has no derivative, not even zero
+            if isinstance(op, ast.FloorDiv):  # torch's own version is not differentiable
                 quotient = sides[0] / sides[1]
                 return namespace(quotient).floor(quotient)
             apply: Callable[[Any, Any], Any] = _ARITHMETIC[type(op)]

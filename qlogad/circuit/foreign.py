@@ -1,4 +1,4 @@
-"""Circuits made elsewhere: the backend of a framework's name reads its circuits, found and imported only where one is met."""
+"""Circuits of other frameworks, converted by the backend of the same name, which is imported only when needed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LARGEST = 20_000_000  # bytes of a .qasm file
 
 
 def read(circuit: object, *, encoding: bool, **options: Any) -> tuple[Circuit, str]:
-    """A circuit of ours, and what it is called: see `Design.from_circuit`."""
+    """Convert to a qlogad circuit, with its name: see `Design.from_circuit`."""
     if isinstance(circuit, Circuit):
         return circuit, ""
     if isinstance(circuit, str | Path):
@@ -24,7 +24,7 @@ def read(circuit: object, *, encoding: bool, **options: Any) -> tuple[Circuit, s
     if package in names.known("backend"):
         return _by(package, circuit, encoding=encoding, **options)
     raise DesignError(
-        f"a circuit is one of ours, of Qiskit or PennyLane, or OpenQASM, got {type(circuit).__name__} {shown(circuit)}; export it as "
+        f"a circuit is a qlogad, Qiskit or PennyLane circuit, or OpenQASM, got {type(circuit).__name__} {shown(circuit)}; export it as "
         "OpenQASM 3"
     )
 
@@ -43,7 +43,7 @@ def _text(given: str | Path, encoding: bool) -> tuple[Circuit, str]:
             raise DesignError(f"{path} holds more than {_LARGEST:,} bytes, more gates than a design may have")
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise DesignError(f"{path} is not text in UTF-8 (byte {error.start}), so it is no OpenQASM; check the path") from error
+        raise DesignError(f"{path} is not text in UTF-8 (byte {error.start}), so it is not OpenQASM; check the path") from error
     except OSError as error:
         raise DesignError(f"cannot read {path}: {error.strerror or error}; check the path and its permissions") from error
     try:

@@ -1,7 +1,7 @@
 """The gate table: what every gate does, as data. Nielsen and Chuang, chapter 4; names as in OpenQASM 3's standard library.
 
 A fixed gate is its matrix. A rotation by a (radians) is exp(-i a P / 2) for a Pauli word P; `phase` is diag(1, exp(i a)).
-A controlled gate acts on its last wire where the first is 1. The first wire of a gate is the most significant bit of its matrix.
+A controlled gate acts on its last wire if the first is 1. The first wire of a gate is the most significant bit of its matrix.
 """
 
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ class GateKind:
     wires: int
     angles: int = 0
     controls: int = 0  # how many of the leading wires are controls
-    word: str = ""  # the Pauli word of a rotation, on the wires that are no controls
-    entries: tuple[tuple[complex, ...], ...] = ()  # the matrix of a fixed gate, on the wires that are no controls
-    inverse: str = ""  # the fixed gate that undoes it; a rotation is undone by the opposite angle
-    alone: str = ""  # the single-wire rotation that keeps a two-wire rotation's weight when entanglement is removed
+    word: str = ""  # the Pauli word of a rotation, on the target wires
+    entries: tuple[tuple[complex, ...], ...] = ()  # the matrix of a fixed gate, on the target wires
+    inverse: str = ""  # the inverse of a fixed gate; a rotation is inverted by the opposite angle
+    alone: str = ""  # the single-wire rotation that replaces a two-wire rotation when entanglement is removed
 
 
 _H = 1 / sqrt(2)
@@ -92,13 +92,13 @@ def pauli(word: str) -> Complexes:
 
 @cache
 def terms(name: str) -> Terms:
-    """The matrices a gate is made of, (2^wires, 2^wires) each; those of a fixed gate have neither cosine nor sine."""
+    """A gate's matrices, (2^wires, 2^wires) each; a fixed gate has neither cosine nor sine."""
     kind = GATES[name]
     size = 2**kind.wires
     if name == "phase":
         return Terms(np.diag([1.0 + 0j, 0]), np.diag([0, 1.0 + 0j]), np.diag([0, 1j]), 1.0)
     inner = pauli(kind.word) if kind.word else np.array(kind.entries, dtype=complex)
-    on = np.zeros((size, size), dtype=complex)  # the gate where every control is 1
+    on = np.zeros((size, size), dtype=complex)  # the block in which every control is 1
     on[-len(inner) :, -len(inner) :] = inner
     where = np.zeros((size, size), dtype=complex)
     where[-len(inner) :, -len(inner) :] = np.eye(len(inner))

@@ -1,7 +1,7 @@
-"""Noise as a few rates: what happens to the wires of every gate, and to every measured bit.
+"""A noise model of a few rates: channels after every gate, and errors of every measured bit.
 
-A channel is its Pauli transfer matrix, the real matrix of Pauli means in and out, wire by wire in the order I, X, Y, Z; the first wire
-is the most significant digit. Nielsen and Chuang, section 8.3; Greenbaum (2015), arXiv:1509.02921.
+A channel is given by its Pauli transfer matrix (real, from Pauli means to Pauli means), each wire in the order I, X, Y, Z; the first
+wire is the most significant digit. Nielsen and Chuang, section 8.3; Greenbaum (2015), arXiv:1509.02921.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Noise"]
 
 @dataclass(frozen=True)
 class Noise:
-    """Rates in [0, 1] of what follows every gate, in this order, on the wires it acts on; and of what befalls measured bits.
+    """Rates in [0, 1] of the channels after every gate, in this order, on its wires; and of readout errors.
 
     Args:
         depolarizing: after a gate on one wire, its state is replaced by the maximally mixed one with this probability.
@@ -30,7 +30,7 @@ class Noise:
         readout: probability that a measured bit is read wrongly, either way.
 
     Raises:
-        BackendError: a rate is no number in [0, 1].
+        BackendError: a rate is not a number in [0, 1].
 
     >>> Noise.parse("depolarizing=0.01,readout=0.02")
     Noise(depolarizing=0.01, depolarizing2=0.0, amplitude_damping=0.0, phase_damping=0.0, bit_flip=0.0, readout=0.02)
@@ -51,7 +51,7 @@ class Noise:
 
     @staticmethod
     def parse(text: str) -> Noise:
-        """Noise from text such as "depolarizing=0.01,readout=0.02"."""
+        """Parse text such as "depolarizing=0.01,readout=0.02"."""
         known = [field.name for field in fields(Noise)]
         rates: dict[str, float] = {}
         for part in text.split(","):
@@ -67,12 +67,12 @@ class Noise:
         return Noise(**rates)
 
     def channel(self, wires: int) -> Floats:
-        """The transfer matrix of what follows a gate on one wire (4, 4) or on two (16, 16)."""
+        """The transfer matrix of the channel after a gate on one wire (4, 4) or on two (16, 16)."""
         return _channel(self, wires)
 
     @property
     def contrast(self) -> float:
-        """What reading errors leave of a measured bit's mean: 1 - 2 readout."""
+        """The factor by which readout errors shrink the mean of a measured bit: 1 - 2 readout."""
         return 1 - 2 * self.readout
 
 

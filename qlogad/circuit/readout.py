@@ -14,17 +14,17 @@ from qlogad.errors import DesignError, did_you_mean, shown
 
 __all__ = ["bases", "is_projector", "readout"]
 
-MAX_PROBABILITIES = 12  # wires: beyond, 2^W values are no readout any more
+MAX_PROBABILITIES = 12  # wires: more would give too many (2^W) values
 
 
 def readout(spec: str | Sequence[str], wires: int) -> tuple[str, ...]:
-    """The words of a readout on so many wires.
+    """The words of a named readout for a given number of wires.
 
     Args:
         spec: `x`, `y`, `z` (on each wire), `z:0,2` (on chosen wires), `xyz` (all three on each wire), `xx`, `yy`, `zz` (on each pair),
             `parity` (Z on all wires at once), `probabilities` (of all 2^W basis states), `zeros` (the projector onto |0...0>), several
-            of them joined by `+`; or a list of words. A word that comes twice is read once.
-        wires: how many wires the circuit has.
+            of them joined by `+`; or a list of words. Repeated words are read once.
+        wires: width of the circuit.
 
     Raises:
         DesignError: there is no such readout, or it does not fit the width.
@@ -49,9 +49,9 @@ def is_projector(word: str) -> bool:
 
 
 def bases(words: Sequence[str]) -> tuple[str, ...]:
-    """The measurement bases that serve all words: each letter per wire is read along one axis at a time.
+    """Measurement bases that cover all words; a basis reads each wire along one axis.
 
-    Words that agree wire by wire, but for I, share a basis; words of more letters choose first. A projector is read along Z.
+    Qubit-wise compatible words share a basis, assigned greedily from words of most letters. A projector is read along Z.
 
     >>> bases(("ZI", "IZ", "XI", "00"))
     ('ZZ', 'XI')

@@ -1,4 +1,4 @@
-"""Rows of a design: a gate, the wires it stands on and its angles, read from the design's table and written back to it."""
+"""Rows of a design: a gate, its wires and its angles, read from a design's table and written back to it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Check", "Row", "Takes"]
 Share = Literal["wires", "layers", "all"]
 T = TypeVar("T")
 MAX_DEPTH = 10_000
-MAX_NESTING = 3  # rows in rows
+MAX_NESTING = 3  # nesting of rows in rows
 _LARGEST = 10**9  # number in a file, as in expressions
 NAME = 80  # characters
 
@@ -28,7 +28,7 @@ class Row:
     """One row of a design: the same gate on several wires, or the same rows on several groups of wires.
 
     Raises:
-        DesignError: a field does not fit; the message says which, and a fix.
+        DesignError: a field does not fit; the message names it and a fix.
     """
 
     gate: str = ""  # a gate of the table, or "rot" (rz, ry, rz)
@@ -39,8 +39,8 @@ class Row:
     start: int | str = 0  # for ring and walk
     angle: tuple[float | str, ...] = ()  # one expression per angle; empty: a fresh weight, or x[i]
     share: Share | None = None  # "wires": one weight for the row; "layers": the same weights in every layer; "all": both
-    when: str | None = None  # a condition in layer and wires; the row is left out where it is false
-    rows: tuple[Row, ...] = ()  # in place of a gate: rows for each group of wires, as if the group were all there is
+    when: str | None = None  # a condition on layer and wires; if false, the row is omitted
+    rows: tuple[Row, ...] = ()  # instead of a gate: rows applied to each group of wires as if it were the whole circuit
 
     def __post_init__(self) -> None:
         documents.enforce(self, DesignError)
@@ -60,7 +60,7 @@ class Row:
 
     @property
     def nesting(self) -> int:
-        """How deep its rows hold rows; 0 for a gate."""
+        """The nesting depth of its rows; 0 for a gate."""
         return max((1 + row.nesting for row in self.rows), default=0)
 
     def _check_gate(self) -> None:
@@ -75,19 +75,19 @@ class Row:
             raise DesignError(f"'{self.gate}' takes {self.angles} angles, got {len(self.angle)}; write as many, or none")
 
     def texts(self) -> Iterator[str]:
-        """Every angle that is written as text, in its rows too."""
+        """Every angle given as text, including those of nested rows."""
         yield from (text for text in self.angle if isinstance(text, str))
         for row in self.rows:
             yield from row.texts()
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The gates of the table that the row's gate stands for."""
+        """The elementary gates of the row's gate."""
         return MACROS.get(self.gate, (self.gate,))
 
     @property
     def angles(self) -> int:
-        """How many angles the row's gate takes."""
+        """The number of angles of the row's gate."""
         return sum(GATES[part].angles for part in self.parts)
 
     def places(self, scope: Mapping[str, int]) -> list[Wires]:
@@ -105,7 +105,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Check:
-    """What a file says about itself, so that it can be proved."""
+    """Claims of a design file about itself, which tests verify."""
 
     weights: tuple[tuple[int, int], ...] = ()  # wires, weights of one layer
     live_weights: tuple[tuple[int, int], ...] = ()  # wires, Jacobian rank of <Z> on every wire at depth 1
@@ -114,9 +114,9 @@ class Check:
 
 @dataclass(frozen=True)
 class Takes:
-    """What an encoding takes: how many features, and which values."""
+    """The features that an encoding takes: their number and valid values."""
 
-    features: int | str = "wires"  # how many features so many wires hold
+    features: int | str = "wires"  # number of features, as an expression in wires
     range: tuple[int | float | str, int | float | str] | None = None  # lowest and highest, in wires and values
     integer: bool = False  # integers only, such as event ids
 
@@ -125,7 +125,7 @@ def raw_slots(features: int) -> tuple[str, ...]:
     return tuple(f"x[{d}]" for d in range(features))
 
 
-_TYPES: dict[str, tuple[tuple[type, ...], str]] = {  # a row's keys, the types they take, and how to write one
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {  # keys of a row, their types, and an example
     "gate": ((str,), "gate = 'ry'"),
     "on": ((str, list), "on = 'ring' or on = [[0, 1], [1, 2]]"),
     "flip": ((bool,), "flip = true"),

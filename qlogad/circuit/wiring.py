@@ -4,8 +4,8 @@ each  0 1 2 3        linear  01 12 23        even  01 23        all  01 02 03 10
 inner   1 2          ring    01 12 23 30     odd     12         walk 10 21 32 03
 pairs  01 02 03 12 13 23                     tree    01 23 02   levels 0123 02
 
-`tree` and `levels` are after Grant et al. (2018), arXiv:1804.03680: neighbours meet, the first of each pair goes on to the next level.
-A wire without a partner goes on alone, so that they have ceil(log2(wires)) levels at any width.
+`tree` and `levels` are after Grant et al. (2018), arXiv:1804.03680: neighbours are paired; the first of each pair goes on.
+A wire without a partner goes on alone, so there are ceil(log2(wires)) levels at any width.
 """
 
 from collections.abc import Callable
@@ -69,7 +69,7 @@ def _walk(wires: int, stride: int, start: int) -> list[Wires]:
     return [((start + k * stride) % wires, (start + (k - 1) * stride) % wires) for k in range(1, wires // gcd(wires, stride) + 1)]
 
 
-PATTERNS: dict[str, tuple[int, Callable[[int, int, int], list[Wires]]]] = {  # name: wires per gate (0: it varies), and where
+PATTERNS: dict[str, tuple[int, Callable[[int, int, int], list[Wires]]]] = {  # name: wires per gate (0: varies), and their positions
     "each": (1, _each),
     "inner": (1, _inner),
     "linear": (2, _linear),
@@ -86,7 +86,7 @@ STEPPED = frozenset({"ring", "walk"})  # the patterns that read stride and start
 
 
 def arity(on: str | tuple[Wires, ...]) -> int:
-    """How many wires each gate of a pattern or of an explicit list acts on; 0 where that varies, as for `levels`.
+    """The number of wires per gate of a pattern or an explicit list; 0 if it varies, as for `levels`.
 
     Raises:
         DesignError: there is no such pattern, or the list mixes lengths.

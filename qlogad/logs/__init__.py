@@ -1,1 +1,1 @@
-"""From raw log lines to windows: datasets, the parser, windows and the only place that splits."""
+"""From raw log lines to windows: datasets, parsers, windows, and the train/validation/test split."""

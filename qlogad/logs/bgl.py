@@ -27,7 +27,7 @@ _EPOCH = re.compile(r"\d{1,12}", re.ASCII)
 
 @dataclass(frozen=True)
 class Bgl(Dataset):
-    """Raw BGL lines; a line whose first field is not '-' is an alert, and that field its category. A session is a node."""
+    """Raw BGL lines; a line whose first field is not '-' is an alert of that category. Sessions are nodes."""
 
     path: File  # the log, plain, gz, bz2 or xz
 
@@ -58,18 +58,18 @@ class Bgl(Dataset):
             yield found
 
     def source_digest(self) -> str:
-        """Of the log."""
+        """Digest of the log file."""
         return digest("bgl", file_digest(self.path))
 
     def text(self, lines: Iterable[int]) -> dict[int, str]:
-        """Some lines by number, read again from the log."""
+        """The text of the given line numbers, reread from the log."""
         return pick_lines(self.path, lines)
 
 
 def parse_line(text: str, number: int = 1, offset: int = 0) -> LogRecord | str:
     """One line in BGL's format as a record, or why it is none.
 
-    LABEL to DATETIME must be there; what is missing after them is "". The session is the node; lines without one say NULL.
+    LABEL to DATETIME are required; later fields default to "". The session is the node; lines without a node say NULL.
 
     >>> line = parse_line("KERNDTLB 1 1970.01.01 R30-M0-N9 1970-01-01-00.00.01.500000 R30-M0-N9 RAS KERNEL FATAL data TLB error")
     >>> line.time, line.sessions, line.level, line.label, line.kind, line.message
@@ -90,7 +90,7 @@ def parse_line(text: str, number: int = 1, offset: int = 0) -> LogRecord | str:
 
 
 def format_line(time: int, node: str, facility: str, component: str, level: str, message: str, category: str = "-") -> str:
-    """A line in BGL's format; `time` is in microseconds since 1970, and the clock reads UTC.
+    """Format a line in BGL's format; `time` is in microseconds since 1970, and the clock shows UTC.
 
     >>> format_line(1_500_000, "R30-M0-N9", "RAS", "KERNEL", "FATAL", "data TLB error", "KERNDTLB")
     'KERNDTLB 1 1970.01.01 R30-M0-N9 1970-01-01-00.00.01.500000 R30-M0-N9 RAS KERNEL FATAL data TLB error'

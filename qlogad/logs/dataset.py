@@ -1,4 +1,4 @@
-"""What a data set is: a source of log lines that were understood, with labels where the source has them.
+"""The data set interface: a source of parsed log lines, with labels where the source has them.
 
 One concrete data set per file of this folder; the file's name is its name in experiments (`dataset = "hdfs"`). A concrete data set
 is a frozen dataclass: its fields are the keys a user writes in the `[data]` table beside `dataset`, `window`, `split`, ...
@@ -19,14 +19,14 @@ __all__ = ["Dataset", "File", "Intake", "LogRecord", "Quarantined", "RawLine", "
 WindowKind = Literal["session", "count", "time"]
 
 _FILE = "a file of the source"
-File = Annotated[str, _FILE]  # the type of a field that says where something lies: no part of how lines are read
+File = Annotated[str, _FILE]  # the type of a field that holds a path: not part of `options`
 
 
 class RawLine(NamedTuple):
     """One line of a source."""
 
     number: int  # 1-based
-    offset: int  # of its first byte in the uncompressed stream
+    offset: int  # offset of its first byte in the uncompressed stream
     text: str  # without the newline
 
 
@@ -35,17 +35,17 @@ class LogRecord(NamedTuple):
 
     line: int  # 1-based line number in its source
     offset: int  # byte offset of its first byte in the uncompressed stream
-    time: float  # seconds since 1970-01-01 UTC as the log's own clock reads; NaN where the line has none
+    time: float  # seconds since 1970-01-01 UTC by the log's own clock; NaN where the line has no time
     sessions: tuple[str, ...]  # the session identifiers the line names (an HDFS line can name several blocks)
     level: str  # "INFO", "FATAL", ...; "" where the format has none
     component: str  # the writer of the line (class, service, node); "" where the format has none
     message: str  # the free text that the parser turns into a template
     label: int  # 1 anomaly, 0 normal, -1 unknown
-    kind: str = ""  # what sort of anomaly (BGL's alert category, an injected kind); "" where not an anomaly
+    kind: str = ""  # the kind of anomaly (BGL's alert category, an injected kind); "" if not an anomaly
 
 
 class Quarantined(NamedTuple):
-    """One line that was set aside, and why. Its text is not kept."""
+    """One line that was set aside, with the reason. Its text is not kept."""
 
     line: int
     offset: int
@@ -54,23 +54,23 @@ class Quarantined(NamedTuple):
 
 @dataclass
 class Intake:
-    """What happened to every line of a source: nothing is dropped silently.
+    """Counts of what became of every line of a source: nothing is dropped silently.
 
     `lines == records + blank + len(quarantine)` holds when a source has been read to its end.
     """
 
     lines: int = 0  # lines read
-    records: int = 0  # lines understood
-    blank: int = 0  # lines that hold nothing to read: empty ones, the header of a table
+    records: int = 0  # lines parsed
+    blank: int = 0  # lines without content: empty ones, the header of a table
     quarantine: list[Quarantined] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)  # what was read, and may not be what was meant
+    warnings: list[str] = field(default_factory=list)  # warnings about input that was read but is probably a mistake
 
     def set_aside(self, line: int, offset: int, reason: str) -> None:
         """Put one line into quarantine."""
         self.quarantine.append(Quarantined(line, offset, reason))
 
     def reasons(self) -> dict[str, int]:
-        """How many lines were set aside for each reason, most frequent first."""
+        """The number of lines set aside for each reason, most frequent first."""
         counts: dict[str, int] = {}
         for item in self.quarantine:
             counts[item.reason] = counts.get(item.reason, 0) + 1
@@ -86,7 +86,7 @@ _LABELS = {"": -1} | {
 
 
 def label_of(text: str) -> int:
-    """A label as people write it, in any case: 1 anomaly, 0 normal, -1 unknown.
+    """Parse a label in its usual spellings, case-insensitively: 1 anomaly, 0 normal, -1 unknown.
 
     >>> label_of("Anomaly"), label_of("normal"), label_of("Success"), label_of("FAIL"), label_of("1.0"), label_of("")
     (1, 0, 0, 1, 1, -1)
@@ -106,11 +106,11 @@ def label_of(text: str) -> int:
 class Dataset(ABC):
     """A source of labelled log lines. Subclasses are frozen dataclasses; reading one twice gives the same records."""
 
-    parsed: ClassVar[bool] = False  # True where a message is already an event id (no parser runs)
+    parsed: ClassVar[bool] = False  # True if messages are event ids already (no parser runs)
     default_window: ClassVar[WindowKind] = "session"
-    masks: ClassVar[tuple[tuple[str, str], ...]] = ()  # (name, regular expression): variable parts to cut out before parsing
-    mask_starts: ClassVar[str] = ""  # the characters masked parts start with, as inside [...]; a hint for speed, "" if unknown
-    third_party: ClassVar[bool] = True  # True: its lines must never be written into committed results
+    masks: ClassVar[tuple[tuple[str, str], ...]] = ()  # (name, regular expression): variable parts to mask before parsing
+    mask_starts: ClassVar[str] = ""  # first characters of masked parts, as inside [...]; only a hint for speed, "" if unknown
+    third_party: ClassVar[bool] = True  # True: its lines must never enter committed results
 
     @abstractmethod
     def records(self, intake: Intake) -> Iterator[LogRecord]:
@@ -123,29 +123,29 @@ class Dataset(ABC):
     def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[LogRecord]:
         """Lines in this data set's format as records, wherever they come from; its own files are left alone.
 
-        What a model reads a log with. A table's lines begin with its header. Nothing is known of labels that lie in other files.
+        A fitted model reads logs with it. Lines of a table begin with its header. Labels in other files are not available.
 
         Raises:
-            DataError: its lines cannot be read by themselves.
+            DataError: this data set can read its own files only.
         """
         raise DataError(f"{type(self).__name__} reads its own files only, so no model can read its lines; give it a method `read`")
 
     def options(self) -> dict[str, Any]:
-        """Its fields as a document, but for files: how lines are read, and not where they lie."""
+        """Its fields as a document, without files: how lines are read, not where they are."""
         hints = get_type_hints(type(self), include_extras=True)
         own = fields(self)  # type: ignore[arg-type]
         return {f.name: value for f in own if not _is_file(hints[f.name]) and (value := getattr(self, f.name)) is not None}
 
     @classmethod
     def reader(cls, options: Mapping[str, Any], where: str) -> Self:
-        """A data set with these options and no files, for its `read`.
+        """A data set with these options and without files, to call `read` on.
 
         Args:
-            options: what `options` gave.
-            where: what errors call them.
+            options: as returned by `options`.
+            where: the name used in error messages.
 
         Raises:
-            DocumentError: they are not this data set's.
+            DocumentError: the options do not fit this data set.
         """
         names = {f.name for f in fields(cls)}  # type: ignore[arg-type]
         return documents.from_mapping(
@@ -158,17 +158,17 @@ class Dataset(ABC):
 
     @abstractmethod
     def text(self, lines: Iterable[int]) -> dict[int, str]:
-        """The original text of some lines by 1-based number, read again from the source."""
+        """The original text of the given 1-based line numbers, reread from the source."""
 
     def session_labels(self) -> Mapping[str, int] | None:
-        """Labels by session (1 anomaly, 0 normal) where labels belong to sessions; None where they belong to lines."""
+        """Labels by session (1 anomaly, 0 normal); None if labels belong to lines."""
         return None
 
     def given_split(self) -> Mapping[str, Literal["train", "test"]] | None:
-        """Which part each session belongs to, where the source itself says so; else None."""
+        """The part (train or test) of each session if the source defines it, else None."""
         return None
 
 
 def _is_file(hint: object) -> bool:
-    """Whether a field's annotation is `File`, or has it inside."""
+    """Whether a field's annotation is or contains `File`."""
     return _FILE in getattr(hint, "__metadata__", ()) or any(map(_is_file, get_args(hint)))

@@ -1,6 +1,6 @@
-"""Every understood line of a source as columns: the one table that windows, parsers and features are made from.
+"""Every parsed line of a source as columns: the table from which windows, templates and features are made.
 
-Letters: E events (lines understood) in source order, M memberships (event in session), S sessions.
+Letters: E events (parsed lines) in source order, M memberships (event in session), S sessions.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _EVERY = 1 << 14  # lines between two reports of progress
 
 @dataclass(frozen=True, eq=False)
 class Events:
-    """Understood lines as columns. Equal messages (after masking) are stored once, in order of first appearance."""
+    """Parsed lines as columns. Equal messages (after masking) are stored once, in order of first appearance."""
 
     line_E: Ints  # 1-based line number in the source
     offset_E: Ints  # byte offset of the line in the uncompressed source
     time_E: Floats  # seconds since 1970-01-01 UTC; NaN unknown
     label_E: NDArray[np.int8]  # 1 anomaly, 0 normal, -1 unknown
-    kind_E: NDArray[np.int32]  # what sort of anomaly: a position in `kinds`
+    kind_E: NDArray[np.int32]  # kind of anomaly: a position in `kinds`
     kinds: tuple[str, ...]  # kinds[0] is "", not an anomaly
     level_E: NDArray[np.int32]  # a position in `levels`
     levels: tuple[str, ...]
@@ -42,15 +42,15 @@ class Events:
     components: tuple[str, ...]
     text_E: Ints  # a position in `texts`
     texts: tuple[str, ...]  # distinct masked messages
-    values_E: tuple[tuple[str, ...], ...]  # what the masks cut out of each message, in order
+    values_E: tuple[tuple[str, ...], ...]  # the values masked in each message, in order
     member_event_M: Ints  # pairs (event, session) in source order: the event ...
     member_session_M: Ints  # ... and a position in `sessions`
     sessions: tuple[str, ...]
-    session_label_S: NDArray[np.int8] | None  # None: labels belong to lines
+    session_label_S: NDArray[np.int8] | None  # None if labels belong to lines
     given_part_S: NDArray[np.str_] | None  # "train", "test" or "" where the source gives a split; else None
     intake: Intake
-    parsed: bool  # a message is already an event id
-    digest: str  # of everything the events depend on; "" of lines that came from elsewhere
+    parsed: bool  # messages are event ids already
+    digest: str  # of everything the events depend on; "" for lines from elsewhere
 
     def __len__(self) -> int:
         return len(self.line_E)
@@ -108,16 +108,16 @@ def _cutter(masks: Sequence[tuple[str, str]], starts: str) -> Callable[[str], tu
 def read_events(
     dataset: Dataset, progress: Callable[[int], None] | None = None, *, lines: Lines | None = None, mask: Mask | None = None
 ) -> Events:
-    """Read a whole source into columns, cutting out what its masks name.
+    """Read a whole source into columns and mask its messages.
 
     Args:
         dataset: the source.
-        progress: gets the number of lines read so far, now and then and at the end.
-        lines: of another log in the same format, to be read in place of the source; labels and parts in other files are unknown.
-        mask: in place of the data set's own.
+        progress: called with the number of lines read so far, periodically and at the end.
+        lines: lines of another log in the same format, to read instead of the source; labels and parts in other files are unknown.
+        mask: replaces the data set's own masks.
 
     Raises:
-        DataError: the source cannot be read, or not one line of it was understood.
+        DataError: the source cannot be read, or none of its lines could be parsed.
     """
     intake = Intake()
     mask = mask or Mask(dataset.masks, dataset.mask_starts)
@@ -179,7 +179,7 @@ def _digest(dataset: Dataset) -> str:
 
 
 class _Places(dict[str, int]):
-    """Words by order of first appearance: looking a new one up gives it the next place."""
+    """Indices of words by first appearance: looking up a new word assigns the next index."""
 
     def __init__(self, words: Sequence[str] = ()) -> None:
         super().__init__((word, place) for place, word in enumerate(words))
@@ -190,7 +190,7 @@ class _Places(dict[str, int]):
 
 
 class _Spaced(dict[str, int]):
-    """Texts to their places, whatever their white space."""
+    """Maps texts to their indices, ignoring differences in white space."""
 
     def __init__(self, places: _Places) -> None:
         super().__init__()
@@ -202,12 +202,12 @@ class _Spaced(dict[str, int]):
 
 
 def _check_times(time_E: Floats, line_E: Sequence[int]) -> None:
-    """Refuse times that no calendar has: whatever shows or splits them later could not."""
+    """Refuse times outside the range of 64-bit nanoseconds, which could not be shown or split later."""
     bad_E = ~(np.isnan(time_E) | ((time_E >= EARLIEST) & (time_E <= LATEST)))
     if bad_E.any():
         first = int(np.argmax(bad_E))
         raise DataError(
-            f"line {line_E[first]}: {time_E[first]:g} seconds since 1970 is no time between the years 1677 and 2262; mend the clock"
+            f"line {line_E[first]}: {time_E[first]:g} seconds since 1970 is not between the years 1677 and 2262; correct the time"
         )
 
 
@@ -224,5 +224,5 @@ def _parts(sessions: _Places, parts: Mapping[str, str] | None) -> NDArray[np.str
 def _nothing(dataset: Dataset, intake: Intake) -> str:
     name = type(dataset).__name__.lower()
     reasons = ", ".join(f"{count} {reason}" for reason, count in list(intake.reasons().items())[:3])
-    what = f"not one of {intake.lines} lines was understood ({reasons or 'all blank'})"
+    what = f"none of {intake.lines} lines could be parsed ({reasons or 'all blank'})"
     return f"{what}; is this a log for dataset '{name}'? see: qlogad show {name}"

@@ -1,6 +1,6 @@
 """HDFS: raw lines of a Hadoop file system, labelled by block.  Xu et al., SOSP 2009, doi:10.1145/1629575.1629587; as in loghub.
 
-A line may name several blocks and then belongs to each of them once; lines without a block belong to no session.
+A line that names several blocks belongs to each of them once; a line without a block belongs to no session.
 """
 
 import re
@@ -30,7 +30,7 @@ class Hdfs(Dataset):
     labels: File | None = None  # a table with a block and a label column, as loghub's anomaly_label.csv
 
     masks: ClassVar[tuple[tuple[str, str], ...]] = (
-        ("BLK", r"blk_-?\d+(?: blk_-?\d+)*"),  # a list of blocks is one value
+        ("BLK", r"blk_-?\d+(?: blk_-?\d+)*"),  # a list of addresses is one value
         ("IP", rf"/?{_ADDRESS}(?:,? {_ADDRESS})*"),
         ("PATH", r"(?<![\w/])/[\w.$/-]+"),
         ("HEX", r"\b0x[0-9a-fA-F]+\b"),
@@ -60,19 +60,19 @@ class Hdfs(Dataset):
             yield LogRecord(number, offset, time, sessions, level, component, message, -1)
 
     def source_digest(self) -> str:
-        """Of the log and its label file."""
+        """Digest of the log and its label file."""
         return digest("hdfs", file_digest(self.path), file_digest(self.labels) if self.labels else "")
 
     def text(self, lines: Iterable[int]) -> dict[int, str]:
-        """Some lines by number, read again from the log."""
+        """The text of the given line numbers, reread from the log."""
         return pick_lines(self.path, lines)
 
     def session_labels(self) -> Mapping[str, int] | None:
-        """Labels by block; empty without a label file, and then everything is unknown."""
+        """Labels by block; empty without a label file: all labels are then unknown."""
         return read_labels(self.labels) if self.labels else {}
 
 
 @lru_cache(maxsize=1 << 14)
 def _seconds(clock: str) -> float | None:
-    """UTC seconds of `yymmdd hhmmss`; None where the calendar has no such time."""
+    """UTC seconds of `yymmdd hhmmss`; None if there is no such time."""
     return calendar(f"20{clock[:6]}T{clock[7:]}")

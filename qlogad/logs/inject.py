@@ -1,7 +1,7 @@
 """Labelled anomalies injected into held-out normal windows: semi-real data, never mixed with real labels.
 
-A swap or a move changes nothing but the order of events, so whoever reads event types, lengths or counts is blind to it by
-construction; what is found, is found in the order. Injection into real sequences: Zhang et al. (LogRobust), ESEC/FSE 2019,
+A swap or a move changes only the order of events, so a detector that uses event types, lengths or counts alone cannot see it;
+any detection is due to order. Injection into real sequences: Zhang et al. (LogRobust), ESEC/FSE 2019,
 doi:10.1145/3338906.3338931.
 """
 
@@ -23,13 +23,13 @@ _KINDS = ("swap", "move", "repeat", "delay")
 
 
 def parse_spec(spec: str) -> tuple[Kind, float]:
-    """The kind and the amount of an injection such as "swap:3".
+    """Parse the kind and the amount of an injection such as "swap:3".
 
     >>> parse_spec("swap:3"), parse_spec("delay:0.5")
     (('swap', 3.0), ('delay', 0.5))
 
     Raises:
-        DataError: it is not written like that, or the amount makes no sense.
+        DataError: the spec is malformed, or the amount is out of range.
     """
     kind, _, text = spec.partition(":")
     try:
@@ -42,24 +42,24 @@ def parse_spec(spec: str) -> tuple[Kind, float]:
 
 
 def inject(windows: Windows, id_E: Ints, spec: str, generator: np.random.Generator) -> Windows:
-    """Alter about half of the windows, each chosen with probability 1/2, in place of the originals.
+    """Alter each window with probability 1/2, replacing the original.
 
-    An altered window gets label 1 and the kind `spec`; all others, those among them that cannot be altered (too short, all events
-    alike, no time), stay as they are. The order of windows and their keys stay. The place is uniform over all that will do.
+    An altered window gets label 1 and the kind `spec`; all others, including those that cannot be altered (too short, all events
+    equal, no time), are unchanged, as are keys and the order of windows. The position is uniform over all valid ones.
 
     - `swap:k` exchanges two events of different type k places apart; times stay in their places.
     - `move:k` takes one event k places forward or back so that the order of types really changes; times stay in their places.
-    - `repeat:k` repeats one event k more times, at its own time.
-    - `delay:s` shifts all from a random event on, but never the first, by s seconds.
+    - `repeat:k` repeats one event k more times, with its own time.
+    - `delay:s` shifts all events from a random one on, never the first, by s seconds.
 
     Args:
         windows: normal windows only (the caller drops the others).
         id_E: the event type of each event of the log.
         spec: what to inject.
-        generator: decides on windows and places; the same one gives the same bytes.
+        generator: draws windows and positions; equal generators give equal bytes.
 
     Raises:
-        DataError: `spec` is not understood.
+        DataError: `spec` is malformed.
     """
     kind, amount = parse_spec(spec)
     assert (windows.label_W == 0).all(), "only normal windows can take a labelled injection"
@@ -75,7 +75,7 @@ def inject(windows: Windows, id_E: Ints, spec: str, generator: np.random.Generat
     altered_W = chosen_W & (best_W >= 0)
     window_M = np.repeat(np.arange(len(windows)), windows.lengths_W)
     hit_M = np.flatnonzero(altered_W[window_M] & (draw_M == best_W[window_M]))
-    place_A = hit_M[np.unique(window_M[hit_M], return_index=True)[1]]  # one place for each altered window
+    place_A = hit_M[np.unique(window_M[hit_M], return_index=True)[1]]  # one position for each altered window
     labelled = replace(
         windows,
         label_W=altered_W.astype(np.int8),
@@ -93,7 +93,7 @@ def inject(windows: Windows, id_E: Ints, spec: str, generator: np.random.Generat
 
 
 def _can(kind: Kind, steps: int, windows: Windows, id_M: Ints) -> Bools:
-    """Where a window can be altered: for swap and move the place is the first of the stretch they touch."""
+    """The valid positions in a window: for swap and move, the first of the affected stretch."""
     place_M = np.arange(len(id_M))
     can_M = np.ones(len(id_M), dtype=np.bool_)
     if kind == "repeat":
@@ -107,7 +107,7 @@ def _can(kind: Kind, steps: int, windows: Windows, id_M: Ints) -> Bools:
     far_M = np.minimum(place_M + steps, len(id_M) - 1)
     if kind == "swap":
         differs_M: Bools = id_M != id_M[far_M]
-    else:  # a stretch of one type only stays the same when moved
+    else:  # moving within a stretch of one event type changes nothing
         changes_M = np.concatenate([[0], np.cumsum(id_M[1:] != id_M[:-1])])
         differs_M = changes_M[far_M] > changes_M
     return inside_M & differs_M

@@ -1,4 +1,4 @@
-"""Lines of a file as they lie there: numbered, with their byte offset, streamed; plain, gzip, bzip2 or xz by content, not by name."""
+"""Stream the lines of a file, numbered and with byte offsets; plain, gzip, bzip2 or xz, told by content, not by name."""
 
 import bz2
 import gzip
@@ -20,11 +20,11 @@ __all__ = ["FOREIGN", "LONGEST", "UTF16", "Lines", "RawLine", "expand", "file_di
 
 Lines = str | Path | Iterable[str | bytes]  # the path of a log, or its lines
 
-LONGEST = 1 << 20  # bytes; a longer line is set aside
+LONGEST = 1 << 20  # bytes; longer lines are set aside
 _CHUNK = 1 << 18  # bytes read at once
 _BOM = b"\xef\xbb\xbf"
 _UNPACK = "unpack it, or pack it with gzip, bzip2 or xz"
-FOREIGN = {  # how files begin that hold no lines, what they are, and what to do
+FOREIGN = {  # first bytes of files that are not text, what they are, and what to do
     b"\x28\xb5\x2f\xfd": ("a Zstandard file", _UNPACK),
     b"\x04\x22\x4d\x18": ("an LZ4 file", _UNPACK),
     b"\x1f\x9d\x90": ("a compress file (.Z)", _UNPACK),
@@ -43,7 +43,7 @@ _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
 def expand(path: str | Path) -> Path:
-    """The file behind a path as users write it: `~` and `$NAME` are filled in.
+    """The file at a path, with `~` and `$NAME` expanded.
 
     Raises:
         DataError: a variable is not set, or there is no such file.
@@ -72,26 +72,26 @@ def file_digest(path: str | Path) -> str:
 
 
 def read_lines(path: str | Path, intake: Intake) -> Iterator[RawLine]:
-    r"""Every line of a file that holds something, in order and in bounded memory; `intake` counts all of them.
+    r"""Every non-blank line of a file, in order and in bounded memory; `intake` counts all lines.
 
-    Undecodable bytes and NUL read as `\xff`; the end of a line is LF or CR LF, or CR in a file that has no LF in its first MiB;
+    Undecodable bytes and NUL read as `\xff`; lines end with LF or CR LF, or with CR in a file without LF in its first MiB;
     blank lines are counted, lines over 1 MiB set aside.
-    Line numbers go on from `intake.lines`, so that the files of one source can be read one after the other.
+    Line numbers continue from `intake.lines`, so the files of one source can be read one after another.
 
     Raises:
-        DataError: the file is missing, unreadable or an archive, or a compressed stream is torn; the message names the line it got to.
+        DataError: the file is missing, unreadable or an archive, or a compressed stream is damaged; the message names the last line read.
     """
     return _texts(_chunks(path, intake), intake)
 
 
 def raw_lines(source: Lines, intake: Intake) -> Iterator[RawLine]:
-    r"""The lines of a log given by its path, or by themselves: with or without their ends, each as it comes.
+    r"""Stream the lines of a log given as a path or as lines, with or without line ends.
 
     >>> [line.text for line in raw_lines(["one\n", b"two\r\n", "three"], Intake())]
     ['one', 'two', 'three']
 
     Raises:
-        DataError: see `read_lines`; or a line is neither text nor bytes.
+        DataError: as in `read_lines`; or a line is neither text nor bytes.
     """
     return read_lines(source, intake) if isinstance(source, (str, Path)) else _texts(map(_ended, source), intake)
 
@@ -118,7 +118,7 @@ def _texts(chunks: Iterator[bytes], intake: Intake) -> Iterator[RawLine]:
 
 
 def pick_lines(paths: str | Sequence[str], lines: Iterable[int]) -> dict[int, str]:
-    """The text of some lines by number; the lines of several files are numbered on from file to file."""
+    """The text of the given line numbers; numbering continues from file to file."""
     wanted, found, intake = set(lines), dict[int, str](), Intake()
     for path in [paths] if isinstance(paths, str) else paths:
         for line in read_lines(path, intake):
@@ -130,13 +130,13 @@ def pick_lines(paths: str | Sequence[str], lines: Iterable[int]) -> dict[int, st
 
 
 def _split(chunks: Iterator[bytes], intake: Intake) -> Iterator[tuple[int, int, bytes]]:
-    number, offset, rest, over = intake.lines, 0, b"", 0  # over: bytes of a too long line that were let go
+    number, offset, rest, over = intake.lines, 0, b"", 0  # over: discarded bytes of an overlong line
     head = b""
     for chunk in chunks:
         head += chunk
         if b"\n" in chunk or len(head) > LONGEST:
             break
-    old = b"\r" in head and b"\n" not in head  # lines as before Mac OS X
+    old = b"\r" in head and b"\n" not in head  # line ends of classic Mac OS
     for chunk in chain([head] if head else [], chunks):
         first, *others = (chunk.replace(b"\r", b"\n") if old else chunk).split(b"\n")
         pieces = [rest + first, *others]
@@ -173,7 +173,7 @@ def _chunks(path: str | Path, intake: Intake) -> Iterator[bytes]:
         reason = "ends too early" if isinstance(error, EOFError) else f"is damaged ({str(error).rstrip('.')})"
         raise DataError(f"the compressed file {found} {reason} after line {intake.lines - first}; fetch it again") from error
     except OSError as error:
-        if error.errno is None:  # bzip2's way to say so
+        if error.errno is None:  # how bzip2 reports a damaged stream
             raise DataError(f"the compressed file {found} is damaged after line {intake.lines - first}; fetch it again") from error
         raise DataError(f"cannot read {found}: {error.strerror or error}") from error
 
@@ -189,7 +189,7 @@ def _open(path: Path) -> BufferedReader | gzip.GzipFile | bz2.BZ2File | lzma.LZM
 
 
 def _check_head(path: Path, head: bytes) -> None:
-    """Refuse what holds no lines by how its (unpacked) bytes begin."""
+    """Refuse files that are not text, by their first (decompressed) bytes."""
     for start, (what, mend) in FOREIGN.items():
         if head.startswith(start):
             raise DataError(f"{path} is {what}; {mend}")

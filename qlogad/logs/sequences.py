@@ -1,13 +1,13 @@
-"""Windows that somebody parsed before: one sequence of event ids a line, with or without identifier, label and time.
+"""Pre-parsed windows: one sequence of event ids per line, with or without identifier, label and time.
 
 5 22 5 11 9                                            one sequence a line, as in DeepLog's HDFS files
 blk_7,5 22 5 11 9                                      identifier and sequence
 block_id,label,first_ts,last_ts,keys                   a header naming the columns, in any order and among others
 blk_7,Normal,2008-11-09 20:35:30,2008-11-10 10:37,5 22
-BlockId;Label;EventSequence                            by tab, semicolon or bar too; sequences as lists; labels in other words
+BlockId;Label;EventSequence                            also tab, semicolon or bar; sequences as lists; labels in other words
 blk_7;Fail;"['E5', 'E22', 'E5']"
 blk_7: 5 22 5 11 9                                     a colon or an arrow after the identifier
-{"block_id": "blk_7", "label": 0, "keys": [5, 22, 5]}  JSON, an object a line
+{"block_id": "blk_7", "label": 0, "keys": [5, 22, 5]}  JSON Lines
 """
 
 import math
@@ -31,9 +31,9 @@ Role = Literal["train", "path", "normal", "anomalous"]
 Files = File | tuple[File, ...] | None
 
 _LABEL_OF_ROLE: dict[Role, int] = {"train": 0, "path": -1, "normal": 0, "anomalous": 1}
-_ID = re.compile(r"\w(?:[\w.:/+-]{0,62}\w)?", re.ASCII)  # what an event id looks like; one with blanks in it is a template
-_FREE = 0.02  # share of events that look like no id, from which on they are taken for words
-_RARE, _MANY = 0.5, 200  # so are so many events, if so large a share of them is different ones
+_ID = re.compile(r"\w(?:[\w.:/+-]{0,62}\w)?", re.ASCII)  # the form of an event id; one with blanks is a template
+_FREE = 0.02  # share of events not of the form of an id, from which on they count as words
+_RARE, _MANY = 0.5, 200  # this many events also count as words if this share of them is distinct
 
 
 class _Window(NamedTuple):
@@ -49,17 +49,17 @@ class _Window(NamedTuple):
 
 @dataclass(frozen=True)
 class Sequences(Dataset):
-    """Pre-parsed windows. Each event id is a record; a line is a window, and lines are numbered on from file to file.
+    """Pre-parsed windows. Each event id is a record; a line is a window; line numbers continue from file to file.
 
-    With `train`, the source itself says what is training and what is test (`split = { by = "given" }`). A window without
-    identifier is called by its role and line, "normal:17". Its first event has its first time, its last its last; others none.
+    With `train`, the source defines the split into training and test (`split = { by = "given" }`). A window without
+    identifier is named by role and line, "normal:17". Only its first and last events have times: the window's start and end.
     """
 
     train: Files = None  # training windows, normal unless a label column says otherwise
-    path: Files = None  # windows with a label column (or of unknown label)
+    path: Files = None  # windows with a label column (otherwise labels are unknown)
     normal: Files = None  # normal windows
     anomalous: Files = None  # anomalous windows
-    time_unit: Unit | None = None  # of times that are numbers: "s", "ms", "us" or "ns"; None: told by their size
+    time_unit: Unit | None = None  # of numeric times: "s", "ms", "us" or "ns"; None: inferred from their size
 
     parsed: ClassVar[bool] = True
 
@@ -80,11 +80,11 @@ class Sequences(Dataset):
         return _records(self._windows_of("path", "the lines", lines, intake, set(), Times(self.time_unit)), intake)
 
     def source_digest(self) -> str:
-        """Of all files and their roles."""
+        """Digest of all files and their roles."""
         return digest("sequences", [[role, file_digest(path)] for role, path in self._files()])
 
     def text(self, lines: Iterable[int]) -> dict[int, str]:
-        """Some windows by line number, read again."""
+        """The text of the given line numbers, reread from the files."""
         return pick_lines([path for _, path in self._files()], lines)
 
     def session_labels(self) -> Mapping[str, int]:
@@ -92,7 +92,7 @@ class Sequences(Dataset):
         return {window.key: window.label for window in self._windows(Intake())}
 
     def given_split(self) -> Mapping[str, Literal["train", "test"]] | None:
-        """What is in `train` is training, everything else test; None without `train`."""
+        """ "train" for windows of the file `train`, "test" for all others; None without `train`."""
         if not self.train:
             return None
         return {window.key: "train" if window.role == "train" else "test" for window in self._windows(Intake())}
@@ -136,7 +136,7 @@ def _records(windows: Iterator[_Window], intake: Intake) -> Iterator[LogRecord]:
 
 
 def _window(role: Role, path: str, row: Row, times: Times) -> _Window | str:
-    """The window of a row, or why there is none."""
+    """The window of a row, or the reason why it is not one."""
     line, cells = row.line, row.cells
     tokens, key = items_of(cells["keys"]), cells.get("id") or f"{role}:{line.number}"
     if isinstance(tokens, str):
@@ -170,7 +170,7 @@ def _label(role: Role, path: str, row: Row, key: str) -> int:
 
 
 def _doubt(events: Counter[str]) -> str | None:
-    """What to say of events that look like words of a log rather than like ids."""
+    """A warning if events look like words of a log rather than ids."""
     total = events.total()
     odd = {event: count for event, count in events.items() if " " not in event and not _ID.fullmatch(event)}  # " ": a template
     if sum(odd.values()) <= _FREE * total and not (total >= _MANY and len(events) > _RARE * total):

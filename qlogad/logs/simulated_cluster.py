@@ -1,11 +1,11 @@
 """A simulated cluster: services on nodes work through interleaved requests, and some requests go wrong on purpose.
 
-    World    what the cluster can do: per workflow a small grammar of steps, each step a template; drawn from the seed
-    Cluster  its log without end: requests start along a daily load curve, overlap, and are merged by time
+    World    what the cluster can do: a small grammar of steps for each workflow, each step a template; drawn from the seed
+    Cluster  its endless log: requests start along a daily load curve, overlap, and are merged by time
 
-A request is a pure function of (seed, its number, its start): a shorter stream is the beginning of a longer one, and a request that
-is not injected reads the same whatever is injected elsewhere. Times are whole microseconds and draws raw 64-bit words, so that no
-rounding can differ between machines. Kinds of anomaly as in the literature (Landauer et al. 2023, doi:10.1016/j.mlwa.2023.100470).
+A request is a pure function of (seed, its number, its start): a shorter stream is a prefix of a longer one, and injecting anomalies
+into some requests leaves the others unchanged. Times are whole microseconds and random draws raw 64-bit words, so rounding cannot
+differ between machines. Kinds of anomaly as in the literature (Landauer et al. 2023, doi:10.1016/j.mlwa.2023.100470).
 """
 
 from __future__ import annotations
@@ -205,24 +205,24 @@ _RANGE = re.compile(r"(\d+)-(\d+)")
 # --- world
 @dataclass(frozen=True, slots=True, eq=False)
 class Template:
-    """One line of code that writes to the log."""
+    """One logging statement."""
 
     service: str
     level: str
     text: str  # with its parameters as <..>
-    form: str  # the same for %-formatting
+    form: str  # the same as a %-format string
     slots: tuple[str | tuple[int, int], ...]
 
     @classmethod
     def read(cls, line: str) -> Template:
-        """From "SERVICE LEVEL text"."""
+        """Parse "SERVICE LEVEL text"."""
         service, level, text = line.split(" ", 2)
         ranges = [(name, _RANGE.fullmatch(name)) for name in _SLOT.findall(text)]
         slots = tuple((int(match[1]), int(match[2])) if match else name for name, match in ranges)
         return cls(service, level, text, _SLOT.sub("%s", text), slots)
 
     def reworded(self, version: int, salt: int) -> Template:
-        """How a later version of the service says it: now and then another word, more often one more detail."""
+        """The wording of a later version of the service: sometimes one word differs, more often a detail is added."""
         if version == 0:
             return self
         text = " ".join(_SYNONYMS.get(word, word) for word in self.text.split(" ")) if version % 2 else self.text
@@ -241,7 +241,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """A piece of grammar: its parts in sequence, perhaps not at all, one of them, several times, or interleaved with each other."""
+    """A piece of grammar: its parts in sequence, optional, as alternatives, repeated, or interleaved."""
 
     kind: Literal["sequence", "maybe", "either", "loop", "together"]
     parts: tuple[Block | Step, ...]
@@ -254,11 +254,11 @@ class Block:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Workflow:
-    """What one operation does: its grammar, and which template must come before which."""
+    """The grammar of one operation, and the order constraints between its templates."""
 
     name: str  # "volume.create"
     resource: str
-    own: range  # its own templates; the rest it shares with others
+    own: range  # its own templates; the others are shared with other workflows
     grammar: Block
     loops: tuple[Block, ...]
     once: frozenset[int]  # templates that occur at most once
@@ -273,15 +273,15 @@ class World:
 
     templates: tuple[Template, ...]
     workflows: tuple[Workflow, ...]
-    hiccups: range  # positions in `templates`: harmless trouble
-    background: range  # lines of nodes that belong to no request
-    novel: range  # lines that no healthy request writes
-    phases: tuple[int, ...]  # when in its cycle a template is reworded, in millionths; -1 for what is never reworded
+    hiccups: range  # positions in `templates`: harmless warnings and errors
+    background: range  # lines that nodes write outside any request
+    novel: range  # lines written by anomalous requests only
+    phases: tuple[int, ...]  # when in its cycle a template is reworded, in millionths; -1: never reworded
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """How often requests go wrong, in what ways and how badly."""
+    """How often requests are anomalous, of which kinds and how severely."""
 
     kinds: tuple[Kind, ...]
     rates: tuple[float, ...]  # share of requests, by kind
@@ -292,7 +292,7 @@ class Faults:
 
 
 class Dice:
-    """Whole random numbers from a named stream."""
+    """Random integers from a named stream."""
 
     __slots__ = ("word",)
 
@@ -306,7 +306,7 @@ class Dice:
         return self.word() * n >> 64
 
     def between(self, low: int, high: int) -> int:
-        """Low .. high, both included."""
+        """low .. high, inclusive."""
         return low + (self.word() * (high - low + 1) >> 64)
 
     def chance(self, p: float) -> bool:
@@ -321,7 +321,7 @@ class Dice:
 
 @lru_cache(maxsize=4)
 def make_world(seed: int, workflows: int) -> World:
-    """The cluster of a seed; it knows 2 to `OPERATIONS` workflows."""
+    """The world of a seed, with 2 to `OPERATIONS` workflows."""
     operations = [(resource, verb) for resource in _RESOURCES.split() for verb in _VERBS.split()]
     assert 2 <= workflows <= len(operations), workflows
     book = _Book(Dice(seed, "world"))
@@ -339,7 +339,7 @@ def make_world(seed: int, workflows: int) -> World:
 
 
 class _Book:
-    """Templates as they are written down, workflow by workflow."""
+    """Collects templates, workflow by workflow."""
 
     def __init__(self, dice: Dice) -> None:
         self.dice = dice
@@ -347,14 +347,14 @@ class _Book:
         self.names: dict[str, str] = {}
 
     def step(self, line: str, low: int, high: int) -> Step:
-        """A new template, and a usual time between `low` and `high` milliseconds."""
+        """A step with a new template and a typical duration between `low` and `high` milliseconds."""
         for name, value in self.names.items():
             line = line.replace(f"{{{name}}}", value)
         self.templates.append(Template.read(line))
         return Step(len(self.templates) - 1, self.dice.between(low, high) * 1000)
 
     def add(self, lines: Sequence[str]) -> range:
-        """New templates outside of any workflow, and where they stand."""
+        """Add templates outside any workflow; returns their positions."""
         self.templates += [Template.read(line) for line in lines]
         return range(len(self.templates) - len(lines), len(self.templates))
 
@@ -383,7 +383,7 @@ def _workflow(book: _Book, opened: list[Step], closed: list[Step], weight: int) 
     singles = [book.step(line, 20, 900) for line in dice.shuffled(_SINGLES)[: len(open_ended) - 1]]
     middle = [part for pair in zip(open_ended, singles, strict=False) for part in pair] + open_ended[
         -1:
-    ]  # what may vary lies apart
+    ]  # keeps the variable parts apart
     finish = [book.step(line, 10, 400) for line in _FINISH]
     grammar = Block("sequence", (*opened, body, *middle, *finish, *closed))
     _, before = _order(grammar)
@@ -407,7 +407,7 @@ def _leaves(part: Block | Step, without: set[str]) -> list[int]:
 
 
 def _order(part: Block | Step) -> tuple[list[int], set[tuple[int, int]]]:
-    """The templates of a piece of grammar, and which of them always precede which."""
+    """The templates of a piece of grammar, and the pairs whose order is fixed."""
     if isinstance(part, Step):
         return [part.template], set()
     leaves: list[int] = []
@@ -423,12 +423,12 @@ def _order(part: Block | Step) -> tuple[list[int], set[tuple[int, int]]]:
 
 # --- requests
 class Line(NamedTuple):
-    """One line of the log, with the truth about it."""
+    """One line of the log, with its ground truth."""
 
     time: int  # microseconds since 1970
-    request: int  # number of the request in order of its start; -1 for a line that belongs to none
+    request: int  # number of the request, in order of start; -1 for a line outside any request
     place: int  # position within the request
-    session: str  # "req-3f5a91c2"; "" for a line that belongs to no request
+    session: str  # "req-3f5a91c2"; "" for a line outside any request
     node: str
     template: Template
     message: str
@@ -440,13 +440,13 @@ class _Event:
     time: int
     template: int
     took: int  # microseconds
-    turn: int = 1  # of the loop around it
+    turn: int = 1  # of the enclosing loop
     wrong: bool = False
     wild: int = -1  # the slot whose value is out of range
 
 
 def _expand(part: Block | Step, dice: Dice, time: int, out: list[_Event], turn: int, more: tuple[Block, int] | None) -> int:
-    """Append the events of one run through a piece of grammar; when it ends. `more` is a loop with too many turns, and how many."""
+    """Append the events of one run through a piece of grammar; returns its end time. `more`: a loop and its surplus turns."""
     if isinstance(part, Step):
         word = dice.word()
         took = part.gap * ((1 << 23) + (word >> 40)) >> 24  # half to one and a half times the usual
@@ -481,14 +481,14 @@ def _expand(part: Block | Step, dice: Dice, time: int, out: list[_Event], turn: 
 
 
 def _insert(events: list[_Event], place: int, template: int, took: int, wrong: bool) -> None:
-    """One more event before position `place`; all that follows comes later."""
+    """Insert an event before position `place` and delay all that follow."""
     for event in events[place:]:
         event.time += took
     events.insert(place, _Event(events[place - 1].time + took, template, took, events[place - 1].turn, wrong))
 
 
 def _inject(kind: Kind, events: list[_Event], workflow: Workflow, world: World, dice: Dice, severity: float) -> None:
-    """Make one request go wrong, and mark the events that show it. Quantity is not done here but by `_expand`."""
+    """Inject an anomaly into one request and mark the events that show it. The kind "quantity" is injected by `_expand`."""
     several = max(1, round(severity))
     match kind:
         case "order":
@@ -532,7 +532,7 @@ def _inject(kind: Kind, events: list[_Event], workflow: Workflow, world: World, 
 
 
 def _pairs(events: list[_Event], workflow: Workflow, far: int) -> list[tuple[_Event, _Event]]:
-    """Events `far` places apart whose exchange no healthy request could show."""
+    """Pairs of events `far` places apart that, exchanged, occur in that order in no normal request."""
     return [(a, b) for a, b in zip(events, events[far:], strict=False) if (a.template, b.template) in workflow.before]
 
 
@@ -544,17 +544,17 @@ def _foreign(world: World, workflow: Workflow, dice: Dice) -> range:
 # --- stream
 @dataclass(frozen=True)
 class Cluster:
-    """A world at work."""
+    """A simulated cluster running: a world, a load, anomalies, noise and drift."""
 
     world: World
     seed: int
     per_day: int  # requests started per simulated day
     drift: float  # share of the templates reworded per simulated day
-    noise: float  # share of requests that meet a harmless hiccup
+    noise: float  # share of requests with a harmless warning or error
     faults: Faults
 
     def stream(self) -> Iterator[Line]:
-        """Its log from `START` on, ordered by time, without end; memory holds the requests under way."""
+        """The endless log from `START` on, ordered by time; memory holds only the requests in progress."""
         waiting: list[Line] = []
         number = 0
         for minute in count():
@@ -569,7 +569,7 @@ class Cluster:
             del waiting[:done]
 
     def _arrivals(self, dice: Dice, minute: int) -> list[int]:
-        """When in this minute requests start; binomial, about the curve between two full hours."""
+        """Start times of the requests of one minute; their number is binomial, its mean interpolates the hourly load curve."""
         hour, past = divmod(minute % 1440, 60)
         load = _CURVE[hour] * (60 - past) + _CURVE[(hour + 1) % 24] * past
         share, whole = self.per_day * load, 1440 * 60 * sum(_CURVE) // 24
@@ -603,12 +603,12 @@ class Cluster:
         return self._written(number, start, workflow, events, kind, dice)
 
     def _excess(self, workflow: Workflow, dice: Dice) -> tuple[Block, int]:
-        """A loop, and by how many turns it exceeds its range."""
+        """A loop and its surplus turns."""
         loop = workflow.loops[dice.below(len(workflow.loops))]
         return loop, max(1, round(2 * self.faults.severity * loop.high))
 
     def _fault(self, ill: int, which: int) -> Kind | Literal[""]:
-        """What goes wrong: the first word decides whether, the second how, so that a higher rate adds faults and moves none."""
+        """The kind of anomaly, if any: the first draw decides whether, the second which, so a higher rate adds and never moves faults."""
         shares = list(accumulate(self.faults.rates))
         if not shares or (ill >> 11) >= shares[-1] * 9007199254740992.0:
             return ""
@@ -647,7 +647,7 @@ class Cluster:
         return lines
 
     def _wording(self, template: int, time: int, side: int) -> Template:
-        """How a template reads at a time; a new version reaches one node of a service after the other."""
+        """The wording of a template at a time; a new version is rolled out to a service node by node."""
         found = self.world.templates[template]
         phase = self.world.phases[template]
         if not self.drift or phase < 0:
@@ -674,7 +674,7 @@ def _place(service: int, side: int) -> str:
 
 
 def _session(seed: int, number: int) -> str:
-    """Distinct for the first 2^32 requests: multiplying by an odd number and the exclusive or with a shift are reversible."""
+    """A session id, distinct for the first 2^32 requests: odd multiplication and xor-shift are invertible."""
     word = (number * 0x9E3779B1 + _salt(seed)) & 0xFFFFFFFF
     return f"req-{word ^ (word >> 15):08x}"
 
@@ -694,7 +694,7 @@ def _address(dice: Dice) -> str:
 
 
 def _common(slot: str | tuple[int, int], dice: Dice) -> str:
-    """The value of a parameter that does not depend on the request."""
+    """The value of a parameter that is independent of the request."""
     if isinstance(slot, tuple):
         return str(dice.between(*slot))
     if slot == "hex":

@@ -1,7 +1,7 @@
-"""The only place that splits: which windows are learnt from, which set the threshold, which are judged, and which do neither.
+"""Split windows into training, validation (for the threshold), test and in flight (unused). No other code splits data.
 
-The time split is what an operator meets: learn from what has ended, judge what begins later. A window that is open at the cut is in
-flight: it is neither, since its first lines lie before the cut and its last ones behind it.
+The time split is an operator's view: learn from windows that have ended, judge windows that begin later. A window open at the cut
+is in flight and in neither part: its first lines lie before the cut and its last lines after it.
 
     ─── train ───┬─ validation ─┤cut├───────── test ─────────►
                         └── in flight ──┘
@@ -29,15 +29,15 @@ Order = Literal["time", "order", "given"]
 
 @dataclass(frozen=True)
 class SplitBy:
-    """How windows are split, as a document: `split = { by = "time", cuts = [0.4, 0.7] }`. Each cut is an experiment of its own."""
+    """How windows are split, as a document: `split = { by = "time", cuts = [0.4, 0.7] }`. Each cut is a separate experiment."""
 
     by: Order = "time"
     cuts: tuple[Share, ...] = (
         0.4,
         0.55,
         0.7,
-    )  # positions in (0, 1) of the span of time, or of the row of windows; "given" needs none
-    validation: Share = 0.25  # the share of the past, its latest windows, that is kept for validation
+    )  # in (0, 1), as a fraction of the time span or of the number of windows; unused by "given"
+    validation: Share = 0.25  # the share of the past (its latest windows) held out for validation
 
     def __post_init__(self) -> None:
         documents.enforce(self)
@@ -52,29 +52,29 @@ class Split:
     """The parts of one split as ascending window indices; they are disjoint and together all windows."""
 
     name: str  # "0.40", or "given"
-    time: float  # the cut in seconds; NaN where not split by time
+    time: float  # the cut in seconds; NaN unless split by time
     ordered_by: Order
     train: Ints
     validation: Ints
     test: Ints
-    in_flight: Ints  # open at the cut; also a window whose time or part is not known
+    in_flight: Ints  # open at the cut; also windows of unknown time or part
 
     def __post_init__(self) -> None:
         documents.enforce(self)
 
 
 def make_splits(windows: Windows, split: SplitBy, given_part_W: NDArray[np.str_] | None = None) -> list[Split]:
-    """One split per cut, or the one that the source gives. Labels play no part: windows without one are split like all others.
+    """One split per cut, or the one that the source defines. Labels are not used: unlabelled windows are split like all others.
 
     Args:
         windows: the windows to split.
-        split: "time" cuts the span from the first to the last event: the past ended before the cut, test starts after it, the
-            rest is in flight. "order" cuts the row of windows as it is; nothing is in flight. "given" takes `given_part_W`.
+        split: "time" cuts the span from the first to the last event: past windows end before the cut, test windows start after
+        it, the rest are in flight. "order" cuts the sequence of windows; none is in flight. "given" uses `given_part_W`.
             Validation is the latest share of the past, by start time or by order.
         given_part_W: "train", "test" or "" for each window.
 
     Raises:
-        DataError: no time is known, no parts are given, or a part is left empty.
+    DataError: no time is known, no parts are given, or a part is empty.
     """
     if split.by == "given":
         if given_part_W is None or not np.isin(given_part_W, ("train", "test")).any():
@@ -87,7 +87,7 @@ def make_splits(windows: Windows, split: SplitBy, given_part_W: NDArray[np.str_]
 
 
 def given_parts(events: Events, windows: Windows) -> NDArray[np.str_] | None:
-    """The part that the source gives each session window ("train", "test" or ""); None where it gives none."""
+    """The part that the source assigns to each session window ("train", "test" or ""); None if it assigns none."""
     if events.given_part_S is None:
         return None
     part = dict(zip(events.sessions, events.given_part_S.tolist(), strict=True))
@@ -114,7 +114,7 @@ def _given(part_W: NDArray[np.str_], split: SplitBy) -> Split:
 
 
 def _parts(name: str, order: Order, past: Ints, test: Ints, count: int, split: SplitBy, time: float = float("nan")) -> Split:
-    """The parts of a split from its past, earliest window first, and its ascending test windows."""
+    """Build a split from past windows, earliest first, and ascending test windows."""
     held = round(split.validation * len(past))
     train, validation = past[: len(past) - held], past[len(past) - held :]
     for part, indices in (("train", train), ("validation", validation), ("test", test)):

@@ -1,7 +1,7 @@
-"""The embedded default: the log of a simulated cluster in BGL's format, with injected and individually labelled anomalies.
+"""The built-in data set: the log of a simulated cluster in BGL's format, with injected and individually labelled anomalies.
 
-Nothing is stored: lines are drawn from a seed, the same bytes on every machine, as many as asked for. A session is a request
-(`[req-3f5a91c2]` ends each of its lines); lines of the nodes themselves belong to none. `simulated_cluster.py` holds the simulation.
+Lines are generated from a seed, any number of them, with the same bytes on every machine. A session is a request
+(`[req-3f5a91c2]` ends each of its lines); lines of the nodes themselves belong to none. See `simulated_cluster.py`.
 """
 
 import gzip
@@ -22,42 +22,44 @@ from qlogad.logs.simulated_cluster import KINDS, OPERATIONS, Cluster, Faults, Ki
 
 __all__ = ["Injection", "Synthetic", "as_request", "line_text"]
 
-_FORMAT = 1  # raise it when the bytes of a seed change
+_FORMAT = 1  # increment when the bytes of a seed change
 
 
 Part = Annotated[float, Between(0, 1)]
 
 
 class Injection(NamedTuple):
-    """One thing that went wrong, as far as the log shows it."""
+    """One injected anomaly, as visible in the log."""
 
     number: int  # 1, 2, ... in order of appearance
     kind: Kind
     session: str
     lines: tuple[int, ...]  # the lines that show it, 1-based
-    time: float  # of the first of them, seconds since 1970
+    time: float  # time of the first of them, seconds since 1970
 
 
 @dataclass(frozen=True)
 class Synthetic(Dataset):
     """A simulated cluster's log. A longer log of the same seed begins with the shorter one; a higher rate only adds anomalies.
 
-    An order-only log, where counts and event types tell nothing: `kinds = ["order"]`, `noise = 0`, `drift = 0`.
+    Anomalies of order alone, invisible to counts and event types: `kinds = ["order"]`, `noise = 0`, `drift = 0`.
     """
 
     lines: Annotated[int, Between(1, 10**8)] = 50_000
     seed: Seed = 0
-    kinds: tuple[Kind, ...] = KINDS  # what can go wrong
-    rate: Part | tuple[Part, ...] = 0.05  # share of requests that do: all kinds together in equal parts, or one share per kind
-    severity: Annotated[float, Between(0, 1_000)] = 1.0  # how badly: 0 hardly outside of the normal, 1 plain to see, more is worse
+    kinds: tuple[Kind, ...] = KINDS  # kinds of anomaly to inject
+    rate: Part | tuple[Part, ...] = (
+        0.05  # share of anomalous requests: in total, divided equally among the kinds, or one share per kind
+    )
+    severity: Annotated[float, Between(0, 1_000)] = (
+        1.0  # severity: 0 barely outside the normal range, 1 obvious, higher is more severe
+    )
     workflows: Annotated[int, Between(2, OPERATIONS)] = (
-        20  # operations the cluster knows, 2 to 64; each has 14 to 21 templates of its own
+        20  # operations of the cluster, 2 to 64; each adds 14 to 21 templates of its own
     )
     per_day: Annotated[int, Between(1, 10**8)] = 1_000  # requests started per simulated day
     drift: Annotated[float, Between(0, 1_000)] = 0.005  # share of the templates reworded per simulated day
-    noise: Annotated[float, Between(0, 1)] = (
-        0.03  # share of requests that meet a harmless hiccup (a warning or an error, and they go on)
-    )
+    noise: Annotated[float, Between(0, 1)] = 0.03  # share of normal requests with a harmless warning or error
 
     third_party = False
     masks: ClassVar[tuple[tuple[str, str], ...]] = (
@@ -70,7 +72,7 @@ class Synthetic(Dataset):
     )
 
     def __post_init__(self) -> None:
-        """Refuse what makes no log."""
+        """Check that the fields describe a log."""
         documents.enforce(self, DataError)
         shares = self.rate if isinstance(self.rate, tuple) else (self.rate,)
         if isinstance(self.rate, tuple) and len(self.rate) != len(self.kinds):
@@ -81,7 +83,7 @@ class Synthetic(Dataset):
             raise DataError(f"the rates of all kinds together are a share of the requests, at most 1, got {sum(shares):g}")
 
     def truth(self) -> Iterator[Line]:
-        """Every line with what the simulation knows about it."""
+        """Every line with its ground truth."""
         each = len(self.kinds) or 1
         rates = self.rate if isinstance(self.rate, tuple) else (self.rate / each,) * len(self.kinds)
         faults = Faults(self.kinds, rates, self.severity)
@@ -112,7 +114,7 @@ class Synthetic(Dataset):
             yield as_request(found)
 
     def injections(self) -> tuple[Injection, ...]:
-        """Everything that went wrong in order of appearance; what lies wholly behind the end of the log is not in it."""
+        """The injected anomalies in order of appearance, without those that lie wholly beyond the end of the log."""
         found: dict[int, tuple[Line, list[int]]] = {}
         for number, line in enumerate(self.truth(), start=1):
             if line.kind:
@@ -124,20 +126,20 @@ class Synthetic(Dataset):
         )
 
     def source_digest(self) -> str:
-        """Of the parameters: they determine every byte."""
+        """Digest of the parameters, which determine every byte."""
         return digest("synthetic", _FORMAT, asdict(self))
 
     def text(self, lines: Iterable[int]) -> dict[int, str]:
-        """Some lines by number, drawn again."""
+        """The text of the given line numbers, generated again."""
         wanted = set(lines)
         last = max(wanted, default=0)
         return {number: line_text(line) for number, line in enumerate(islice(self.truth(), last), start=1) if number in wanted}
 
     def write(self, path: str | Path) -> None:
-        """Write the log to a file: plain, or packed where the name ends in .gz or .xz."""
+        """Write the log to a file: plain, or compressed if the name ends in .gz or .xz."""
         path = Path(path)
         with open(path, "wb") as plain:
-            if path.suffix == ".gz":  # without name and time, so that equal logs are equal files
+            if path.suffix == ".gz":  # no name or time in the header: equal logs give equal files
                 with gzip.GzipFile("", "wb", fileobj=plain, mtime=0) as packed:
                     packed.writelines(self._bytes())
             elif path.suffix == ".xz":
@@ -159,7 +161,7 @@ def line_text(line: Line) -> str:
 
 
 def _length(line: Line) -> int:
-    """How many bytes a line takes with its newline, told without writing it."""
+    """The number of bytes of a line with its newline, computed without formatting it."""
     clock = len(str(line.time // 1_000_000)) + 36  # EPOCH, DATE (10) and DATETIME (26)
     names = 2 * len(line.node) + 3 + len(line.template.service) + len(line.template.level)
     return len(line.kind or "-") + clock + names + len(line.message) + 10  # nine spaces and the newline

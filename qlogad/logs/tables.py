@@ -1,6 +1,6 @@
-"""Tables as people write them, a row a line: by comma, tab, semicolon, bar or blanks, quoted or not; or JSON, an object a line.
+"""Read tables, one row per line: separated by comma, tab, semicolon, bar or blanks, quoted or not; or JSON Lines.
 
-Columns are found by their names, in any order and among others. A line that has no such columns is set aside, not guessed at.
+Columns are found by name, in any order, and others are ignored. A line that lacks them is set aside, never guessed at.
 """
 
 import json
@@ -17,10 +17,10 @@ from qlogad.logs.lines import RawLine, read_lines
 __all__ = ["Cell", "Column", "Row", "items_of", "read_label", "read_labels", "read_table", "rows_of"]
 
 Column = Literal["id", "keys", "label", "first", "last"]
-Cell = str | list[str]  # a list where the file has one as JSON
+Cell = str | list[str]  # a list if the file has a JSON list
 Split = Callable[[str], list[str] | None]
 
-_SPELLINGS: dict[Column, tuple[str, str]] = {  # what the column holds; its names in lower case without "_", "-", "#" and blanks
+_SPELLINGS: dict[Column, tuple[str, str]] = {  # column: its accepted names, in lower case without "_", "-", "#" and blanks
     "id": (
         "identifiers",
         "blockid id sessionid session windowid window instanceid instance containerid sequenceid traceid requestid caseid",
@@ -36,8 +36,8 @@ _SPELLINGS: dict[Column, tuple[str, str]] = {  # what the column holds; its name
 _COLUMN_OF: dict[str, Column] = {name: column for column, (_, names) in _SPELLINGS.items() for name in names.split()}
 _CALLED: dict[Column, str] = {"id": "BlockId", "keys": "keys", "label": "Label", "first": "first_ts", "last": "last_ts"}
 _DELIMITERS = (",", "\t", ";", "|")
-_SAMPLE = 20  # lines that decide how a file is written
-_SHOWN = 8  # column names in a message
+_SAMPLE = 20  # lines from which the format is detected
+_SHOWN = 8  # column names shown in a message
 
 _UNCLOSED = "a quote or bracket that does not close"
 _NAMELESS = "an event without a name"
@@ -51,7 +51,7 @@ _LIST = r"""\[(?:[^\[\]"']|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')*+\]|\([^()"]*+
 
 
 class Row(NamedTuple):
-    """One row of a table: the cells of the columns that were asked for."""
+    """One row of a table: the cells of the requested columns."""
 
     line: RawLine
     place: int  # 1-based line number in its own file
@@ -59,7 +59,7 @@ class Row(NamedTuple):
 
 
 class _Dialect(NamedTuple):
-    """How the lines of one file are written."""
+    """The format of the lines of one file."""
 
     header: bool
     columns: dict[Column, int]
@@ -70,17 +70,17 @@ class _Dialect(NamedTuple):
 def read_table(
     path: str, intake: Intake, needed: Sequence[Column], more: Sequence[Column] = (), unnamed: Sequence[tuple[Column, ...]] = ()
 ) -> Iterator[Row]:
-    """The rows of a table in order; its header counts as blank, and `intake` gets the lines that are none of its rows.
+    """The rows of a table in order; its header counts as blank, and `intake` records the lines that are not rows.
 
     Args:
-        path: the file, packed or not.
-        intake: counts the lines; who calls counts the records.
-        needed: columns the table must have.
-        more: columns that are read where they are there.
-        unnamed: the columns of a table without a header, by their number.
+        path: the file, compressed or not.
+        intake: counts the lines; the caller counts the records.
+        needed: required columns.
+        more: optional columns.
+        unnamed: the columns of a table without a header, by the number of columns.
 
     Raises:
-        DataError: a needed column is missing, or two columns are the same one; the message names file, line and mend.
+        DataError: a required column is missing or ambiguous; the message names the file, the line and the mend.
     """
     return rows_of(path, read_lines(path, intake), intake, needed, more, unnamed)
 
@@ -93,7 +93,7 @@ def rows_of(
     more: Sequence[Column] = (),
     unnamed: Sequence[tuple[Column, ...]] = (),
 ) -> Iterator[Row]:
-    """`read_table` of lines at hand; `name` is what errors call them."""
+    """`read_table` for lines in memory; `name` is used in error messages."""
     before = intake.lines
     sample = list(islice(lines, _SAMPLE))
     if not sample:
@@ -102,7 +102,7 @@ def rows_of(
     first = sample[0].text.strip()
     if first.startswith(("{", "[{", "[[")) or first == "[":
         if not first.startswith("{") or first == "{":
-            raise DataError(f"{where}: a JSON document of several windows; write one object a line (JSON Lines)")
+            raise DataError(f"{where}: a JSON document of several windows; write one object per line (JSON Lines)")
         yield from _json_rows(where, chain(sample, lines), before, intake, needed, wanted)
         return
     dialect = _dialect(where, [line.text for line in sample], needed, wanted, unnamed)
@@ -124,7 +124,7 @@ def rows_of(
 
 
 def items_of(cell: Cell) -> list[str] | str:
-    """The items of a list as people write one in a cell, or why there is none.
+    """Parse a list in a cell in its usual spellings: its items, or the reason why it is not a list.
 
     >>> items_of("5 22 5"), items_of("['E5', 'E22']"), items_of('["E5", "E22"]'), items_of("[E5,E22]"), items_of("5, 22;5")
     (['5', '22', '5'], ['E5', 'E22'], ['E5', 'E22'], ['E5', 'E22'], ['5', '22', '5'])
@@ -133,7 +133,7 @@ def items_of(cell: Cell) -> list[str] | str:
     """
     if isinstance(cell, list):
         return cell
-    if cell.replace(" ", "").isalnum():  # almost always, and quick
+    if cell.replace(" ", "").isalnum():  # the usual case, and fast
         return cell.split()
     listed = cell[:1] + cell[-1:] in {"[]", "()"}
     if not listed and not _MARKS.search(cell):
@@ -152,10 +152,10 @@ def items_of(cell: Cell) -> list[str] | str:
 
 
 def read_label(text: Cell, where: str) -> int:
-    """A label in a table; see `label_of`.
+    """Parse a label in a table; see `label_of`.
 
     Raises:
-        DataError: the word is not known; with the place.
+        DataError: the word is not known; the message names the place.
     """
     try:
         return label_of(text if isinstance(text, str) else " ".join(text))
@@ -164,10 +164,10 @@ def read_label(text: Cell, where: str) -> int:
 
 
 def read_labels(path: str) -> dict[str, int]:
-    """A label file: 1 anomaly, 0 normal, -1 unknown, by identifier.
+    """Read a label file: 1 anomaly, 0 normal, -1 unknown, by identifier.
 
     Raises:
-        DataError: it has no columns of identifiers and labels, a row cannot be read, or two rows contradict each other.
+        DataError: the identifier or label column is missing, a row cannot be read, or two rows contradict each other.
     """
     intake = Intake()
     labels: dict[str, int] = {}
@@ -177,10 +177,10 @@ def read_labels(path: str) -> dict[str, int]:
             raise DataError(f"{where}: no identifier; write one in every row")
         label = read_label(row.cells["label"], where)
         if labels.setdefault(name, label) != label:
-            raise DataError(f"{where}: calls {shown(name)} both normal and anomalous; keep one of the rows")
+            raise DataError(f"{where}: {shown(name)} is labelled both normal and anomalous; keep one of the rows")
     if intake.quarantine:
         line, _, reason = min(intake.quarantine)
-        raise DataError(f"{path}, line {line}: {reason}; mend the line, so that no label is lost")
+        raise DataError(f"{path}, line {line}: {reason}; correct the line, so that no label is lost")
     if not intake.blank and not labels:
         raise DataError(f"{path} is empty; a label file begins with a line such as BlockId,Label")
     return labels
@@ -189,7 +189,7 @@ def read_labels(path: str) -> dict[str, int]:
 def _json_rows(
     where: str, lines: Iterator[RawLine], before: int, intake: Intake, needed: Sequence[Column], wanted: Sequence[Column]
 ) -> Iterator[Row]:
-    """The rows of JSON Lines: an object a line, its keys the columns."""
+    """The rows of JSON Lines: one object per line, whose keys are the columns."""
     checked = False
     for line in lines:
         found = _object(line.text)
@@ -212,7 +212,7 @@ def _json_rows(
 
 
 def _object(text: str) -> dict[str, Any] | str:
-    """A JSON object, or why it is none."""
+    """A JSON object, or the reason why it is not one."""
     try:
         found = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
@@ -239,7 +239,7 @@ def _as_cell(value: Any) -> Cell | None:
 def _dialect(
     where: str, sample: list[str], needed: Sequence[Column], wanted: Sequence[Column], unnamed: Sequence[tuple[Column, ...]]
 ) -> _Dialect:
-    """How a file is written, from its first lines."""
+    """Detect the format of a file from its first lines."""
     first = sample[0]
     best: tuple[int, int, str, list[str]] = (0, 0, "", [])
     for delimiter in _DELIMITERS:
@@ -258,7 +258,7 @@ def _dialect(
         split = _splitter(delimiter)
         places_of = {column: places[0] for column, places in columns.items()}
         if delimiter == " " and places_of.get("keys") == len(words) - 1 and set(places_of) <= {"id", "label", "keys"}:
-            split = _rest(split, len(words)) if len(places_of) == len(words) else split  # no times, which may hold blanks
+            split = _rest(split, len(words)) if len(places_of) == len(words) else split  # excludes times, which may contain blanks
         if len(cells) == 1:
             split = _alone(split)
         return _Dialect(True, places_of, len(cells), split)
@@ -269,19 +269,19 @@ def _dialect(
         if 2 * pairs[likely] > len(sample):
             return _checked(where, sample, _Dialect(False, named_by[2], 2, _splitter(likely)))
     several = any(len(_splitter(delimiter)(first) or []) > 1 for delimiter in (",", ";", "|"))
-    mixed = "\t" in first.strip() and any(" " in cell.strip() for cell in first.split("\t"))  # else tabs stand between events
+    mixed = "\t" in first.strip() and any(" " in cell.strip() for cell in first.split("\t"))  # otherwise tabs separate events
     if several or mixed or (columns and len(cells) > 1) or 1 not in named_by:
         _refuse(where, cells, needed)
     return _checked(where, sample, _Dialect(False, named_by[1], 1, _splitter(",")))
 
 
 def _is_pair(cells: list[str] | None) -> bool:
-    """Whether these can be an identifier and a sequence."""
+    """Whether the cells can be an identifier and a sequence."""
     return cells is not None and len(cells) == 2 and not _MARKS.search(cells[0]) and not isinstance(items_of(cells[1].strip()), str)
 
 
 def _checked(where: str, sample: Sequence[str], dialect: _Dialect) -> _Dialect:
-    """A table without a header, but not where its first line can only be one of unknown names: no digit in it, one in all others."""
+    """The format of a table without a header; refuses a first line that must be a header of unknown names: the only line without digits."""
 
     def items(text: str) -> list[str]:
         cells = dialect.split(text)
@@ -299,12 +299,12 @@ def _refuse(where: str, cells: Sequence[str], needed: Sequence[Column]) -> NoRet
     names = [shown(cell.strip()) for cell in cells[:_SHOWN]] + ["..."] * (len(cells) > _SHOWN)
     wants = " and ".join(f"{_SPELLINGS[column][0]} (named '{_CALLED[column]}')" for column in needed)
     counts = "keys" in needed and 2 * sum(bool(_NUMBERED.fullmatch(cell.strip())) for cell in cells) > len(cells) > 2
-    order = "; counts of events have no order, and events of a sequence stand between blanks or in [ ]" if counts else ""
+    order = "; event counts have no order; write the events of a sequence between blanks or in [ ]" if counts else ""
     raise DataError(f"{where}: a column of {wants} is needed; name it in the first line, which has {', '.join(names)}{order}")
 
 
 def _columns(cells: Sequence[str], wanted: Sequence[Column]) -> dict[Column, list[int]]:
-    """Where the columns stand that names stand for."""
+    """The positions of the columns, found by name."""
     found: dict[Column, list[int]] = {}
     for place, cell in enumerate(cells):
         column = _COLUMN_OF.get(_plain(cell))
@@ -319,7 +319,7 @@ def _plain(name: str) -> str:
 
 @cache
 def _splitter(delimiter: str) -> Split:
-    """A line to its cells, as text without quotes; None where a quote does not close."""
+    """A function from a line to its cells, unquoted; None if a quote does not close."""
     if delimiter == ":":
         return _called
     if delimiter == " ":
@@ -339,7 +339,7 @@ def _splitter(delimiter: str) -> Split:
             if match is None:
                 return None
             quoted, listed, bare = match.groups()
-            if bare is not None and bare.count('"') % 2:  # a field of several lines ends here, or begins
+            if bare is not None and bare.count('"') % 2:  # a field of several lines begins or ends here
                 return None
             cells.append(quoted.replace('""', '"') if quoted is not None else listed if listed is not None else bare)
             if match.end() == end:
@@ -351,13 +351,13 @@ def _splitter(delimiter: str) -> Split:
 
 
 def _called(text: str) -> list[str] | None:
-    """A name and what it stands for, "blk_7: 5 22 5" or "blk_7 -> 5 22 5" say."""
+    """Split an identifier from its sequence: "blk_7: 5 22 5" or "blk_7 -> 5 22 5"."""
     found = _NAMED.fullmatch(text)
     return [text] if found is None else [found[1], found[2] or found[3]]
 
 
 def _alone(split: Split) -> Split:
-    """The only cell of a line, in which the items of a list may stand between what separates columns elsewhere."""
+    """The single cell of a line, whose list items may be separated by the delimiter of columns."""
 
     def whole(text: str) -> list[str] | None:
         cells = split(text)
@@ -367,7 +367,7 @@ def _alone(split: Split) -> Split:
 
 
 def _rest(split: Split, width: int) -> Split:
-    """Cells between blanks, the last of which may hold blanks itself."""
+    """Cells separated by blanks; the last may contain blanks itself."""
 
     def last_takes_all(text: str) -> list[str] | None:
         return text.split(None, width - 1) if '"' not in text and "[" not in text and "(" not in text else split(text)

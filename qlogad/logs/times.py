@@ -1,6 +1,6 @@
-"""Times as people write them, as seconds since 1970 UTC: ISO 8601 in either form, or a number in seconds, ms, us or ns.
+"""Parse times to seconds since 1970 UTC: ISO 8601, basic or extended, or a number in s, ms, us or ns.
 
-What is no time between 1677 and 2262, the span of 64-bit nanoseconds (and so of pandas), is none here.
+Only times between 1677 and 2262 are accepted, the range of 64-bit nanoseconds (and of pandas).
 """
 
 import re
@@ -17,11 +17,11 @@ EARLIEST = -LATEST
 
 _UNKNOWN = frozenset(("", "-", "nat", "nan", "none", "null", "na", "n/a", "<na>", "unknown"))
 _PER_SECOND: dict[Unit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-_FIRST_MS = 1e11  # from here a number is milliseconds (1973), a thousand times as much microseconds, ...; in between it is nothing
+_FIRST_MS = 1e11  # a number from here on is in ms (1973), a thousand times as large in us, ...; in between it is invalid
 _LONGEST = 64  # characters of a time
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _COMPACT = re.compile(r"(?:19|2[012])\d{6}(?:\d{6})?", re.ASCII)
-_USUAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", re.ASCII)  # what Python reads as it is
+_USUAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", re.ASCII)  # forms that Python parses as they are
 _ISO = re.compile(
     r"(\d{4})([-/.]?)(\d\d)\2(\d\d)"  # 2008-11-09, 2008/11/09, 2008.11.09, 20081109
     r"(?:[Tt\s]\s*(\d\d(?::?\d\d(?::?\d\d(?:[.,]\d+)?)?)?)\s*(Z|UTC|GMT|[-+]\d\d(?::?\d\d)?)?)?",
@@ -30,10 +30,10 @@ _ISO = re.compile(
 
 
 class Times:
-    """Reads the times of one source: text to seconds, NaN where it says that the time is unknown, or why it is no time.
+    """Parses the times of one source: seconds, NaN for a time given as unknown, or the reason why the text is not a time.
 
-    A number is in `unit`. Without it, the size of a number tells its unit, and 20081109 is a date; all numbers of a source then are
-    in the unit of the first, so that none is misread. ISO times without a zone are UTC.
+    Numbers are in `unit`. Without it, the size of the first number determines the unit of the source (so that none is misread), and
+    20081109 is a date. ISO times without a zone are UTC.
 
     >>> times = Times()
     >>> times("2008-11-09T21:35:30+01:00"), times("1226262930500"), times("NaT"), times("1226262930"), times("soon")
@@ -51,7 +51,7 @@ class Times:
         if not isinstance(text, str):
             return "no such time"
         text = text.strip()
-        if text[4:5] != "-":  # else the usual case: a date
+        if text[4:5] != "-":  # otherwise a date, the usual case
             if len(text) <= _LONGEST and _NUMBER.fullmatch(text):
                 return self._number(text)
             if text.lower() in _UNKNOWN:
@@ -76,7 +76,7 @@ class Times:
 
 
 def _unit(text: str, value: float) -> Unit | Literal["date"] | None:
-    """The unit that the size of a number tells; None between two units."""
+    """The unit inferred from the size of a number; None between two units."""
     if _COMPACT.fullmatch(text):
         return None if calendar(text) is None else "date"
     size = abs(value)
@@ -86,7 +86,7 @@ def _unit(text: str, value: float) -> Unit | Literal["date"] | None:
 
 
 def calendar(text: str) -> float | None:
-    """Seconds since 1970 of an ISO 8601 time (UTC unless it has a zone); None where the calendar has no such time.
+    """Seconds since 1970 of an ISO 8601 time (UTC unless it has a zone); None if there is no such time.
 
     >>> calendar("20081109T203530Z"), calendar("2008-11-09 20:35:30,5"), calendar("2008-11-31")
     (1226262930.0, 1226262930.5, None)

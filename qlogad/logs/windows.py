@@ -1,4 +1,4 @@
-"""Windows: the sequences of events that are judged, grouped by session, by count or by time.
+"""Windows: the event sequences that detectors score, grouped by session, by count or by time.
 
 The three groupings of the field: He et al., ISSRE 2016, doi:10.1109/ISSRE.2016.21 (session, sliding and fixed windows).
 
@@ -28,14 +28,14 @@ __all__ = ["Window", "Windows", "complete", "default_window", "longest_silence",
 class Window:
     """How events are grouped, as a document: `window = { by = "count", size = 20 }`.
 
-    Windows by count or time begin at the first event and then every `stride`; the last one reaches the end of the log and may be
-    shorter than the others (it is kept, so with a stride up to the window no event is lost). Windows without events are left out.
+    Windows by count or time begin at the first event and then every `stride`; the last one ends with the log and may be
+    shorter (it is kept, so no event is lost unless the stride exceeds the window). Empty windows are omitted.
     """
 
     by: Literal["session", "count", "time"] = "session"
     size: Annotated[int, Between(0, 1e9, "low")] | None = None  # events per window, by = "count"
     stride: Annotated[int | float, Between(0, 1e12, "low")] | None = (
-        None  # from one start to the next, in events or seconds; else disjoint
+        None  # from one start to the next, in events or seconds; None: disjoint windows
     )
     seconds: Annotated[float, Between(0, 1e12, "low")] | None = None  # length of a window, by = "time"
 
@@ -58,7 +58,7 @@ _OWNER = {"size": "count", "seconds": "time"}
 
 
 def default_window(kind: WindowKind) -> Window:
-    """Windows of a data set whose experiment names none."""
+    """The windows of a data set if the experiment does not define any."""
     return {"session": Window(), "count": Window("count", size=100), "time": Window("time", seconds=3600.0)}[kind]
 
 
@@ -67,13 +67,13 @@ class Windows:
     """Windows as ragged rows of positions in an `Events`; none is empty."""
 
     event_M: Ints  # positions in Events, windows end to end; inside a window by (time, line)
-    time_M: Floats  # seconds; the events' own times but where a delay was injected; NaN unknown
+    time_M: Floats  # seconds; the events' own times unless a delay was injected; NaN unknown
     offsets_W1: Ints  # window w is event_M[offsets_W1[w]:offsets_W1[w + 1]]
     key_W: Texts  # a session's identifier, or the window's position
     start_W: Floats  # the first known time; NaN where no time is known
     end_W: Floats  # the last known time; NaN where no time is known
     label_W: NDArray[np.int8]  # 1 anomaly, 0 normal, -1 unknown
-    kind_W: Texts  # what sort of anomaly: that of its first anomalous line, or an injection's; "" normal or not known
+    kind_W: Texts  # kind of anomaly: that of its first anomalous line, or of an injection; "" normal or unknown
 
     def __len__(self) -> int:
         return len(self.key_W)
@@ -88,7 +88,7 @@ class Windows:
         return self.event_M[self.offsets_W1[w] : self.offsets_W1[w + 1]]
 
     def take(self, indices: Sequence[int] | Ints) -> Windows:
-        """Some windows, in the order asked for."""
+        """The given windows, in the given order."""
         chosen_C = np.asarray(indices, dtype=np.int64)
         lengths_C = self.lengths_W[chosen_C]
         place_M = spans(self.offsets_W1[:-1][chosen_C], lengths_C)
@@ -104,23 +104,25 @@ class Windows:
         )
 
     def digest(self) -> str:
-        """A digest of everything in them; equal content, equal digest."""
+        """A digest of all contents; equal contents have equal digests."""
         columns = (self.event_M, self.time_M, self.offsets_W1, self.label_W)
-        return documents.digest(*columns, self.key_W.tolist(), self.kind_W.tolist())  # as lists: an array of texts is no bytes
+        return documents.digest(
+            *columns, self.key_W.tolist(), self.kind_W.tolist()
+        )  # as lists: a text array has no canonical bytes
 
 
 def make_windows(events: Events, window: Window) -> Windows:
     """Group events into windows.
 
-    Sessions come in the order of `events.sessions`, other windows in the order of time. Inside a window events are ordered by
-    (time, line); an event without a time stays behind the line before it. A session has its own label where labels belong to
-    sessions. Every other window is an anomaly if one of its lines is, normal if none is but one is known, and else unknown (-1).
+    Sessions are in the order of `events.sessions`, other windows in order of time. Within a window, events are ordered by
+    (time, line); an event without a time follows the line before it. A session has its own label if labels belong to
+    sessions. Any other window is anomalous if one of its lines is, else normal if the label of one is known, else unknown (-1).
 
     Raises:
         DataError: there are no events to group, or no sessions or times to group them by.
     """
     if len(events.line_E) == 0:
-        raise DataError("there are no events to make windows of; look at the quarantine of the source with: qlogad data describe")
+        raise DataError("there are no events to make windows of; see why lines were set aside with: qlogad data describe")
     if window.by == "session":
         if len(events.member_event_M) == 0:
             raise DataError(
@@ -131,17 +133,17 @@ def make_windows(events: Events, window: Window) -> Windows:
 
 
 def complete(events: Events, windows: Windows, window: Window, silence: float) -> NDArray[np.bool_]:
-    """Which windows no later line belongs to, (W,), if lines come in the order of their times.
+    """Which windows are complete, (W,): no later line can belong to them, if lines arrive in order of time.
 
-    A window by count is complete with its last event, one by time when the log's clock is past its end. A session has no end of its
-    own: it is taken as complete when it has been silent for longer than any session before went on after. A sequence that somebody
-    parsed before is one line, and complete.
+    A window by count is complete with its last event, a window by time once the log's clock is past its end. A session has no defined
+    end: it counts as complete when it has been silent for longer than any gap within earlier sessions. A pre-parsed sequence is one
+    line and complete.
 
     Args:
         events: all that is known of the log.
         windows: all its windows, see `make_windows`.
-        window: how they were made.
-        silence: in seconds: see `longest_silence`.
+        window: their grouping.
+        silence: in seconds, see `longest_silence`.
     """
     if window.by == "count":
         return np.asarray(windows.lengths_W == window.size)
@@ -153,7 +155,7 @@ def complete(events: Events, windows: Windows, window: Window, silence: float) -
 
 
 def longest_silence(windows: Windows) -> float:
-    """The longest time in seconds between two events of a window that follow each other; infinite where no two have times."""
+    """The longest time in seconds between consecutive events of a window; infinite if no two have times."""
     inside_M = np.ones(len(windows.time_M), dtype=np.bool_)
     inside_M[windows.offsets_W1[:-1]] = False
     gap_M = np.diff(windows.time_M, prepend=np.nan)[inside_M]
@@ -161,7 +163,7 @@ def longest_silence(windows: Windows) -> float:
 
 
 def _last(events: Events) -> float:
-    """The last known time of a log; NaN where none is known."""
+    """The last known time of a log; NaN if none is known."""
     return float(np.fmax.reduce(events.time_E))
 
 
@@ -182,7 +184,7 @@ def _sliced(events: Events, window: Window) -> tuple[Ints, Ints]:
 
 
 def spans(starts_C: Ints, lengths_C: Ints) -> Ints:
-    """The positions of several stretches of a ragged array, end to end.
+    """The positions of several slices of a ragged array, concatenated.
 
     >>> spans(np.array([5, 0]), np.array([2, 3])).tolist()
     [5, 6, 0, 1, 2]
@@ -196,7 +198,7 @@ def _offsets(lengths_C: Ints) -> Ints:
 
 
 def _carried(time_P: Floats, group_P: Ints) -> Floats:
-    """Times to order by: an unknown one is the last known one before it in its group (groups lie together), else -inf."""
+    """Sort keys: an unknown time becomes the last known one before it in its group (groups are contiguous), else -inf."""
     place_P = np.arange(len(time_P))
     first_P = np.searchsorted(group_P, group_P)
     last_P = np.maximum.accumulate(np.where(np.isnan(time_P), -1, place_P)) if len(time_P) else place_P
@@ -204,11 +206,11 @@ def _carried(time_P: Floats, group_P: Ints) -> Floats:
 
 
 def _slices(place_E: Floats, length: float, stride: float) -> tuple[Ints, Ints]:
-    """(event, slice) for every event at an ascending place and every slice [k * stride, k * stride + length) that holds it.
+    """(event, slice) pairs: events at ascending places, and the slices [k * stride, k * stride + length) that contain them.
 
-    Slices behind the first that holds the last event are left out: they would only repeat its tail.
+    Slices after the first that contains the last event are omitted: they would only repeat its tail.
     """
-    with np.errstate(all="ignore"):  # of a stride so small that counts are infinite, which `room` refuses
+    with np.errstate(all="ignore"):  # a tiny stride overflows to infinite counts, which `room` refuses
         last_E, rest_E = np.divmod(place_E, stride)
         first_E = np.maximum(last_E - np.ceil((length - rest_E) / stride) + 1, 0)
         if first_E[-1] <= last_E[-1]:
@@ -217,7 +219,7 @@ def _slices(place_E: Floats, length: float, stride: float) -> tuple[Ints, Ints]:
         total = float(count_E.sum())
     room(
         32 * total,
-        f"windows that overlap so much ({length:g} long, every {stride:g}) hold {total:,.0f} events, which",
+        f"windows that overlap so much (length {length:g}, stride {stride:g}) hold {total:,.0f} events, which",
         "take a larger stride",
     )
     count_E = count_E.astype(np.int64)
@@ -225,7 +227,7 @@ def _slices(place_E: Floats, length: float, stride: float) -> tuple[Ints, Ints]:
 
 
 def _grouped(events: Events, event_P: Ints, group_P: Ints, *, sessions: bool) -> Windows:
-    """Windows of (event, group) pairs: one for each group that has an event, in ascending order of group."""
+    """Build windows from (event, group) pairs: one per non-empty group, in ascending order of group."""
     source = np.lexsort((event_P, group_P))
     event_M, group_M = event_P[source], group_P[source]
     order = np.lexsort((_carried(events.time_E[event_M], group_M), group_M))  # stable: equal times keep the order of lines
@@ -250,7 +252,7 @@ def _grouped(events: Events, event_P: Ints, group_P: Ints, *, sessions: bool) ->
 
 
 def _first_kind(events: Events, event_M: Ints, start_W: Ints) -> Texts:
-    """The kind of the first line of each window that has one."""
+    """The kind of the first line with a kind, for each window."""
     none = len(event_M)
     place_W = np.minimum.reduceat(np.where(events.kind_E[event_M] > 0, np.arange(none), none), start_W)
     kind_W = np.where(place_W < none, events.kind_E[event_M[np.minimum(place_W, none - 1)]], 0)

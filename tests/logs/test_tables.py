@@ -179,7 +179,7 @@ def test_sequences_alone_are_read_with_or_without_a_header(tmp_path: Path, form,
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("BlockId,Label,Type,E1,E2,E3,E4,E5,E6\nblk_1,Success,,0,1,2,3,4,5\n", "counts of events have no order"),
+        ("BlockId,Label,Type,E1,E2,E3,E4,E5,E6\nblk_1,Success,,0,1,2,3,4,5\n", "event counts have no order"),
         ("LineId,Date,Time,Pid,Level,Component,Content,EventId\n1,81109,203615,148,INFO,x,y,E10\n", "'keys'"),
         ("blk_1,Normal,5 22\nblk_2,Normal,5 22\n", "'keys'"),
         ("5,22,5\n5,22\n7\n", "between blanks or in"),

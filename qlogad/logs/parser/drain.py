@@ -1,11 +1,11 @@
 """Drain: log messages to templates with a tree of fixed depth.  He, Zhu, Zheng, Lyu, ICWS 2017, doi:10.1109/ICWS.2017.13.
 
-    root ── number of tokens ── first token ── templates        (depth 4: four layers; each layer more looks at one token more)
+    root ── number of tokens ── first token ── templates        (depth 4: four layers; each further layer branches on one more token)
 
-Depth is counted as in the settings published with logparser and Drain3: equal settings grow the tree that they grow from the same
-messages. A message goes down the branch of its token, else the wildcard's; the tree grows only where no template there is similar
-enough. A parser is fitted on training messages and then frozen: what it meets later gets a known template or none (-1). Messages
-come masked, with `<:NAME:>` where a variable part was cut out (see events.py); `<*>` in a template is where its messages differ.
+Depth is counted as in the published settings of logparser and Drain3: equal settings grow the same tree from the same messages.
+A message follows the branch of its token, else the wildcard's; the tree grows only if no template found there is similar enough.
+A parser is fitted on training messages and then frozen: later messages get a known template or none (-1). Messages are masked,
+with `<:NAME:>` in place of a variable part (see events.py); `<*>` marks where the messages of a template differ.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from qlogad.logs.parser.parser import FROZEN, Parser
 
 __all__ = ["PLACEHOLDER", "Drain"]
 
-PLACEHOLDER = re.compile(r"<:\w+:>")  # stands for a value that a mask cut out
+PLACEHOLDER = re.compile(r"<:\w+:>")  # placeholder of a masked value
 _WILD = "<*>"
 
-Token = str | None  # None is the wildcard: it agrees with no token, not even with a message's own "<*>"
-Path = tuple[Token, ...]  # the branches taken on the way down the tree
+Token = str | None  # None is the wildcard: it equals no token, not even a message's own "<*>"
+Path = tuple[Token, ...]  # the branches taken down the tree
 
 
 @dataclass(eq=False)
@@ -54,7 +54,7 @@ class Drain(Parser):
     depth: Annotated[int, Between(3, 1_000)] = 5  # layers of the tree, root and templates among them: depth - 3 hold leading tokens
     similarity: Annotated[float, Between(0, 1)] = 0.4  # the least share of tokens that agree with the template, in [0, 1]
     max_children: Annotated[int, Between(1, 10**6)] = (
-        100  # branches of a node, the wildcard's among them, for tokens with digits and those beyond
+        100  # branches of a node, including the wildcard's for tokens with digits and all further ones
     )
     _templates: list[list[Token]] = field(default_factory=list, init=False, repr=False)
     _children: dict[tuple[int, Path], set[Token]] = field(default_factory=dict, init=False, repr=False)
@@ -75,7 +75,7 @@ class Drain(Parser):
         return tuple(" ".join(_WILD if token is None else token for token in tokens) for tokens in self._templates)
 
     def fit(self, texts: Iterable[str]) -> Self:
-        """Learn the templates of masked training messages, in source order, and freeze. A message seen before changes nothing.
+        """Learn templates from masked training messages, in source order, and freeze. Repeated messages change nothing.
 
         Raises:
             DataError: it is fitted already.
@@ -95,14 +95,14 @@ class Drain(Parser):
         return np.fromiter((known[text] for text in texts), dtype=np.int64, count=len(texts))
 
     def parameters(self, template_id: int, text: str, values: Sequence[str]) -> tuple[str, ...]:
-        """The variable parts of a message, in order of position: what the masks cut out and what stands at the wildcards.
+        """The variable parts of a message, in order of position: masked values and the tokens at wildcards.
 
-        Put into the template one by one, they give the message back (up to white space) if it fits the template.
+        Inserted into the template in order, they restore the message (up to white space) if it fits the template.
 
         Args:
             template_id: its template.
             text: the masked message.
-            values: what the masks cut out of it, one for each placeholder.
+            values: its masked values, one for each placeholder.
         """
         left = iter(values)
         found: list[str] = []
@@ -116,7 +116,7 @@ class Drain(Parser):
         return tuple(found)
 
     def state(self) -> dict[str, Any]:
-        """Everything it knows, as JSON types. The tree follows from the templates, taken in order."""
+        """The fitted state as JSON types. The tree follows from the templates in order."""
         settings = {"depth": self.depth, "similarity": self.similarity, "max_children": self.max_children}
         return {"parser": "drain", "version": self.version, **settings, "templates": [list(tokens) for tokens in self._templates]}
 
@@ -141,7 +141,7 @@ class Drain(Parser):
             self._templates[found] = [a if a == b else None for a, b in zip(self._templates[found], tokens, strict=True)]
 
     def _add(self, tokens: list[Token]) -> None:
-        """Grow the tree by a template: a token takes its own branch if there is one or room for it, else the wildcard's."""
+        """Add a template to the tree: a token takes its own branch if it exists or there is room, else the wildcard's."""
         path: Path = ()
         for token in self._leading(tokens):
             known = self._children.setdefault((len(tokens), path), set())
@@ -154,14 +154,14 @@ class Drain(Parser):
         self._templates.append(tokens)
 
     def _leading(self, tokens: Sequence[Token]) -> Sequence[Token]:
-        """The tokens that branches are taken by: never the last one."""
+        """The tokens that select branches: never the last one."""
         return tokens[: max(0, min(self.depth - 3, len(tokens) - 1))]
 
     def _find(self, tokens: list[str]) -> int:
-        """The best template on any way down the tree, one that the message fits wholly before all others; or -1.
+        """The best template on all paths down the tree, preferring one that the message fits exactly; or -1.
 
-        After a training message went down the wildcard's branch, its token may have got one of its own: so both are searched, and
-        the message finds a template that it fits.
+        A training message may have taken the wildcard's branch before its token got its own: both are searched, so that the
+        message finds a template that it fits.
         """
         paths: list[Path] = [()]
         for token in self._leading(tokens):
@@ -170,7 +170,7 @@ class Drain(Parser):
         return self._best(tokens, paths, whole=True)
 
     def _best(self, tokens: list[str], paths: Sequence[Path], whole: bool = False) -> int:
-        """The most similar of the templates there that are similar enough, then the one with more wildcards, then the older; or -1."""
+        """The most similar template above the threshold (ties: more wildcards, then the older one); or -1."""
         best, rank = -1, (False, -1, -1, 0)
         for path in paths:
             for candidate in self._leaves.get((len(tokens), path), ()):

@@ -1,4 +1,4 @@
-"""The parser of logs whose events are given: an event's text is its template."""
+"""Identity parser, for logs of event ids: an event's text is its template."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Identity"]
 
 @dataclass(eq=False)
 class Identity(Parser):
-    """The parser of data that is parsed already: each distinct message is its own template, without parameters.
+    """Parser for pre-parsed data: each distinct message is its own template, without parameters.
 
     >>> Identity().fit(["5", "22", "5"]).ids(["22", "7"]).tolist()
     [1, -1]
@@ -51,11 +51,11 @@ class Identity(Parser):
         return np.fromiter((self._ids.get(text, -1) for text in texts), dtype=np.int64, count=len(texts))
 
     def parameters(self, template_id: int, text: str, values: Sequence[str]) -> tuple[str, ...]:
-        """The values as they are."""
+        """The masked values, unchanged."""
         return tuple(values)
 
     def state(self) -> dict[str, Any]:
-        """Everything it knows, as JSON types."""
+        """The fitted state as JSON types."""
         return {"parser": "identity", "version": self.version, "templates": list(self.templates)}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What a parser is: templates from lines, fitted on training lines, then frozen."""
+"""The parser interface: templates from log messages, fitted on training messages, then frozen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FROZEN = "this parser is fitted and frozen; make a new one to fit it on other me
 
 
 class Parser(Protocol):
-    """What turns masked messages into template ids: fitted once, then frozen. A concrete parser names this class as its base."""
+    """Maps masked messages to template ids: fitted once, then frozen. A concrete parser names this class as its base."""
 
     version: ClassVar[int]  # of its state
 
@@ -30,10 +30,10 @@ class Parser(Protocol):
 
 
 def load_parser(state: Mapping[str, Any]) -> Parser:
-    """The fitted parser of a state, whichever it is.
+    """Restore a fitted parser of any kind from its state.
 
     Raises:
-        DataError: the state is of another parser or version.
+        DataError: the parser or its version is not known.
     """
     name, version = state.get("parser"), state.get("version")
     kind: type[Parser] | None = names.find("parser", name) if isinstance(name, str) and name in names.known("parser") else None
