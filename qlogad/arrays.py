@@ -1,4 +1,4 @@
-"""Arrays by what they hold; their shapes stand in the names of variables (`scores_N`)."""
+"""Array types by element type; shapes are in variable names (`scores_N`)."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ Ints = NDArray[np.int64]
 Places = NDArray[np.int32]  # in a table of words
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
-Numbers = NDArray[Any]  # whole or not, of any precision
-Texts = NDArray[np.object_]  # of str; a fixed-width array would give every text the room of the longest
+Numbers = NDArray[Any]  # integer or floating point, of any precision
+Texts = NDArray[np.object_]  # of str; a fixed-width array would pad every text to the longest

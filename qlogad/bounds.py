@@ -1,7 +1,7 @@
-"""How large a number may be, said beside the field that holds it; and how much memory a step may ask for.
+"""Bounds of numeric fields, declared in their annotations, and a check of the memory that a step needs.
 
-`history: Annotated[int, Between(1, 10_000)] = 10` is read by `documents.enforce` wherever the object is built, by documents as they are
-loaded, and by `qlogad show`. Bounds are there to refuse what cannot end, not what is merely unwise.
+`history: Annotated[int, Between(1, 10_000)] = 10` is read by `documents.enforce` when an object is built, by documents when they
+are loaded, and by `qlogad show`. Bounds refuse runs that cannot end, not those that are merely unwise.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Between:
 
     Args:
         low, high: the least and the greatest.
-        open: which of them the number must not be: "low", "high", "both" or "".
+        open: the excluded ends: "low", "high", "both" or "".
 
     >>> str(Between(1, 10_000)), str(Between(0, 1, "both")), Between(0, 1, "low").holds(float("nan"))
     ('1 or more, and at most 10,000', 'a share between 0 and 1, neither of them', False)
@@ -37,7 +37,7 @@ class Between:
     open: str = ""
 
     def holds(self, value: Real) -> bool:
-        """Whether a number lies there; NaN lies nowhere."""
+        """Whether a number is within the bounds; NaN never is."""
         below = self.open in ("low", "both") and value == self.low
         above = self.open in ("high", "both") and value == self.high
         return bool(self.low <= value <= self.high) and not (below or above)  # type: ignore[operator]
@@ -53,7 +53,7 @@ class Between:
         return texts[self.open].format(low, high)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """What pydantic does with such a field: the number itself, which neither a text nor a truth value stands for."""
+        """Pydantic validation of such a field: numbers only, neither text nor booleans."""
         from pydantic_core import PydanticCustomError, core_schema
 
         def check(value: object) -> object:
@@ -71,7 +71,7 @@ Share = Annotated[float, Between(0, 1, "both")]
 
 
 def memory() -> int:
-    """Bytes of this machine; of 64 GiB where it does not say."""
+    """Memory of this machine in bytes; 64 GiB if unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -79,11 +79,11 @@ def memory() -> int:
 
 
 def room(size: float, what: str, mend: str) -> None:
-    """Refuse a step that would ask for more memory than the machine has.
+    """Refuse a step that would need more memory than the machine has.
 
     Args:
         size: bytes.
-        what: takes them, "50,000 histories of 1,000 events" say.
+        what: the objects that need it, such as "50,000 histories of 1,000 events".
         mend: what to do about it.
 
     Raises:

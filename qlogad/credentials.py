@@ -1,7 +1,7 @@
-"""What is a secret, and texts without any: the one definition for messages, documents, ledgers and addresses of storages.
+"""Recognize and remove secrets: one definition for messages, documents, ledgers and storage addresses.
 
-A secret is the value of an environment variable that is called like one, the password of an address, and the value of a key that is
-called like one. Places are read as libpq reads them (PostgreSQL manual, 34.1.1, connection strings).
+A secret is the value of an environment variable or key with a secret's name (token, password, ...), or the password of an
+address. Addresses are parsed as by libpq (PostgreSQL manual, 34.1.1, connection strings).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _WORDS = r"pass(?:word|wd|phrase)?|pwd|secret|token|credentials?|api[_-]?key|acc
 _NAME = re.compile(
     rf"(?:^|[^a-z0-9])(?:{_WORDS})(?:$|[^a-z])|password|passwd|secret|apikey|accesskey|token$|(?<!un)sslkey", re.IGNORECASE
 )
-_VARIABLE = re.compile("TOKEN|KEY|SECRET|PASS|_PWD|CREDENTIAL|INSTANCE", re.IGNORECASE)  # not $PWD, the working folder
+_VARIABLE = re.compile("TOKEN|KEY|SECRET|PASS|_PWD|CREDENTIAL|INSTANCE", re.IGNORECASE)  # excludes $PWD, the working folder
 _ADDRESS = re.compile(
     r"(?P<scheme>[A-Za-z][\w+.-]{0,30}:/{1,2})(?P<user>\S{0,300}(?=@)|[^\s/?#@:]+:(?!\d{0,5}(?:[\s/?#,'\"]|$))[^\s'\"]{0,300})"
 )
@@ -27,12 +27,12 @@ _PAIR = re.compile(
     r"(?P<value>'(?:[^'\\]|\\.)*'?|\"(?:[^\"\\]|\\.)*\"?|[^\s&;'\"]+)",
     re.IGNORECASE,
 )
-_LONGEST = 24  # characters of the name of a user; tokens that stand in its place are longer
-_LEAST = 8  # characters of a variable's value: shorter ones are words that texts are full of
+_LONGEST = 24  # characters of a user name; tokens in its place are longer
+_LEAST = 8  # characters of a variable's value: shorter ones are ordinary words
 
 
 def named(key: str) -> bool:
-    """Whether a key is called like a secret.
+    """Whether a key has the name of a secret.
 
     >>> named("password"), named("sslpassword"), named("QISKIT_IBM_TOKEN"), named("max_tokens"), named("passes")
     (True, True, True, False, False)
@@ -41,7 +41,7 @@ def named(key: str) -> bool:
 
 
 def known() -> Iterator[tuple[str, str]]:
-    """The environment variables that are called like secrets, the longest value first."""
+    """The environment variables with names of secrets, longest value first."""
     for name, value in sorted(os.environ.items(), key=lambda item: -len(item[1])):
         if (
             len(value) >= _LEAST and _VARIABLE.search(name) and not (os.path.isabs(value) and os.path.lexists(value))
@@ -50,7 +50,7 @@ def known() -> Iterator[tuple[str, str]]:
 
 
 def hidden(text: str) -> str:
-    """A text without secrets: values of the environment, passwords in addresses, values of keys that are called like one.
+    """Remove secrets from a text: values of the environment, passwords in addresses, values of keys with names of secrets.
 
     >>> hidden("cannot open postgresql://me:p@ss@db:1/x?sslpassword=q&a=1")
     'cannot open postgresql://me:...@db:1/x?sslpassword=...&a=1'
@@ -62,21 +62,21 @@ def hidden(text: str) -> str:
 
 
 def _user(given: str) -> str:
-    """What may be shown of what stands before the last @ of an address: all of it where there is no password."""
+    """The user part of an address as it may be shown: all of it if there is no password."""
     name, colon, _ = given.partition(":")
-    if len(name) > _LONGEST:  # a token in place of a name
+    if len(name) > _LONGEST:  # a token instead of a name
         return HIDDEN
     return f"{name}:{HIDDEN}" if colon else name
 
 
 def told(text: str) -> str:
-    """The first line of what a service said, without secrets, nor anything that looks like a key: it may know more than we do."""
+    """The first line of a service's message, without secrets or anything that looks like a key."""
     line = (text.strip().splitlines() or [""])[0]
     return re.sub(r"[A-Za-z0-9_\-/+=]{32,}|\bA[A-Z]{3}[A-Z0-9]{16}\b", HIDDEN, hidden(line))[:200].rstrip(".;")
 
 
 def find(content: Any, place: str = "") -> str | None:
-    """Where in a document a secret stands, as a dotted key; None where there is none.
+    """Find a secret in a document: its dotted key, or None.
 
     >>> find({"core": {"token": "x"}}), find({"path": "https://me:x@host/log"}), find({"seed": 1})
     ('core.token', 'path', None)

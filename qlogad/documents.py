@@ -1,6 +1,6 @@
 """Documents: TOML in, frozen dataclasses out, and back; with dotted overrides, a JSON Schema and a content digest.
 
-Validation is pydantic's; the errors are ours: one line, with the place in the document, what was met and what would fit.
+Validation by pydantic, with qlogad's errors: one line with the place in the document, what was found and what would fit.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _TEXTS = re.compile(r"\"{3}(?:\\.|[^\\])*?\"{3}|'{3}.*?'{3}|\"(?:\\.|[^\"\\\n])*
 
 
 def read(path: str | Path) -> Document:
-    """The content of a TOML file.
+    """Read a TOML file.
 
     Raises:
         DocumentError: it is missing, is not UTF-8 or is not TOML.
@@ -73,7 +73,7 @@ def read(path: str | Path) -> Document:
 
 
 def parse(text: str, where: str = "document") -> Document:
-    """The content of a TOML text; `where` is the name used in error messages."""
+    """Parse TOML text; `where` is the name used in error messages."""
     try:
         return _loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: not TOML, or a number of thousands of digits
@@ -81,8 +81,8 @@ def parse(text: str, where: str = "document") -> Document:
 
 
 def _loads(text: str) -> Document:
-    """TOML whose integers have 64 bits, as TOML 1.0 asks of a reader; Python's own takes hexadecimal ones of any length."""
-    if _LONG_KEY.search(_TEXTS.sub('""', text)):  # the reader takes quadratic time for it
+    """Parse TOML with 64-bit integers, as TOML 1.0 requires; Python's parser accepts hexadecimal ones of any length."""
+    if _LONG_KEY.search(_TEXTS.sub('""', text)):  # the parser needs quadratic time for it
         raise ValueError(f"a key of more than {_DEEPEST} parts")
     content = tomllib.loads(text)
     waiting: list[tuple[Any, int]] = [(content, 0)]
@@ -111,12 +111,12 @@ def from_mapping(cls: type[T], content: Mapping[str, Any], where: str = "documen
 
     Args:
         cls: a (frozen) dataclass; nested dataclasses, variants, tuples and literals all work.
-        content: its keys and values, as TOML gives them.
-        where: what errors call the document, a path say.
-        strict: no text is taken for a number, and no whole number for a truth: of what was written by a program.
+        content: its keys and values, as parsed from TOML.
+        where: the name used in error messages, such as a path.
+        strict: for files written by a program: text is not converted to numbers, nor integers to booleans.
 
     Raises:
-        DocumentError: naming the key, what was met, and the nearest known key.
+        DocumentError: with the key, what was found, and the nearest known key.
     """
     from pydantic import ValidationError
 
@@ -146,12 +146,12 @@ def from_mapping(cls: type[T], content: Mapping[str, Any], where: str = "documen
 
 
 def _what_fits(error: Mapping[str, Any]) -> str:
-    """One of pydantic's errors in our words: what would fit, and what was met."""
+    """Rephrase one of pydantic's errors: what would fit, and what was found."""
     message, given, context = error["msg"], shown(error["input"], 80), error.get("ctx", {})
     match error["type"]:
         case "bounds":
             return str(message)
-        case "value_error":  # our own words, which say what was met
+        case "value_error":  # qlogad's own message, which includes what was found
             return str(message.removeprefix("Value error, "))
         case "missing":
             return "is required and missing; add it"
@@ -167,7 +167,7 @@ def _what_fits(error: Mapping[str, Any]) -> str:
 
 
 def _owners(cls: type, content: Any, path: Sequence[str | int]) -> list[Any]:
-    """The dataclasses that may stand at a place of a document."""
+    """The dataclasses possible at a place of a document."""
     owners: list[Any] = [cls] if dataclasses.is_dataclass(cls) else []
     for part in path:
         content = content.get(part) if isinstance(content, Mapping) else None
@@ -179,17 +179,17 @@ def _owners(cls: type, content: Any, path: Sequence[str | int]) -> list[Any]:
 
 
 def enforce(instance: object, error: type[InputError] = InputError, *, sizes: bool = True) -> None:
-    """Refuse a dataclass whose fields are not what its own annotations say, wherever it was built; for `__post_init__`.
+    """Check a dataclass's fields against its annotations; for `__post_init__`.
 
-    Looked at are Literals, numbers with their bounds, texts, truth values and None, alone, in unions and in tuples.
+    Checks Literals, numbers with their bounds, strings, booleans and None, alone, in unions and in tuples.
 
     Args:
         instance: the dataclass.
-        error: what is raised.
-        sizes: False leaves out the bounds of numbers.
+        error: the exception class to raise.
+        sizes: False skips the bounds of numbers.
 
     Raises:
-        InputError: with the field, what was met and what would fit.
+        InputError: with the field, what was found and what would fit.
     """
     for name, hint in _hints(cast(Hashable, type(instance))).items():
         enforce_value(name, getattr(instance, name), hint, error, sizes=sizes)
@@ -224,17 +224,17 @@ _WORDS: dict[object, str] = {int: "an integer", float: "a number", str: "text", 
 
 @cache
 def _hints(cls: Any) -> dict[str, object]:
-    """The annotations of a dataclass's fields that can refuse anything."""
+    """The annotations of a dataclass's fields that restrict values."""
     own = {f.name for f in dataclasses.fields(cls) if f.init}
     try:
         hints = get_type_hints(cls, include_extras=True)
-    except NameError:  # somebody's class with names that only a type checker imports
+    except NameError:  # a user's class with names imported only for type checking
         return {}
     return {name: hint for name, hint in hints.items() if name in own and not _fits(_nothing, hint)}
 
 
 class _Nothing:
-    """A value that no annotation means."""
+    """A sentinel that fits no annotation."""
 
 
 _nothing = _Nothing()
@@ -264,7 +264,7 @@ def _fits(value: object, hint: object) -> bool:
 
 
 def _limits(value: object, hint: object) -> Between | None:
-    """The bounds that an annotation sets to a number."""
+    """The bounds of a number in an annotation."""
     if not isinstance(value, Real):
         return None
     found = [one for one in get_args(hint) if isinstance(one, Between)]
@@ -272,14 +272,14 @@ def _limits(value: object, hint: object) -> Between | None:
 
 
 def _choices(hint: object) -> list[object]:
-    """Everything that the Literals of an annotation allow."""
+    """All values allowed by the Literals of an annotation."""
     if get_origin(hint) is Literal:
         return list(get_args(hint))
     return [one for inner in get_args(hint) for one in _choices(inner)]
 
 
 def _said(hint: object) -> list[str]:
-    """An annotation in words."""
+    """An annotation as text for messages."""
     if get_origin(hint) in (Union, UnionType):
         return [word for one in get_args(hint) if one is not NoneType for word in _said(one)]
     if get_origin(hint) is Annotated:
@@ -327,7 +327,7 @@ def override(content: Mapping[str, Any], assignment: str) -> Document:
 
 
 def override_value(content: Mapping[str, Any], path: str, value: Any, assignment: str | None = None) -> Document:
-    """`override` for a value at hand; `assignment` is the name used in error messages."""
+    """`override` with a parsed value; `assignment` is the name used in error messages."""
     assignment = one_line(assignment or f"{path} = {shown(value)}", 80)
     result = deepcopy(dict(content))
     place: Any = result
@@ -365,12 +365,12 @@ def _position(items: list[Any], part: str, assignment: str) -> int:
 
 
 class Variant(ABC):
-    """A base whose dataclasses are told apart by the key `kind` of their tables; which there are is asked when a table is read."""
+    """A base whose dataclasses are distinguished by the key `kind` of their tables, looked up when a table is read."""
 
     @classmethod
     @abstractmethod
     def kinds(cls) -> list[str]:
-        """The kinds there are; nothing is imported."""
+        """The known kinds; imports nothing."""
 
     @classmethod
     @abstractmethod
@@ -383,10 +383,10 @@ class Variant(ABC):
 
     @classmethod
     def chosen(cls, table: object) -> type[Any]:
-        """The dataclass that a table names.
+        """The dataclass named by a table.
 
         Raises:
-            InputError: it is no table, or names none.
+            InputError: it is not a table, or names none.
         """
         if not isinstance(table, Mapping):
             raise InputError(f"a table such as {{ kind = '{cls.kinds()[0]}' }} is expected, got {shown(table, 80)}")
@@ -403,7 +403,7 @@ class Variant(ABC):
             if isinstance(given, cls):
                 return given
             adapter = _adapter(cast(Hashable, cls.chosen(given)))
-            if info.mode == "json":  # `from_mapping` of what a program has written
+            if info.mode == "json":  # `from_mapping` for files written by a program
                 return adapter.validate_json(json.dumps(given), strict=True)
             return adapter.validate_python(given)
 
@@ -411,11 +411,11 @@ class Variant(ABC):
 
 
 class Written(ABC):
-    """A dataclass whose document is not its fields but what its own file says."""
+    """A dataclass whose document is the contents of its own file, not its fields."""
 
     @abstractmethod
     def table(self) -> Document:
-        """What its file says."""
+        """The contents of its file."""
 
 
 def plain(value: Any) -> Any:
@@ -438,10 +438,10 @@ def plain(value: Any) -> Any:
 
 
 def refuse_objects(value: Any, where: str) -> None:
-    """Refuse what a file cannot hold, such as a circuit of Qiskit, in a table that is kept as text.
+    """Refuse objects that a file cannot hold, such as a Qiskit circuit, in a table to be stored as text.
 
     Raises:
-        DocumentError: with the key, and how a circuit stands there.
+        DocumentError: with the key, and how to write a circuit.
     """
     value = plain(value)
     if isinstance(value, Mapping):
@@ -476,7 +476,7 @@ def digest(*values: Any) -> str:
 
 
 def dump(value: Any, *, infinite: bool = False) -> str:
-    """A dataclass or a table as TOML text; `infinite` lets numbers beyond all others stand in it, as scores may be."""
+    """A dataclass or a table as TOML text; `infinite` allows infinite numbers, for scores."""
     import tomlkit
 
     table = plain(value)
@@ -496,10 +496,10 @@ def _finite(value: Any) -> Any:
 
 
 def cache_folder() -> Path:
-    """Where what can be computed again is kept between runs.
+    """The folder for caches that persist between runs.
 
-    $QLOGAD_CACHE, else $XDG_CACHE_HOME/qlogad, else ~/.cache/qlogad; where there is no such place to write to (no home, a read-only
-    one, a file in its way), a folder of this user's below the temporary one.
+    $QLOGAD_CACHE, else $XDG_CACHE_HOME/qlogad, else ~/.cache/qlogad; if that is not writable (no home, a read-only one, a file
+    in its place), a folder of this user in the temporary one.
     """
     if own := os.environ.get("QLOGAD_CACHE"):
         return Path(own)
@@ -509,7 +509,7 @@ def cache_folder() -> Path:
 
 
 def _writable(folder: Path) -> bool:
-    """Whether a folder can be written to; it is made where there is none."""
+    """Whether a folder is writable; creates it if missing."""
     if not folder.is_absolute():
         return False
     with suppress(OSError):
@@ -519,7 +519,7 @@ def _writable(folder: Path) -> bool:
 
 @cache
 def _temporary_cache() -> Path:
-    """The same folder for every process of a user; one that is new where somebody else has taken its name."""
+    """The same folder for all processes of a user; a new one if another user has taken its name."""
     folder = Path(tempfile.gettempdir()) / f"qlogad-cache-{os.getuid()}"
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
@@ -529,7 +529,7 @@ def _temporary_cache() -> Path:
 
 
 def settle_caches() -> None:
-    """Have the packages beneath keep theirs where ours is, if their usual places cannot be written to."""
+    """Move the caches of dependencies to qlogad's cache folder if their usual places are not writable."""
     if not _writable(Path(os.path.expanduser("~/.cache/qlogad"))):
         folder = cache_folder()
         for name in ("MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR"):

@@ -1,4 +1,4 @@
-"""Every error qlogad raises on purpose; each says what was expected, what was met, and the next step.
+"""Every error qlogad raises on purpose; each states what was expected, what was found, and the mend.
 
 QlogadError
 ├── InputError               something the user wrote or pointed at; the command line exits with 2
@@ -49,12 +49,12 @@ __all__ = [
 ]
 
 
-_BEGINNING = 10  # times as many characters as are shown are looked at: a secret is found before it is cut
-_SHOWN = 40  # characters of what somebody gave
+_BEGINNING = 10  # multiple of the shown characters that is scanned: secrets are found before text is cut
+_SHOWN = 40  # characters of a shown value
 
 
 class QlogadError(Exception):
-    """The root of the tree: catch it to catch everything qlogad raises on purpose. Its text has no secrets, and only shows."""
+    """The root of the tree: catch it to catch everything qlogad raises on purpose. Its text is free of secrets and control codes."""
 
     def __init__(self, *said: object) -> None:
         super().__init__(*map(_harmless, said))
@@ -77,7 +77,7 @@ class DesignError(InputError):
 
 
 class WidthError(DesignError):
-    """A design does not exist on so many wires; on others it may."""
+    """A design does not exist for this number of wires, but may for others."""
 
 
 class UnknownName(InputError):
@@ -116,7 +116,7 @@ class BackendError(QlogadError):
 
 
 class Pending(QlogadError):
-    """A device has not answered yet; what was submitted is written down."""
+    """A device has not answered yet; everything submitted is recorded."""
 
 
 class StorageError(QlogadError):
@@ -124,7 +124,7 @@ class StorageError(QlogadError):
 
 
 class QlogadWarning(UserWarning):
-    """What was asked is done, and may not be what was meant. Its text has no secrets, and only shows."""
+    """What was asked is done, and may not be what was meant. Its text is free of secrets and control codes."""
 
     def __init__(self, *said: object) -> None:
         super().__init__(*map(_harmless, said))
@@ -135,7 +135,7 @@ def _harmless(said: object) -> object:
 
 
 def counted(number: int, thing: str) -> str:
-    """How many there are of a thing.
+    """A count with its noun in singular or plural.
 
     >>> counted(1, "seed"), counted(2, "cell")
     ('1 seed', '2 cells')
@@ -156,7 +156,7 @@ def did_you_mean(word: str, known: Iterable[str], most: int = 1) -> str:
 
 
 def shown(value: object, limit: int = _SHOWN) -> str:
-    """What somebody gave, as one line of at most `limit` characters (20 or more), quoted where it is text.
+    """A value as one line of at most `limit` characters (20 or more), quoted if it is text.
 
     >>> shown("ring"), shown("two\\nlines"), len(shown("x" * 10**6))
     ("'ring'", "'two\\\\nlines'", 40)
@@ -172,7 +172,7 @@ def shown(value: object, limit: int = _SHOWN) -> str:
 
 
 def one_line(text: object, limit: int = 1000) -> str:
-    """Any text as one line of at most `limit` characters, without secrets and without anything that a terminal would obey.
+    """Any text as one line of at most `limit` characters, without secrets and terminal control codes.
 
     >>> one_line("no such\\n  thing")
     'no such thing'

@@ -1,6 +1,6 @@
-"""Text that others wrote (log lines, names, messages, labels of a log) made harmless for where it is shown: one function a target.
+"""Escape untrusted text (log lines, names, messages, labels) for each output format: one function per format.
 
-What it says stays readable; what it does is gone: control codes that drive a terminal, marks that turn or hide text (Unicode TR 36),
+Text stays readable but inert: no terminal control codes, no marks that reverse or hide text (Unicode TR 36),
 Markdown's links, images and table rules (CommonMark 0.31, GFM), HTML, formulas of spreadsheets (OWASP, CSV injection), TeX in figures.
 """
 
@@ -23,7 +23,7 @@ _NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
 def terminal(text: object) -> str:
-    r"""One line that a terminal only shows: what is not printable (control codes, line ends, turning and invisible marks) as an escape.
+    r"""One line, safe for a terminal: unprintable characters (control codes, line ends, bidirectional and invisible marks) are escaped.
 
     >>> terminal("a\x1b]0;b\a"), terminal("two\nlines"), terminal("safe\u202eexe.txt")
     ('a\\x1b]0;b\\x07', 'two\\nlines', 'safe\\u202eexe.txt')
@@ -39,7 +39,7 @@ def _code(character: str) -> str:
 
 
 def layout(text: object) -> str:
-    r"""A text of several lines for a terminal: its line ends are meant, the rest is as in `terminal`.
+    r"""Text of several lines for a terminal: line ends are kept, the rest is as in `terminal`.
 
     >>> layout("one\ntwo\x1b[2J")
     'one\ntwo\\x1b[2J'
@@ -58,7 +58,7 @@ _BLOCK = re.compile(r"(?:\d{1,9}(?=[.)](?:\s|$)))?([-+](?=\s|$|[-+\s]+$)|#(?=#*(
 
 
 def markdown(text: object) -> str:
-    r"""One line of Markdown that shows the text and does nothing else, wherever on a line it stands, in a table too.
+    r"""One line of Markdown that renders as the plain text, anywhere on a line and in tables.
 
     >>> print(markdown("![x](http://a) | <script>"), markdown("# 1"), markdown("F1 [0.60, 0.75]"))
     \!\[x\](http\://a) \| &lt;script&gt; \# 1 F1 [0.60, 0.75]
@@ -75,7 +75,7 @@ def _cell(text: object) -> str:
 
 
 def csv(text: object) -> str:
-    """The text of a cell of a CSV file: one line, and no formula where a spreadsheet opens it (a quote stands before it).
+    """The text of a CSV cell: one line, with a quote before anything that a spreadsheet would take for a formula.
 
     >>> csv("=1+1"), csv("a - b"), csv(" @sum")
     ("'=1+1", 'a - b', "' @sum")
@@ -85,7 +85,7 @@ def csv(text: object) -> str:
 
 
 def html(text: object) -> str:
-    """Text of an HTML page, inside of an element or of a quoted attribute.
+    """Text for HTML, inside an element or a quoted attribute.
 
     >>> html("<script>&'")
     '&lt;script&gt;&amp;&#x27;'
@@ -94,7 +94,7 @@ def html(text: object) -> str:
 
 
 def label(text: object) -> str:
-    r"""The label of a line of a figure; matplotlib would leave one that begins with an underscore out of the legend.
+    r"""The label of a line in a figure; matplotlib omits labels with a leading underscore from the legend.
 
     >>> label("a\x07"), label("_a")
     ('a\\x07', ' _a')
@@ -104,9 +104,9 @@ def label(text: object) -> str:
 
 
 def figure(drawn: Figure) -> None:
-    """Make the texts of a figure plain: no TeX between dollars, nothing invisible. The numbers that matplotlib writes at axes stay."""
+    """Make all texts of a figure plain: no TeX between dollars, no invisible characters. Tick numbers stay."""
     from matplotlib.text import Text
-    from matplotlib.ticker import FixedFormatter, FuncFormatter  # what ticks with names of their own have
+    from matplotlib.ticker import FixedFormatter, FuncFormatter  # ticks with custom labels
 
     written = {
         tick
@@ -132,9 +132,9 @@ def table(
 
     Args:
         rows: mappings with equal keys, which are the headers, or sequences.
-        style: where it is shown.
-        headers: of the columns, where rows are sequences.
-        how: what else `tabulate` takes.
+        style: the output format.
+        headers: column names, if rows are sequences.
+        how: further arguments of `tabulate`.
     """
     from tabulate import tabulate
 

@@ -1,9 +1,9 @@
-"""Files: one writer and one reader for what lies in results folders, where anything may be torn, replaced or written by others.
+"""Reading and writing files in results folders, which may be truncated, replaced or written concurrently.
 
-    write    a scratch file of a unique name in the same folder, synced, put in place at once, and the folder synced
-    facts    JSON, and arrays, npz, that carry a digest of themselves, so that damage anywhere in them is known when they are read
+    write    a scratch file of a unique name in the same folder, synced and renamed into place atomically; the folder is synced too
+    facts    JSON, and arrays as npz, that carry their own digest, so that any damage is detected on reading
 
-A link in a file's place is replaced; what it points to is never written to.
+A link in a file's place is replaced; its target is never written to.
 """
 
 from __future__ import annotations
@@ -62,23 +62,23 @@ _SEAL = 64  # characters of a SHA-256 digest
 
 
 def write(path: str | Path, content: str | bytes) -> None:
-    """Write a file so that a reader, or a crash, meets either the old content or the new, never a part.
+    """Write a file atomically: readers, and a crash, see the old content or the new, never a part.
 
     Raises:
-        FileError: it cannot be written; what stood there is kept.
+        FileError: it cannot be written; the old content is kept.
     """
     _put(Path(path), lambda file: file.write(content.encode() if isinstance(content, str) else content))
 
 
 def write_once(path: str | Path, content: str) -> str:
-    """Write a file unless there is one; what stands in it then. Of several who write at once, on one host or many, all get the same."""
+    """Write a file unless it exists, and return its content; concurrent writers, on any host, all get the same."""
     path = Path(path)
     with _scratch(path, lambda file: file.write(content.encode())) as scratch:
         try:
             os.link(scratch, path)
         except FileExistsError:
             pass
-        except OSError:  # a file system without hard links: of two at the same instant, the second one wins
+        except OSError:  # a file system without hard links: of two simultaneous writers, the second one wins
             if not path.exists():
                 os.replace(scratch, path)
         sync_folder(path.parent)
@@ -91,15 +91,15 @@ def write_facts(path: str | Path, facts: Mapping[str, Any]) -> None:
 
 
 def facts_text(facts: Mapping[str, Any]) -> str:
-    """What `write_facts` writes."""
+    """The text that `write_facts` writes."""
     plain = json.loads(json.dumps(documents.plain(facts)))
     return json.dumps({**plain, "seal": documents.digest(plain)}, indent=1) + "\n"
 
 
 def write_arrays(path: str | Path, arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False) -> None:
-    """Write arrays as npz, its comment a digest of all that stands before it; `read_arrays` reads it, and so does numpy.
+    """Write arrays as npz whose comment is a digest of all preceding bytes; `read_arrays` and numpy can read it.
 
-    Equal arrays are equal files; compressed ones by the same version of zlib.
+    Equal arrays give equal files; if compressed, with the same version of zlib.
     """
 
     def fill(file: IO[bytes]) -> None:
@@ -116,13 +116,13 @@ def write_arrays(path: str | Path, arrays: Mapping[str, NDArray[Any]], *, compre
 
 
 def write_figure(figure: Figure, path: str | Path, **settings: Any) -> None:
-    """Save a figure; equal figures are equal files. The ending of the path says the format, `settings` go to `savefig`."""
+    """Save a figure in the format of the path's suffix; equal figures give equal files. `settings` go to `savefig`."""
     path = Path(path)
     write(path, figure_bytes(figure, path.suffix.removeprefix("."), **settings))
 
 
 def figure_bytes(figure: Figure, kind: str, **settings: Any) -> bytes:
-    """What `write_figure` writes; `kind` is png or svg."""
+    """The bytes that `write_figure` writes; `kind` is png or svg."""
     metadata = {"svg": {"Date": None}, "png": {"Software": ""}}.get(kind)
     escape.figure(figure)
     file = io.BytesIO()
@@ -131,7 +131,7 @@ def figure_bytes(figure: Figure, kind: str, **settings: Any) -> bytes:
 
 
 def append(path: str | Path, content: bytes) -> None:
-    """Add to the end of a file, which is made where it is missing, and sync it."""
+    """Append to a file, created if missing, and sync it."""
     file = open_to_append(Path(path))
     try:
         with _told(Path(path)):
@@ -142,7 +142,7 @@ def append(path: str | Path, content: bytes) -> None:
 
 
 def open_to_append(path: Path) -> int:
-    """The descriptor of a file that is read, and only ever added to; it and its folder are made where they are missing.
+    """Open a file for reading and appending, and return its descriptor; the file and its folder are created if missing.
 
     Raises:
         FileError: it cannot be opened, or is a link.
@@ -153,17 +153,17 @@ def open_to_append(path: Path) -> int:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those it lies in, where they are missing.
+    """Create a folder and its parents if missing.
 
     Raises:
-        FileError: it cannot be made; a file stands in its place, say.
+        FileError: it cannot be created, for example because a file is in its place.
     """
     with _told(path, "make the folder"):
         path.mkdir(parents=True, exist_ok=True)
 
 
 def remove(path: Path, *, folders: bool = False) -> None:
-    """Remove a file or a link, or with `folders` a whole folder, if it is there; what a link points to stays.
+    """Remove a file or a link, or with `folders` a whole folder, if it exists; a link's target stays.
 
     Raises:
         FileError: it cannot be removed, or is a folder.
@@ -176,19 +176,19 @@ def remove(path: Path, *, folders: bool = False) -> None:
 
 
 def _unless_gone(call: Callable[..., Any], path: str, found: tuple[type[BaseException], BaseException, Any]) -> None:
-    """Go on where somebody else was faster."""
+    """Ignore that another process removed it first."""
     if not isinstance(found[1], FileNotFoundError):
         raise found[1]
 
 
 @contextmanager
 def at_work(folder: Path, clear: Callable[[], None] | None = None, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Be among those who write to a folder, which is made where it is missing; the system knows when a process has ended.
+    """Context of a process that writes to a folder, created if missing; the system releases it when the process ends.
 
     Args:
-        folder: where.
-        clear: is called first, once nobody else is at work there.
-        waiting: is called every second until then.
+        folder: the folder.
+        clear: called first, once no other process is at work there.
+        waiting: called every second until then.
     """
     make_folder(folder)
     descriptor = os.open(folder, os.O_RDONLY)
@@ -207,7 +207,7 @@ def at_work(folder: Path, clear: Callable[[], None] | None = None, waiting: Call
         yield
     finally:
         os.close(descriptor)
-        with suppress(OSError):  # where nothing was written
+        with suppress(OSError):  # if nothing was written
             folder.rmdir()
 
 
@@ -220,7 +220,7 @@ def _locked(descriptor: int, how: int) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put the names in a folder on disk; where a file system cannot, nothing is done."""
+    """Sync a folder's entries to disk, if the file system supports it."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -237,7 +237,7 @@ def _put(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
 
 @contextmanager
 def _scratch(path: Path, fill: Callable[[IO[bytes]], object]) -> Iterator[Path]:
-    """A filled file beside the one it is for; gone afterwards. Whatever the system refuses is told of that one."""
+    """Context with a filled scratch file beside its target, removed afterwards; system errors name the target."""
     make_folder(path.parent)
     scratch = path.with_name(f".{path.name[:100]}.{uuid4().hex[:12]}.tmp")
     with _told(path):
@@ -267,7 +267,7 @@ _MENDS = {
 
 @contextmanager
 def _told(path: Path, what: str = "write") -> Iterator[None]:
-    """Say of which file it is what the system refuses, and the mend."""
+    """Turn a system error into one that names the file and the mend."""
     try:
         yield
     except FileError:

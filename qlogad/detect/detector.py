@@ -146,7 +146,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         return [[] for _ in event_A]
 
     def circuits(self) -> list[GateCircuits]:
-        """The layers of circuits of a fitted detector; whoever sets the `backend` of one has its circuits run there."""
+        """Quantum layers of a fitted detector; assign `layer.backend` to run them elsewhere."""
         return []
 
     def passes(self, features: Features) -> Floats:

@@ -1,4 +1,4 @@
-"""Two-qubit gates of a circuit once it is laid out on a device."""
+"""How well a circuit's two-qubit gates fit a device's coupling map."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _pairs(device: str) -> tuple[tuple[int, int], ...]:
     """The pairs of qubits that a device couples.
 
     Raises:
-        BackendError: it is no device, or couples all.
+        BackendError: it is not a device, or has all-to-all coupling.
     """
     from qlogad.backend.backend import open_backend
 
@@ -30,10 +30,10 @@ def _pairs(device: str) -> tuple[tuple[int, int], ...]:
 
 
 def check_device(device: str, where: str, *, coupled: bool) -> None:
-    """Refuse what is no device; or no device whose couplings are known, where they are asked for.
+    """Check that the device opens and, if `coupled`, has a coupling map.
 
     Raises:
-        DocumentError: so it is.
+        DocumentError: it does not open or has none.
     """
     from qlogad.backend.backend import open_backend
 
@@ -44,7 +44,7 @@ def check_device(device: str, where: str, *, coupled: bool) -> None:
 
 
 def unfit_for(circuit: Circuit, device: str) -> int:
-    """How many of the circuit's pairs of wires are too many for a device: 0 where all fit its coupling map at once, without swaps.
+    """The number of coupled wire pairs that do not fit a device's coupling map: 0 if the circuit needs no swaps.
 
     >>> from qlogad.circuit.design import Design
     >>> unfit_for(Design.load("real-amplitudes", "ansatz").build(4), "ibm:fake_manila")

@@ -1,8 +1,8 @@
 """One cell of a comparison: (contender, seed, cut), run in one process with one torch thread, written when it is finished.
 
 A cell's identity is a digest of everything its numbers depend on, so a killed run continues where it stopped, and an edited
-experiment runs again exactly the cells the edit touches. The identity is fixed in the parent process: a worker writes to the folder
-it names, and refuses where the code or a design file is no longer what the identity was made of.
+experiment runs again exactly the cells the edit touches. The parent process computes the identity: a worker writes to the folder
+it names, and refuses if code or a design file has changed since.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ class Preprocessor:
 
         Args:
             state: what was saved.
-            where: what errors call it.
+            where: the name used in error messages.
 
         Raises:
             ResultError: it is of another format, names what is not installed, or is not as it was saved.

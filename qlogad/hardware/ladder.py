@@ -40,7 +40,7 @@ Values = dict[str, float | int | str]
 
 
 def drifted(references: Sequence[Sequence[Heard]]) -> Bools:
-    """Which runs heard other answers to the reference rows than most runs, (R,).
+    """Runs whose reference circuits deviate from the median run, (R,).
 
     The mean over a run's rounds of each readout of each reference row is held against its median over runs, in standard errors pooled
     over runs; the median adds the factor 1 + pi / (2 runs) to the variance. A run has drifted if its smallest p times the number of

@@ -1,10 +1,10 @@
 """Worker processes on a study: N equal processes, on one host or many, take trials from one storage until nothing is left.
 
-A logical trial has a number, its `index`, and one attempt or more: where the process of an attempt dies, the attempt is FAIL with a
-cause, and another one of the same index and parameters is enqueued. Who is the next attempt is never decided twice: an attempt
-names the one it follows, and of twins (two hosts saw the same death) the one with the lower number counts. So nothing has to happen
-at once with anything else, and a process may be killed between any two of its acts. An attempt that died before its parameters were all
-chosen leaves them to the next one's sampler: it begins as the first one did, so what it draws does not depend on when somebody died.
+A logical trial has a number, its `index`, and one or more attempts: if the process of an attempt dies, the attempt is FAIL with a
+cause, and another one with the same index and parameters is enqueued. Retries are idempotent: each names its predecessor, and of
+duplicates (two hosts saw the same death) the lowest number counts. So no step must be atomic with another, and a process may be killed
+between any two. If an attempt died before all its parameters were chosen, the next attempt's sampler chooses them: it starts as the
+first one did, so its draws do not depend on when a process died.
 """
 
 from __future__ import annotations

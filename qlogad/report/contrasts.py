@@ -163,7 +163,7 @@ def judged(record: Record, frame: pd.DataFrame) -> list[Judged]:
 
 
 def _level(judge: Judge) -> float:
-    """Of the intervals that a verdict needs: each is one of a family, so it is Bonferroni's."""
+    """The confidence level of the intervals behind a verdict, Bonferroni-corrected for the family of contrasts."""
     return 1 - judge.alpha / len(judge.contrasts)
 
 

@@ -205,7 +205,7 @@ def test_what_does_not_fit_the_circuit_is_refused(name):
                 with pytest.raises(BackendError, match=message) as refusal:
                     run(wrong)
                 assert one_line(refusal)
-    with pytest.raises(BackendError, match="called once at least, got calls=0"):
+    with pytest.raises(BackendError, match="called at least once, got calls=0"):
         ENGINES[name].bind(circuit, weights_GP, calls=0)
 
 

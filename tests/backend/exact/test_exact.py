@@ -167,7 +167,7 @@ def test_what_would_not_fit_is_refused_before_it_is_tried():
     with pytest.raises(BackendError, match=r"one row of this circuit needs about \S+ GB, and 0\.1 GB are allowed; up to \d+ wires"):
         bound.states(torch.zeros(1, 64, 24))
     narrow = assemble("angle-y", "strongly-entangling", 10, 2)
-    with pytest.raises(BackendError, match=r"these states need about \S+ GB, and 0\.01 GB are allowed; ask for fewer rows"):
+    with pytest.raises(BackendError, match=r"these states need about \S+ GB, and 0\.01 GB are allowed; use fewer rows"):
         Exact(memory=0.01).bind(narrow, torch.zeros(1, narrow.weights)).states(torch.zeros(1, 10_000, 10))
 
 
