@@ -1,1 +1,1 @@
-"""Where circuits run: one target per file, behind the protocol of backend.py."""
+"""Backends, which run circuits: one per file, behind the protocol of backend.py."""

@@ -1,4 +1,4 @@
-"""What a backend declares: its abilities, the key of its randomness, and estimates with their standard errors."""
+"""Abilities of a backend, keys of its random numbers, and estimates with their standard errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Rows = Sequence[str | int]
 
 @dataclass(frozen=True)
 class Key:
-    """Where randomness comes from: the run's seed and a path of names below it (contender, cut, training step, ...)."""
+    """The key of a random stream: the run's seed and a path of names below it (contender, cut, training step, ...)."""
 
     seed: int = 0
     path: tuple[str | int, ...] = ()
@@ -25,20 +25,20 @@ class Key:
 
 
 DEFAULT_KEY = Key()
-CALLS = 10  # of a bound circuit, where nothing better is known
+CALLS = 10  # default: calls of a bound circuit
 
 
 @dataclass(frozen=True)
 class Abilities:
-    """What a backend can do. Callers ask here, never by type."""
+    """What a backend can do. Callers ask this, never the type."""
 
-    differentiable: bool = False  # gradients in weights and inputs, of any order, come from autograd
-    shift: bool = False  # gradients come from a further evaluation of shifted angles: see sampled.py
-    shots: bool = False  # it can sample
-    noise: bool = False  # it can simulate, or has, noise
+    differentiable: bool = False  # gradients in weights and inputs, of any order, by autograd
+    shift: bool = False  # gradients from a further evaluation at shifted angles: see sampled.py
+    shots: bool = False  # it can sample shots
+    noise: bool = False  # it simulates noise, or is noisy
     device: bool = False  # it is hardware
     max_wires: int = 0
-    native: tuple[str, ...] = ()  # the gates it runs as they are
+    native: tuple[str, ...] = ()  # the gates it runs natively
     counts: bool = False  # it can return counts
     states: bool = False  # it can return state vectors
     forms: bool = False  # can turn a circuit into weight-only tables
@@ -46,10 +46,10 @@ class Abilities:
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """Readouts with their standard errors and what they cost."""
+    """Readouts with their standard errors and cost."""
 
     mean_GNK: Tensor
-    error_GNK: Tensor  # standard error of the mean; 0 where nothing was sampled
+    error_GNK: Tensor  # standard error of the mean; 0 if not sampled
     shots: int | None  # None: exact expectation values
     executions: int  # circuits run: bindings x measurement bases
     provenance: Mapping[str, str | int | float] = field(default_factory=dict)

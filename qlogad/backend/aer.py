@@ -2,10 +2,10 @@
 
     "aer"  "aer:mps"  "aer:shots=1024"  "aer:depolarizing=0.01,readout=0.02"  "aer:fake_manila,shots=1024"
 
-A circuit is prepared once and kept; the rows of a call are bindings of its angles in one run. Shots are drawn by us from Aer's outcome
-probabilities, so a seed fixes them row by row. Noise follows every gate as in circuit/noise.py, or is that of one of IBM's snapshots of a
-device: depolarizing and thermal relaxation as calibrated, after every gate of the circuit as translated to the device. Reading errors
-are part of every noisy number, sampled or not.
+A circuit is prepared once and cached; the rows of a call are bindings of its angles in one run. qlogad draws the shots from Aer's
+outcome probabilities, so that a seed fixes them row by row. Noise follows every gate as in circuit/noise.py, or is that of an IBM
+device snapshot: depolarizing and thermal relaxation as calibrated, after every gate of the transpiled circuit. Readout errors are part
+of every noisy number, sampled or not.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ __all__ = ["Aer", "AerTarget", "GateNoise", "Snapshot"]
 METHODS = {"statevector": "statevector", "density_matrix": "density_matrix", "mps": "matrix_product_state"}
 RATES = tuple(field.name for field in fields(Noise))
 WIRES = {"statevector": 26, "density_matrix": 13, "mps": 60}
-BROKEN = ["crx", "cry", "crz"]  # taken apart first: with many bindings, Aer 0.18's state vectors run them with angle 0
-CHANCE_WIRES, NOISY_WIRES = 20, 10  # where all outcome probabilities, or channels after every gate, are computed
-ENTRIES = 2**23  # numbers asked of one run of Aer at most
+BROKEN = ["crx", "cry", "crz"]  # decomposed first: with many bindings, Aer 0.18's state vectors run them with angle 0
+CHANCE_WIRES, NOISY_WIRES = 20, 10  # limit if all outcome probabilities, or channels after every gate, are computed
+ENTRIES = 2**23  # most numbers requested from one Aer run
 
 
 class Aer(SampledBackend, Backend):
-    """Aer, local and exact but for what is asked for.
+    """Aer: local, and exact unless shots or noise are requested.
 
     Args:
         target: a method (statevector, density_matrix, mps) or a device snapshot (fake_manila, ...), then options: `shots`, the rates of
             `Noise`, `gradient` (shift or spsa), `level` of optimization on a device (0 to 3) and `device` (gpu).
 
     Raises:
-        BackendError: there is no such target, or its options do not go together.
+        BackendError: there is no such target, or its options conflict.
         MissingExtra: snapshots come with qiskit-ibm-runtime.
     """
 
@@ -74,7 +74,7 @@ class Aer(SampledBackend, Backend):
 
     @classmethod
     def asks_account(cls, target: str) -> bool:
-        """Never: it runs here."""
+        """False: it runs locally."""
         return False
 
     def __init__(self, target: str = "statevector") -> None:
@@ -113,7 +113,7 @@ class Aer(SampledBackend, Backend):
 
 
 class AerTarget(Target):
-    """Aer with one method, and a noise of its own or of a device."""
+    """Aer with one method, and noise given by rates or by a device."""
 
     def __init__(
         self, name: str, method: str, *, shots: int | None = None, noise: GateNoise | Snapshot | None = None, device: str = "CPU"
@@ -145,7 +145,7 @@ class AerTarget(Target):
         return Answer(mean_MK, error_MK, len(angles_MA) * len(found), len(parts), self._provenance())
 
     def _means(self, circuit: Circuit) -> bool:
-        """Whether Aer computes the means; else they are read from the probabilities of outcomes."""
+        """Whether Aer computes the means; otherwise they are computed from outcome probabilities."""
         return self.shots is None and not self.noise and not any(map(is_projector, circuit.readout))
 
     def _provenance(self) -> dict[str, str | int | float]:
@@ -164,7 +164,7 @@ class AerTarget(Target):
             return _Translated([self._affine(drawn)], np.zeros((0, circuit.wires, 2, 2)))
         if circuit.wires > CHANCE_WIRES:
             raise BackendError(
-                f"aer reads basis states on up to {CHANCE_WIRES} wires, got {circuit.wires}; read Pauli words, 'z' say"
+                f"aer reads basis states on up to {CHANCE_WIRES} wires, got {circuit.wires}; read Pauli words, such as 'z'"
             )
         circuits, confusions = [], []
         for basis in bases(circuit.readout):
@@ -182,13 +182,13 @@ class AerTarget(Target):
         return _Affine.of(transpile(circuit.decompose(BROKEN), self._simulator, optimization_level=0))
 
     def _run(self, circuits: Sequence[_Affine], angles_MA: Floats) -> Floats:
-        """What each circuit saved for every row, (M, circuits, values), in one run."""
+        """The saved values of each circuit for every row, (M, circuits, values), in one run."""
         binds = [one.bindings(angles_MA) for one in circuits]
         result = self._simulator.run([one.circuit for one in circuits], parameter_binds=binds, shots=1).result()
         if not result.success:
             raise BackendError(f"Aer failed: {str(result.status).splitlines()[0]:.200}; try fewer wires, or another method")
         saved = iter(result.results)
-        rows = [len(angles_MA) if bind else 1 for bind in binds]  # without angles, all rows are one
+        rows = [len(angles_MA) if bind else 1 for bind in binds]  # without angles, all rows are equal
         values = [np.stack([_saved(next(saved).data) for _ in range(count)]) for count in rows]
         return np.stack([np.broadcast_to(values_MV, (len(angles_MA), values_MV.shape[1])) for values_MV in values], axis=1)
 
@@ -198,12 +198,12 @@ class _Translated:
     """What is kept of a circuit: one circuit for all means, or one for each basis; and how its bits are misread."""
 
     circuits: list[_Affine]
-    confusion_BW22: Floats  # rows: what a bit is; columns: what it is read as
+    confusion_BW22: Floats  # rows: true bit; columns: bit as read
 
 
 @dataclass(frozen=True, eq=False)
 class _Affine:
-    """A translated circuit with a parameter for each of its J angles, which is an affine map of the A angles given: binding is then one
+    """A transpiled circuit with a parameter for each of its J angles, an affine map of the A given angles: binding is then one
     matrix product instead of symbolic algebra for every row."""
 
     circuit: QuantumCircuit
@@ -261,11 +261,11 @@ class GateNoise:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A device as IBM calibrated it one day: the circuit is translated to its gates and placed on its qubits.
+    """An IBM device snapshot with its calibration: circuits are transpiled to its gates and qubits.
 
     Args:
-        name: "fake_manila", say.
-        level: how hard the translation tries, 0 to 3.
+        name: such as "fake_manila".
+        level: optimization level of the transpiler, 0 to 3.
 
     Raises:
         BackendError: there is no such snapshot.
@@ -309,7 +309,7 @@ class Snapshot:
 
 
 def _calibrated(device: Device, used: set[tuple[str, tuple[int, ...]]]) -> dict[tuple[str, tuple[int, ...]], SuperOp]:
-    """Aer's channels of the gates in use, by name and qubits; a gate without a channel is perfect."""
+    """Aer's channels of the used gates, by name and qubits; a gate without a channel is noiseless."""
     part = Device(num_qubits=device.num_qubits, dt=device.dt, qubit_properties=device.qubit_properties)
     for name in sorted({name for name, _ in used}):
         calibration = {qubits: device[name][qubits] for other, qubits in sorted(used) if other == name}
@@ -318,7 +318,7 @@ def _calibrated(device: Device, used: set[tuple[str, tuple[int, ...]]]) -> dict[
 
 
 def _with_channels(circuit: QuantumCircuit, channel: Callable[[str, tuple[int, ...]], SuperOp | None]) -> QuantumCircuit:
-    """The circuit with a channel after every gate; of a channel on two qubits, the first of the gate is the most significant."""
+    """Insert a channel after every gate; for two-qubit channels, the gate's first qubit is the most significant."""
     made = circuit.copy_empty_like()
     for item in circuit.data:
         qubits = tuple(circuit.find_bit(qubit).index for qubit in item.qubits)
@@ -330,7 +330,7 @@ def _with_channels(circuit: QuantumCircuit, channel: Callable[[str, tuple[int, .
 
 
 def _turned(circuit: QuantumCircuit, basis: str) -> QuantumCircuit:
-    """The circuit followed by what turns a basis into Z."""
+    """The circuit followed by the gates that rotate a basis to Z."""
     turned = circuit.copy()
     for wire, axis in enumerate(basis):
         if axis == "Y":
@@ -341,7 +341,7 @@ def _turned(circuit: QuantumCircuit, basis: str) -> QuantumCircuit:
 
 
 def _saved(data: Any) -> Floats:
-    """The numbers one row saved."""
+    """The saved values of one row."""
     found = data.to_dict()
     if "chances" in found:
         return np.asarray(found["chances"], dtype=np.float64)
@@ -349,7 +349,7 @@ def _saved(data: Any) -> Floats:
 
 
 def _misread(chances_MBD: Floats, confusion_BW22: Floats) -> Floats:
-    """The chances of what is read, from those of what is there."""
+    """Outcome probabilities after readout errors."""
     rows, count, size = chances_MBD.shape
     wires = confusion_BW22.shape[1]
     chances = chances_MBD.reshape(rows, count, *[2] * wires)

@@ -1,7 +1,7 @@
-"""What a backend is: a place where circuits run, given weights once and inputs many times.
+"""The backend interface: runs circuits, with weights bound once and inputs given many times.
 
-Weights are shared by a whole batch, by the G circuits of a cell and by every time step; `bind` is where that work is done once.
-The file's name is the backend's name: "exact", "pennylane", "pennylane:lightning.qubit" (what follows the colon is its target).
+Weights are shared by a whole batch, by the G circuits of a cell and by every time step; `bind` does their work once.
+The file's name is the backend's name: "exact", "pennylane", "pennylane:lightning.qubit" (the part after the colon is its target).
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ __all__ = ["Backend", "Bound", "asks_account", "check_finite", "check_inputs", "
 
 @runtime_checkable
 class Bound(Protocol):
-    """A circuit with its weights: call it as often as there are time steps."""
+    """A circuit with bound weights, called once per time step."""
 
     def __call__(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Tensor:
         """The readouts mean_GNK in [-1, 1], differentiable in weights and inputs.
 
         Args:
             inputs_GNI: (1 or G, N, I), radians; one set of inputs for all G circuits, or one each. N may be 0.
-            rows: a name for each of the N rows, where sampling should not depend on their order.
+            rows: a name for each of the N rows, to make sampling independent of their order.
 
         Raises:
             BackendError: the inputs do not fit, are not finite, or need more memory than there is.
@@ -46,18 +46,18 @@ class Bound(Protocol):
         """The same readouts with their standard error and cost; without gradients."""
 
     def form(self, rows: int, kernel: Kernel | None = None) -> Form | None:
-        """The circuit as weight-only tables, for a whole-sequence kernel of so many rows; None, as by default, where there are none.
+        """The circuit as weight-only tables for a whole-sequence kernel, or None (the default) if it has none.
 
         Args:
-            rows: of all steps together.
-            kernel: what the kernel takes; where a loop over the steps is predicted to be quicker, there are no tables.
+            rows: number of rows of all steps together.
+            kernel: the cost of the kernel; None is returned if a loop over the steps is predicted to be faster.
         """
         return None
 
 
 @runtime_checkable
 class Backend(Protocol):
-    """A place where circuits run. A concrete backend names this class as its base and takes its target as first argument."""
+    """Runs circuits. A concrete backend names this class as its base and takes its target as first argument."""
 
     name: str
     abilities: Abilities
@@ -65,47 +65,47 @@ class Backend(Protocol):
 
     @classmethod
     def asks_account(cls, target: str) -> bool:
-        """Whether that target may use an account of the user's, told by its name alone. Where in doubt, and as by default: True."""
+        """Whether a target may use an account of the user, judged by its name alone. True by default and in doubt."""
         return True
 
     @abstractmethod
     def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY, calls: int = CALLS) -> Bound:
-        """Do the work that depends on weights alone, once.
+        """Bind weights: do the work that depends on them alone once.
 
         Args:
-            circuit: what to run.
+            circuit: the circuit to run.
             weights_GP: (G, P), radians: G circuits of one structure, side by side. Its dtype is the precision.
-            key: where randomness comes from.
-            calls: about how many calls will follow, the time steps: a hint.
+            key: key of the random numbers.
+            calls: hint: about how many calls will follow (time steps).
 
         Raises:
             BackendError: the weights do not fit the circuit, or the backend cannot run it.
         """
 
     def jobs(self) -> Target | None:
-        """What takes its rows as jobs that can be planned and recorded; None where it runs none, as by default."""
+        """The target that takes its rows as jobs, which can be planned and recorded; None (the default) if it has none."""
         return None
 
     def plans(self) -> list[dict[str, Any]]:
-        """What it has decided for itself and numbers may depend on, by a rounding, as JSON; nothing where it decides nothing."""
+        """Its own choices that may affect the rounding of results, as JSON; empty if it has none."""
         return []
 
     def adopt(self, plans: Sequence[Mapping[str, Any]]) -> None:
-        """Decide as an earlier run did, so that its numbers come back; `plans` are of any backend of this name."""
+        """Repeat the choices of an earlier run, to reproduce its numbers; `plans` come from a backend of the same name."""
         return
 
     @classmethod
     def read_circuit(cls, circuit: object, *, encoding: bool, **options: Any) -> tuple[Circuit, str]:
-        """A circuit of the framework that this backend is called after, as ours, and its name; `encoding`: its parameters are features.
+        """Convert a circuit of this backend's framework, with its name; `encoding`: its parameters are features.
 
         Raises:
-            DesignError: it is no circuit that can be read, as by default.
+            DesignError: it cannot be read as a circuit (always, by default).
         """
         raise DesignError(f"backend '{cls.name}' reads no {type(circuit).__name__} as a circuit; export it as OpenQASM 3")
 
 
 def open_backend(spec: str) -> Backend:
-    """The backend of a name, "exact" or "pennylane:lightning.qubit" say.
+    """Open a backend by name, such as "exact" or "pennylane:lightning.qubit".
 
     Raises:
         UnknownName: there is no such backend.
@@ -119,7 +119,7 @@ def open_backend(spec: str) -> Backend:
 
 
 def asks_account(spec: str) -> bool:
-    """Whether a backend may use an account of the user's, by its name alone.
+    """Whether a backend may use an account of the user, judged by its name alone.
 
     >>> asks_account("exact"), asks_account("ibm:fake_manila"), asks_account("ibm:torino,shots=1024")
     (False, False, True)
@@ -133,9 +133,9 @@ def asks_account(spec: str) -> bool:
 
 
 def check_weights(circuit: Circuit, weights_GP: Tensor, *, dephased: bool = False) -> None:
-    """Refuse weights that do not fit the circuit, and dephased circuits where the backend cannot run them."""
+    """Refuse weights that do not fit the circuit, and dephased circuits that the backend cannot run."""
     if circuit.dephased and not dephased:
-        raise BackendError("this backend runs no dephased circuits; use the backend 'exact'")
+        raise BackendError("this backend cannot run dephased circuits; use the backend 'exact'")
     _check_tensor("weights", weights_GP)
     if weights_GP.ndim != 2 or weights_GP.shape[1] != circuit.weights or not len(weights_GP):
         raise BackendError(f"weights of shape (G, {circuit.weights}) with G >= 1 expected, got {tuple(weights_GP.shape)}")
@@ -161,12 +161,12 @@ def check_inputs(circuit: Circuit, weights_GP: Tensor, inputs_GNI: Tensor) -> No
         raise BackendError(f"inputs are {got} but weights are {want}; use .to(weights)")
     if not _finite(inputs_GNI):
         raise BackendError(
-            "inputs are not all finite; look for NaN in the features, then in the weights of what comes before the circuit, or scale them"
+            "inputs are not all finite; look for NaN in the features, then in the weights of the layers before the circuit, or scale them"
         )
 
 
 def tied(mean_GNK: Tensor, weights_GP: Tensor, inputs_GNI: Tensor) -> Tensor:
-    """The readouts, with derivatives of zero in weights and inputs where they depend on neither, or there are none."""
+    """Connect readouts to the autograd graph of weights and inputs, with zero derivatives if they depend on neither."""
     wanted = torch.is_grad_enabled() and (weights_GP.requires_grad or inputs_GNI.requires_grad)
     tied = mean_GNK.requires_grad and mean_GNK.numel() > 0
     return mean_GNK + 0 * (weights_GP.sum() + inputs_GNI.sum()) if wanted and not tied else mean_GNK
@@ -178,7 +178,7 @@ def _check_tensor(what: str, values: object) -> None:
 
 
 def _finite(values: Tensor) -> bool:
-    """Whether all values are finite. A CUDA device is not waited for: it fails by itself where they are not."""
+    """Whether all values are finite. On CUDA this does not synchronize: a device-side assertion fails later instead."""
     if values.is_cuda:
         torch._assert_async(torch.isfinite(values).all(), "weights or inputs of a circuit are not all finite")
         return True

@@ -1,14 +1,14 @@
 """Amazon Braket: its local simulators, and its devices by their ARN. pip install qlogad[braket].
 
-    "braket"  "braket:shots=1024"  "braket:braket_dm,depolarizing=0.01,readout=0.02"            here, without network
-    "braket:arn:aws:braket:eu-north-1::device/qpu/iqm/Garnet,shots=1000"    the service: the account is that of boto3's chain
+    "braket"  "braket:shots=1024"  "braket:braket_dm,depolarizing=0.01,readout=0.02"            local, without network
+    "braket:arn:aws:braket:eu-north-1::device/qpu/iqm/Garnet,shots=1000"    the service, with the account of boto3's credential chain
 
-A circuit becomes one OpenQASM 3 program for each measurement basis, of gates that all its devices take, with an input for each angle. The
-local simulators run the operations that their own parser makes of it. Their sampling cannot be seeded, so shots are drawn by us from
-their outcome probabilities, row by row. Noise follows every gate as in circuit/noise.py.
+A circuit becomes one OpenQASM 3 program for each measurement basis, with gates that all devices support and an input for each angle. The
+local simulators run the operations from their own parser. Their sampling cannot be seeded, so qlogad draws shots from their outcome
+probabilities, row by row. Noise follows every gate as in circuit/noise.py.
 
-A device takes program sets: all rows and bases of a call in as few tasks as its limits allow. Tasks are paid for, so a device is planned
-(without network) and used through the ledger alone: `qlogad hardware plan|submit|collect`. Program sets and limits: Amazon Braket
+A device takes program sets: all rows and bases of a call in as few tasks as its limits allow. Tasks cost money, so devices are planned
+(without network) and used only through the ledger: `qlogad hardware plan|submit|collect`. Program sets and limits: Amazon Braket
 Developer Guide, "Running multiple programs" and "Quotas" (November 2026).
 """
 
@@ -71,15 +71,15 @@ T = TypeVar("T")
 WIRES = {"braket_sv": 20, "braket_dm": 8}
 RATES = tuple(field.name for field in fields(Noise))
 SHOTS = 1000  # of a device
-EXECUTABLES = 100  # of a program set, as the local simulator states; a device's own limit is read when a job is submitted
-DEVICE_WIRES = 100  # where it is not recorded how many there are
+EXECUTABLES = 100  # of a program set, as stated by the local simulator; a device's own limit is read when a job is submitted
+DEVICE_WIRES = 100  # default if the number of qubits is not recorded
 TASK_DOLLARS = 0.30
 SOURCE = "an undated copy of aws.amazon.com/braket/pricing, read in November 2026: look there before you pay"
 
 
 @dataclass(frozen=True)
 class Price:
-    """What is recorded of a device: its qubits, and US dollars for each shot (None: look it up)."""
+    """Recorded data of a device: number of qubits, and US dollars per shot (None: look it up)."""
 
     qubits: int
     shot: float | None
@@ -97,14 +97,14 @@ PRICES = {
 
 
 class Braket(SampledBackend, Backend):
-    """A local simulator of Amazon Braket, or one of the devices it sells.
+    """A local simulator of Amazon Braket, or one of its devices.
 
     Args:
         target: `braket_sv` (state vectors), `braket_dm` (density matrices) or a device's ARN, then options: `shots`, `gradient` (shift or
-            spsa); of a simulator the rates of `Noise`; of a device its `price`, US dollars a shot, where none is recorded or it changed.
+            spsa); of a simulator the rates of `Noise`; of a device its `price` in US dollars per shot, if not recorded or changed.
 
     Raises:
-        BackendError: there is no such target, or its options do not go together.
+        BackendError: there is no such target, or its options conflict.
         MissingExtra: amazon-braket-sdk is not installed.
     """
 
@@ -113,7 +113,7 @@ class Braket(SampledBackend, Backend):
 
     @classmethod
     def asks_account(cls, target: str) -> bool:
-        """Whether it is a device that Amazon sells."""
+        """Whether it is a device: local simulators need no account."""
         return not re.match(r"\s*(?:braket_|[^,=]*=|$)", target)
 
     def __init__(self, target: str = "braket_sv") -> None:
@@ -144,13 +144,13 @@ def _dollars(text: str | None) -> float | None:
     except ValueError:
         value = math.nan
     if value is not None and not 0 <= value < math.inf:
-        raise BackendError(f"price is US dollars a shot, got {shown(text)}; write price=0.00145, say")
+        raise BackendError(f"price is in US dollars per shot, got {shown(text)}; write for example price=0.00145")
     return value
 
 
 # ---------------------------------------------------------------- programs
 
-_NATIVE = {  # ours -> Braket's; all its gate-based devices take these
+_NATIVE = {  # qlogad name -> Braket name; all gate-based devices support these
     "h": "h",
     "x": "x",
     "y": "y",
@@ -179,7 +179,7 @@ class _Step:
 
 
 def _native(gate: Gate) -> Iterator[_Step]:
-    """The steps that a gate of the table is, up to a global phase."""
+    """Decompose a gate of the table into steps, up to a global phase."""
     for name, wires, angle in _parts(gate.name, gate.wires, gate.angles[0] if gate.angles else None):
         if name in _NATIVE:
             yield _Step(_NATIVE[name], wires, angle)
@@ -188,7 +188,7 @@ def _native(gate: Gate) -> Iterator[_Step]:
 
 
 def _parts(name: str, wires: tuple[int, ...], angle: Angle | None) -> list[tuple[str, tuple[int, ...], Angle | None]]:
-    """One level of taking a gate apart; a gate that is native is its own part."""
+    """Decompose a gate by one level; a native gate is returned as it is."""
     first, last, quarter = wires[:1], wires[-1:], Angle(None, shift=pi / 2)
     both: list[tuple[int, ...]] = [first, last]
     match name:
@@ -221,7 +221,7 @@ def _times(angle: Angle | None, factor: float) -> Angle:
 
 
 def _turns(basis: str) -> Iterator[_Step]:
-    """What turns a basis into Z."""
+    """The gates that rotate a basis to Z."""
     for wire, axis in enumerate(basis):
         if axis == "Y":
             yield _Step("si", (wire,))
@@ -231,7 +231,7 @@ def _turns(basis: str) -> Iterator[_Step]:
 
 @dataclass(frozen=True, eq=False)
 class _Programs:
-    """A circuit as OpenQASM 3, a program for each measurement basis.
+    """A circuit as OpenQASM 3, one program for each measurement basis.
 
     Args:
         circuit: a lifted one.
@@ -251,17 +251,17 @@ class _Programs:
 
     @cached_property
     def angles(self) -> tuple[Angle, ...]:
-        """The angles that are inputs of the programs, each once."""
+        """The distinct angles that are inputs of the programs."""
         return tuple(dict.fromkeys(step.angle for step in self.steps if step.angle is not None and step.angle.source is not None))
 
     def values(self, angles_MA: Floats) -> Floats:
-        """The inputs of the programs (M, J), radians; a circuit without angles has one that is not read, so that rows are inputs too."""
+        """The inputs of the programs (M, J), radians; a circuit without angles gets an unused one, so that rows can be counted."""
         scale_J, shift_J = (np.array([getattr(angle, name) for angle in self.angles]) for name in ("scale", "shift"))
         values_MJ = angles_MA[:, [angle.index for angle in self.angles]] * scale_J + shift_J
         return values_MJ if self.angles else np.zeros((len(angles_MA), 1))
 
     def bound(self, angles_MA: Floats) -> ProgramSet:
-        """All rows in one program set: a program for each basis, with the rows as its inputs."""
+        """All rows in one program set: one program for each basis, with the rows as its inputs."""
         inputs = {f"a{place}": column.tolist() for place, column in enumerate(self.values(angles_MA).T)}
         return ProgramSet(programs=[Program(source=self.text(basis), inputs=inputs) for basis in bases(self.circuit.readout)])
 
@@ -285,13 +285,13 @@ class _Programs:
 
 
 class BraketSimulator(Target):
-    """A local simulator, exact but for what is asked for.
+    """A local simulator, exact unless shots or noise are requested.
 
     Args:
-        name: what it is called.
+        name: its name.
         kind: braket_sv or braket_dm.
-        shots: of each row and basis; None: exact.
-        noise: of braket_dm.
+        shots: per row and basis; None: exact.
+        noise: for braket_dm.
     """
 
     def __init__(self, name: str, kind: str, *, shots: int | None = None, noise: Noise | None = None) -> None:
@@ -320,7 +320,7 @@ class BraketSimulator(Target):
 
     def _prepare(self, circuit: Circuit) -> list[_Operations]:
         programs = _Programs.of(circuit)
-        noise = dict[int, list[Any]]()  # after so many steps
+        noise = dict[int, list[Any]]()  # numbers of steps
         done = 0
         for gate, steps in zip(circuit.gates, programs.gates, strict=True):
             done += len(steps)
@@ -329,7 +329,7 @@ class BraketSimulator(Target):
         return [_Operations.of(programs, basis, noise, self._rates) for basis in bases(circuit.readout)]
 
     def _chances(self, prepared: _Operations, angles_MA: Floats) -> Floats:
-        """The chances (M, 2^W) of all outcomes."""
+        """The probabilities (M, 2^W) of all outcomes."""
         wires = prepared.programs.circuit.wires
         found = []
         for values_J in prepared.programs.values(angles_MA):
@@ -341,7 +341,7 @@ class BraketSimulator(Target):
 
 @dataclass(frozen=True, eq=False)
 class _Operations:
-    """A program as the simulator's own parser reads it, with the places of its inputs."""
+    """A program as parsed by the simulator, with the positions of its inputs."""
 
     programs: _Programs
     operations: tuple[Any, ...]
@@ -372,7 +372,7 @@ class _Operations:
 
 
 def _channel(noise: Noise, wires: tuple[int, ...]) -> Any:
-    """What follows a gate, as Kraus operators: the eigenvectors of its Choi matrix. The first wire is the most significant digit."""
+    """The noise channel after a gate as Kraus operators: eigenvectors of its Choi matrix. The first wire is the most significant digit."""
     size, transfer = 2 ** len(wires), noise.channel(len(wires))
     paulis = [pauli("".join(word)) for word in product("IXYZ", repeat=len(wires))]
     choi = sum(
@@ -390,12 +390,12 @@ class BraketDevice(Target):
     """A device, planned without network and used through its jobs.
 
     Args:
-        arn: its name at Amazon, arn:aws:braket:REGION::device/qpu/MAKER/NAME.
-        shots: of each row and basis.
-        price: US dollars a shot; None: as recorded.
+        arn: its ARN, arn:aws:braket:REGION::device/qpu/MAKER/NAME.
+        shots: per row and basis.
+        price: US dollars per shot; None: as recorded.
 
     Raises:
-        BackendError: that is no device's ARN.
+        BackendError: it is not the ARN of a device.
     """
 
     noise = True
@@ -405,7 +405,7 @@ class BraketDevice(Target):
         found = re.fullmatch(r"arn:aws:braket:([a-z0-9-]+)::device/qpu/([\w.-]+/[\w.-]+)", arn)
         if found is None:
             raise BackendError(
-                f"{shown(arn, 80)} is no device's ARN, such as arn:aws:braket:eu-north-1::device/qpu/iqm/Garnet; "
+                f"{shown(arn, 80)} is not the ARN of a device, such as arn:aws:braket:eu-north-1::device/qpu/iqm/Garnet; "
                 "simulators run here, as 'braket'"
             )
         self.arn, self.region, self.device, self.shots = arn, found[1], found[2], shots
@@ -418,14 +418,14 @@ class BraketDevice(Target):
 
     def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:
         raise BackendError(
-            f"{self.device} is paid for each task, and used through a ledger that pays once: qlogad hardware plan|submit --to {self.name}"
+            f"{self.device} charges for each task, so use it through a ledger: qlogad hardware plan|submit --to {self.name}"
         )
 
     def cost(self, lifted: Lifted, rows: int) -> Cost:
-        """What so many rows take; depth and gates are those that are sent, before the maker translates them."""
+        """The cost of a number of rows; depth and gates are those submitted, before the device's compiler."""
         if self.price is None:
             raise BackendError(
-                f"no price is recorded for {self.device}; look it up at aws.amazon.com/braket/pricing and add price=..., US dollars a shot"
+                f"no price is recorded for {self.device}; see aws.amazon.com/braket/pricing and add price=..., US dollars per shot"
             )
         jobs = math.ceil(rows / self.rows(lifted, EXECUTABLES))
         executions = rows * len(bases(lifted.circuit.readout))
@@ -444,18 +444,18 @@ class BraketDevice(Target):
             bytes=math.ceil(executions / jobs) * self.shots * lifted.circuit.wires if jobs else 0,
             formula=(
                 f"{TASK_DOLLARS:.2f} USD x tasks of up to {EXECUTABLES} circuits + {self.price:g} USD x shots ({SOURCE}); "
-                "device time is not charged, and not known beforehand"
+                "device time is neither charged nor known in advance"
             ),
         )
 
     def programs(self, circuit: Circuit) -> _Programs:
-        """The circuit as the device gets it."""
+        """The circuit as submitted to the device."""
         if circuit not in self._programs:
             self._programs[circuit] = _Programs.of(circuit)
         return self._programs[circuit]
 
     def rows(self, lifted: Lifted, executables: int, shots: float = math.inf) -> int:
-        """How many rows a task takes that may hold so many circuits, and shots of all of them together."""
+        """The number of rows that fit a task with these limits on circuits and on total shots."""
         found = len(bases(lifted.circuit.readout))
         most = min(executables // found, int(min(shots, 2**62) // (found * self.shots)))
         if most < 1:
@@ -466,10 +466,10 @@ class BraketDevice(Target):
 
 
 class BraketService:
-    """Tasks of a device one by one, for a ledger: see `Service`. A tag is the client token too: Amazon makes no second task of it.
+    """The tasks of a device, for a ledger: see `Service`. The tag is also the client token, so Amazon never creates a second task.
 
     Args:
-        target: the device, and how it is used.
+        target: the device with its options.
     """
 
     settles = 30.0
@@ -482,11 +482,11 @@ class BraketService:
         return _ask(lambda: AwsSession(boto3.Session(region_name=self._target.region)))
 
     def _properties(self) -> dict[str, Any]:
-        """What the device says of itself."""
+        """The device's properties."""
         return dict(json.loads(_ask(lambda: self._session.get_device(self._target.arn))["deviceCapabilities"]))
 
     def rows(self, lifted: Lifted) -> int:
-        """How many rows the device lets into one task."""
+        """The number of rows that the device accepts in one task."""
         limits = self._properties()["action"].get("braket.ir.openqasm.program_set")
         if limits is None:
             raise BackendError(f"{self._target.device} takes no program sets; choose another device")
@@ -497,7 +497,7 @@ class BraketService:
         return str(self._properties()["service"].get("updatedAt") or "")
 
     def submit(self, work: Work, tag: str) -> str:
-        """One task."""
+        """Submit one task."""
         programs = self._target.programs(work.lifted.circuit)
         executables = len(work.rows) * len(bases(work.lifted.circuit.readout))
         bucket, folder = self._folder()
@@ -516,7 +516,7 @@ class BraketService:
         )
 
     def _folder(self) -> tuple[str, str]:
-        """Where Amazon writes results: the bucket and folder of the environment, or those that Braket makes."""
+        """Where Amazon writes results: the bucket and folder set in the environment, or Braket's defaults."""
         stated = os.environ.get("AMZN_BRAKET_TASK_RESULTS_S3_URI")
         found = _ask(lambda: AwsSession.parse_s3_uri(stated) if stated else (self._session.default_bucket(), "tasks"))
         return str(found[0]), str(found[1])
@@ -533,13 +533,13 @@ class BraketService:
         return min(_ask(look), default=(None, None))[1]
 
     def status(self, job: str) -> Status:
-        """How a task is."""
+        """The state of a task."""
         task = _ask(lambda: self._session.get_quantum_task(job))
         state = _STATES.get(task["status"], "waiting")
         return Status(state, task.get("tags", {}).get("qlogad", ""), told(task.get("failureReason", "")))
 
     def result(self, job: str, work: Work) -> Answer:
-        """The answer of a task."""
+        """The results of a task."""
         circuit = work.lifted.circuit
 
         def fetch() -> Any:
@@ -550,7 +550,7 @@ class BraketService:
         found = _ask(fetch)
         shape = len(bases(circuit.readout)), len(work.rows)
         if (len(found.entries), *{len(entry) for entry in found.entries}) != shape:
-            raise Unavailable(f"task {job} should hold {shape[0]} x {shape[1]} results and does not")
+            raise Unavailable(f"task {job} should hold {shape[0]} x {shape[1]} results but does not")
         counts = [[_counts(found.entries[b][m], circuit.wires) for b in range(shape[0])] for m in range(shape[1])]
         mean_MK, error_MK = read_counts(circuit.readout, counts)
         told = {"sdk": f"amazon-braket-sdk {sdk}", "device": self._target.arn, "job ids": job}
@@ -561,7 +561,7 @@ _STATES: dict[str, State] = {"COMPLETED": "done", "FAILED": "failed", "CANCELLED
 
 
 def _counts(measured: Any, wires: int) -> dict[str, int]:
-    """How often each outcome came; letter w is wire w."""
+    """Counts by outcome; letter w is wire w."""
     if not isinstance(measured, MeasuredEntry):
         raise Spoiled(f"a circuit of a task failed: {told(str(getattr(measured, 'failureMetadata', '')))}")
     if sorted(measured.measured_qubits) != list(range(wires)):
@@ -571,12 +571,12 @@ def _counts(measured: Any, wires: int) -> dict[str, int]:
 
 
 def _ask(request: Callable[[], T]) -> T:
-    """What the service answers; its errors become one line, without anything that could be a credential."""
+    """Call the service; its errors become one line, without anything that could be a credential."""
     try:
         return request()
     except (BotoCoreError, ClientError, ValueError) as error:
         refusal = _refusal(error)
-    raise refusal  # here, so that what the service said word by word is no part of a traceback
+    raise refusal  # raised outside the handler, to keep the service's own words out of the traceback
 
 
 def _refusal(error: Exception) -> BackendError:

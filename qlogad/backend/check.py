@@ -1,4 +1,4 @@
-"""What `qlogad doctor` tries on a backend."""
+"""Checks that `qlogad doctor` runs on a backend."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["Check"]
 
 @dataclass(frozen=True)
 class Check:
-    """A target that should give the readouts of a small circuit, with the package that brings it.
+    """A target that should reproduce the readouts of a small circuit, and the package that it needs.
 
     Args:
-        target: what follows the backend's name and a colon; nothing for its usual target.
-        package: as `pip` calls it; nothing where it is part of qlogad.
-        install: the command that installs the package, where `pip install` alone does not do.
-        cuda: it needs a CUDA device.
-        device: of the tensors that it is given.
+        target: the part after the backend's name and a colon; empty for the default target.
+        package: its name for `pip`; empty if part of qlogad.
+        install: the command that installs the package, if a plain `pip install` does not.
+        cuda: whether it needs a CUDA device.
+        device: device of its input tensors.
     """
 
     target: str = ""

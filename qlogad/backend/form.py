@@ -1,4 +1,4 @@
-"""A circuit as tables: what depends on its weights alone, made once, for whole-sequence kernels."""
+"""A circuit as weight-only tables, computed once per weights, for whole-sequence kernels."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["Form", "Kernel", "Later"]
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """A circuit whose inputs enter once, by one angle a wire, as weight-only tables; what a whole-sequence kernel needs.
+    """A circuit whose inputs enter once, by one angle per wire, as weight-only tables for a whole-sequence kernel.
 
     `trig`: mean_GNK = f_GNF @ table_GFK with f the Kronecker product over the angles of (1, cos a, sin a), F = 3^A.
-    `real`: mean_GNK = psi_GND^2 @ signs_DK, psi = r_GNR @ table_GRD with r the Kronecker product of (cos a/2, sin a/2), R = 2^A; or,
-    where inputs are read again, what `later` makes of psi, and r is that of the first angles alone.
+    `real`: mean_GNK = psi_GND^2 @ signs_DK, psi = r_GNR @ table_GRD with r the Kronecker product of (cos a/2, sin a/2), R = 2^A; with
+    re-uploading, psi is then transformed by `later`, and r is that of the first angles alone.
     The first angle is the most significant digit; a = scale * x[index] + shift. Tables are differentiable in the weights.
     """
 
@@ -29,20 +29,20 @@ class Form:
     table: Tensor
     signs_DK: Tensor | None = None
     later: Later | None = None
-    compiled: bool = True  # the kernel that reads it, where one can be compiled
+    compiled: bool = True  # the kernel that reads it, if one can be compiled
 
     def __post_init__(self) -> None:
         documents.enforce(self)
 
     @property
     def multiplied(self) -> int:
-        """Multiplications that a row takes in all tables."""
+        """Multiplications per row in all tables."""
         later = 0 if self.later is None else self.later.unitary_LGMD[:, 0].numel()
         return self.table[0].numel() + later
 
     @property
     def made(self) -> int:
-        """Numbers that are made for a row: features, phases, and all that comes out of a table."""
+        """Numbers computed per row: features, phases, and the outputs of all tables."""
         later = 0 if self.later is None else len(self.later.energy_LDA) * sum(self.later.unitary_LGMD.shape[2:])
         return sum(self.table.shape[1:]) + later
 
@@ -58,4 +58,4 @@ class Later(NamedTuple):
     unitary_LGMD: Tensor  # (L, G, 2 M, 2 D); only the last one has more rows than 2 D
 
 
-Kernel = Callable[[Form], tuple[float, float]]  # the seconds and bytes that a whole-sequence kernel takes on some tables
+Kernel = Callable[[Form], tuple[float, float]]  # seconds and bytes of a whole-sequence kernel for given tables

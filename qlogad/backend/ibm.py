@@ -1,12 +1,12 @@
-"""IBM's quantum computers through their client primitives, and snapshots of them as stand-ins. pip install qlogad[ibm].
+"""IBM's quantum computers through their client primitives, and device snapshots as stand-ins. pip install qlogad[ibm].
 
-    "ibm:fake_manila"  "ibm:fake_torino,shots=4096,level=1"  here, without network: the device's noise as it was calibrated one day
-    "ibm:torino,shots=1024,max_seconds=60,mode=session"      the service: the account is the saved one, or that of the environment
+    "ibm:fake_manila"  "ibm:fake_torino,shots=4096,level=1"  local, without network: the device's noise from a past calibration
+    "ibm:torino,shots=1024,max_seconds=60,mode=session"      the service, with the saved account or that of the environment
 
-A circuit is translated once (optimization level 3, fixed seed) and kept; all rows of a call are bindings of its angles, in as few jobs
-as the service's limits allow. Both roads run the same primitives on the same translated circuits; a stand-in is cut down to the qubits
-in use, so it knows no crosstalk with the others. Without mitigation outcomes are counted (Sampler), and a stand-in draws them row by row;
-with it means come from the Estimator, and the draws of a stand-in depend on all rows of a job, though not on their order.
+A circuit is transpiled once (optimization level 3, fixed seed) and cached; all rows of a call are bindings of its angles, in as few jobs
+as the service's limits allow. Device and stand-in run the same primitives on the same transpiled circuits; a stand-in is reduced to the
+qubits in use, so it has no crosstalk with the others. Without mitigation, outcomes are counted (Sampler), and a stand-in draws them row
+by row; with it, means come from the Estimator, and the draws of a stand-in depend on all rows of a job, but not on their order.
 
 Limits and usage: IBM Quantum documentation, guides "job-limits", "estimate-job-run-time" and "execution-modes" (November 2026). Readout
 mitigation: van den Berg, Minev, Temme (2022), arXiv:2012.09738; zero-noise extrapolation: Temme, Bravyi, Gambetta (2017), arXiv:1612.02058.
@@ -69,32 +69,34 @@ __all__ = ["IBM", "IBMService", "IBMTarget", "Reduced", "snapshot"]
 Mode = Literal["batch", "session", "job"]
 
 SHOTS = 1024
-SEED = 7  # of the translation
+SEED = 7  # of the transpiler
 STAND_IN_WIRES = 10  # density matrices
-FACTORS = (1, 3, 5)  # zero-noise extrapolation: how often the two-qubit gates of a circuit are run
+FACTORS = (1, 3, 5)  # zero-noise extrapolation: folding factors of two-qubit gates
 
 JOB_SHOTS = 10_000_000  # of a job: bindings x bases x shots
-JOB_INSTRUCTIONS = 26_800_000  # of a job on one qubit, weighed as below
-JOB_TWO_QUBIT_GATES = 5_000_000  # stated for one circuit; held for a whole job
+JOB_INSTRUCTIONS = 26_800_000  # of a job on one qubit, weighted as below
+JOB_TWO_QUBIT_GATES = 5_000_000  # documented for one circuit; applied to a whole job
 JOB_SECONDS = 3 * 3600.0
 WEIGHTS = {"rz": 1, "delay": 1, "id": 1, "sx": 2, "x": 2, "measure": 10, "reset": 17}  # control instructions; two-qubit gates: 5
-PREPARE = 50  # control instructions of a qubit's start
+PREPARE = 50  # control instructions of a qubit's reset
 
 JOB_OVERHEAD = 2.0  # seconds of a job before its first shot
-DELAY = 250e-6  # seconds between shots, where a device states none
+DELAY = 250e-6  # seconds between shots, if the device does not state it
 DOLLARS = 1.60  # per second, Pay-As-You-Go
-SPREAD = 1.5  # the service's own quick rule, 0.35 ms a shot, is 1.4 times its default delay; its sub-jobs are not known beforehand
+SPREAD = (
+    1.5  # the service's own rule of thumb, 0.35 ms per shot, is 1.4 times its default delay; its sub-jobs are not known in advance
+)
 
 
 class IBM(SampledBackend, Backend):
     """One of IBM's devices, or a snapshot of one.
 
     Args:
-        target: a device (torino) or a snapshot (fake_manila, fake_torino, ...), then options: `shots` of each row and basis; `level` of
-            mitigation (0 none; 1 reading errors; 2 also noise extrapolated to zero, and twirling), or each by itself, `measure`, `zne`,
-            `twirling`, `dd` (dynamical decoupling), on or off; `max_seconds` of device time for each job; `gradient` (shift or spsa);
-            `mode`: batch (the jobs of a round queue once), session (the device waits for the next round, and is charged from the first
-            job to the end: for closed loops of many rounds with --wait; not on the Open Plan) or job (each queues by itself).
+        target: a device (torino) or a snapshot (fake_manila, fake_torino, ...), then options: `shots` per row and basis; `level` of
+        mitigation (0 none; 1 readout errors; 2 also zero-noise extrapolation and twirling), or the switches `measure`, `zne`,
+        `twirling`, `dd` (dynamical decoupling), on or off; `max_seconds` of device time per job; `gradient` (shift or spsa);
+        `mode`: batch (the jobs of a round queue once), session (the device is reserved and charged from the first job to the end:
+        for closed loops of many rounds with --wait; not on the Open Plan) or job (each queues separately).
 
     Raises:
         BackendError: there is no such device, no account, or no such option.
@@ -106,14 +108,14 @@ class IBM(SampledBackend, Backend):
 
     @classmethod
     def asks_account(cls, target: str) -> bool:
-        """Whether it is no snapshot."""
+        """Whether it is a device: snapshots need no account."""
         return not re.match(r"\s*(?:fake_|[^,=]*=|$)", target)
 
     def __init__(self, target: str = "fake_manila") -> None:
         bare, found = options(target, ("shots", *_SWITCHES, "level", "max_seconds", "gradient", "mode"))
         mode = found.get("mode")
         if mode not in (None, *get_args(Mode)):
-            raise BackendError(f"mode is {', '.join(get_args(Mode))}, got {shown(mode)}; write mode=session, say")
+            raise BackendError(f"mode is one of {', '.join(get_args(Mode))}, got {shown(mode)}; write for example mode=session")
         device = _open(bare or "fake_manila")
         mitigation = Mitigation.of(number("level", found.get("level"), least=0, most=3) or 0, found)
         shots = number("shots", found.get("shots"), least=1) or SHOTS
@@ -122,22 +124,22 @@ class IBM(SampledBackend, Backend):
         super().__init__(runner, gradient=found.get("gradient", "shift"))
 
 
-_NOTHING = Parameter("nothing")  # bound to 0 where a circuit reads no angle, so that its rows are bindings all the same
+_NOTHING = Parameter("nothing")  # bound to 0 in a circuit without angles, so that its rows are bindings too
 _SWITCHES = ("measure", "zne", "twirling", "dd")
 
 
 @dataclass(frozen=True)
 class Mitigation:
-    """What is done against errors."""
+    """Error mitigation and suppression."""
 
-    measure: bool = False  # reading errors are learnt and divided out
+    measure: bool = False  # readout errors are learnt and divided out
     zne: bool = False  # two-qubit gates are folded, and the noise is extrapolated to zero
     twirling: bool = False  # random Pauli gates around two-qubit gates and measurements turn errors into stochastic ones
     dd: bool = False  # pulses on idle qubits
 
     @classmethod
     def of(cls, level: int, found: dict[str, str]) -> Mitigation:
-        """A level, changed by the switches that were set."""
+        """The settings of a level, overridden by switches."""
         if level > 2:
             raise BackendError(f"level is 0 (none), 1 (reading errors) or 2 (also zero-noise extrapolation), got {level}")
         defaults = {"measure": level >= 1, "zne": level == 2, "twirling": level == 2, "dd": False}
@@ -145,16 +147,16 @@ class Mitigation:
 
     @property
     def estimates(self) -> bool:
-        """Whether means are computed by the service from more than one circuit."""
+        """Whether the service computes means from more than one circuit."""
         return self.measure or self.zne
 
     @property
     def circuits(self) -> int:
-        """Circuits run for one binding in one basis."""
+        """Circuits run per binding and basis."""
         return len(FACTORS) if self.zne else 1
 
     def shots(self, asked: int) -> int:
-        """Shots of one circuit: twirled ones are shared out over up to 32 variants of at least 64 shots, and rounded up."""
+        """Shots of one circuit; with twirling they are divided among up to 32 variants of at least 64 shots, and rounded up."""
         if not (self.twirling or self.measure):
             return asked
         each = max(64, math.ceil(asked / 32))
@@ -166,19 +168,19 @@ class Mitigation:
 
 def _switch(name: str, text: str | None, preset: bool) -> bool:
     if text not in (None, "on", "off"):
-        raise BackendError(f"{name} is on or off, got {shown(text)}; write {name}=on, say")
+        raise BackendError(f"{name} is on or off, got {shown(text)}; write for example {name}=on")
     return preset if text is None else text == "on"
 
 
 class IBMTarget(Target):
-    """A device with the way it is used.
+    """A device with its options.
 
     Args:
         device: a snapshot, or a device of the service.
-        mitigation: what is done against errors.
-        shots: of each row and basis.
+        mitigation: error mitigation.
+        shots: per row and basis.
         max_seconds: device time after which the service ends a job.
-        mode: how jobs go together; None: batch.
+        mode: execution mode; None: batch.
     """
 
     noise = True
@@ -206,12 +208,12 @@ class IBMTarget(Target):
 
     @property
     def _by_row(self) -> bool:
-        """Whether this is a stand-in whose samples of a row depend on its name and angles only."""
+        """Whether this is a stand-in whose samples of a row depend only on its name and angles."""
         return self.local and not (self.mitigation.estimates or self.mitigation.twirling)
 
     @property
     def _idle(self) -> str:
-        """Which options do not do on a stand-in what they do on the device."""
+        """The options that behave differently on a stand-in than on the device."""
         told = {
             "dd adds its pulses' errors and has nothing to cancel": self.mitigation.dd,
             "max_seconds has no effect": self.max_seconds is not None,
@@ -221,7 +223,7 @@ class IBMTarget(Target):
 
     def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:
         prepared = self._prepare(lifted.circuit)
-        order_M = sorted(range(len(rows)), key=lambda row: rows[row])  # a stand-in's draws then do not depend on the order of rows
+        order_M = sorted(range(len(rows)), key=lambda row: rows[row])  # makes a stand-in's draws independent of the order of rows
         parts = list(prepared.parts(self, len(rows)))
         jobs = []
         for part in parts:
@@ -234,7 +236,7 @@ class IBMTarget(Target):
         return Answer(mean_MK, error_MK, cost.executions, len(jobs), self._provenance(prepared, jobs))
 
     def cost(self, lifted: Lifted, rows: int) -> Cost:
-        """What so many rows take on the device; a stand-in is counted as the device that it stands for."""
+        """The cost of a number of rows on the device; for a stand-in, on the device that it represents."""
         return self._prepare(lifted.circuit).cost(self, rows)
 
     # ------------------------------------------------------------ jobs
@@ -315,7 +317,9 @@ class IBMTarget(Target):
     def _translate(self, circuit: Circuit) -> _Translated:
         words = circuit.readout
         if self.mitigation.estimates and any(map(is_projector, words)):
-            raise BackendError("the service mitigates Pauli words, not chances of basis states; read 'z', say, or use level=0")
+            raise BackendError(
+                "the service mitigates Pauli words, not probabilities of basis states; read for example 'z', or use level=0"
+            )
         measured = to_qiskit(circuit)
         measured.add_register(ClassicalRegister(circuit.wires, "read"))
         measured.measure(range(circuit.wires), range(circuit.wires))
@@ -339,11 +343,11 @@ class IBMTarget(Target):
 
 
 class IBMService:
-    """Jobs of a device one by one, for a ledger: see `Service`.
+    """The jobs of a device, for a ledger: see `Service`.
 
     Args:
-        target: the device, and how it is used.
-        runtime: the service that has its jobs, a QiskitRuntimeService.
+        target: the device with its options.
+        runtime: the QiskitRuntimeService that runs its jobs.
     """
 
     settles = 30.0
@@ -352,15 +356,15 @@ class IBMService:
         self._target, self._runtime = target, runtime
 
     def rows(self, lifted: Lifted) -> int:
-        """How many rows the limits of the service let into one job."""
+        """The number of rows that the service's limits allow in one job."""
         return self._target._prepare(lifted.circuit).rows(self._target)
 
     def calibrated(self) -> str:
-        """When the device was calibrated."""
+        """The time of the device's calibration."""
         return str(getattr(_ask(self._target.device.properties), "last_update_date", ""))
 
     def submit(self, work: Work, tag: str) -> str:
-        """One job."""
+        """Submit one job."""
         prepared = self._target._prepare(work.lifted.circuit)
         job = self._target._submit(prepared, work.angles_MA, work.rows, [tag])
         return str(_ask(job.job_id))
@@ -371,14 +375,14 @@ class IBMService:
         return str(found[-1].job_id()) if found else None
 
     def status(self, job: str) -> Status:
-        """How a job is; a job has no other tags than ours."""
+        """The state of a job; jobs carry only qlogad's tags."""
         found = _ask(lambda: self._runtime.job(job))
         state = _STATES.get(str(_ask(found.status)), "waiting")
         detail = str(_ask(found.error_message) or "") if state == "failed" else ""
         return Status(state, " ".join(found.tags), told(detail))
 
     def result(self, job: str, work: Work) -> Answer:
-        """The answer of a job."""
+        """The results of a job."""
         target, prepared = self._target, self._target._prepare(work.lifted.circuit)
         found = _ask(lambda: self._runtime.job(job))
         mean_MK, error_MK = target._read(found, prepared, len(work.rows))
@@ -396,9 +400,9 @@ class _Translated:
     words: tuple[str, ...]
     circuits: list[QuantumCircuit]  # one for each basis; the one to estimate on
     observables: list[list[SparsePauliOp]] | None  # (K, 1)
-    device: BackendV2  # where they run: a stand-in has the qubits in use only
+    device: BackendV2  # as run: a stand-in has only the qubits in use
     places: list[int]  # the device's qubit of each wire
-    at_W: list[int]  # the same where it runs
+    at_W: list[int]  # the same, as run
     depth: int
     two_qubit_gates: int
     instructions: int  # control instructions of the busiest qubit
@@ -436,7 +440,7 @@ class _Translated:
         return mine
 
     def bound(self, angles_MA: Floats) -> list[Any]:
-        """The PUBs of so many rows: one for each circuit, with all rows as bindings."""
+        """The PUBs of a number of rows: one for each circuit, with all rows as bindings."""
         pubs: list[Any] = []
         for circuit in self.circuits:
             columns = [angles_MA[:, one.index] if one != _NOTHING else np.zeros(len(angles_MA)) for one in circuit.parameters]
@@ -445,7 +449,7 @@ class _Translated:
         return pubs
 
     def rows(self, target: IBMTarget) -> int:
-        """How many rows one job can take."""
+        """The number of rows that one job can take."""
         mitigation = target.mitigation
         shots = mitigation.shots(target.shots)
         one = len(bases(self.words)) * mitigation.circuits  # circuits of a row
@@ -461,7 +465,7 @@ class _Translated:
         return min(limits)
 
     def parts(self, target: IBMTarget, rows: int) -> Iterator[slice]:
-        """The rows of each job, as equal as can be."""
+        """The rows of each job, as equal as possible."""
         jobs = math.ceil(rows / self.rows(target))
         for job in range(jobs):
             yield slice(rows * job // jobs, rows * (job + 1) // jobs)
@@ -484,23 +488,23 @@ class _Translated:
             bytes=math.ceil(executions / jobs) * target.mitigation.shots(target.shots) * len(self.places) if jobs else 0,
             formula=(
                 f"{JOB_OVERHEAD:g} s x jobs + ({_delay(target.device) * 1e6:g} us between shots + {self.seconds * 1e6:.3g} us) x shots; "
-                f"{DOLLARS:.2f} USD a second (Pay-As-You-Go); a factor of {SPREAD:g} either way"
-                + ("; a session is charged for its waits too" if target.mode == "session" else "")
+                f"{DOLLARS:.2f} USD per second (Pay-As-You-Go); within a factor of {SPREAD:g} either way"
+                + ("; a session is also charged while waiting" if target.mode == "session" else "")
             ),
         )
 
     def _shot(self, target: IBMTarget) -> float:
-        """Seconds of one shot; folding lengthens a circuit up to its factor."""
+        """Seconds per shot; folding lengthens a circuit by up to its factor."""
         stretch = sum(FACTORS) / len(FACTORS) if target.mitigation.zne else 1
         return _delay(target.device) + stretch * self.seconds
 
 
 class Reduced(BackendV2):  # type: ignore[misc]
-    """A device cut down to some of its qubits, with their calibration: simulated in a fraction of the time, without crosstalk.
+    """A device reduced to some of its qubits, with their calibration: faster to simulate, without crosstalk.
 
     Args:
         whole: the device.
-        qubits: those that are kept; they are called 0, 1, ... here.
+        qubits: the qubits to keep; renumbered 0, 1, ...
     """
 
     def __init__(self, whole: BackendV2, qubits: Sequence[int]) -> None:
@@ -511,7 +515,7 @@ class Reduced(BackendV2):  # type: ignore[misc]
         self._target = Device(num_qubits=len(qubits), dt=whole.target.dt, qubit_properties=kept)
         for name in whole.target.operation_names:
             calibrated = whole.target[name]
-            if calibrated is None or None in calibrated:  # control flow is on no qubit
+            if calibrated is None or None in calibrated:  # control flow has no qubits
                 continue
             ours = {tuple(place[qubit] for qubit in on): facts for on, facts in calibrated.items() if place.keys() >= set(on)}
             if ours:
@@ -524,7 +528,7 @@ class Reduced(BackendV2):  # type: ignore[misc]
 
     @property
     def max_circuits(self) -> None:
-        """No limit."""
+        """None: no limit."""
         return
 
     @classmethod
@@ -532,19 +536,19 @@ class Reduced(BackendV2):  # type: ignore[misc]
         return Options(shots=SHOTS)
 
     def run(self, run_input: Any, **settings: Any) -> Any:
-        """Simulate circuits with the noise of the calibration."""
+        """Simulate circuits with the calibrated noise."""
         return AerSimulator.from_backend(self).run(run_input, **settings)
 
 
 class _Drawn(AerSimulator):  # type: ignore[misc]
-    """A stand-in that draws the outcomes of each row by itself, from the row's name and outcome probabilities."""
+    """A stand-in that draws the outcomes of each row separately, from the row's name and outcome probabilities."""
 
     at_W: list[int]
     rows: Sequence[str]
-    wrong_W: list[float]  # how often the bit of a wire is misread
+    wrong_W: list[float]  # readout error rates of each wire's bit
 
     def run(self, circuits: Any, parameter_binds: Any = None, *, shots: int = SHOTS, **_: Any) -> Any:
-        """As the simulator's; one circuit with all rows as bindings."""
+        """As in the simulator, for one circuit with all rows as bindings."""
         (circuit,) = circuits
         (basis,) = (register.name for register in circuit.cregs)
         kept = circuit.copy_empty_like()
@@ -566,7 +570,7 @@ class _Drawn(AerSimulator):  # type: ignore[misc]
 
 
 def _measured(bare: QuantumCircuit, basis: str, at_W: Sequence[int], device: BackendV2) -> QuantumCircuit:
-    """A translated circuit, measured in a basis into a register of its name: bit w is wire w."""
+    """A transpiled circuit, measured in a basis into a register of the basis's name: bit w is wire w."""
     turned = bare.copy()
     for qubit, axis in zip(at_W, basis, strict=True):
         if axis == "Y":
@@ -598,13 +602,13 @@ def _size(circuit: QuantumCircuit, device: Device) -> tuple[int, float]:
 
 
 def _seconds(device: Device, name: str, qubits: tuple[int, ...]) -> float:
-    """How long an instruction takes; 0 where the device does not say."""
+    """The duration of an instruction; 0 if the device does not state it."""
     facts = device[name].get(qubits)
     return (facts.duration if facts is not None else None) or 0.0
 
 
 def _counts(bits: Any, row: int) -> dict[str, int]:
-    """How often each outcome of a row came; letter w is wire w."""
+    """Counts by outcome of a row; letter w is wire w."""
     return {outcome[::-1]: times for outcome, times in bits.get_counts(row).items()}
 
 
@@ -619,17 +623,17 @@ def _delay(device: BackendV2) -> float:
 
 @lru_cache(maxsize=8)
 def snapshot(name: str) -> BackendV2:
-    """A device as it was calibrated one day, by its name, "fake_manila" say; no network.
+    """Load a device snapshot with its calibration by name, such as "fake_manila"; no network.
 
     Raises:
-        BackendError: there is none of that name.
+        BackendError: there is no such snapshot.
     """
     known = {
         _snapshot_name(cls): cls for cls in vars(fake_provider).values() if isinstance(cls, type) and hasattr(cls, "backend_name")
     }
     if name not in known:
         raise BackendError(
-            f"there is no snapshot {shown(name)}{did_you_mean(name, known)}; 'fake_manila' and 'fake_torino' are two"
+            f"there is no snapshot {shown(name)}{did_you_mean(name, known)}; for example 'fake_manila' or 'fake_torino'"
         )
     return known[name]()
 
@@ -644,13 +648,13 @@ def _open(name: str) -> BackendV2:
 
 @lru_cache(maxsize=8)
 def _hired(name: str) -> BackendV2:
-    """A device of the service; the account is the saved one, or that of the environment."""
+    """A device of the service, with the saved account or that of the environment."""
     service = _ask(QiskitRuntimeService)
     return _ask(lambda: service.backend(name if name.startswith("ibm_") else f"ibm_{name}"))
 
 
 def _close(opened: Session) -> None:
-    """No more jobs are taken, and those that wait are run; where the service cannot be told, it closes by itself when it is idle."""
+    """Close for new jobs; queued ones still run. If the service cannot be reached, it closes by itself when idle."""
     with suppress(BackendError):
         _ask(opened.close)
 
@@ -660,10 +664,10 @@ _OPEN_PLAN = "the Open Plan has no sessions: use mode=batch there"
 
 
 def _ask(request: Any, fix: str = _LATER) -> Any:
-    """What the service answers; its errors become one line, with a next step, and without anything that could be a credential."""
+    """Call the service; its errors become one line with a mend, without anything that could be a credential."""
     try:
         return request()
-    except Exception as error:  # the runtime, its HTTP client and its cloud kit raise many kinds
+    except Exception as error:  # the runtime, its HTTP client and its cloud SDK raise many kinds
         cause = told(str(error))
         kind, refusal = type(error).__name__, Unavailable if _passing(error) else BackendError
     if kind in ("AccountNotFoundError", "InvalidAccountError", "IBMNotAuthorizedError"):
@@ -674,10 +678,10 @@ def _ask(request: Any, fix: str = _LATER) -> Any:
 
 
 def _passing(error: BaseException | None) -> bool:
-    """Whether asking again may help: the network failed, or the service said 429 or 5xx."""
+    """Whether a retry may help: the network failed, or the service returned 429 or 5xx."""
     if error is None:
         return False
     code = getattr(error, "status_code", None)
     if isinstance(code, int):
-        return code in (-1, 429) or code >= 500  # -1: no answer, in the words of the runtime's client
+        return code in (-1, 429) or code >= 500  # -1: no response, in the runtime client's convention
     return isinstance(error, ConnectionError | TimeoutError | RequestException) or _passing(error.__cause__)

@@ -1,12 +1,12 @@
-"""The ledger: every call of a paid backend written down before it is made, so that none is paid for twice and each can be replayed.
+"""The ledger: every call of a paid backend is recorded before it is made, so that none is paid for twice and each can be replayed.
 
     evaluate ── digest ──► known? ── yes ──► the recorded answer
                              │ no
                              └──► round, intent (tag) ──► submit ──► job (id) ──► ... ──► answer        or Pending
 
-One JSON line for each arrow, appended and synced before the next step. `collect` is the forward pass run again: what is known is
-replayed, what was submitted is asked for, and the first round that has no answer yet raises `Pending`. A crash between submission and
-id is healed by the tag. Without a service the ledger is a backend of its own, "ledger:FILE" or "ledger:FILE#SCOPE".
+One JSON line for each arrow, appended and synced before the next step. `collect` reruns the forward pass: recorded answers
+are replayed, submitted jobs are queried, and the first round without an answer raises `Pending`. After a crash between submission and
+id, the job is found by its tag. Without a service, the ledger is itself a backend, "ledger:FILE" or "ledger:FILE#SCOPE".
 """
 
 from __future__ import annotations
@@ -66,12 +66,12 @@ _FINAL = ("failed", "cancelled")  # states of a job that will never answer
 
 @dataclass(frozen=True)
 class Clock:
-    """How time passes, and how long one is patient.
+    """Time source, retry delays and patience.
 
     Args:
         waits: seconds before each attempt of a request.
-        patience: seconds to wait for a job before saying that it is pending.
-        every: seconds between two looks at it.
+        patience: seconds to wait for a job before raising `Pending`.
+        every: seconds between two queries of its state.
     """
 
     waits: tuple[float, ...] = (0, 1, 2, 4, 8, 16, 32)
@@ -84,10 +84,10 @@ class Clock:
 class LedgerFile:
     """The file of a ledger: JSON lines that are only ever appended, each synced to disk before the next step.
 
-    A last line that was cut off by a crash is set aside in `<file>.torn`: what it said had not happened yet, or is found by its tag.
+    A last line truncated by a crash is moved to `<file>.torn`: its event had not happened yet, or its job is found by the tag.
 
     Args:
-        path: the file; it is made where it is missing.
+        path: the file; created if missing and `write`.
         write: take the lock of the one process that may append; otherwise the file is only read.
 
     Raises:
@@ -108,7 +108,7 @@ class LedgerFile:
             self._open()
         elif not self.path.is_file():
             raise ResultError(
-                f"there is no ledger {self.path}; begin one with: "
+                f"there is no ledger {self.path}; create one with: "
                 f"qlogad hardware submit {self.path.parent} --contender quantum --to aer:shots=1024"
             )
         content = self.path.read_bytes()
@@ -120,14 +120,14 @@ class LedgerFile:
             if entry is None:
                 self.close()
                 raise ResultError(
-                    f"{self.path}, line {number} is damaged: {shown(line.decode(errors='replace'))}; restore the file from a copy, or take "
-                    "out this line: jobs are found again by their tags (nothing was changed)"
+                    f"{self.path}, line {number} is damaged: {shown(line.decode(errors='replace'))}; restore it from a copy, or delete "
+                    "this line: jobs are found again by their tags (nothing was changed)"
                 )
             self._learn(entry)
 
     @property
     def collect(self) -> str:
-        """The command that goes on from where it stands."""
+        """The command that continues from here."""
         return f"qlogad hardware collect {self.path.parent}"
 
     def append(self, kind: str, **content: Any) -> None:
@@ -148,13 +148,13 @@ class LedgerFile:
                 rest = rest[os.write(self._file, rest) :]
             os.fsync(self._file)
         except OSError:
-            os.ftruncate(self._file, self._size)  # no half line before the next one
+            os.ftruncate(self._file, self._size)  # leave no partial line before the next one
             raise
         self._size += len(sealed)
         self._learn(entry)
 
     def close(self) -> None:
-        """Let other processes write."""
+        """Release the lock, so that other processes can write."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -207,7 +207,7 @@ class Recorded(Target):
     """The answers of one scope of a ledger, without anything behind it.
 
     Raises:
-        ResultError: nothing of that scope was recorded.
+        ResultError: the scope has no records.
     """
 
     def __init__(self, file: LedgerFile, scope: str) -> None:
@@ -241,7 +241,7 @@ class Recorded(Target):
 
 
 class Ledger(Target):
-    """A target whose every call is written down first.
+    """A target that records every call before it is made.
 
     Args:
         file: where calls and answers are kept.
@@ -251,11 +251,11 @@ class Ledger(Target):
         clock: patience.
         again: submit anew what was cancelled or has failed; it may cost again.
 
-    `rounds` counts calls, `submitted` the jobs handed in by this object.
+    `rounds` counts calls, `submitted` the jobs submitted by this object.
 
     Raises:
-        Pending: when a call has no answer yet; whatever was submitted is written down.
-        BackendError: the service refused, lied or is gone, or a job failed; the same call later goes on from there.
+        Pending: a call has no answer yet; everything submitted is recorded.
+        BackendError: the service refused, contradicted itself or is unreachable, or a job failed; the same call later resumes.
     """
 
     def __init__(
@@ -277,8 +277,8 @@ class Ledger(Target):
         if work.digest not in self.file.rounds:
             if self.rounds <= self._before:
                 raise BackendError(
-                    f"round {self.rounds} of {self.scope} was submitted with other angles, as another machine or other versions round "
-                    "them; collect where it was submitted, or submit anew under another --label"
+                    f"round {self.rounds} of {self.scope} was submitted with other angles, because another machine or other versions round "
+                    "differently; collect where it was submitted, or resubmit under another --label"
                 )
             sizes = _even(len(rows), self._ask("", lambda: self._service.rows(lifted)))
             tags = [f"ql-{part.digest}" for part in work.parts(sizes)]
@@ -317,7 +317,7 @@ class Ledger(Target):
         return tag
 
     def _placed(self, work: Work, tag: str) -> str:
-        """The id of the job with the tag; it is looked for first, even if this is a new file: somebody may have lost the old one."""
+        """The id of the job with the tag; searched for before submitting, even for a new file: the old one may have been lost."""
         found = self._service.find(tag)
         if found is None:
             found = self._service.submit(work, tag)
@@ -325,10 +325,10 @@ class Ledger(Target):
         return self._ours(found, tag)
 
     def _ours(self, job: str, tag: str) -> str:
-        """The id, if the service stands by it."""
+        """The id, if the service confirms its tag."""
         found = self._service.status(job).tag
         if found != tag:
-            raise Unavailable(f"the service gives job {shown(job)} for tag {tag}, and says that its tag is {shown(found)}")
+            raise Unavailable(f"the service returned job {shown(job)} for tag {tag}, but reports its tag as {shown(found)}")
         return job
 
     def _answered(self, work: Work, tag: str, until: float) -> bool:
@@ -368,17 +368,17 @@ class Ledger(Target):
 
     @staticmethod
     def _checked(answer: Answer, work: Work) -> Answer:
-        """The answer, if it can be one."""
+        """The answer, if it is valid."""
         shape = len(work.rows), len(work.lifted.circuit.readout)
         for found_MK in (answer.mean_MK, answer.error_MK):
             if found_MK is not None and (found_MK.shape != shape or not np.isfinite(found_MK).all()):
-                raise Unavailable(f"the answer should be {shape[0]} x {shape[1]} finite numbers, and is of shape {found_MK.shape}")
+                raise Unavailable(f"the answer should be {shape[0]} x {shape[1]} finite numbers, but has shape {found_MK.shape}")
         return answer
 
     # ------------------------------------------------------------ requests
 
     def _ask(self, tag: str, request: Callable[[], T], *, settles: float = 0.0) -> T:
-        """What the service answers, asked again after ever longer waits while it is unavailable."""
+        """Call the service, with retries after increasing delays while it is unavailable."""
         cause: BackendError | None = None
         for wait in self.clock.waits:
             self.clock.sleep(max(wait, settles) if cause else wait)
@@ -403,10 +403,10 @@ class Ledger(Target):
 
 
 class Replay(SampledBackend, Backend):
-    """Recorded answers as a backend: no network, no account, the same bytes.
+    """Recorded answers as a backend: needs no network or account, and reproduces the same bytes.
 
     Args:
-        target: a ledger's file, `FILE#SCOPE` where it holds more than one scope.
+        target: a ledger's file; `FILE#SCOPE` if it holds more than one scope.
 
     Raises:
         ResultError: there is no such file or scope.
@@ -429,7 +429,7 @@ def _answer(entry: Mapping[str, Any]) -> Answer:
 
 
 def _joined(answers: Sequence[Answer]) -> Answer:
-    """The answers of the jobs of one call, one below the other; where jobs tell different things, all of them."""
+    """Concatenate the answers of the jobs of one call; differing metadata of jobs are all kept."""
     told = {name: [answer.provenance[name] for answer in answers if name in answer.provenance] for name in answers[0].provenance}
     provenance = {
         name: values[0] if len(set(values)) == 1 else " ".join(map(str, dict.fromkeys(values))) for name, values in told.items()
@@ -445,7 +445,7 @@ def _joined(answers: Sequence[Answer]) -> Answer:
 
 
 def _even(rows: int, most: int) -> list[int]:
-    """So many rows in as few jobs as there can be, as equal as can be."""
+    """Divide rows into as few jobs as possible, as equal as possible."""
     jobs = -(-rows // most)
     return [rows * (job + 1) // jobs - rows * job // jobs for job in range(jobs)]
 

@@ -28,12 +28,12 @@ _FOUR_TERMS = ((pi / 2, _NEAR), (-pi / 2, -_NEAR), (3 * pi / 2, -_FAR), (-3 * pi
 
 @dataclass(frozen=True)
 class Lifted:
-    """A circuit whose inputs are its gate angles, one for each place that reads a weight or an input.
+    """A circuit whose inputs are its gate angles, one for each use of a weight or an input.
 
     Args:
-        circuit: the lifted circuit: A inputs, each read once as it is, and no weights.
-        angles: what each of the A angles was before: scale * source[index] + shift.
-        rules: its derivative as (shift, factor): the sum of factor * mean(angle + shift), radians.
+        circuit: the lifted circuit: A inputs, each read once and unchanged, and no weights.
+        angles: the original A angles: scale * source[index] + shift.
+        rules: the shift rule of each angle as (shift, factor): sum of factor * mean(angle + shift), radians.
     """
 
     circuit: Circuit
@@ -51,7 +51,7 @@ class Lifted:
         return angles_GNA.reshape(groups * count, len(self.angles))
 
     def shifts(self, wanted_A: Sequence[bool]) -> tuple[Floats, Floats]:
-        """Where to evaluate for the derivatives in the wanted angles: offsets_SA, and factors_SA of what is found there."""
+        """The evaluation points for the derivatives in the wanted angles: offsets_SA, and the factors_SA of their values."""
         terms = [(a, *term) for a, wanted in enumerate(wanted_A) if wanted for term in self.rules[a]]
         offsets_SA, factors_SA = np.zeros((2, len(terms), len(self.angles)))
         for s, (a, shift, factor) in enumerate(terms):

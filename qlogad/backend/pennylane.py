@@ -1,8 +1,8 @@
 """Any PennyLane device as a backend: "pennylane" is default.qubit. Bergholm et al. (2018), arXiv:1811.04968.
 
-default.qubit is differentiated by backpropagation; other devices by what PennyLane finds best for them (adjoint, shifts), in
-double precision. default.mixed gives probabilities alone, and gradients come from shifted angles; so it is
-with shots on any device, as in "pennylane:default.qubit,shots=1024": outcomes are drawn by us, so that a seed fixes them row by row.
+default.qubit is differentiated by backpropagation; other devices by PennyLane's best method for them (adjoint, shifts), in double
+precision. default.mixed gives probabilities only, and gradients come from shifted angles; the same holds for shots on any device, as in
+"pennylane:default.qubit,shots=1024": qlogad draws the outcomes, so that a seed fixes them row by row.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _OPERATIONS: dict[str, Any] = {
 
 
 def _called(name: str) -> str:
-    """What PennyLane calls a gate of the table."""
+    """PennyLane's name of a gate of the table."""
     kind = GATES[name]
     with qml.queuing.QueuingManager.stop_recording():
         return str(_OPERATIONS[name](*[0.0] * kind.angles, wires=range(kind.wires)).name)
@@ -104,7 +104,7 @@ class PennyLane(Backend):
 
     @classmethod
     def asks_account(cls, target: str) -> bool:
-        """Whether it is no simulator of PennyLane's own: a plugin may be anybody's service."""
+        """Whether it is anything but a simulator of PennyLane itself: a plugin may be any service."""
         return not re.match(r"\s*(?:(?:default|lightning)\.|null\.qubit|[^,=]*=|$)", target)
 
     def __init__(self, target: str = "default.qubit") -> None:
@@ -114,7 +114,7 @@ class PennyLane(Backend):
         shots = number("shots", found.get("shots"), least=1)
         mixed = self.device == "default.mixed"
         if shots is None and not mixed and "gradient" in found:
-            raise BackendError("without shots PennyLane differentiates by itself; leave out 'gradient', or add shots=1024")
+            raise BackendError("without shots PennyLane chooses its own gradient method; leave out 'gradient', or add shots=1024")
         self.abilities = Abilities(differentiable=True, max_wires=24, native=tuple(GATES))
         self.sampled: SampledBackend | None = None
         if shots is not None or mixed:
@@ -126,7 +126,7 @@ class PennyLane(Backend):
     def bind(
         self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY, calls: int = CALLS
     ) -> PennyLaneBound | SampledBound:
-        """Prepare the device; PennyLane offers no work that weights alone could share."""
+        """Prepare the device; PennyLane has no precomputation for weights alone."""
         if self.sampled is not None:
             return self.sampled.bind(circuit, weights_GP, key=key)
         check_weights(circuit, weights_GP)
@@ -136,7 +136,7 @@ class PennyLane(Backend):
         return PennyLaneBound(_open(self.device, circuit.wires), "backprop" if backprop else "best", circuit, weights_GP)
 
     def jobs(self) -> Target | None:
-        """With shots, and for default.mixed: what takes its rows."""
+        """The target that takes its rows, with shots and for default.mixed; else None."""
         return None if self.sampled is None else self.sampled.target
 
     @classmethod
@@ -173,7 +173,7 @@ class _Chances(Target):
 
 
 def _chances(device: Any, circuit: Circuit, basis: str, angles_MA: Floats) -> Floats:
-    """The probabilities (M, 2^W) of what is measured in a basis."""
+    """The outcome probabilities (M, 2^W) of a measurement basis."""
 
     def measure(angles_MA: Floats) -> Any:
         _apply(circuit, angles_MA, np.zeros(0))
@@ -195,7 +195,7 @@ class PennyLaneBound(Bound):
         self._circuit, self._weights_GP, self.device = circuit, weights_GP, device
         self._backprop = method == "backprop"
         node = qml.QNode(lambda inputs, weights: _run(circuit, inputs, weights), device, diff_method=method)
-        self._node = node if self._backprop else qml.transforms.broadcast_expand(node)  # shift rules know no broadcasting
+        self._node = node if self._backprop else qml.transforms.broadcast_expand(node)  # shift rules do not support broadcasting
 
     def __call__(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Tensor:
         """The readouts mean_GNK; see `Bound`. One run per circuit; on default.qubit the N rows are one broadcast."""
@@ -209,14 +209,14 @@ class PennyLaneBound(Bound):
         return tied(mean_GNK, self._weights_GP, inputs_GNI)
 
     def _one(self, inputs_NI: Tensor, weights_P: Tensor) -> Tensor:
-        """(K, N), or (K, 1) where nothing depends on the inputs."""
+        """The readouts of one circuit, (K, N), or (K, 1) if nothing depends on the inputs."""
         if self._backprop:
             means = _means(self._circuit, [torch.as_tensor(each) for each in self._node(inputs_NI, weights_P)])
             return torch.stack([mean_N.expand(max(map(len, means))) for mean_N in means])
         return cast(Tensor, _ByAutograd.apply(inputs_NI, weights_P, self._read))  # type: ignore[no-untyped-call]
 
     def _read(self, inputs_NI: Any, weights_P: Any) -> Any:
-        """(K, N) or (K, 1), in numpy as autograd sees through it."""
+        """The readouts (K, N) or (K, 1) in PennyLane's autograd numpy."""
         means = _means(self._circuit, [pnp.asarray(each) for each in self._node(inputs_NI, weights_P)])
         rows = max(map(len, means))
         return pnp.stack([mean_N * np.ones(rows) for mean_N in means])
@@ -231,7 +231,7 @@ class PennyLaneBound(Bound):
 
 
 class _ByAutograd(torch.autograd.Function):
-    """PennyLane's own way to torch makes float32 of what devices return as numbers; its way to autograd keeps float64."""
+    """Differentiates through PennyLane's autograd interface, which keeps float64; its torch interface casts device results to float32."""
 
     @staticmethod
     def forward(ctx: Any, inputs_NI: Tensor, weights_P: Tensor, read: Callable[..., Any]) -> Tensor:
@@ -252,7 +252,7 @@ class _ByAutograd(torch.autograd.Function):
 
 
 def _means(circuit: Circuit, found: Sequence[Any]) -> list[Any]:
-    """The readouts, each of N rows or one, from what a node returns: see `_run`."""
+    """The readouts, each of N rows or one, from the results of a node: see `_run`."""
     rest = iter(found)
     states_ND = next(rest).reshape(-1, 2**circuit.wires) if any(map(is_projector, circuit.readout)) else None
     return [
@@ -286,8 +286,8 @@ def to_qnode(circuit: Circuit, device: str = "default.qubit") -> Any:
     """The circuit as a PennyLane QNode of (inputs, weights), torch tensors (I,) or (N, I), and (P,).
 
     `qml.matrix(node, wire_order=range(W))` is its unitary, and `qml.qnn.TorchLayer(node, {"weights": (P,)})` a torch module of it.
-    It returns what PennyLane measures: the means of the Pauli words in order; where a readout is a basis state, first all 2^W
-    probabilities, once.
+    It returns what PennyLane measures: the means of the Pauli words in order; if a readout is a basis state, preceded by all 2^W
+    probabilities.
 
     Raises:
         BackendError: there is no such device, or the circuit is dephased.
@@ -308,16 +308,16 @@ def from_qnode(
 ) -> Circuit:
     """A circuit from a PennyLane QNode, up to a global phase, by the conventions of `qml.qnn.TorchLayer`.
 
-    The argument called `inputs` holds the inputs, every other one weights; templates and gates that are not in the gate table are taken
-    apart. What `to_qnode` made comes back with its gates. The node is run through with torch tensors at two points, so that angles may
-    be any torch expressions that are affine; the rotation by a sum becomes one rotation for each term. An angle that is not affine in
-    inputs, a product of theirs or an arctan, is an input of its own, which `inputs_of` computes.
+    The argument called `inputs` holds the inputs, every other one weights; templates and gates that are not in the gate table are
+    decomposed. A circuit from `to_qnode` keeps its gates. The node is evaluated with torch tensors at two points, so angles may be any
+    affine torch expressions; a rotation by a sum becomes one rotation for each term. An angle that is not affine in inputs, such as a
+    product or an arctan, becomes a separate input, which `inputs_of` computes.
 
     Args:
         node: its function takes the arguments by name.
         weight_shapes: argument -> shape; weights are numbered in this order, and row by row.
-        inputs: the length of `inputs`, one row.
-        readout: what to read; otherwise what the node returns, Pauli words and probabilities of all wires.
+        inputs: the length of one row of `inputs`.
+        readout: default: the node's measurements (Pauli words and probabilities of all wires).
         wire_order: PennyLane's labels of wires 0, 1, ...; otherwise those of the device, or of the operations.
 
     >>> @qml.qnode(qml.device("default.qubit", wires=2))
@@ -330,8 +330,8 @@ def from_qnode(
     (2, 6, ('ZZ',))
 
     Raises:
-        DesignError: an operation or measurement has no counterpart, an angle is not affine in inputs and weights, or the node does
-            not run with such arguments.
+        DesignError: an operation or measurement has no counterpart, an angle is not affine in inputs and weights, or the node
+        does not run with such arguments.
     """
     shapes = {name: (shape,) if isinstance(shape, int) else tuple(shape) for name, shape in weight_shapes.items()}
     takes = inspect.signature(node.func).parameters
@@ -363,11 +363,11 @@ def from_pennylane(
         encoding: of a tape: every trainable parameter is an input.
         weight_shapes: argument of a QNode -> shape; those of a TorchLayer are its own, and an argument whose default is an array has its
             shape.
-        inputs: how many a QNode reads, as many of its wires as it does unless said; or the places of those of a tape.
-        readout: what to read; otherwise what it measures. Empty: <Z> on every wire, whatever it measures, a state, say.
+        inputs: the number of a QNode's inputs (default: one per wire), or the positions of a tape's.
+        readout: default: the circuit's measurements. Empty: <Z> on every wire instead.
 
     Raises:
-        DesignError: as they say; or the shape of a QNode's argument is not known.
+        DesignError: as in these; or the shape of a QNode's argument is not known.
     """
     if isinstance(circuit, qml.tape.QuantumScript):
         places = circuit.trainable_params if encoding else inputs or ()
@@ -381,7 +381,9 @@ def from_pennylane(
     for name, argument in takes.items():
         if name != "inputs" and name not in shapes:
             if argument.default is inspect.Parameter.empty or not qml.math.shape(argument.default):
-                raise DesignError(f"the shape of the QNode's argument '{name}' is not known; say weight_shapes={{'{name}': (...)}}")
+                raise DesignError(
+                    f"the shape of the QNode's argument '{name}' is not known; pass weight_shapes={{'{name}': (...)}}"
+                )
             shapes[name] = tuple(qml.math.shape(argument.default))
     if isinstance(inputs, int):
         return from_qnode(circuit, shapes, inputs=inputs, readout=readout)
@@ -389,25 +391,27 @@ def from_pennylane(
 
 
 def _most(node: qml.QNode, shapes: Mapping[str, int | Sequence[int]]) -> int:
-    """How many features a QNode may read: as many as it has wires, on whatever device."""
+    """The number of features that a QNode may read: the number of its wires, on any device."""
     if wires := len(node.device.wires or ()):
         return wires
     for inputs in range(
         1, MAX_WIRES + 1
-    ):  # the fewest that it runs with: templates take fewer than wires, indices as many as they name
+    ):  # the smallest number that it runs with: templates take up to one per wire, indexing exactly as many as it names
         with suppress(DesignError):
             return from_qnode(node, shapes, inputs=inputs, readout=()).wires
-    raise DesignError("the QNode's device names no wires, and it runs with no number of inputs that was tried; say inputs=4, or so")
+    raise DesignError(
+        "the QNode's device names no wires, and it ran with none of the numbers of inputs tried; pass for example inputs=4"
+    )
 
 
 def name_of(circuit: Any) -> str:
-    """What a QNode's function is called, or a tape."""
+    """The name of a QNode's function, or of a tape."""
     node = circuit.qnode if isinstance(circuit, qml.qnn.TorchLayer) else circuit
     return str(node.func.__name__).strip("<>") if isinstance(node, qml.QNode) else "tape"
 
 
 def _trimmed(circuit: Circuit) -> Circuit:
-    """Without the last features, where nothing reads them."""
+    """Drop trailing features that nothing reads."""
     slots = circuit.computed or tuple(f"x[{index}]" for index in range(circuit.inputs))
     angles = [angle for gate in circuit.gates for angle in gate.angles if angle.source == "input"]
     read = {int(number) for angle in angles for number in re.findall(r"x\[(\d+)\]", slots[angle.index])}
@@ -426,13 +430,13 @@ def from_tape(
 ) -> Circuit:
     """A circuit from a PennyLane tape (`QuantumScript`), up to a global phase.
 
-    The trainable parameters of its operations become weights, in the tape's order and row by row, so that `tape.get_parameters()` are
-    their values; the others stay numbers.
+    The trainable parameters of its operations become weights, in the tape's order and row by row, so that `tape.get_parameters()` returns
+    their values; the others stay constants.
 
     Args:
         tape: by default all its parameters are trainable; see `tape.trainable_params`.
-        inputs: the places of parameters that are inputs instead, counted as in `tape.trainable_params`.
-        readout: what to read; otherwise what the tape measures, or <Z> on every wire where it measures nothing.
+        inputs: the positions of parameters that are inputs instead, counted as in `tape.trainable_params`.
+        readout: default: the tape's measurements, or <Z> on every wire if it has none.
         wire_order: PennyLane's labels of wires 0, 1, ...; otherwise those of the operations.
 
     >>> tape = qml.tape.QuantumScript([qml.RX(0.1, 0), qml.CRot(0.2, 0.3, 0.4, wires=[0, 1])], [qml.expval(qml.Z(1))])
@@ -440,7 +444,7 @@ def from_tape(
     (4, 3)
 
     Raises:
-        DesignError: as for `from_qnode`; or there is no parameter at a place that `inputs` names.
+        DesignError: as for `from_qnode`; or `inputs` names a position without a parameter.
     """
     shapes = [tuple(qml.math.shape(one)) for one in tape.get_parameters(trainable_only=False, operations_only=True)]
     if not set(inputs) <= set(range(len(shapes))):
@@ -461,7 +465,7 @@ def from_tape(
 def _read(
     record: Callable[[Tensor, Tensor], Any], inputs: int, weights: int, readout: Sequence[str] | None, order: Sequence[Any] | None
 ) -> Circuit:
-    """A circuit from the tape that inputs and weights make."""
+    """Read a circuit from the tape built from inputs and weights."""
     dice = torch.Generator().manual_seed(0)
     zero_A, other_A = (torch.zeros(inputs + weights, dtype=torch.float64) for _ in range(2))
     points = [zero_A.requires_grad_(), other_A.uniform_(0.1, 0.9, generator=dice).requires_grad_()]
@@ -477,10 +481,10 @@ def _read(
                 second = [op for one in tapes[1].operations for op in _taken_apart(one)]
     except DesignError:
         raise
-    except Exception as error:  # whatever somebody's function raises
+    except Exception as error:  # a user's function may raise anything
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DesignError(
-            f"PennyLane cannot run through it with {inputs} inputs and {weights} weights, torch tensors from 0 on: {said}; "
+            f"PennyLane cannot evaluate it with {inputs} inputs and {weights} weights, torch tensors from 0 on: {said}; "
             "check their shapes, and compute what is not affine before the circuit"
         ) from error
     if [(one.name, one.wires) for one in first] != [(two.name, two.wires) for two in second]:
@@ -501,7 +505,7 @@ def _read(
 
 
 def _taken_apart(operation: Any) -> Iterator[Any]:
-    """The gates of the table that an operation is made of."""
+    """Decompose an operation into gates of the table."""
     if operation.name in _NAMES:
         if operation.batch_size is not None:
             raise DesignError(
@@ -515,12 +519,12 @@ def _taken_apart(operation: Any) -> Iterator[Any]:
             yield from _taken_apart(part)
     else:
         raise DesignError(
-            f"operation '{operation.name}' is no gate that qlogad knows, nor made of such; remove it, or write it with others"
+            f"operation '{operation.name}' is not a known gate and has no decomposition into such; remove or rewrite it"
         )
 
 
 def _labels(tape: Any, order: Sequence[Any] | None) -> dict[Any, int]:
-    """PennyLane's label of each wire -> ours; labels that are numbers stay what they are."""
+    """PennyLane's wire labels -> wires; integer labels are kept."""
     used = list(tape.wires)
     numbered = all(isinstance(label, int) for label in used)
     known = list(order or (range(max(used, default=0) + 1) if numbered else used))
@@ -532,7 +536,7 @@ def _labels(tape: Any, order: Sequence[Any] | None) -> dict[Any, int]:
 
 @dataclass
 class _Reader:
-    """What angles are read by: the two points that values are of, the first of them 0, and all expressions that are inputs, to add to."""
+    """Reads angles from their values at two points (the first is 0), and collects the expressions that become inputs."""
 
     points: Sequence[Tensor]
     inputs: int
@@ -540,7 +544,7 @@ class _Reader:
     slots: dict[str, int]
 
     def terms(self, name: str, values: Sequence[Any]) -> list[Angle]:
-        """The angle whose values at the two points are given; a sum as its terms, each a rotation of its own."""
+        """The angle with the given values at the two points, as the terms of a sum, each a separate rotation."""
         (start, slope_A), (end, other_A) = map(_tangent, values, self.points)
         if not torch.equal(slope_A, other_A) or not abs(start + float(slope_A @ self.points[1].detach()) - end) <= 1e-9:
             return [Angle("input", self._slot(name, values[1], end))]
@@ -552,20 +556,20 @@ class _Reader:
         return [replace(terms[0], shift=start), *terms[1:]] if terms else [Angle(None, shift=start)]
 
     def _slot(self, name: str, value: object, there: float) -> int:
-        """The number of the input that an angle is which is not affine."""
+        """The number of the input for an angle that is not affine."""
         text = self.trace.text(value)
         closed = None if text is None else expression.closed(text, {}, inputs=self.inputs, table=0)
         features = list(self.points[1].detach()[: self.inputs, None])
         if closed is None or not math.isclose(float(expression.feature(closed, features)), there, rel_tol=1e-9, abs_tol=1e-9):
             raise DesignError(
-                f"an angle of '{name}' is not affine in inputs and weights, nor an expression in inputs that can be read; compute it "
+                f"an angle of '{name}' is neither affine in inputs and weights nor a readable expression in inputs; compute it "
                 "before the circuit as an input"
             )
         return self.slots.setdefault(closed, len(self.slots))
 
 
 def _tangent(value: Any, point_A: Tensor) -> tuple[float, Tensor]:
-    """A value, and its derivative by each entry of the point it was computed from."""
+    """A value and its derivatives with respect to each entry of its point."""
     if not (isinstance(value, Tensor) and value.requires_grad):
         return float(value), torch.zeros_like(point_A)
     (slope_A,) = torch.autograd.grad(value, point_A, retain_graph=True, materialize_grads=True)
@@ -573,16 +577,14 @@ def _tangent(value: Any, point_A: Tensor) -> tuple[float, Tensor]:
 
 
 def _words(measured: Any, labels: Mapping[Any, int]) -> list[str]:
-    """The readouts that a measurement gives."""
+    """The readouts of a measurement."""
     if isinstance(measured, qml.measurements.ProbabilityMP) and list(measured.wires or labels) == list(labels):
         return ["".join(state) for state in product("01", repeat=len(labels))]
     if isinstance(measured, qml.measurements.ExpectationMP) and measured.obs is not None:
         words = list((measured.obs.pauli_rep or {}).items())
         if len(words) == 1 and words[0][1] == 1:
             return ["".join(words[0][0].get(label, "I") for label in labels)]
-    raise DesignError(
-        f"'{measured}' is no readout that qlogad knows; measure Pauli words, or say readout = ['{'Z' * len(labels)}']"
-    )
+    raise DesignError(f"'{measured}' is not a supported readout; measure Pauli words, or pass readout = ['{'Z' * len(labels)}']")
 
 
 # ---------------------------------------------------------------- drawing
@@ -592,7 +594,7 @@ def draw(circuit: Circuit, path: str | Path) -> None:
     """Draw with PennyLane into a .svg or .png file; inputs read `x0`, weights `w0`.
 
     Raises:
-        InputError: the path ends otherwise.
+        InputError: the path has another ending.
     """
     path = Path(path)
     if path.suffix not in (".svg", ".png"):
@@ -603,7 +605,7 @@ def draw(circuit: Circuit, path: str | Path) -> None:
         operations = [_OPERATIONS[gate.name](*map(_label, gate.angles), wires=gate.wires) for gate in circuit.gates]
     words = [qml.pauli.string_to_pauli_word(word) for word in circuit.readout if not is_projector(word) and set(word) != {"I"}]
     tape = qml.tape.QuantumScript(operations, [qml.expval(word) for word in words])
-    with rc_context({"svg.hashsalt": circuit.digest()}):  # equal circuits, equal files
+    with rc_context({"svg.hashsalt": circuit.digest()}):  # equal circuits give equal files
         figure, _ = qml.drawer.tape_mpl(tape, wire_order=range(circuit.wires), show_all_wires=True, decimals=3)
         files.write_figure(figure, path, bbox_inches="tight")
     pyplot.close(figure)

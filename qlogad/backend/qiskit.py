@@ -1,7 +1,7 @@
 """Qiskit: its state vectors as a backend, its circuits, OpenQASM 3 and drawings. Javadi-Abhari et al. (2024), arXiv:2405.08810.
 
-Wire k of ours is qubit k of Qiskit's. Ours calls wire 0 the most significant bit of a basis state and Qiskit the least, so matrices
-agree after `QuantumCircuit.reverse_bits()`, and Pauli words are read backwards. OpenQASM 3: Cross et al. (2022), arXiv:2104.14722.
+Wire k is Qiskit's qubit k. Wire 0 is the most significant bit of a basis state here and the least in Qiskit, so matrices
+agree after `QuantumCircuit.reverse_bits()`, and Pauli words are reversed. OpenQASM 3: Cross et al. (2022), arXiv:2104.14722.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _OPERATIONS: dict[str, Any] = {
 }
 _NAMES = {operation: name for name, operation in _OPERATIONS.items()}
 
-_DEFINED = {  # what OpenQASM's stdgates.inc lacks
+_DEFINED = {  # gates missing from OpenQASM's stdgates.inc
     "sxdg": "gate sxdg a { s a; h a; s a; }",
     "rxx": "gate rxx(t) a, b { h a; h b; cx a, b; rz(t) b; cx a, b; h a; h b; }",
     "ryy": "gate ryy(t) a, b { sx a; sx b; cx a, b; rz(t) b; cx a, b; sxdg a; sxdg b; }",
@@ -78,7 +78,7 @@ MAX_STATEMENTS = 100_000  # of a text of OpenQASM
 
 
 class Qiskit(SampledBackend, Backend):
-    """Qiskit's state-vector simulator, exact and slow: to check circuits with.
+    """Qiskit's state-vector simulator, exact and slow, for checking circuits.
 
     Args:
         target: "statevector" is the only one.
@@ -92,7 +92,7 @@ class Qiskit(SampledBackend, Backend):
 
     @classmethod
     def asks_account(cls, target: str) -> bool:
-        """Never: it runs here."""
+        """False: it runs locally."""
         return False
 
     def __init__(self, target: str = "statevector") -> None:
@@ -104,7 +104,7 @@ class Qiskit(SampledBackend, Backend):
     def read_circuit(cls, circuit: object, *, encoding: bool, **options: Any) -> tuple[Circuit, str]:
         """A QuantumCircuit, or OpenQASM 2 or 3 as text."""
         if options:
-            raise DesignError(f"a circuit of Qiskit takes no {one_line(', '.join(options), 80)}; leave it out")
+            raise DesignError(f"a Qiskit circuit takes no option {one_line(', '.join(options), 80)}; leave it out")
         if isinstance(circuit, str):
             return from_qasm(circuit, encoding=encoding), ""
         if isinstance(circuit, QuantumCircuit):
@@ -113,7 +113,7 @@ class Qiskit(SampledBackend, Backend):
 
 
 class _Statevector(Target):
-    """Qiskit's state vectors, a run for each row."""
+    """Qiskit's state vectors, one run per row."""
 
     name = "qiskit"
     abilities = Abilities(max_wires=20, native=tuple(GATES))
@@ -138,7 +138,7 @@ def _means(circuit: QuantumCircuit, words: Sequence[str]) -> list[float]:
 
 
 def to_qiskit(circuit: Circuit) -> QuantumCircuit:
-    """The circuit as Qiskit's, its inputs a ParameterVector `x` and its weights `w`; the readouts lie in `metadata`.
+    """The circuit in Qiskit, with ParameterVectors `x` for inputs and `w` for weights; `metadata` holds the readouts.
 
     >>> from qlogad.circuit.design import Design
     >>> sorted(str(one) for one in to_qiskit(Design.load("basic-entangler", "ansatz").build(2)).parameters)
@@ -151,7 +151,7 @@ def to_qiskit(circuit: Circuit) -> QuantumCircuit:
 
 
 def placed(whole: QuantumCircuit) -> tuple[list[tuple[Any, tuple[int, ...]]], list[int]]:
-    """The gates of a translated circuit with their qubits, and the qubit where each wire is measured."""
+    """The gates of a transpiled circuit with their qubits, and the qubit on which each wire is measured."""
     places = [0] * len(whole.clbits)
     steps = []
     for item in whole.data:
@@ -164,23 +164,23 @@ def placed(whole: QuantumCircuit) -> tuple[list[tuple[Any, tuple[int, ...]]], li
 
 
 def from_qiskit(circuit: QuantumCircuit, readout: Sequence[str] | None = None, *, encoding: bool = False) -> Circuit:
-    """A circuit from Qiskit's, up to a global phase; gates that are not in the gate table are taken apart, rotations by a sum too.
+    """A circuit from Qiskit, up to a global phase; gates that are not in the gate table and rotations by a sum are decomposed.
 
-    An angle that is not affine in inputs, a product of theirs or an arctan, is an input of its own, which `inputs_of` computes.
+    An angle that is not affine in inputs, such as a product or an arctan, becomes a separate input, which `inputs_of` computes.
 
     Args:
-        circuit: its parameters called x, input(s), feature(s) or data, alone, as a vector or with a number behind (`x[0]`, `x_000`,
-            `x0`, or `_x_0_`, as which Qiskit exports `x[0]`), are inputs; all others are weights. Inputs of one vector keep its numbers,
-            and so do weights `w[0]`, `w_000`; others come in Qiskit's order. Measurements at the end are dropped.
-        readout: what to read; otherwise what `to_qiskit` noted, or <Z> on every wire.
-        encoding: all parameters are inputs, whatever they are called.
+        circuit: parameters named x, input(s), feature(s) or data, alone, as a vector or followed by a number (`x[0]`, `x_000`,
+        `x0`, or `_x_0_`, Qiskit's export of `x[0]`), are inputs; all others are weights. Inputs of one vector keep its numbers, as
+        do weights `w[0]`, `w_000`; others are in Qiskit's order. Final measurements are dropped.
+        readout: default: the readout recorded by `to_qiskit`, or <Z> on every wire.
+        encoding: all parameters are inputs, whatever their names.
 
     >>> from qiskit.circuit.library import zz_feature_map
     >>> from_qiskit(zz_feature_map(2)).computed
     ('x[0]', 'x[1]', '(-3.141592653589793 + x[0]) * (-3.141592653589793 + x[1]) * 2')
 
     Raises:
-        DesignError: it has an instruction that is no gate, or an angle that is not affine in weights.
+        DesignError: it has an instruction that is not a gate, or an angle that is not affine in weights.
     """
     noted = (circuit.metadata or {}).get("qlogad", {})
     places = _places(circuit, encoding)
@@ -221,12 +221,12 @@ def _fill(circuit: QuantumCircuit, vector: str, values: Sequence[float]) -> Quan
 
 
 _NAMED = re.compile(r"(x|w|inputs?|features?|data)(?:_?(\d{1,9}))?")
-_EXPORTED = re.compile(r"_(\w+)_(\d{1,9})_")  # Qiskit's exporter of OpenQASM 3 writes x[0] so
+_EXPORTED = re.compile(r"_(\w+)_(\d{1,9})_")  # how Qiskit's OpenQASM 3 exporter writes x[0]
 Places = Mapping[Parameter, tuple[str, int]]
 
 
 def _element(parameter: Parameter) -> tuple[str | None, int]:
-    """The vector that a parameter is of, also after Qiskit has written it as OpenQASM 3, and its number there."""
+    """The vector and index of a parameter, also after Qiskit's export to OpenQASM 3."""
     if isinstance(parameter, ParameterVectorElement):
         return parameter.vector.name, parameter.index
     exported = _EXPORTED.fullmatch(parameter.name)
@@ -234,13 +234,13 @@ def _element(parameter: Parameter) -> tuple[str | None, int]:
 
 
 def _order(parameter: Parameter) -> tuple[str, int]:
-    """Qiskit's, in which the elements of a vector stand by number."""
+    """Qiskit's parameter order, with the elements of a vector by number."""
     vector, number = _element(parameter)
     return vector or parameter.name, number
 
 
 def _places(circuit: QuantumCircuit, encoding: bool) -> Places:
-    """Which input or weight each parameter is."""
+    """The input or weight of each parameter."""
     told: dict[str, list[tuple[Parameter, str, int | None]]] = {"input": [], "weight": []}
     for one in sorted(circuit.parameters, key=_order):
         vector, index = _element(one)
@@ -258,13 +258,13 @@ def _places(circuit: QuantumCircuit, encoding: bool) -> Places:
 
 @dataclass
 class _Reader:
-    """What angles are read by: where parameters are, and every expression that is an input, which it adds to."""
+    """Reads angles, given the input or weight of each parameter, and collects the expressions that become inputs."""
 
     places: Places
     slots: dict[str, int]
 
     def slot(self, value: ParameterExpression) -> int:
-        """The number of the input that an expression in inputs is."""
+        """The number of the input for an expression."""
         stand = {one: Parameter(f"v{place}") for place, one in enumerate(value.parameters)}
         text = _ARC.sub(r"arc\1", str(value.subs(stand)))
         names = {alias.name: f"x[{self.places[one][1]}]" for one, alias in stand.items()}
@@ -296,7 +296,7 @@ def _gates(circuit: QuantumCircuit, reader: _Reader, wires: Sequence[int], measu
         name = _NAMES.get(operation.base_class) if getattr(operation, "ctrl_state", None) in (None, 1) else None
         if name is None:
             name = _defined(operation)
-        if operation.base_class is library.UGate:  # takes nothing apart itself
+        if operation.base_class is library.UGate:  # has no decomposition itself
             theta, phi, lam = operation.params
             for rotation, value in (("rz", lam), ("ry", theta), ("rz", phi)):
                 yield from _rotations(rotation, on, value, reader)
@@ -307,11 +307,11 @@ def _gates(circuit: QuantumCircuit, reader: _Reader, wires: Sequence[int], measu
         elif getattr(operation, "definition", None) is not None and not item.clbits:
             yield from _gates(operation.definition, reader, on, measured)
         else:
-            raise DesignError(f"instruction '{operation.name}' is no gate that qlogad knows; remove it, or write it with others")
+            raise DesignError(f"instruction '{operation.name}' is not a known gate; remove or rewrite it")
 
 
 def _defined(operation: Any) -> str | None:
-    """The name in the gate table of a gate that a file defines itself, where it does the same."""
+    """The name in the gate table of an equivalent gate that a file defines itself."""
     if operation.name not in _DEFINED or getattr(operation, "definition", None) is None:
         return None
     standard = _OPERATIONS[operation.name]
@@ -337,8 +337,8 @@ def _rotations(name: str, on: tuple[int, ...], value: Any, reader: _Reader) -> I
     if None in slopes.values():
         if any(places[one][0] == "weight" for one in parameters):
             raise DesignError(
-                f"angle {shown(str(value))} is not affine in weights, and parameters count as such that are not called x; call those that "
-                "are features x[0], x[1], ..., or read the circuit as an encoding"
+                f"angle {shown(str(value))} is not affine in weights; parameters not named x count as weights, so rename those that "
+                "are features to x[0], x[1], ..., or read the circuit as an encoding"
             )
         yield Gate(name, on, (Angle("input", reader.slot(value)),))
         return
@@ -350,12 +350,12 @@ def _rotations(name: str, on: tuple[int, ...], value: Any, reader: _Reader) -> I
 
 
 def _slope(value: ParameterExpression, parameter: Parameter) -> float | None:
-    """The derivative by a parameter; None where it is no constant."""
+    """The derivative with respect to a parameter; None if it is not constant."""
     if isinstance(value, Parameter):
         return 1.0
     try:
         slope = value.gradient(parameter)
-    except (RuntimeError, CircuitError):  # of abs and sign
+    except (RuntimeError, CircuitError):  # for abs and sign
         return None
     return None if isinstance(slope, ParameterExpression) and slope.parameters else _real(slope)
 
@@ -404,13 +404,13 @@ def to_qasm(circuit: Circuit) -> str:
 def from_qasm(text: str, *, encoding: bool = False) -> Circuit:
     """A circuit from OpenQASM 3, or 2 (which has no parameters).
 
-    What `to_qasm` wrote comes back with its gates, readouts and counts; of foreign text the unitary, see `from_qiskit`.
+    Text from `to_qasm` keeps its gates, readouts and counts; other text keeps its unitary, see `from_qiskit`.
 
     Raises:
         DesignError: it is not OpenQASM, or holds more than gates.
     """
     if not re.sub(r"//[^\n]*|/\*.*?\*/|\s", "", text, flags=re.DOTALL):
-        raise DesignError("this holds no OpenQASM: it is empty; export the circuit again")
+        raise DesignError("the OpenQASM is empty; export the circuit again")
     second = re.match(r"\s*(//[^\n]*\n\s*)*OPENQASM\s+2", text) is not None
     sizes = re.findall(r"\b(?:qreg|creg|qubit|bit)\b\s*(?:\w+\s*)?\[\s*([^\]]*?)\s*\]", text)
     large = next((size for size in sizes if not re.fullmatch(r"[0-9]{1,3}", size)), None)
@@ -424,10 +424,10 @@ def from_qasm(text: str, *, encoding: bool = False) -> Circuit:
             if second
             else qasm3.loads(text)
         )
-    except Exception as error:  # the readers and their grammars raise many kinds
+    except Exception as error:  # the parsers and their grammars raise many kinds
         first = str(error).splitlines()[0] if str(error) else repr(error)
         if second and "not a parameter" in first:
-            first += "; parameters are of OpenQASM 3: input float theta;"
+            first += "; parameters need OpenQASM 3: input float theta;"
         raise DesignError(f"this is not OpenQASM {2 if second else 3} that can be read: {first}") from error
     declared = re.findall(r"^\s*input\s+float(?:\[64\])?\s+([xw])_(\d{1,9})\s*;", text, re.MULTILINE)
     counts = {kind: max((int(index) + 1 for letter, index in declared if letter == kind), default=0) for kind in "xw"}
@@ -461,7 +461,7 @@ def draw(circuit: Circuit, path: str | Path) -> None:
     """Draw with Qiskit into a .svg or .png file; inputs read `x[0]`, weights `w[0]`.
 
     Raises:
-        InputError: the path ends otherwise.
+        InputError: the path has another ending.
         MissingExtra: Qiskit's drawer needs pylatexenc.
     """
     path = Path(path)
@@ -470,7 +470,7 @@ def draw(circuit: Circuit, path: str | Path) -> None:
     from matplotlib import pyplot, rc_context
 
     made = to_qiskit(circuit)
-    with rc_context({"svg.hashsalt": circuit.digest()}):  # equal circuits, equal files
+    with rc_context({"svg.hashsalt": circuit.digest()}):  # equal circuits give equal files
         try:
             figure = made.draw("mpl", fold=25)
         except MissingOptionalLibraryError as error:

@@ -1,4 +1,4 @@
-"""Readings: from the chances or counts of outcomes to expectation values and their standard errors."""
+"""Expectation values and their standard errors from probabilities or counts of outcomes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["draw", "read_chances", "read_counts"]
 
 
 def draw(chances_MBD: Floats, rows: Sequence[str], shots: int) -> Floats:
-    """The shares of so many outcomes drawn in each basis; what is drawn for a row depends on its name and chances alone."""
+    """Draw shots in each basis, as shares of outcomes; the draws of a row depend only on its name and probabilities."""
     chances_MBD = np.clip(chances_MBD, 0, None)
     chances_MBD /= chances_MBD.sum(axis=2, keepdims=True)
     draws = [
@@ -25,12 +25,12 @@ def draw(chances_MBD: Floats, rows: Sequence[str], shots: int) -> Floats:
 
 
 def read_chances(words: Sequence[str], chances_MBD: Floats, shots: int | None) -> tuple[Floats, Floats | None]:
-    """The readouts mean_MK and their standard errors from what is measured in each basis.
+    """The readouts mean_MK and their standard errors from the shares of outcomes in each basis.
 
     Args:
         words: the circuit's readouts.
         chances_MBD: for each of `bases(words)` the share of every outcome, 0 to 2^W - 1; wire 0 is the most significant bit.
-        shots: how many outcomes the shares come from; None: they are exact, and there are no errors.
+        shots: the number of shots behind the shares; None: exact probabilities, without standard errors.
     """
     basis_K = [_basis(word, bases(words)) for word in words]
     values_KD = np.stack([_outcomes(word) for word in words])
@@ -39,8 +39,8 @@ def read_chances(words: Sequence[str], chances_MBD: Floats, shots: int | None) -
 
 
 def read_counts(words: Sequence[str], counts: Sequence[Sequence[Mapping[str, int]]]) -> tuple[Floats, Floats]:
-    """The readouts mean_MK and their standard errors from counts, for each row and each of `bases(words)` a mapping from outcomes, such as
-    "0110" (letter k is wire k), to how often they came.
+    """The readouts mean_MK and their standard errors from counts: for each row and each of `bases(words)`, a mapping from outcomes such as
+    "0110" (letter k is wire k) to counts.
 
     >>> read_counts(("ZI", "11"), [[{"00": 3, "11": 1}]])[0].tolist()
     [[0.5, 0.25]]
@@ -56,13 +56,13 @@ def read_counts(words: Sequence[str], counts: Sequence[Sequence[Mapping[str, int
 
 
 def _basis(word: str, found: Sequence[str]) -> int:
-    """Which basis serves a word."""
+    """The index of a basis that covers a word."""
     axes = "Z" * len(word) if is_projector(word) else word
     return next(place for place, basis in enumerate(found) if all(one in ("I", two) for one, two in zip(axes, basis, strict=True)))
 
 
 def _value(word: str, outcome: str) -> float:
-    """What an outcome counts for a word: 1 or -1, for a projector 1 or 0."""
+    """The value of a word for an outcome: 1 or -1, for a projector 1 or 0."""
     if is_projector(word):
         return float(word == outcome)
     return float((-1) ** sum(letter != "I" and bit == "1" for letter, bit in zip(word, outcome, strict=True)))
@@ -79,7 +79,7 @@ def _outcomes(word: str) -> Floats:
 
 
 def _errors(words: Sequence[str], mean_MK: Floats, shots: int) -> Floats:
-    """Standard errors of means of so many shots, from Laplace's share (x + 1) / (n + 2): 0 of n is no certainty."""
+    """Standard errors of means over shots, from Laplace's estimate (x + 1) / (n + 2), so that 0 of n has an error above 0."""
     projector_K = np.array([is_projector(word) for word in words])
     share_MK = np.where(projector_K, mean_MK, (1 + mean_MK) / 2)
     share_MK = (np.clip(share_MK, 0, 1) * shots + 1) / (shots + 2)

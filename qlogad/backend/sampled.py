@@ -1,10 +1,10 @@
-"""What backends without autograd share: one list of gate angles in, readouts out, and gradients by evaluating shifted angles.
+"""Base of backends without autograd: gate angles in, readouts out, and gradients by evaluation at shifted angles.
 
     weights_GP, inputs_GNI ── scale, shift ──► angles_MA ── Target.evaluate ──► mean_MK        M = G x N rows, A angles
                                 torch                 once per call, once per gradient
 
-Each place where a gate reads a weight or an input is an angle of its own, so a shift rule holds for it; autograd carries the gradient
-on to weights and inputs. Two-term rule: Schuld et al. (2019), arXiv:1811.11184, eq. 12; four-term rule of controlled rotations:
+Each use of a weight or an input in a gate is a separate angle, so a shift rule holds for it; autograd propagates the gradient
+to weights and inputs. Two-term rule: Schuld et al. (2019), arXiv:1811.11184, eq. 12; four-term rule of controlled rotations:
 Anselmetti et al. (2021), arXiv:2104.05695, eq. 8; simultaneous perturbation: Spall (1992), doi:10.1109/9.119632.
 """
 
@@ -36,27 +36,27 @@ Gradient = Literal["shift", "spsa"]
 
 MAX_SHOTS = 10**7  # of a row; a service may take fewer
 SPSA_STEP = 0.1  # radians
-DECIMALS = 5  # of sampled angles, radians: equal rows of a network differ in their last bits, and no device tells these apart
+DECIMALS = 5  # of sampled angles, radians: equal rows of a network differ in their last bits, which no device resolves
 
 
 @dataclass
 class Tally:
-    """What a backend has run so far."""
+    """Counts of what a backend has run so far."""
 
-    calls: int = 0  # rounds that wait for one another: forward or backward
+    calls: int = 0  # sequential rounds: forward or backward
     jobs: int = 0  # submissions
     executions: int = 0  # circuits
 
 
 class SampledBackend:
-    """A target as a backend; see `Backend`. A concrete backend names both as its bases and hands its target over.
+    """A backend on a target; see `Backend`. A concrete backend names both as its bases and passes its target.
 
     Args:
-        target: where lifted circuits run.
-        gradient: "shift" is exact and costs 2 or 4 evaluations for every angle; "spsa" costs 2 altogether and is a random estimate,
-            right on average up to terms of the second order in its step.
+        target: runs lifted circuits.
+        gradient: "shift" is exact and costs 2 or 4 evaluations per angle; "spsa" costs 2 in total and is a random estimate,
+        unbiased up to second order in its step.
 
-    `tally` counts what was run by all circuits bound to it.
+    `tally` counts the runs of all circuits bound to it.
     """
 
     name: str
@@ -70,7 +70,7 @@ class SampledBackend:
         self.tally = Tally()
 
     def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY, calls: int = CALLS) -> SampledBound:
-        """Lift the circuit; the target prepares it at the first call and keeps it for all later ones."""
+        """Lift the circuit; the target prepares it at the first call and caches it."""
         check_weights(circuit, weights_GP)
         if circuit.wires > self.abilities.max_wires:
             raise BackendError(f"{self.target.name} runs up to {self.abilities.max_wires} wires, got {circuit.wires}; use fewer")
@@ -81,11 +81,11 @@ class SampledBackend:
         return self.target
 
     def told_apart(self, angles_MA: Floats) -> Floats:
-        """The angles as the target gets them: rounded where it samples."""
+        """The angles passed to the target: rounded if it samples."""
         return angles_MA if self.target.shots is None else np.round(angles_MA, DECIMALS) + 0.0  # no -0
 
     def evaluate(self, lifted: Lifted, angles_MA: Floats, rows: Sequence[str]) -> Answer:
-        """The target's answer, in one call; a row that comes twice is run once: the same angles and, with shots, the same name."""
+        """Evaluate in one call; duplicate rows (equal angles and, with shots, equal names) are run once."""
         sampled = self.target.shots is not None
         angles_MA = self.told_apart(angles_MA)
         seen: dict[tuple[bytes, str], int] = {}
@@ -99,17 +99,17 @@ class SampledBackend:
         self.tally.jobs += answer.jobs
         self.tally.executions += answer.executions
         if not np.isfinite(answer.mean_MK).all():
-            raise BackendError(f"{self.target.name} gave readouts that are not all finite; run again, or look at the circuit")
+            raise BackendError(f"{self.target.name} returned readouts that are not all finite; run again, or check the circuit")
         return replace(
             answer, mean_MK=answer.mean_MK[place_M], error_MK=None if answer.error_MK is None else answer.error_MK[place_M]
         )
 
 
 class SampledBound(Bound):
-    """A circuit with its weights on a target.
+    """A circuit with bound weights on a target.
 
-    Without names, a row is known by its angles: equal rows of a call are one experiment, whatever their places. Names make them
-    independent ones. Calls are numbered from 0: a later call samples anew, and a new binding under the same key repeats the samples.
+    Without names, a row is identified by its angles: equal rows of a call share samples, whatever their order. Names make them
+    independent. Calls are numbered from 0: a later call samples anew, and a new binding with the same key repeats the samples.
     """
 
     def __init__(self, backend: SampledBackend, circuit: Circuit, weights_GP: Tensor, key: Key) -> None:
@@ -118,7 +118,7 @@ class SampledBound(Bound):
         self._calls = 0
 
     def __call__(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Tensor:
-        """The readouts mean_GNK; see `Bound`. One evaluation, and another one for all gradients."""
+        """The readouts mean_GNK; see `Bound`. One evaluation, and one more for all gradients."""
         angles_MA, names = self._rows(inputs_GNI, rows)
         reads = {"input": inputs_GNI.requires_grad, "weight": self._weights_GP.requires_grad}
         wanted_A = [torch.is_grad_enabled() and reads[angle.source or "input"] for angle in self._lifted.angles]
@@ -139,7 +139,7 @@ class SampledBound(Bound):
         return Estimate(mean_GNK, error_GNK, target.shots, answer.executions, provenance)
 
     def _rows(self, inputs_GNI: Tensor, rows: Rows | None) -> tuple[Tensor, list[str]]:
-        """The angles (M, A) and the M names of one more call."""
+        """The angles (M, A) and the M names of the next call."""
         check_inputs(self._circuit, self._weights_GP, inputs_GNI)
         count = inputs_GNI.shape[1]
         if rows is not None and len(rows) != count:
@@ -167,7 +167,7 @@ class SampledBound(Bound):
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """One call that may be differentiated: rows of angles to readouts, and back."""
+    """One differentiable call, from rows of angles to readouts."""
 
     backend: SampledBackend
     lifted: Lifted
@@ -190,7 +190,7 @@ class _Run:
         return np.asarray(along_M[:, None] * way_MA)
 
     def _around(self, angles_MA: Floats, offsets_MSA: Floats) -> Floats:
-        """The readouts (M, S, K) at S places around each row, in one evaluation."""
+        """The readouts (M, S, K) at S offsets around each row, in one evaluation."""
         rows, places = offsets_MSA.shape[:2]
         names = [f"{row}/shift {place}" for row in self.rows for place in range(places)]
         around_MA = (angles_MA[:, None] + offsets_MSA).reshape(rows * places, -1)

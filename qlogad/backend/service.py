@@ -1,8 +1,8 @@
-"""What a service of jobs is: a place that takes work now and answers later, and may fail, lie or charge for it in between.
+"""Job services: they accept work and answer later, and may fail, contradict themselves or charge in between.
 
     submit(work, tag) ──► id ──► status(id): waiting ... done ──► result(id, work)        find(tag) ──► id, after a crash
 
-A tag is written on the job when it is submitted and never used twice: whoever lost the id asks for the tag and pays once.
+A unique tag is attached to each job at submission: after losing the id, a client finds the job by its tag and pays once.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _ALL = 2**31  # rows
 
 
 class Unavailable(BackendError):
-    """No answer, or none that can be used, though asking again may help: a timeout, 429, 5xx. The request may have been carried out."""
+    """No usable answer, but a retry may help: a timeout, 429, 5xx. The request may have been carried out."""
 
 
 class Spoiled(BackendError):
-    """A job is done, and its answer is of no use: asking again does not help, another job may."""
+    """A job is done but its answer is unusable: a retry does not help, a new job may."""
 
 
 class Immediate:
-    """A target that costs nothing as a service: jobs are done when they are handed in, and what a crash took away is run again."""
+    """A free target as a service: jobs are done on submission, and jobs lost in a crash are run again."""
 
     settles = 0.0
 
@@ -35,11 +35,11 @@ class Immediate:
         self._answers: dict[str, Answer] = {}
 
     def rows(self, lifted: Lifted) -> int:
-        """Any number."""
+        """None: any number."""
         return _ALL
 
     def calibrated(self) -> str:
-        """None."""
+        """An empty string: there is no calibration."""
         return ""
 
     def submit(self, work: Work, tag: str) -> str:
@@ -52,11 +52,11 @@ class Immediate:
         return tag if tag in self._answers else None
 
     def status(self, job: str) -> Status:
-        """Done."""
+        """The state "done"."""
         return Status("done", job)
 
     def result(self, job: str, work: Work) -> Answer:
-        """The answer, which goes by the work alone."""
+        """The answer, which depends on the work alone."""
         return self._answers.pop(job, None) or self._run(work)
 
     def _run(self, work: Work) -> Answer:
@@ -71,6 +71,6 @@ def service_of(target: Target) -> Service:
     """
     if target.service is None and target.abilities.device:
         raise BackendError(
-            f"{target.name} offers no jobs that can be found again, so a crash could be paid for twice; use another target"
+            f"{target.name} offers no way to find jobs again, so a crash could be paid for twice; use another target"
         )
     return target.service or Immediate(target)

@@ -12,7 +12,7 @@ __all__ = ["number", "options"]
 
 
 def options(text: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
-    """A target such as "fake_manila,shots=1024" as its bare name (or "") and its options.
+    """Split a target such as "fake_manila,shots=1024" into its bare name (or "") and its options.
 
     Raises:
         BackendError: an option is not known, or given twice.
@@ -38,14 +38,16 @@ def options(text: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
 
 
 def number(name: str, text: str | None, *, least: int, most: int = MAX_SHOTS) -> int | None:
-    """An option that is a whole number from `least` to `most`, or None where it is not given.
+    """An integer option from `least` to `most`, or None if it is not given.
 
     Raises:
-        BackendError: it is no such number.
+        BackendError: it is not such a number.
     """
     if text is None:
         return None
     if not re.fullmatch("[0-9]{1,15}", text) or not least <= int(text) <= most:
         example = min(max(least, 1024), most)
-        raise BackendError(f"{name} is a whole number from {least} to {most:,}, got {shown(text)}; write {name}={example}, say")
+        raise BackendError(
+            f"{name} is a whole number from {least} to {most:,}, got {shown(text)}; write for example {name}={example}"
+        )
     return int(text)

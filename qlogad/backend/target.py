@@ -21,56 +21,56 @@ Kind = Literal["exact", "noisy-exact", "shots", "noisy-shots"]
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What a target gives for M rows of angles."""
+    """The results of a target for M rows of angles."""
 
     mean_MK: Floats
     error_MK: Floats | None  # standard error of the mean; None: nothing was sampled
     executions: int  # circuits run: rows x measurement bases
-    jobs: int = 1  # submissions they went in
+    jobs: int = 1  # submissions used
     provenance: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What running rows in one call takes, known before anything is submitted."""
+    """The cost of running rows in one call, estimated before submission."""
 
     rows: int
     jobs: int  # submissions
     executions: int  # circuits run
-    shots: int  # over all executions; 0: nothing is sampled
-    depth: int  # of one circuit as it runs there
+    shots: int  # over all executions; 0: not sampled
+    depth: int  # of one circuit as run there
     two_qubit_gates: int
-    seconds: float  # of the device; the truth lies between seconds / spread and seconds * spread
+    seconds: float  # of the device; the true value lies between seconds / spread and seconds * spread
     spread: float
     dollars: float
     bytes: int  # of the largest answer
-    formula: str  # where seconds and dollars come from
+    formula: str  # source of seconds and dollars
 
 
 class Target(ABC):
-    """Where lifted circuits run: a simulator, a device, or a ledger of recorded answers."""
+    """Runs lifted circuits: a simulator, a device, or a ledger of recorded answers."""
 
     name: str
     abilities: Abilities
-    shots: int | None = None  # for each row and measurement basis; None: expectation values without sampling
+    shots: int | None = None  # per row and measurement basis; None: exact expectation values
     noise: bool = False  # whether it is noisy
-    service: Service | None = None  # takes jobs that are paid for or waited for; None: `evaluate` is all there is
+    service: Service | None = None  # takes jobs that cost money or time; None: only `evaluate`
 
     @abstractmethod
     def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:
         """The readouts of M >= 1 rows of angles, finite and in radians.
 
         Args:
-            lifted: the circuit; it is frozen, so whatever depends on it alone can be kept for the next call.
+            lifted: the circuit; it is frozen, so anything that depends on it alone can be cached.
             angles_MA: the values of its inputs.
-            rows: M names. What is sampled for a row depends on its name and angles only: never on its place or on other rows.
+            rows: M names. Samples of a row depend only on its name and angles, never on its position or on other rows.
 
         Raises:
             BackendError: the target cannot run this circuit, or did not answer.
         """
 
     def cost(self, lifted: Lifted, rows: int) -> Cost:
-        """What so many rows take; unless a target says otherwise they are one job, and nobody charges for them."""
+        """The cost of a number of rows; by default one job, free of charge."""
         circuit = lifted.circuit
         executions = rows * len(bases(circuit.readout))
         return Cost(
@@ -89,7 +89,7 @@ class Target(ABC):
 
     @property
     def kind(self) -> Kind:
-        """What its numbers are; numbers of different kinds do not belong in one column."""
+        """The kind of its numbers; numbers of different kinds do not belong in one column."""
         return ("noisy-exact" if self.noise else "exact") if self.shots is None else ("noisy-shots" if self.noise else "shots")
 
 
@@ -98,13 +98,13 @@ State = Literal["waiting", "done", "failed", "cancelled"]
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """What a job runs: M rows of angles of one circuit.
+    """The work of a job: M rows of angles of one circuit.
 
     Args:
-        scope: whose work it is: equal angles of two scopes are two experiments.
+        scope: owner of the work: equal angles in two scopes are sampled independently.
         lifted: the circuit.
         angles_MA: radians.
-        rows: M names, which samples go by.
+        rows: M names, which determine the samples.
     """
 
     scope: str
@@ -114,11 +114,11 @@ class Work:
 
     @cached_property
     def digest(self) -> str:
-        """Equal for equal work, 16 digits."""
+        """A digest of the work, 16 digits."""
         return documents.digest(self.scope, self.lifted.circuit, self.angles_MA, list(self.rows))
 
     def parts(self, sizes: Sequence[int]) -> list[Work]:
-        """The work in jobs of so many rows each."""
+        """Split the work into jobs of a given number of rows."""
         ends = [sum(sizes[: place + 1]) for place in range(len(sizes))]
         cuts = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
         return [Work(self.scope, self.lifted, self.angles_MA[cut], self.rows[cut]) for cut in cuts]
@@ -126,35 +126,35 @@ class Work:
 
 @dataclass(frozen=True)
 class Status:
-    """How a job is."""
+    """The state of a job."""
 
     state: State
-    tag: str  # what is written on it
-    detail: str = ""  # why it failed, say
+    tag: str  # its tag
+    detail: str = ""  # such as the reason of a failure
 
     def __post_init__(self) -> None:
         documents.enforce(self)
 
 
 class Service(Protocol):
-    """Where jobs are run. Every method may raise Unavailable, or another BackendError where asking again is no use (an expired token)."""
+    """Runs jobs. Every method may raise Unavailable, or another BackendError if a retry is no use (an expired token)."""
 
-    settles: float  # seconds after which a job that was accepted is found by its tag
+    settles: float  # seconds after which an accepted job can be found by its tag
 
     def rows(self, lifted: Lifted) -> int:
-        """How many rows of a circuit one job takes."""
+        """The number of rows of a circuit that one job takes."""
 
     def calibrated(self) -> str:
-        """Which calibration the device has now; "" where there is none."""
+        """The device's current calibration; "" if there is none."""
 
     def submit(self, work: Work, tag: str) -> str:
-        """Hand the work in under a tag; the id of the job."""
+        """Submit work under a tag; returns the id of the job."""
 
     def find(self, tag: str) -> str | None:
-        """The id of the job with this tag, or None where there is none."""
+        """The id of the job with this tag, or None."""
 
     def status(self, job: str) -> Status:
-        """How a job is."""
+        """The state of a job."""
 
     def result(self, job: str, work: Work) -> Answer:
-        """The answer of a job that is done."""
+        """The answer of a finished job."""

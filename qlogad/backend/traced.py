@@ -1,6 +1,6 @@
-"""What torch code computes from some inputs, as expressions: element by element, in the language of qlogad.circuit.expression.
+"""Trace torch code into expressions of its inputs, element by element, in the language of qlogad.circuit.expression.
 
-Arithmetic and functions of the language are followed, and whatever only moves elements; what comes of anything else has no expression.
+Arithmetic, functions of the language and operations that only move elements are traced; other results have no expression.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ _MOVING = frozenset(_MOVES.split())
 
 
 class Traced(TorchFunctionMode):
-    """While it is entered, remembers the expressions of everything that is computed from `inputs` (I,), called x[0], x[1], ..."""
+    """Context in which the expressions of all results computed from `inputs` (I,), named x[0], x[1], ..., are recorded."""
 
     def __init__(self, inputs: Tensor) -> None:
         super().__init__()
-        self._known: dict[int, tuple[Tensor, Texts]] = {}  # tensors are kept, so that no other one gets their id
+        self._known: dict[int, tuple[Tensor, Texts]] = {}  # holds the tensors, so that their ids are not reused
         self._note(inputs, np.array([f"x[{i}]" for i in range(len(inputs))], dtype=object))
 
     def text(self, value: object) -> str | None:
-        """The expression of a number that was computed; None where it has none."""
+        """The expression of a computed number; None if it has none."""
         known = self._known.get(id(value))
         return None if known is None or known[1].size != 1 else str(known[1].reshape(-1)[0])
 
@@ -77,7 +77,7 @@ class Traced(TorchFunctionMode):
         self._note(found, np.array(made, dtype=object).reshape(texts[0].shape))
 
     def _moved(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], found: Any) -> None:
-        """The same move of numbers that stand for the elements."""
+        """Apply the same rearrangement to the indices of the elements."""
         pool: list[Any] = []
 
         def numbers(part: Any) -> Any:

@@ -171,7 +171,7 @@ def test_angles_that_are_not_finite_are_refused(name, wrong):
     weights_GP, inputs_GNI = (tensor.detach() for tensor in values(circuit))
     bad_GNI, bad_GP = inputs_GNI.clone(), weights_GP.clone()
     bad_GNI[1, 2, 0] = bad_GP[1, 1] = wrong
-    with pytest.raises(BackendError, match=r"^inputs are not all finite; .* in the weights of what comes before") as of_inputs:
+    with pytest.raises(BackendError, match=r"^inputs are not all finite; .* in the weights of the layers before") as of_inputs:
         ENGINES[name].bind(circuit, weights_GP)(bad_GNI)
     with pytest.raises(BackendError, match=r"^weights are not all finite; .* lower learning rate") as of_weights:
         ENGINES[name].bind(circuit, bad_GP)

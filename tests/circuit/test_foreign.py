@@ -346,7 +346,7 @@ def _measured() -> QuantumCircuit:
         (lambda: QuantumLayer(ansatz="none/there.qasm"), "check the path"),
         (lambda: Design.from_circuit("OPENQASM 3.0; nonsense"), "not OpenQASM 3"),
         (lambda: Design.from_circuit("OPENQASM 2.0; nonsense"), "not OpenQASM 2"),
-        (lambda: Design.from_circuit("// qlogad\n"), "it is empty"),
+        (lambda: Design.from_circuit("// qlogad\n"), "OpenQASM is empty"),
         (lambda: Design.from_circuit('OPENQASM 2.0; include "qelib1.inc"; qreg q[1]; ry(a) q[0];'), "input float theta;"),
         (lambda: Design.from_circuit(_measured()), "follows a measurement"),
         (lambda: Design.from_circuit(library.zz_feature_map(2, parameter_prefix="t")), "not affine in weights"),
@@ -368,7 +368,7 @@ def test_an_amplitude_embedding_is_refused_with_pennylanes_word() -> None:
     def node(inputs):
         qml.AmplitudeEmbedding(inputs, wires=range(WIRES), normalize=True)
 
-    with pytest.raises(DesignError, match="PennyLane cannot run through it"):
+    with pytest.raises(DesignError, match="PennyLane cannot evaluate it"):
         Design.from_circuit(node, inputs=2**WIRES)
 
 

@@ -225,7 +225,7 @@ def outside(weights):
         (doubly, "depend on the values"),
         (variance, "is no readout"),
         (batched, "broadcast over 2"),
-        (far, "cannot run through"),
+        (far, "cannot evaluate"),
         (outside, "wire_order"),
     ],
 )

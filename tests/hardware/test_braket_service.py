@@ -178,8 +178,8 @@ def test_a_device_is_used_through_the_ledger_alone():
     [
         ("arn:aws:braket:::device/quantum-simulator/amazon/sv1", "simulators run here"),
         (f"{ARN},depolarizing=0.1", "no option 'depolarizing'"),
-        (f"{ARN},price=cheap", "write price="),
-        (f"{ARN},price=-1", "write price="),
+        (f"{ARN},price=cheap", "write for example price="),
+        (f"{ARN},price=-1", "write for example price="),
         ("braket_sw", "did you mean 'braket_sv'"),
         ("braket_sv,readout=0.1", "leave out 'braket_sv'"),
         ("price=0.1", "no option 'price'"),

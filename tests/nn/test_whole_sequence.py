@@ -332,5 +332,5 @@ def test_without_a_numba_that_works_everything_runs_in_torch_after_one_warning(b
     given = [sys.executable, "-c", dedent(program)]
     done = subprocess.run(given, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("numba does not compile here (")
+    assert done.stdout.startswith("numba does not work here (")
     assert "pip install 'qlogad[fast]'" in done.stdout

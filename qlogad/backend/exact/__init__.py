@@ -1,8 +1,8 @@
-"""Our own simulator: exact expectation values in torch, batched over rows and circuits, differentiable.
+"""qlogad's simulator: exact expectation values in torch, batched over rows and circuits, differentiable.
 
 Precision and device are those of the weights: float32 gives complex64, float64 complex128, CPU or CUDA. A circuit can be run by
-several methods, a file each (method.py says what a method is); they give the same numbers, and the planner takes the quickest that
-fits in memory (planner.py). More rows than fit run in pieces, which a backward pass runs again.
+several methods, one per file (see method.py); they give the same numbers, and the planner chooses the fastest one that fits in
+memory (planner.py). If not all rows fit, they run in pieces, which a backward pass recomputes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MAX_WIRES = 26
 
 
 def methods_for(circuit: Circuit, chosen: str | Method = "auto", *, second: bool = False) -> Mapping[str, Method]:
-    """The methods that a circuit may be run by: all, those with second derivatives, or one; a dephased circuit has its own."""
+    """The candidate methods for a circuit: all, those with second derivatives, or one; dephased circuits have their own."""
     if circuit.dephased:
         return {name: method for name, method in _ALL.items() if method.dephased}
     if isinstance(chosen, Method):
@@ -56,13 +56,13 @@ class Exact(Backend):
     """The exact simulator.
 
     Args:
-        method: a name in METHODS, or "auto" for the quickest; or a method of your own.
-        memory: the gigabytes a call may need; by default half of what the device has, 8 at most.
+        method: a name in METHODS, "auto" for the fastest, or a method of your own.
+        memory: limit of a call in gigabytes; by default half of the device's memory, at most 8.
         noise: simulated exactly; the target of "exact:depolarizing=0.01,readout=0.02" is parsed into it.
-        second: derivatives of derivatives will be taken (`create_graph=True`): neither methods nor kernels without them are used.
+        second: second derivatives will be taken (`create_graph=True`), so methods and kernels without them are excluded.
 
     Raises:
-        BackendError: there is no such method, it has no second derivatives where they are wanted, or the memory is no size.
+        BackendError: there is no such method, it lacks second derivatives with `second`, or the memory limit is invalid.
 
     >>> from qlogad.circuit.design import assemble
     >>> circuit = assemble("angle-y", "basic-entangler", wires=2, depth=0)
@@ -76,7 +76,7 @@ class Exact(Backend):
 
     @classmethod
     def asks_account(cls, target: str) -> bool:
-        """Never: it runs here."""
+        """False: it runs locally."""
         return False
 
     def __init__(
@@ -97,7 +97,7 @@ class Exact(Backend):
         self._adopted: list[Plan] = []
 
     def bind(self, circuit: Circuit, weights_GP: Tensor, *, key: Key = DEFAULT_KEY, calls: int = CALLS) -> ExactBound | NoisyBound:
-        """Make ready for calls; what depends on weights alone is done at the first of them, and again if weights change in place.
+        """Prepare calls; weight-only work is done at the first one, and again if weights change in place.
 
         Args:
             circuit: any of up to 26 wires.
@@ -109,7 +109,7 @@ class Exact(Backend):
             BackendError: the weights do not fit the circuit, it is too wide, or there are no calls.
         """
         if calls < 1:
-            raise BackendError(f"a bound circuit is called once at least, got calls={calls}")
+            raise BackendError(f"a bound circuit is called at least once, got calls={calls}")
         check_weights(circuit, weights_GP, dephased=True)
         if circuit.wires > MAX_WIRES:
             raise BackendError(f"exact runs up to {MAX_WIRES} wires, got {circuit.wires}; use fewer, or another backend")
@@ -120,7 +120,7 @@ class Exact(Backend):
     def plan(
         self, circuit: Circuit, weights_GP: Tensor, *, rows: int, calls: int = CALLS, gradient: bool, kernel: Kernel | None = None
     ) -> Plan:
-        """How a circuit is run: chosen at its first call, for the rows of that call, then kept as long as this object lives.
+        """The plan of a circuit: chosen at its first call, for the rows of that call, then kept for the lifetime of this object.
 
         Args:
             circuit: with its inputs.
@@ -128,7 +128,7 @@ class Exact(Backend):
             rows: of one call.
             calls: about so many for each bind.
             gradient: forward and backward, or forward alone.
-            kernel: what a whole-sequence kernel takes on tables, where they may stand for all the calls.
+            kernel: the cost of a whole-sequence kernel on tables, if it may replace all the calls.
 
         Raises:
             BackendError: no method fits the circuit and the memory.
@@ -165,11 +165,11 @@ class Exact(Backend):
         return choose(task, methods, speeds, limit).plan(purpose, compiled=speeds.compiled)
 
     def limit(self, device: torch.device) -> float:
-        """The bytes a call may need on a device."""
+        """The memory limit of a call on a device, in bytes."""
         return memory_limit(device) if self.memory is None else 1e9 * self.memory
 
     def plans(self) -> list[dict[str, Any]]:
-        """How circuits have been run so far, and how adopted plans say they are to be run."""
+        """The plans used so far, and those adopted."""
         made = list(self._plans.values())
         return [documents.plain(plan) for plan in dict.fromkeys(self._adopted + made)]
 
@@ -179,7 +179,7 @@ class Exact(Backend):
 
 
 class ExactBound(Bound):
-    """A circuit with its weights on the exact simulator."""
+    """A circuit with bound weights on the exact simulator."""
 
     def __init__(self, engine: Exact, circuit: Circuit, weights_GP: Tensor, calls: int) -> None:
         self.circuit = circuit
@@ -214,7 +214,7 @@ class ExactBound(Bound):
         return torch.cat(again, dim=1)
 
     def plan(self, rows: int, *, gradient: bool = True) -> Plan:
-        """How calls of so many rows are run."""
+        """The plan for calls of a number of rows."""
         return self._engine.plan(self.circuit, self._weights_GP, rows=rows, calls=self._calls, gradient=gradient)
 
     def estimate(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Estimate:
@@ -225,10 +225,10 @@ class ExactBound(Bound):
         return Estimate(mean_GNK, torch.zeros_like(mean_GNK), None, executions, {"backend": "exact", "kind": "exact"})
 
     def form(self, rows: int, kernel: Kernel | None = None) -> Form | None:
-        """The weight-only tables of this circuit, for a whole-sequence kernel over so many rows; see `Form`.
+        """The weight-only tables of this circuit for a whole-sequence kernel; see `Form`.
 
-        Those that make the sequence quickest, or those of the method that was asked for, where it has any; none where a loop over the
-        steps is quicker, or second derivatives are wanted, which the kernel has not.
+        The fastest ones, or those of the requested method if it has any; None if a loop over the steps is faster, or with `second`,
+        since the kernel has no second derivatives.
         """
         if self._engine.second:
             return None
@@ -248,7 +248,7 @@ class ExactBound(Bound):
         """The state vectors (G, N, 2^W), complex; wire 0 is the most significant bit of the last axis.
 
         Raises:
-            BackendError: as for a call; or the circuit is dephased, and has none.
+            BackendError: as for a call; or the circuit is dephased and so has no state vectors.
         """
         check_inputs(self.circuit, self._weights_GP, inputs_GNI)
         if self.circuit.dephased:
@@ -259,6 +259,6 @@ class ExactBound(Bound):
             if reason := too_wide(task, {"gates": METHODS["gates"]}, allowed):
                 raise BackendError(reason)
             raise BackendError(
-                f"these states need about {needed / 1e9:.3g} GB, and {allowed / 1e9:.3g} GB are allowed; ask for fewer rows at a time"
+                f"these states need about {needed / 1e9:.3g} GB, and {allowed / 1e9:.3g} GB are allowed; use fewer rows at a time"
             )
         return States(self.circuit, self._weights_GP)(inputs_GNI)

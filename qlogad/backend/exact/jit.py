@@ -1,4 +1,4 @@
-"""Functions compiled by numba, where there is numba and it works; what calls them has a way in torch as well."""
+"""Functions compiled by numba, if it is installed and works; callers also have a torch implementation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _allowed: ContextVar[bool] = ContextVar("allowed", default=True)
 
 @contextmanager
 def allowed(compiles: bool) -> Iterator[None]:
-    """As long as it lasts, nothing is compiled unless `compiles`: a plan that was made without kernels is run without them."""
+    """Context in which nothing is compiled unless `compiles`: a plan made without kernels is also run without them."""
     before = _allowed.set(compiles and _allowed.get())
     try:
         yield
@@ -33,7 +33,7 @@ def allowed(compiles: bool) -> Iterator[None]:
 
 
 def works() -> bool:
-    """Whether numba compiles and may; where it does not, a warning says so once."""
+    """Whether numba works and is allowed; warns once if it does not work."""
     return _allowed.get() and _numba()
 
 
@@ -45,11 +45,11 @@ def _numba() -> bool:
 
         twice = numba.njit(lambda x: 2 * x)
         good, reason = bool(twice(1) == 2 and twice.signatures), "it is switched off"
-    except Exception as error:  # a package made for another numpy fails in many ways
+    except Exception as error:  # a package built for another numpy fails in many ways
         good, reason = False, one_line(error, 120)
     if not good:
         warnings.warn(
-            f"numba does not compile here ({reason}); circuits run in torch, several times slower; run: pip install 'qlogad[fast]'",
+            f"numba does not work here ({reason}); circuits run in torch, several times slower; run: pip install 'qlogad[fast]'",
             QlogadWarning,
             stacklevel=2,
         )
@@ -57,13 +57,13 @@ def _numba() -> bool:
 
 
 def compiled(function: F, *, regroup: bool = False) -> F:
-    """The function, compiled at its first call, which takes some seconds; the result is kept on disk.
+    """Compile a function at its first call, which takes some seconds; the result is cached on disk.
 
-    Of processes that ask for it at once, one compiles and the others wait for what it keeps.
+    Of concurrent processes, one compiles and the others wait for its cache.
 
     Args:
         function: of numbers and numpy arrays.
-        regroup: its sums may be taken in any order, always the same one on one machine.
+        regroup: sums may be reordered, always in the same way on one machine.
     """
     import numba
 
@@ -71,23 +71,23 @@ def compiled(function: F, *, regroup: bool = False) -> F:
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fast}
     try:
         made = numba.njit(function, cache=True, **options)
-    except RuntimeError:  # there is nowhere to keep the result
+    except RuntimeError:  # no writable cache folder
         return cast(F, numba.njit(function, **options))
-    compiling = getattr(made, "compile", None)  # numba.njit gives the function back where it is switched off
+    compiling = getattr(made, "compile", None)  # numba.njit returns the function unchanged when switched off
     if compiling is not None:
         made.compile = _one_at_a_time(compiling, f"{function.__module__}.{function.__qualname__}")
     return cast(F, made)
 
 
 def _one_at_a_time(compiling: Callable[[Any], Any], name: str) -> Callable[[Any], Any]:
-    """What compiles a function or loads it, in one process of the machine at a time: the next one finds what this one kept."""
+    """A function that compiles or loads another in one process at a time, so that the next one finds the cache."""
     from numba.core.compiler_lock import global_compiler_lock
 
     def once(signature: Any) -> Any:
         with (
             global_compiler_lock,
             _locked(documents.cache_folder() / "compiling" / f"{name}.lock"),
-        ):  # in this order in every thread
+        ):  # same order in every thread
             return compiling(signature)
 
     return once
@@ -95,7 +95,7 @@ def _one_at_a_time(compiling: Callable[[Any], Any], name: str) -> Callable[[Any]
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """A lock of the machine, which ends with the process that has it; none where the folder cannot be written to."""
+    """A machine-wide lock, released when its process ends; no lock if the folder is not writable."""
     with ExitStack() as held:
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)

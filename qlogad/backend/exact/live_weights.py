@@ -1,7 +1,7 @@
-"""How many weights of a circuit are live: the rank of the Jacobian of its readouts, over many inputs, with respect to its weights.
+"""The number of live weights of a circuit: the rank of the Jacobian of its readouts, over many inputs, with respect to its weights.
 
-A weight is dead where no readout can see it, alone or together with others; a quantum core is compared with a
-classical one of as many live weights.
+A weight is dead if it affects no readout, alone or together with others; a quantum core is compared with a
+classical one with as many live weights.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ __all__ = ["jacobian", "live_weights", "random_rows"]
 
 
 def jacobian(circuit: Circuit, weights_P: Tensor, inputs_NI: Tensor, encoding: Encoding | None = None) -> Tensor:
-    """The derivatives of every readout of every row by every weight, (N, K, P).
+    """The derivatives of every readout of every row with respect to every weight, (N, K, P).
 
     With an encoding the rows are features, and P are the circuit's weights, then the encoding's own.
     """
     rows = len(inputs_NI)
     weights_NP = (
         weights_P.detach().expand(rows, -1).clone().requires_grad_()
-    )  # each row has its own copy: one backward serves all rows
+    )  # each row has its own copy of the weights: one backward pass for all rows
     inputs_N1I = inputs_NI[:, None]
     if encoding is not None:
         inputs_N1I = encoding.inputs(inputs_N1I, circuit.wires, weights_NP[:, circuit.weights :])
@@ -42,13 +42,13 @@ def jacobian(circuit: Circuit, weights_P: Tensor, inputs_NI: Tensor, encoding: E
 def live_weights(circuit: Circuit, generator: np.random.Generator, *, draws: int = 3, encoding: Encoding | None = None) -> int:
     """The number of live weights, at random weights and inputs in [-pi, pi]; the largest of a few draws.
 
-    With an encoding, its own weights count too, and the inputs are those of random features it takes.
+    With an encoding, its own weights count too, and the inputs come from random valid features.
 
     Args:
         circuit: with its readouts.
         generator: from `qlogad.seeds`.
-        draws: how many random weights to look at.
-        encoding: what makes the circuit's inputs, where they are not free.
+        draws: the number of random draws of weights.
+        encoding: computes the circuit's inputs; None: free inputs.
 
     >>> from qlogad.circuit.design import assemble
     >>> live_weights(assemble("angle-y", "basic-entangler", wires=3, depth=1), np.random.default_rng(0))
@@ -70,7 +70,7 @@ def live_weights(circuit: Circuit, generator: np.random.Generator, *, draws: int
 
 
 def random_rows(circuit: Circuit, generator: np.random.Generator, rows: int, encoding: Encoding | None = None) -> Tensor:
-    """Random inputs in [-pi, pi], (N, I); with an encoding, random features (N, D) that it takes."""
+    """Random inputs in [-pi, pi], (N, I); with an encoding, random valid features (N, D)."""
     if encoding is None:
         return torch.from_numpy(generator.uniform(-math.pi, math.pi, (rows, circuit.inputs)))
     low, high = encoding.limits(circuit.wires) or (-math.pi, math.pi)

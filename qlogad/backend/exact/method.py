@@ -28,8 +28,8 @@ class Task:
 
     circuit: Circuit
     groups: int = 1  # G
-    rows: int = 1  # N, of every call
-    calls: int = 1  # calls for each bind: the time steps
+    rows: int = 1  # N, per call
+    calls: int = 1  # calls per bind (time steps)
     itemsize: Literal[4, 8] = 4  # bytes of a real number: 4 for float32, 8 for float64
     gradient: bool = True  # forward and backward, or forward alone
 
@@ -37,7 +37,7 @@ class Task:
         documents.enforce(self)
 
     def halved(self) -> Task:
-        """The same with half the rows."""
+        """The same task with half the rows."""
         return replace(self, rows=max(1, self.rows // 2))
 
 
@@ -47,22 +47,20 @@ class Effort:
 
     operations: float  # floating-point operations, a multiplication and an addition as two
     traffic: float  # bytes read and written beyond what one operation holds in cache
-    dispatches: (
-        float  # torch operations issued, forward ones; the backward ones are counted with them where the task has a gradient
-    )
-    memory: float  # bytes held at the peak, without inputs and means; with a gradient, what the backward pass needs is held too
+    dispatches: float  # torch operations issued in the forward pass; with a gradient, each stands for its backward ones too
+    memory: float  # peak bytes, without inputs and means; with a gradient, including what the backward pass needs
 
 
 class Method(ABC):
     """One way of computing readouts; a subclass names its formula and source. Its `name` is what `Exact(method=...)` takes."""
 
     name: ClassVar[str]
-    second: ClassVar[bool] = True  # it has derivatives of derivatives, to any order
-    dephased: ClassVar[bool] = False  # it runs dephased circuits, and those alone
+    second: ClassVar[bool] = True  # differentiable to any order
+    dephased: ClassVar[bool] = False  # runs dephased circuits only
 
     @abstractmethod
     def unfit(self, circuit: Circuit) -> str:
-        """Why it cannot run a circuit, as a clause for an error; empty where it can."""
+        """The reason why it cannot run a circuit, as a clause for an error message; empty if it can."""
 
     @abstractmethod
     def effort(self, task: Task) -> Effort:
@@ -78,5 +76,5 @@ class Method(ABC):
         """
 
     def form(self, circuit: Circuit, weights_GP: Tensor) -> Form | None:
-        """The tables a whole-sequence kernel needs; None where this method, or this circuit, has none."""
+        """The tables for a whole-sequence kernel; None if this method or circuit has none."""
         return None

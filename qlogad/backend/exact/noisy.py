@@ -1,6 +1,6 @@
-"""Noise, exactly: a state is the real vector of the means of all 4^W Pauli words, and a gate with its noise a real matrix on it.
+"""Exact simulation of noise: a state is the real vector of the means of all 4^W Pauli words, a gate with its noise a real matrix on it.
 
-As a density matrix, at the cost of real numbers. Gates after the last one that reads inputs act on the readouts instead (the Heisenberg
+Equivalent to a density matrix, in real arithmetic. Gates after the last one that reads inputs act on the readouts instead (the Heisenberg
 picture), once for all calls. Differentiable to any order. Transfer matrices: Greenbaum (2015), arXiv:1509.02921.
 """
 
@@ -26,17 +26,17 @@ from qlogad.errors import BackendError
 
 __all__ = ["NoisyBound", "readout_vectors", "transfer_of_unitaries"]
 
-_PHASES = Gate("z", (0,))  # in a sequence of gates: every wire loses its phases here
+_PHASES = Gate("z", (0,))  # marker in a sequence of gates: all wires are dephased here
 
 
 class NoisyBound(Bound):
     """A circuit with its weights and noise, exact and differentiable.
 
     Args:
-        circuit: any; a dephased one loses its phases where it says, besides the noise.
+        circuit: any, including dephased ones.
         weights_GP: (G, P), radians.
-        noise: what follows every gate, and what befalls measured bits.
-        memory: refuse a call that would need more than so many gigabytes.
+        noise: channels after every gate, and readout errors.
+        memory: limit of a call in gigabytes.
     """
 
     def __init__(self, circuit: Circuit, weights_GP: Tensor, noise: Noise, *, memory: float) -> None:
@@ -74,7 +74,7 @@ class NoisyBound(Bound):
         return tied((state_GNM @ seen_GMK).expand(groups, count, -1), self._weights_GP, inputs_GNI)
 
     def estimate(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Estimate:
-        """The same readouts, with a standard error of zero: the noise is there, the sampling is not."""
+        """The same readouts, with a standard error of zero: noisy, but not sampled."""
         with torch.no_grad():
             mean_GNK = self(inputs_GNI, rows)
         executions = mean_GNK.shape[0] * mean_GNK.shape[1] * len(bases(self._circuit.readout))
@@ -90,7 +90,7 @@ class NoisyBound(Bound):
         raise BackendError("a noisy circuit has no state vectors; use Exact() without noise")
 
     def _begin(self, inputs_GNI: Tensor) -> Tensor:
-        """The product state (1 or G, N or 1, 4^W) that the first gates on single wires make of |0...0>."""
+        """The product state (1 or G, N or 1, 4^W) after the first single-wire gates."""
         vectors = []
         for steps in self._start:
             vector = inputs_GNI.new_tensor([1.0, 0.0, 0.0, 1.0])
@@ -101,7 +101,7 @@ class NoisyBound(Bound):
         return state if state.ndim == 3 else state[None, None]
 
     def _refuse(self, rows: int) -> None:
-        """Refuse what would not fit, before it is tried."""
+        """Refuse a call that would not fit in memory."""
         kept = 2 + (len(self._circuit.gates) if torch.is_grad_enabled() else 0)
         wires, each = self._circuit.wires, len(self._weights_GP) * self._weights_GP.element_size() * kept / 1e9  # of a word
 
@@ -129,7 +129,7 @@ def transfer_of_unitaries(unitary: Tensor) -> Tensor:
 
 
 class _Steps:
-    """Neighbouring gates with their noise, as few real matrices."""
+    """Adjacent gates with their noise, merged into few real matrices."""
 
     def __init__(self, gates: Sequence[Gate], wires: int, noise: Noise, like: Tensor) -> None:
         self._gates, self._wires = gates, wires
@@ -154,7 +154,7 @@ class _Steps:
 
 
 def _ordered(circuit: Circuit) -> tuple[tuple[tuple[Gate, ...], ...], list[Gate]]:
-    """The gates that make a product state, by wire, and the rest in order."""
+    """The gates that prepare a product state, by wire, and the rest in order."""
     if circuit.dephased:
         edges = [0, *circuit.dephased, len(circuit.gates)]
         segments = [circuit.gates[begin:end] for begin, end in pairwise(edges)]
@@ -165,7 +165,7 @@ def _ordered(circuit: Circuit) -> tuple[tuple[tuple[Gate, ...], ...], list[Gate]
 
 
 def readout_vectors(words: Sequence[str], noise: Noise, like: Tensor) -> Tensor:
-    """Each readout as a vector (K, 4^W) that a state is multiplied with; reading errors included."""
+    """Each readout as a vector (K, 4^W) to multiply a state with, including readout errors."""
     axes = torch.eye(4, dtype=torch.float64)
     axes[1:] *= noise.contrast
     letters = dict(zip("IXYZ", axes, strict=True))

@@ -46,15 +46,15 @@ __all__ = [
 ]
 
 MOST_ROWS = 2**20  # of one micro-batch
-TABLES_UP_TO = 7  # wires: beyond, a loop of blocks was quicker than any table wherever it was measured
-STEP = 14  # torch operations of a recurrent cell's step, besides its circuit's
-FLAT = 8e9  # bytes: the most that a default memory limit allows
-RECOMPUTED = 4 / 3  # a forward pass more, where three passes are usual
+TABLES_UP_TO = 7  # wires: beyond, a loop of blocks was faster than any table in all measurements
+STEP = 14  # torch operations per step of a recurrent cell, without its circuit
+FLAT = 8e9  # bytes: maximum of the default memory limit
+RECOMPUTED = 4 / 3  # one more forward pass, where three passes are usual
 
 
 @dataclass(frozen=True)
 class Purpose:
-    """What a plan is for."""
+    """The purpose of a plan."""
 
     circuit: str  # its digest
     groups: int  # G
@@ -65,20 +65,20 @@ class Purpose:
 
     @classmethod
     def of(cls, task: Task, device: str, *, sequence: bool = False) -> Self:
-        """What a plan of this task serves: any number of rows."""
+        """The purpose of a plan for this task, for any number of rows."""
         return cls(task.circuit.digest(), task.groups, f"float{8 * task.itemsize}", device, task.gradient, sequence)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a circuit is run; `documents.plain` makes JSON of it."""
+    """The plan for running a circuit; `documents.plain` converts it to JSON."""
 
     purpose: Purpose
     method: str
-    whole: int  # rows that run at once
-    chunk: int  # more rows run so many at a time, and a backward pass runs each piece again
-    tables: bool = False  # of a sequence: the method's tables, in one kernel
-    compiled: bool = True  # the kernel may be compiled; else it runs in torch
+    whole: int  # most rows that run at once
+    chunk: int  # rows per piece for more rows; a backward pass recomputes each piece
+    tables: bool = False  # for a sequence: the method's tables, in one kernel
+    compiled: bool = True  # whether the kernel may be compiled; otherwise it runs in torch
 
     def __post_init__(self) -> None:
         if self.whole < 0 or self.chunk < 1:
@@ -92,9 +92,9 @@ class Speeds:
     single: float  # floating-point operations of float32 matrix products
     double: float  # and of float64
     bandwidth: float  # bytes read and written beyond the cache
-    dispatch: float  # seconds of one torch operation on next to nothing
-    tracked: float  # the same with autograd: a forward operation and its backward ones, which count as three
-    compiled: bool = True  # False: of a run that is too short for it
+    dispatch: float  # seconds of one torch operation on tiny tensors
+    tracked: float  # the same with autograd: a forward operation with its backward ones, counted as three
+    compiled: bool = True  # False for a run that is too short to pay off
 
     def __post_init__(self) -> None:
         if not all(0 < speed < float("inf") for speed in (self.single, self.double, self.bandwidth, self.dispatch, self.tracked)):
@@ -140,14 +140,14 @@ def speeds_of(device: torch.device, *, folder: Path | None = None) -> Speeds:
 def measured_once(
     default: Measured, measure: Callable[[torch.device], Measured], device: torch.device, *settings: str, folder: Path | None = None
 ) -> Measured:
-    """What was measured on this machine, with this torch, device and settings, kept as a file for good.
+    """A measurement on this machine with this torch, device and settings, made once and stored in a file.
 
     Args:
-        default: a dataclass, where nothing can be kept.
-        measure: does it, the first time.
-        device: where.
-        settings: whatever else it depends on.
-        folder: where the file is kept; by default `documents.cache_folder()`.
+        default: a dataclass, used if nothing can be stored.
+        measure: makes the measurement.
+        device: the measured device.
+        settings: everything else that it depends on.
+        folder: folder of the file; by default `documents.cache_folder()`.
     """
     chip = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     key = documents.digest(platform.node(), platform.machine(), chip, torch.__version__, device.type, *settings)
@@ -158,14 +158,14 @@ def measured_once(
             files.make_folder(path.parent)
             if os.access(path.parent, os.W_OK):
                 measured = measure(device)
-                if not (found := _read(path, type(default))):  # else another process was first, and what it measured counts
+                if not (found := _read(path, type(default))):  # otherwise another process was first, and its measurement counts
                     files.write_facts(path, documents.plain(measured))
                     found = _read(path, type(default))
     return found or default
 
 
 def _read(path: Path, kind: type[Measured]) -> Measured | None:
-    """What was written whole, or None."""
+    """The stored measurement if complete, else None."""
     try:
         return documents.from_mapping(kind, files.read_facts(path), str(path))
     except InputError:
@@ -196,7 +196,7 @@ def _measure(device: torch.device) -> Speeds:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch with one thread, as long as it lasts."""
+    """Context with torch on one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -209,7 +209,7 @@ _LENGTH = 100  # operations of a chain
 
 
 def _chain(x: torch.Tensor) -> torch.Tensor:
-    """Small matrix products and elementwise operations in turns, as simulations issue them."""
+    """Small matrix products alternating with elementwise operations, as in simulations."""
     for _ in range(_LENGTH // 2):
         x = torch.matmul(x * 0.5, x)
     return x
@@ -231,7 +231,7 @@ def _bandwidth(device: torch.device) -> float:
 
 
 def timed(run: Callable[[], object], device: torch.device, repeats: int = 30) -> float:
-    """Seconds of one run: the median of many, after a first. On the CPU those of this thread, whatever else the machine is doing."""
+    """Seconds of one run: the median of many, after a warm-up. On the CPU, thread time, independent of other load."""
     cuda = device.type == "cuda"
     clock = time.perf_counter if cuda else time.thread_time
     found = []
@@ -246,8 +246,8 @@ def timed(run: Callable[[], object], device: torch.device, repeats: int = 30) ->
 
 
 def memory_limit(device: torch.device) -> float:
-    """The bytes a call may need by default: half of what the device has, 8 GB at most. It does not change with what is free now."""
-    with suppress(AttributeError, OSError, ValueError):  # a system may not tell
+    """The default memory limit of a call in bytes: half of the device's memory, at most 8 GB, regardless of what is free now."""
+    with suppress(AttributeError, OSError, ValueError):  # not available on every system
         if device.type == "cuda":
             return min(FLAT, torch.cuda.get_device_properties(device).total_memory / 2)
         return min(FLAT, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2)
@@ -256,7 +256,7 @@ def memory_limit(device: torch.device) -> float:
 
 @dataclass(frozen=True)
 class Option:
-    """A task with one method, predicted."""
+    """A prediction for a task with one method."""
 
     method: str
     unfit: str = ""  # why it cannot run the circuit, or does not fit in memory
@@ -266,14 +266,14 @@ class Option:
     chunk: int = 0
 
     def plan(self, purpose: Purpose, *, tables: bool = False, compiled: bool = True) -> Plan:
-        """This option taken."""
+        """The plan of this option."""
         return Plan(purpose, self.method, self.whole, self.chunk, tables, compiled)
 
 
 def options(task: Task, methods: Mapping[str, Method], speeds: Speeds, limit: float) -> list[Option]:
     """Every method with what it would take, the quickest first; those that cannot run the task last.
 
-    Of equally quick ones, a method with all derivatives comes first, then the first by name.
+    Ties: methods differentiable to any order come first, then by name.
     """
     found = [_option(task, name, method, speeds, limit) for name, method in methods.items()]
     return sorted(found, key=lambda option: (bool(option.unfit), option.seconds, not methods[option.method].second, option.method))
@@ -299,7 +299,7 @@ def _option(task: Task, name: str, method: Method, speeds: Speeds, limit: float)
 
 
 def _most_rows(method: Method, task: Task, limit: float, least: int) -> int:
-    """The largest power of two of rows that fits, or `least` where that is more; 0 where not one fits."""
+    """The largest power of two of rows that fits, at least `least`; 0 if not one row fits."""
     low, high = -1, MOST_ROWS.bit_length()
     while high - low > 1:
         middle = (low + high) // 2
@@ -312,7 +312,7 @@ def choose(task: Task, methods: Mapping[str, Method], speeds: Speeds, limit: flo
     """The quickest method that fits.
 
     Raises:
-        BackendError: none runs the circuit, or not even one row fits.
+        BackendError: no method runs the circuit, or not even one row fits.
     """
     found = options(task, methods, speeds, limit)
     if not found[0].unfit:
@@ -323,7 +323,7 @@ def choose(task: Task, methods: Mapping[str, Method], speeds: Speeds, limit: flo
 
 
 def too_wide(task: Task, methods: Mapping[str, Method], limit: float) -> str:
-    """What to say where not even one row fits in memory, the largest width that does among it; empty where one fits."""
+    """The message if not even one row fits in memory, with the largest width that does; empty if one fits."""
     one = replace(task, rows=1, calls=1)
     needed = min(method.effort(one).memory for method in methods.values() if not method.unfit(task.circuit))
     if needed <= limit:
@@ -341,18 +341,18 @@ def too_wide(task: Task, methods: Mapping[str, Method], limit: float) -> str:
 def choose_tables(
     task: Task, methods: Mapping[str, Method], speeds: Speeds, limit: float, kernel: Kernel, form: Callable[[Method], Form | None]
 ) -> Option | None:
-    """The method whose tables make a whole sequence quickest; None where a loop over the steps, by the best method, is quicker.
+    """The method with the fastest tables for a whole sequence; None if a loop over the steps, with the best method, is faster.
 
     Args:
         task: the loop's: the rows of a step, and the steps as calls.
         methods: those to choose from.
         speeds: the device's.
         limit: bytes.
-        kernel: what it takes on some tables.
-        form: makes a method's tables.
+        kernel: its cost on given tables.
+        form: builds a method's tables.
 
     Raises:
-        BackendError: the loop does not run, as `choose` says.
+        BackendError: the loop cannot run; see `choose`.
     """
     cell = STEP * task.calls * (3 * speeds.tracked if task.gradient else speeds.dispatch)
     best, found = choose(task, methods, speeds, limit).seconds + cell, None

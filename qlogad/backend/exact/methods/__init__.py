@@ -1,1 +1,1 @@
-"""Methods of the exact engine, one per file: other ways to the same expectation values."""
+"""Methods of the exact engine, one per file: different algorithms for the same expectation values."""

@@ -1,4 +1,4 @@
-"""Adjoint differentiation: the forward pass keeps the last states alone, and the backward pass undoes one layer after another.
+"""Adjoint differentiation: the forward pass keeps only the last states, and the backward pass undoes the layers one by one.
 
 Memory is a few states at any depth. Jones and Gacon (2020), arXiv:2009.02823; the layers are those of blocks.py.
 """

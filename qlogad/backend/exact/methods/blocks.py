@@ -55,7 +55,7 @@ PART = 64  # upper basis states: indices are made and used while they are in cac
 
 
 class Blocks(Method):
-    """Layer by layer on the states of all rows, what depends on weights once for all calls. Any circuit, differentiable to any order;
+    """Layer by layer on the states of all rows; weight-only work is done once for all calls. Any circuit, differentiable to any order;
     beyond the first it goes through autograd."""
 
     name = "blocks"
@@ -247,8 +247,8 @@ Slopes = Sequence[tuple[int, Tensor]]  # the places of a step's tensors, with th
 class _Step(ABC):
     """A unitary on states (G, D, N); it finds its tensors among those of a call.
 
-    Where there is room, a list of tensors of states that nothing needs, states are overwritten, or left there for the next step:
-    new memory costs more than what is done in it.
+    With `room`, a list of tensors that are no longer needed, states are overwritten, or left there for the next step:
+    allocating memory costs more than the computation in it.
     """
 
     reads_states: ClassVar[bool] = True  # its tensors' slopes need the states before it

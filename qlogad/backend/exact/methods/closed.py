@@ -1,4 +1,4 @@
-"""Closed forms by light cones: each readout pulled back to one Pauli word, whose mean is a product over wires that stand alone.
+"""Closed forms by light cones: each readout pulled back to one Pauli word, whose mean is a product over independent wires.
 
 Fixed Clifford gates take a Pauli word to one Pauli word (Gottesman (1998), quant-ph/9807006), and gates beside it do nothing to it. What
 is left of the circuit falls into clusters of wires; a mean is the product of the clusters' means, at any width.
@@ -34,8 +34,8 @@ class Closed(Method):
     """Products over clusters of wires: rotations and a CNOT ring, separable circuits, shallow circuits of any width.
 
     Clusters of one wire may read inputs anywhere; those of several are left to the method `pauli`. Differentiable to any order.
-    It has no tables for whole sequences: a readout is a product over clusters, cheap as such at any width, while as a table over the
-    angles of all wires it is what `pauli` and `real` make, exponential in the width.
+    It has no tables for whole sequences: a product over clusters is cheap at any width, while a table over the angles of all wires
+    would be that of `pauli` and `real`, exponential in the width.
     """
 
     name = "closed"
@@ -98,7 +98,7 @@ def _factored(circuit: Circuit) -> tuple[_Factored, ...]:
 
 
 def _factor(circuit: Circuit, word: str) -> _Factored:
-    """Pull a readout back as far as it stays one word, gate by gate; what it depends on from there on is kept."""
+    """Pull a readout back gate by gate as long as it stays one word, and keep the gates it depends on from there on."""
     sign = 1
     kept: list[Gate] = []
     held: set[int] = set()  # wires of gates that are kept
@@ -184,7 +184,7 @@ def _program(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Pro
 
 
 class _Wires:
-    """The means of wires that stand alone, each a vector of (I, X, Y, Z) that gates rotate.
+    """The means of independent wires, each a vector of (I, X, Y, Z) that gates rotate.
 
     A wire's gates are cut into segments: up to PIECE angles of inputs, then weights. A segment is a matrix for every monomial
     of the inputs' features, of weights alone.

@@ -1,4 +1,4 @@
-"""Dephased circuits: between layers every wire loses its phases, and the state is a probability vector.
+"""Dephased circuits: all wires are dephased between layers, so the state is a probability vector.
 
 A layer is then a classical stochastic matrix, T[b, c] = |<c|U|b>|^2: the control of the same wiring without coherence. Full dephasing
 as in Nielsen and Chuang, section 8.3.6.
@@ -76,7 +76,7 @@ class _Dephased:
         return p_GNR.expand(len(self._weights_GP), inputs_GNI.shape[1], -1)
 
     def _apply(self, place: int, inputs_GNI: Tensor | None) -> Tensor:
-        """What a segment makes of the basis states: their probabilities (1 or G, N or 1, R, D), or the readouts of the last one."""
+        """Apply a segment to the basis states: their probabilities (1 or G, N or 1, R, D), or the readouts after the last segment."""
         size = 2**self._wires
         dtype = torch.complex64 if self._weights_GP.dtype == torch.float32 else torch.complex128
         start_RD = torch.eye(1 if place == 0 else size, size, dtype=dtype, device=self._weights_GP.device)

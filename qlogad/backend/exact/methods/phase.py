@@ -1,4 +1,4 @@
-"""A circuit that reads inputs again and again: unitaries of weights alone, and between them a phase for every row and basis state.
+"""Re-uploading circuits: weight-only unitaries, and between them a phase for every row and basis state.
 
 A rotation about any axis is a rotation about Z between fixed gates, so every upload is diagonal once those have joined the unitaries:
 
@@ -102,7 +102,7 @@ class _Program:
     def backward(
         self, slope_GNK: Tensor, given: Sequence[Tensor], kept: Sequence[Tensor], wanted: Sequence[bool]
     ) -> list[Tensor | None]:
-        """The slopes of what is given, where they are wanted."""
+        """The gradients of the arguments that need them."""
         (_, _, *unitaries), (turns_GEN, *turned, states_GDN) = given, kept
         lam_GDN = states_GDN * (2 * self._signs_DK @ slope_GNK.mT)
         phase_slope = torch.zeros_like(given[0])

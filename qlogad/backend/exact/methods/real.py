@@ -31,7 +31,7 @@ PASSES = 6  # times that what is made is read and written, measured over widths,
 
 
 class Real(Method):
-    """One real matrix product a call; differentiable to any order."""
+    """One real matrix product per call; differentiable to any order."""
 
     name = "real"
 

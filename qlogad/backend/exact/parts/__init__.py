@@ -1,1 +1,1 @@
-"""Parts that the methods of the exact engine are made of."""
+"""Building blocks of the exact engine's methods."""

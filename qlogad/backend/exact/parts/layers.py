@@ -73,7 +73,7 @@ class Cut:
 def cut(circuit: Circuit, gates: tuple[Gate, ...]) -> Cut:
     """The layers of some gates, and of what turns each measurement basis of a circuit's readout into that of Z.
 
-    Layers that no readout sees are left out: diagonals at the end.
+    Layers without effect on readouts are omitted: diagonals at the end.
     """
     axes = bases(circuit.readout)
     turns = [tuple(gate for wire, axis in enumerate(word) for gate in axis_change(axis, wire)) for word in axes]

@@ -42,7 +42,7 @@ class Angles:
 class _Group:
     """Gates of one size and one source, so that their matrices are computed at once."""
 
-    places: tuple[int, ...]  # where they stand in the list they come from
+    places: tuple[int, ...]  # their positions in the original list
     angles: Angles | None  # None: they have no angle that depends on anything
     frequency: Tensor  # (A,)
     constant: Tensor  # (A, d, d), or its first columns (A, d)

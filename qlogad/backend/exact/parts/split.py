@@ -1,4 +1,4 @@
-"""A circuit by what its gates read: what depends on weights alone is done once, for every row and time step.
+"""Split a circuit by what its gates read, so that weight-only work is done once for every row and time step.
 
 Single-wire gates that come before anything else on their wires make a product state from the inputs; the rest splits
 into maximal sections that read inputs, and sections that do not.

@@ -1,4 +1,4 @@
-"""The weight-only matrices of a circuit that begins with a product state: what forms are made of.
+"""The weight-only matrices of a circuit that begins with a product state, from which forms are built.
 
     psi = matrix_0 r,  r real;   then, for every later upload:   psi <- matrix_l (exp(i phase_l) psi)
 

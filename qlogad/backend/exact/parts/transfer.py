@@ -67,7 +67,7 @@ def kron(one: Floats, two: Floats) -> Floats:
 
 
 def mean_of(letter: str) -> Floats:
-    """What a wire's letter of a readout reads off the means of I, X, Y, Z, (4,); 0 and 1 are (I +- Z) / 2.
+    """The weights of a readout's letter on the means of I, X, Y, Z, (4,); 0 and 1 are (I +- Z) / 2.
 
     >>> mean_of("Y").tolist(), mean_of("1").tolist()
     ([0.0, 0.0, 1.0, 0.0], [0.5, 0.0, 0.0, -0.5])

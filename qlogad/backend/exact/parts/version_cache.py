@@ -22,12 +22,12 @@ T = TypeVar("T")
 class VersionCache(Generic[T]):
     """What `make` makes of the weights, once for each of their versions: with gradients, and without, as then it has none.
 
-    Changes through `weights.data` are not counted, and not seen. Weights made in inference mode
-    have no version, and nothing is cached for them.
+    Changes through `weights.data` are not counted and so go unnoticed. Weights created in inference
+    mode have no version, and nothing is cached for them.
 
     Args:
-        weights: to look at.
-        make: is given the weights, and whether with gradients.
+        weights: the weights to watch.
+        make: called with the weights and whether gradients are needed.
 
     Raises:
         BackendError: on a call, if the changed weights are not finite.
@@ -55,7 +55,7 @@ class VersionCache(Generic[T]):
         return self._known[gradient]
 
     def _watched(self) -> Tensor:
-        """The weights, such that a backward pass that reaches them drops what was made of them."""
+        """The weights with a hook: a backward pass that reaches them drops the cached value."""
         if not self._weights.requires_grad:
             return self._weights
         watched, kept = self._weights.view_as(self._weights), weakref.ref(self)
