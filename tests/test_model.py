@@ -202,7 +202,7 @@ def test_misuse_is_explained(kept: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"validation is a share above 0 and below 1, got 1\.5"):
         Model.fit(LOG, Length(), validation=1.5)
     for lines in ([], ["no log"], ["", " "]):
-        with pytest.raises(DataError, match="not one of"):
+        with pytest.raises(DataError, match="none of"):
             model.score(lines)
     with pytest.raises(DataError, match="there is no file"):
         model.score(tmp_path / "missing.log")

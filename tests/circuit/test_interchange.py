@@ -217,13 +217,13 @@ def outside(weights):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (noisy, "'DepolarizingChannel' is no gate"),
-        (measuring, "'MidMeasureMP' is no gate"),
-        (curved, "'RX' is not affine"),
-        (sine, "'RX' is not affine"),
+        (noisy, "'DepolarizingChannel' is not a known gate"),
+        (measuring, "'MidMeasureMP' is not a known gate"),
+        (curved, "'RX' is neither affine"),
+        (sine, "'RX' is neither affine"),
         (choosing, "depend on the values"),
         (doubly, "depend on the values"),
-        (variance, "is no readout"),
+        (variance, "is not a supported readout"),
         (batched, "broadcast over 2"),
         (far, "cannot evaluate"),
         (outside, "wire_order"),

@@ -192,7 +192,7 @@ def test_a_session_is_planned_with_its_waits():
         for mode in ("job", "batch", "session")
     }
     assert costs["job"] == costs["batch"] == replace(costs["session"], formula=costs["job"].formula)
-    assert {mode for mode, cost in costs.items() if "waits" in cost.formula} == {"session"}
+    assert {mode for mode, cost in costs.items() if "waiting" in cost.formula} == {"session"}
 
 
 def test_a_stand_in_says_that_it_knows_no_modes():
@@ -200,5 +200,5 @@ def test_a_stand_in_says_that_it_knows_no_modes():
         quiet = IBM(f"fake_manila,shots={SHOTS},mode=session")
     assert len(told) == 1
     assert ask(quiet.target).mean_MK.tobytes() == ask(IBM(f"fake_manila,shots={SHOTS}").target).mean_MK.tobytes()
-    with pytest.raises(BackendError, match="mode is batch, session, job"):
+    with pytest.raises(BackendError, match="mode is one of batch, session, job"):
         IBM("fake_manila,mode=together")
