@@ -102,11 +102,11 @@ def _outline(circuit: Circuit) -> tuple[tuple[Kind, ...], int]:
 
 @lru_cache(maxsize=128)
 @torch.inference_mode(False)  # what is kept serves training too
-def _program(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> Program:
-    return Program(circuit, torch.empty(0, dtype=dtype, device=device))
+def _program(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Program:
+    return _Program(circuit, torch.empty(0, dtype=dtype, device=device))
 
 
-def program_of(circuit: Circuit, like: Tensor) -> Program:
+def program_of(circuit: Circuit, like: Tensor) -> _Program:
     """What depends on the circuit alone, made once for each precision and device."""
     return _program(circuit, like.dtype, like.device)
 
@@ -116,7 +116,7 @@ def _gates(circuit: Circuit) -> tuple[Gate, ...]:
     return circuit.gates if starts(circuit) is None else after_start(circuit)
 
 
-class Program:
+class _Program:
     """A circuit's steps after its start, and its measurement."""
 
     def __init__(self, circuit: Circuit, like: Tensor) -> None:
@@ -184,7 +184,7 @@ class _Pass(torch.autograd.Function):
     """All steps and the measurement."""
 
     @staticmethod
-    def forward(ctx: Any, program: Program, keep: bool, *given: Tensor) -> Tensor:
+    def forward(ctx: Any, program: _Program, keep: bool, *given: Tensor) -> Tensor:
         halves_WGN, wires_WG22, *tensors = given
         trig_WG2N = _trig(halves_WGN)
         vectors_WG2N = wires_WG22 @ trig_WG2N.to(wires_WG22.dtype)
@@ -203,7 +203,7 @@ class _Pass(torch.autograd.Function):
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors  # once: a recomputed piece gives them no second time
         given, (trig_WG2N, vectors_WG2N, *before, states) = saved[: ctx.count], saved[ctx.count :]
-        program: Program = ctx.program
+        program: _Program = ctx.program
         if torch.is_grad_enabled():  # the derivative of this derivative is wanted
             if not ctx.keep:
                 raise BackendError("method 'adjoint' has first derivatives only; use method 'blocks', or Exact(second=True)")
@@ -233,7 +233,7 @@ class _Pass(torch.autograd.Function):
         return None, None, halves, wires, *found
 
 
-def _by_autograd(program: Program, given: Sequence[Tensor], slope_GNK: Tensor) -> list[Tensor | None]:
+def _by_autograd(program: _Program, given: Sequence[Tensor], slope_GNK: Tensor) -> list[Tensor | None]:
     """The slopes of what is given, as functions that can be differentiated again."""
     reading = [one for one in given if one.requires_grad]
     means = program.measurement.means(program.through(*given))
