@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 CODE = (
-    "import qlogad; from qlogad import names; from qlogad.experiment import Experiment; from qlogad.circuit.design import assemble;"
+    "import qlogad; from qlogad import names; from qlogad.experiment import Experiment; from qlogad.circuit.encoding import assemble;"
     "assemble('angle-y', 'strongly-entangling', 3, 1);"
     "print(qlogad.__file__, Experiment.load('quickstart').name, len(names.designs('ansatz')))"
 )

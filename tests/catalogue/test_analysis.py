@@ -194,7 +194,7 @@ def test_show_says_that_an_identity_block_doubles_its_rows(tmp_path: Path) -> No
     plain, block = (listing.show(name, wires=4, depth=2) for name in ("sim14", str(tmp_path / "block.toml")))
     for count in ("weights", "gates", "two_qubit_gates"):
         assert block.facts[count] == 2 * plain.facts[count]
-    assert "twice the gates and weights" in block.text
+    assert "doubles the gates and weights" in block.text
     assert "identity-block" not in plain.text
 
 

@@ -79,9 +79,14 @@ def test_windows_without_an_event_to_blame_name_none(name: str) -> None:
         assert (event_N == -1).all()
 
 
+def reads_apart(detector: type[Detector]) -> bool:
+    """Whether it reads more of events than their ids; such floors have laws of their own (test_apart_floors.py)."""
+    return any(names.find("view", view).apart for view in detector.reads)
+
+
 def test_every_detector_is_looked_at() -> None:
     assert {type(make()) for make in (MAKERS | WHOLE).values()} == {
-        names.find("detector", name) for name in names.known("detector")
+        found for name in names.known("detector") if not reads_apart(found := names.find("detector", name))
     }
 
 

@@ -85,7 +85,7 @@ def test_a_threshold_fixed_anew_on_the_same_windows_is_the_same(name: str, rule:
     """As when a device recalibrates one: the windows are told by their number, and the labels by the rule."""
     detector = small(name, rule)
     training = "all" if detector.supervised else "normals"
-    made = grounds[training]
+    made = grounds[training].of(detector.reads)
     fit(detector, made, training=training, seed=0)
     assert detector.threshold_ is not None
     part = validation_windows(made, detector.threshold_.windows)

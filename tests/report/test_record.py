@@ -184,7 +184,9 @@ COMMITTED = [folder for folder in folders(Path(__file__).parents[2] / "results")
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.name)
 def test_committed_results_are_what_their_records_give(folder: Path) -> None:
-    assert check(folder).differ == ()
+    """In a process of its own, as figures depend on what was drawn before."""
+    done = subprocess.run([sys.executable, "-m", "qlogad", "report", "--check", str(folder)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr + done.stdout
 
 
 def test_folders_without_a_record_are_named_and_figures_of_other_versions_are_left_out(tmp_path: Path) -> None:

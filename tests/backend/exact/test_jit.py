@@ -84,9 +84,9 @@ if sys.argv[2] == "train":
 else:
     detector = Detector.load(sys.argv[1])
 scores = detector.score_samples([[0, 1, 2, 3] * 2, [0, 2, 1, 3] * 2])
-from qlogad.nn import sequence
+from qlogad.nn import whole_sequence
 plans = [plan for plan in detector.plans() if plan["tables"]]
-print(json.dumps([scores.tobytes().hex(), [plan["compiled"] for plan in plans], sequence._fast.cache_info().currsize]))
+print(json.dumps([scores.tobytes().hex(), [plan["compiled"] for plan in plans], whole_sequence._fast.cache_info().currsize]))
 """
     told = []
     for what in ("train", "load"):
