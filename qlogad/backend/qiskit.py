@@ -265,7 +265,8 @@ class _Reader:
 
     def slot(self, value: ParameterExpression) -> int:
         """The number of the input for an expression."""
-        stand = {one: Parameter(f"v{place}") for place, one in enumerate(value.parameters)}
+        ordered = sorted(value.parameters, key=lambda one: self.places[one])  # a set, in another order each time it is read
+        stand = {one: Parameter(f"v{place}") for place, one in enumerate(ordered)}
         text = _ARC.sub(r"arc\1", str(value.subs(stand)))
         names = {alias.name: f"x[{self.places[one][1]}]" for one, alias in stand.items()}
         text = re.sub(r"\bv\d+\b", lambda found: names[found[0]], text)

@@ -290,6 +290,17 @@ name = "quantum"
 """
 
 
+@pytest.mark.parametrize("angle", ["u * v", "v * u + w * u", "sin(u) * v * w", "(u - v) * (v - w) * (w - u)"])
+def test_a_file_is_the_same_design_each_time_it_is_read(angle: str, tmp_path: Path) -> None:
+    inputs = "".join(f"input float[64] {name};\n" for name in "uvw")
+    text = (
+        f'OPENQASM 3.0;\ninclude "stdgates.inc";\n{inputs}qubit[1] q;\nry({angle}) q[0];\nry(u) q[0];\nrx(v) q[0];\nrz(w) q[0];\n'
+    )
+    (tmp_path / "features.qasm").write_text(text)
+    read = [Design.of(str(tmp_path / "features.qasm"), "encoding").table() for _ in range(20)]
+    assert all(one == read[0] for one in read)
+
+
 def test_files_of_circuits_lie_beside_the_experiment_and_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     qasm = 'OPENQASM 3.0;\ninclude "stdgates.inc";\ninput float[64] {0};\ninput float[64] {1};\nqubit[2] q;\n'
     (tmp_path / "mine.qasm").write_text(qasm.format("a", "b") + "ry(a) q[0];\ncx q[0], q[1];\nry(2 * b + 1) q[1];\n")
