@@ -108,7 +108,7 @@ class Qiskit(SampledBackend, Backend):
         if isinstance(circuit, str):
             return from_qasm(circuit, encoding=encoding), ""
         if isinstance(circuit, QuantumCircuit):
-            return from_qiskit(circuit, encoding=encoding), str(circuit.name)
+            return from_qiskit(circuit, encoding=encoding), _COUNTED.sub("circuit", str(circuit.name))
         raise DesignError(f"a circuit of Qiskit is a QuantumCircuit, got {type(circuit).__name__}")
 
 
@@ -278,6 +278,7 @@ class _Reader:
         return self.slots.setdefault(closed, len(self.slots))
 
 
+_COUNTED = re.compile(r"^circuit-\d+(?:-\d+)?$")  # Qiskit's name of a circuit without one: how many there were before, by process
 _ARC = re.compile(r"\ba(sin|cos|tan)\b")
 
 
