@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -241,59 +241,26 @@ def ledger_of(result: Path) -> Path:
     return result / "hardware.jsonl"
 
 
-def submit(
-    result: Path,
-    contender: str,
-    to: str,
-    *,
-    windows: int = WINDOWS,
-    choice: int = 0,
-    mode: Mode = "closed",
-    references: int = REFERENCES,
-    repeats: int | None = None,
-    validation: int = 0,
-    seed: int | None = None,
-    cut: str | None = None,
-    label: str = "",
-    max_seconds: float | None = None,
-    max_cost: float | None = None,
-    clock: Clock | None = None,
-) -> Collected:
-    """Forecast a campaign, write it down, and run it as far as it goes without waiting; the same call later goes on from there.
+class How(TypedDict, total=False):
+    """How a campaign is run; see `submit_all`."""
 
-    Args:
-        result: the folder of a finished run.
-        contender: whose detector.
-        to: a backend, "ibm:fake_torino,shots=1024" say.
-        windows: how many test windows, see `choose`; equal ones run once.
-        choice: the seed they are chosen with.
-        mode: open or closed loop.
-        references: reference rows in each round.
-        repeats: how often the whole pass is run; None: 5 times in a closed loop that samples, else once.
-        validation: windows that each run scores as well, to fix a threshold on them beside the clean one; 0: none.
-        seed: of the training; None: the first.
-        cut: of the run; None: the first.
-        label: tells apart campaigns that ask the same.
-        max_seconds: refuse a run that may take more device time.
-        max_cost: refuse a run that may cost more US dollars.
-        clock: how long to wait for jobs; by default not at all.
+    windows: int
+    choice: int
+    mode: Mode
+    references: int
+    repeats: int | None
+    validation: int
+    seed: int | None
+    cut: str | None
+    label: str
+    max_seconds: float | None
+    max_cost: float | None
+    clock: Clock | None
 
-    Raises:
-        InputError: the forecast exceeds what was allowed, or the detector runs no circuits.
-        UnknownName: there is no such contender, seed or cut.
-        ResultError: there is no finished run, or another process writes to its ledger.
-        BackendError: there is no such backend, or it cannot run the circuits.
-    """
-    given = {"seed": seed, "cut": cut, "label": label, "max_seconds": max_seconds, "max_cost": max_cost, "clock": clock}
-    how = {
-        "windows": windows,
-        "choice": choice,
-        "mode": mode,
-        "references": references,
-        "repeats": repeats,
-        "validation": validation,
-    }
-    return submit_all(result, contender, [to], **how, **given)[0]  # type: ignore[arg-type]
+
+def submit(result: Path, contender: str, to: str, **how: Unpack[How]) -> Collected:
+    """`submit_all` to one backend."""
+    return submit_all(result, contender, [to], **how)[0]
 
 
 def submit_all(
@@ -314,7 +281,33 @@ def submit_all(
     max_cost: float | None = None,
     clock: Clock | None = None,
 ) -> list[Collected]:
-    """`submit` to several backends: all are forecast and written down before the first is asked, so that `collect` knows each."""
+    """Forecast campaigns, write them down, and run each as far as it goes without waiting; the same call later goes on from there.
+
+    All are forecast and written down before the first backend is asked, so that `collect` knows each.
+
+    Args:
+        result: the folder of a finished run.
+        contender: whose detector.
+        to: backends, "ibm:fake_torino,shots=1024" say.
+        windows: how many test windows, see `choose`; equal ones run once.
+        choice: the seed they are chosen with.
+        mode: open or closed loop.
+        references: reference rows in each round.
+        repeats: how often the whole pass is run; None: 5 times in a closed loop that samples, else once.
+        validation: windows that each run scores as well, to fix a threshold on them beside the clean one; 0: none.
+        seed: of the training; None: the first.
+        cut: of the run; None: the first.
+        label: tells apart campaigns that ask the same.
+        max_seconds: refuse a run that may take more device time.
+        max_cost: refuse a run that may cost more US dollars.
+        clock: how long to wait for jobs; by default not at all.
+
+    Raises:
+        InputError: the forecast exceeds what was allowed, or the detector runs no circuits.
+        UnknownName: there is no such contender, seed or cut.
+        ResultError: there is no finished run, or another process writes to its ledger.
+        BackendError: there is no such backend, or it cannot run the circuits.
+    """
     found = trained(result, contender, seed=seed, cut=cut)
     detector, places_C, features = chosen(found, windows, choice=choice)
     held = calibrating(found, detector, validation, choice=choice)[0] if validation else None
