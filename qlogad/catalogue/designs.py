@@ -85,11 +85,11 @@ def role_for(name: str, given: str | None) -> tuple[Role, str]:
             return role, ""
     if isdir(name) or name.endswith((".toml", ".qasm")) or "/" in name:
         names.design_path("ansatz", name)  # says what is wrong with the path
-    others = [*names.known("detector"), *names.known("dataset")]
+    others = [one for kind in names.KINDS for one in names.known(kind)]
     if name in others:
         raise InputError(f"'{name}' is no circuit design, so there is nothing to draw; leave out --out, or see: qlogad list ansatz")
     everything = [*names.designs("ansatz"), *names.designs("encoding"), *others]
-    raise UnknownName("design, detector or dataset", name, everything)
+    raise UnknownName("design or other thing", name, everything)
 
 
 def show_design(name: str, role: Role, note: str, wires: int, depth: int, analyse: bool) -> Shown:

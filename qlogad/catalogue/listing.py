@@ -1,10 +1,10 @@
-"""What there is: names with one line each; a design drawn and counted; the keys of a detector or dataset."""
+"""What there is: names with one line each; a design drawn and counted; what anything else is, with its keys."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -85,10 +85,10 @@ def analysed(
 
 
 def show(name: str, *, wires: int | None = None, depth: int | None = None, analyse: bool = False, role: str | None = None) -> Shown:
-    """Draw and count a design, and analyse it on request; or list the keys of a detector or dataset.
+    """Draw and count a design, and analyse it on request; or say what any other named thing is, with its keys.
 
     Args:
-        name: an ansatz, encoding, detector or dataset, or a design file.
+        name: of an ansatz or encoding, or a design file; or of anything else that `qlogad list` lists by its file.
         wires: the circuit's width.
         depth: for an ansatz: number of layers, 1 by default.
         analyse: measure the circuit.
@@ -99,17 +99,20 @@ def show(name: str, *, wires: int | None = None, depth: int | None = None, analy
         DesignError: the file is no design, or does not exist at this width.
     """
     if role is None and not names.is_design_file(name):
-        for kind in ("detector", "dataset"):
-            if name in names.known(kind):
+        drawn = any(name in names.designs(one) for one in ROLES)
+        for kind in names.KINDS:
+            if name in names.known(kind) and (kind in ("detector", "dataset") or not drawn):
                 return _show_keys(name, kind)
     found, note = role_for(name, role)
     return show_design(name, found, note, *size_of(found, width_of(name, found, wires), depth), analyse)
 
 
-def _show_keys(name: str, kind: Literal["detector", "dataset"]) -> Shown:
+def _show_keys(name: str, kind: names.Kind) -> Shown:
     cls = names.find(kind, name)
     keys = []
-    for field in fields(cls):
+    for field in fields(cls) if is_dataclass(cls) else ():
+        if not field.init:
+            continue
         default: Any = "required"
         if field.default is not MISSING:
             default = documents.plain(field.default)
@@ -123,6 +126,6 @@ def _show_keys(name: str, kind: Literal["detector", "dataset"]) -> Shown:
             }
         )
 
-    table = escape.table(keys, "simple")
+    table = escape.table(keys, "simple") if keys else ""
     about = "\n\n".join(text for text in (inspect.getdoc(inspect.getmodule(cls)), inspect.getdoc(cls), table) if text)
     return Shown(f"{name}: {about}", {"name": name, "kind": kind, "keys": keys})

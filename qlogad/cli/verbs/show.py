@@ -1,4 +1,4 @@
-"""Draw a circuit design, count its weights and measure it; or list the keys of a detector or dataset.
+"""Draw a circuit design, count its weights and measure it; or say what anything else that is listed is, with its keys.
 
 Example: qlogad show strongly-entangling --wires 4 --depth 2
 """
@@ -17,7 +17,10 @@ __all__ = ["verb"]
 
 
 def verb(
-    name: Annotated[str, typer.Argument(help="An ansatz, encoding, detector or dataset, or a design file.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="A name that qlogad list shows: a design, detector, dataset, view, ...; or a design file."),
+    ],
     role: Annotated[str | None, typer.Option(help="ansatz or encoding, for a file that could be either.")] = None,
     wires: Annotated[int | None, typer.Option(help="Number of wires; by default 4, or the only number the design allows.")] = None,
     depth: Annotated[int | None, typer.Option(help="For an ansatz: number of layers; 1 by default.")] = None,
