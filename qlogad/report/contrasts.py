@@ -196,7 +196,7 @@ def _over_sequences(record: Record, sides: Sequence[Sequence[Scored]], fixed: Se
     for cut in record.cuts:
         by_seed = [{cell.facts.seed: cell for cell in side if cell.facts.cut == cut.name} for side in sides]
         random = [set(own) for own, side in zip(by_seed, sides, strict=True) if side and side[0].facts.contender not in fixed]
-        seeds = sorted(set.intersection(*random)) if random else [0]  # those at which every side that has seeds has come through
+        seeds = sorted(set.intersection(*random)) if random else [0]  # those at which every side that has seeds has completed
         if not seeds or not all(by_seed) or not 0 < cut.merged.test.label_N.sum() < len(cut.merged.test):
             return None
         chosen = [

@@ -20,7 +20,7 @@ from qlogad.report.text import interval_of, item, markdown_table, mean_of, numbe
 
 __all__ = ["before", "summary", "table"]
 
-ASSUMED = "nothing to be judged has a label, so every window was taken as normal before the injection, even if it is not"
+ASSUMED = "no window to be judged is labelled: all were assumed normal before injection, perhaps wrongly"
 SPANNED = ("f1", "recall")  # metrics that the tables give intervals for
 _MEANING = """\
 Higher scores are more anomalous; 1 is an anomaly. Every choice (early stopping, threshold) was made on validation windows; the parser and

@@ -83,7 +83,7 @@ def write(study: Study, studies: Mapping[str, optuna.Study], best: Mapping[str, 
 
 
 def completed(study: Study, trials: optuna.Study) -> list[FrozenTrial]:
-    """The last attempts of the logical trials of the budget that came through, by index."""
+    """The last attempts of the logical trials of the budget that completed, by index."""
     chains = attempts(trials.get_trials(deepcopy=False))
     lasts = [chains[index][-1] for index in sorted(chains) if study.settings.trials is None or index < study.settings.trials]
     return [last for last in lasts if last.state == TrialState.COMPLETE]

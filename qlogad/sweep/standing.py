@@ -52,7 +52,7 @@ class Finished:
     rows: list[dict[str, Any]]
     text: str
     folder: Path
-    barren: tuple[str, ...]  # contenders of which no trial came through
+    barren: tuple[str, ...]  # contenders of which no trial completed
     warnings: tuple[str, ...] = ()  # that trials still improved at their last epoch
 
 
@@ -181,7 +181,7 @@ def standing(study: Study, entrant: Entrant, rows: Sequence[Mapping[str, Any]], 
 
 def _best_table(study: Study, rows: Sequence[Mapping[str, Any]], style: str) -> str:
     if not rows:
-        return "no trial has come through yet"
+        return "no trial has completed yet"
     shown = [
         {"contender": row["contender"], "trial": row["index"]}
         | {name: f"{row[name]:.5g}" for name in study.settings.objectives}

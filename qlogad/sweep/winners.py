@@ -114,7 +114,7 @@ def rerun(
         watch: is told what happens.
 
     Raises:
-        InputError: there are too few or too many seeds, or no trial has come through.
+        InputError: there are too few or too many seeds, or no trial completed.
         QlogadError: a training failed, and why.
     """
     if not 2 <= seeds <= MAX_SEEDS:
@@ -127,7 +127,7 @@ def rerun(
     winners = [one for entrant in study.entrants for one in _again(prepared, entrant, place, seeds, workers, watch)]
     if not winners:
         raise InputError(
-            f"no trial of '{study.name}' has come through, so it has no winner; see the causes in {folder / 'table.md'}"
+            f"no trial of '{study.name}' completed, so it has no winner; see the causes in {folder / 'table.md'}"
         )
     rows = _rows(study, winners)
     found = found or _found(folder)
@@ -237,7 +237,7 @@ def _complete(trials: optuna.Study) -> dict[int, optuna.trial.FrozenTrial]:
 
 
 def _ended(name: str, place: str) -> dict[int, optuna.trial.FrozenTrial]:
-    """The trainings of a name that came through, by index; none where it has not begun."""
+    """The trainings of a name that completed, by index; none where it has not begun."""
     storage = open_storage(place)
     if name not in {summary.study_name for summary in optuna.get_all_study_summaries(storage)}:
         return {}
