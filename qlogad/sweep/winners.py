@@ -126,9 +126,7 @@ def rerun(
     prepared = prepare(study, folder, watch.preparing)
     winners = [one for entrant in study.entrants for one in _again(prepared, entrant, place, seeds, workers, watch)]
     if not winners:
-        raise InputError(
-            f"no trial of '{study.name}' completed, so it has no winner; see the causes in {folder / 'table.md'}"
-        )
+        raise InputError(f"no trial of '{study.name}' completed, so it has no winner; see the causes in {folder / 'table.md'}")
     rows = _rows(study, winners)
     found = found or _found(folder)
     kept = [one for one in winners if one.stays]
