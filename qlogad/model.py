@@ -35,10 +35,10 @@ from qlogad.features.pipeline import FeaturePipeline
 from qlogad.features.preprocessor import Preprocessor
 from qlogad.logs.dataset import Dataset, Intake
 from qlogad.logs.events import Events, read_events
-from qlogad.logs.lines import Lines
 from qlogad.logs.parser.drain import Drain
 from qlogad.logs.parser.identity import Identity
 from qlogad.logs.parser.parser import Parser
+from qlogad.logs.raw_lines import Lines
 from qlogad.logs.windows import Window, Windows, default_window, make_windows
 
 __all__ = ["Model", "Origin", "Scored", "origin_of", "write"]

@@ -21,7 +21,7 @@ from qlogad.features.pipeline import FeaturePipeline
 from qlogad.features.view import any_apart
 from qlogad.logs.dataset import Dataset
 from qlogad.logs.events import Events, Mask, read_events
-from qlogad.logs.lines import Lines
+from qlogad.logs.raw_lines import Lines
 from qlogad.logs.windows import Window, Windows, complete, longest_silence, make_windows
 
 __all__ = ["Preprocessor"]

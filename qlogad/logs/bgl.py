@@ -16,7 +16,7 @@ from typing import ClassVar
 from qlogad.documents import digest
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, File, Intake, LogRecord, RawLine
-from qlogad.logs.lines import file_digest, pick_lines, read_lines
+from qlogad.logs.raw_lines import file_digest, pick_lines, read_lines
 from qlogad.logs.times import calendar
 
 __all__ = ["Bgl", "format_line", "parse_line"]

@@ -17,7 +17,7 @@ from qlogad.arrays import Floats, Ints, Texts
 from qlogad.documents import digest
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, Intake
-from qlogad.logs.lines import Lines, raw_lines
+from qlogad.logs.raw_lines import Lines, raw_lines
 from qlogad.logs.times import EARLIEST, LATEST
 
 __all__ = ["Events", "Mask", "Texts", "read_events"]

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from qlogad.documents import digest
 from qlogad.logs.dataset import Dataset, File, Intake, LogRecord, RawLine
-from qlogad.logs.lines import file_digest, pick_lines, read_lines
+from qlogad.logs.raw_lines import file_digest, pick_lines, read_lines
 from qlogad.logs.tables import read_labels
 from qlogad.logs.times import calendar
 

@@ -9,7 +9,7 @@ from qlogad import names
 from qlogad.errors import DataError
 from qlogad.experiment.data import data_of
 from qlogad.logs.dataset import Dataset, Intake
-from qlogad.logs.lines import raw_lines, read_lines
+from qlogad.logs.raw_lines import raw_lines, read_lines
 
 from .samples import SAMPLES
 
