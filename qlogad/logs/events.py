@@ -6,7 +6,6 @@ Letters: E events (parsed lines) in source order, M memberships (event in sessio
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,13 +16,14 @@ from qlogad.arrays import Floats, Ints, Texts
 from qlogad.documents import digest
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, Intake
+from qlogad.logs.pieces import Piece, Places, Ragged, Words, pieces_of
 from qlogad.logs.raw_lines import Lines, raw_lines
 from qlogad.logs.times import EARLIEST, LATEST
 
 __all__ = ["Events", "Mask", "Texts", "read_events"]
 
 
-_EVERY = 1 << 14  # lines between two reports of progress
+_COLUMNS = ("line_E", "offset_E", "time_E", "label_E", "kind_E", "level_E", "component_E", "text_E", "member_session_M")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Events:
     components: tuple[str, ...]
     text_E: Ints  # a position in `texts`
     texts: tuple[str, ...]  # distinct masked messages
-    values_E: tuple[tuple[str, ...], ...]  # the values masked in each message, in order
+    values_E: Sequence[tuple[str, ...]]  # the values masked in each message, in order
     member_event_M: Ints  # pairs (event, session) in source order: the event ...
     member_session_M: Ints  # ... and a position in `sessions`
     sessions: tuple[str, ...]
@@ -119,55 +119,30 @@ def read_events(
     Raises:
         DataError: the source cannot be read, or none of its lines could be parsed.
     """
-    intake = Intake()
-    mask = mask or Mask(dataset.masks, dataset.mask_starts)
+    intake, words = Intake(), Words()
     records = dataset.records(intake) if lines is None else dataset.read(raw_lines(lines, intake), intake)
-    line_E, offset_E, time_E, label_E = array("q"), array("q"), array("d"), array("b")
-    kind_E, level_E, component_E, text_E = array("q"), array("q"), array("q"), array("q")
-    kinds, levels, components, texts = _Places([""]), _Places(), _Places(), _Places()
-    sessions, spaced = _Places(), _Spaced(texts)
-    member_event_M, member_session_M = array("q"), array("q")
-    values_E: list[tuple[str, ...]] = []
-    for event, record in enumerate(records):
-        masked, values = mask(record.message)
-        line_E.append(record.line)
-        offset_E.append(record.offset)
-        time_E.append(record.time)
-        label_E.append(record.label)
-        kind_E.append(kinds[record.kind])
-        level_E.append(levels[record.level])
-        component_E.append(components[record.component])
-        text_E.append(spaced[masked])
-        values_E.append(values)
-        for session in record.sessions:
-            member_event_M.append(event)
-            member_session_M.append(sessions[session])
-        if progress and not event % _EVERY:
+    pieces = []
+    for piece in pieces_of(records, words, mask or Mask(dataset.masks, dataset.mask_starts)):
+        _check_times(piece)
+        pieces.append(piece)
+        if progress:
             progress(intake.lines)
     if progress:
         progress(intake.lines)
-    if not values_E:
+    if not pieces:
         raise DataError(_nothing(dataset, intake))
-    _check_times(np.array(time_E, dtype=np.float64), line_E)
+    first_event = np.cumsum([0, *map(len, pieces)])
     return Events(
-        line_E=np.array(line_E, dtype=np.int64),
-        offset_E=np.array(offset_E, dtype=np.int64),
-        time_E=np.array(time_E, dtype=np.float64),
-        label_E=np.array(label_E, dtype=np.int8),
-        kind_E=np.array(kind_E, dtype=np.int32),
-        kinds=tuple(kinds),
-        level_E=np.array(level_E, dtype=np.int32),
-        levels=tuple(levels),
-        component_E=np.array(component_E, dtype=np.int32),
-        components=tuple(components),
-        text_E=np.array(text_E, dtype=np.int64),
-        texts=tuple(texts),
-        values_E=tuple(values_E),
-        member_event_M=np.array(member_event_M, dtype=np.int64),
-        member_session_M=np.array(member_session_M, dtype=np.int64),
-        sessions=tuple(sessions),
-        session_label_S=_labels(sessions, dataset.session_labels() if lines is None else None),
-        given_part_S=_parts(sessions, dataset.given_split() if lines is None else None),
+        **{name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in _COLUMNS},
+        values_E=Ragged.joined([piece.values_E for piece in pieces]),
+        member_event_M=np.concatenate([piece.member_event_M + first for first, piece in zip(first_event, pieces, strict=False)]),
+        kinds=tuple(words.kinds),
+        levels=tuple(words.levels),
+        components=tuple(words.components),
+        texts=tuple(words.texts),
+        sessions=tuple(words.sessions),
+        session_label_S=_labels(words.sessions, dataset.session_labels() if lines is None else None),
+        given_part_S=_parts(words.sessions, dataset.given_split() if lines is None else None),
         intake=intake,
         parsed=dataset.parsed,
         digest=_digest(dataset) if lines is None else "",
@@ -178,46 +153,24 @@ def _digest(dataset: Dataset) -> str:
     return digest(type(dataset).__name__, dataset.source_digest(), [list(pair) for pair in dataset.masks], dataset.parsed)
 
 
-class _Places(dict[str, int]):
-    """Indices of words by first appearance: looking up a new word assigns the next index."""
-
-    def __init__(self, words: Sequence[str] = ()) -> None:
-        super().__init__((word, place) for place, word in enumerate(words))
-
-    def __missing__(self, word: str) -> int:
-        place = self[word] = len(self)
-        return place
-
-
-class _Spaced(dict[str, int]):
-    """Maps texts to their indices, ignoring differences in white space."""
-
-    def __init__(self, places: _Places) -> None:
-        super().__init__()
-        self._places = places
-
-    def __missing__(self, text: str) -> int:
-        place = self[text] = self._places[" ".join(text.split())]
-        return place
-
-
-def _check_times(time_E: Floats, line_E: Sequence[int]) -> None:
+def _check_times(piece: Piece) -> None:
     """Refuse times outside the range of 64-bit nanoseconds, which could not be shown or split later."""
+    time_E = piece.time_E
     bad_E = ~(np.isnan(time_E) | ((time_E >= EARLIEST) & (time_E <= LATEST)))
     if bad_E.any():
         first = int(np.argmax(bad_E))
         raise DataError(
-            f"line {line_E[first]}: {time_E[first]:g} seconds since 1970 is not between the years 1677 and 2262; correct the time"
+            f"line {piece.line_E[first]}: {time_E[first]:g} seconds since 1970 is not between the years 1677 and 2262; correct the time"
         )
 
 
-def _labels(sessions: _Places, labels: Mapping[str, int] | None) -> NDArray[np.int8] | None:
+def _labels(sessions: Places, labels: Mapping[str, int] | None) -> NDArray[np.int8] | None:
     if labels is None:
         return None
     return np.fromiter((labels.get(session, -1) for session in sessions), dtype=np.int8, count=len(sessions))
 
 
-def _parts(sessions: _Places, parts: Mapping[str, str] | None) -> NDArray[np.str_] | None:
+def _parts(sessions: Places, parts: Mapping[str, str] | None) -> NDArray[np.str_] | None:
     return None if parts is None else np.array([parts.get(session, "") for session in sessions], dtype=np.str_)
 
 
