@@ -26,7 +26,8 @@ from qlogad import escape, files
 from qlogad.bench.benchmark import Benchmark, Finding, Progress
 from qlogad.errors import InputError
 from qlogad.evaluate.parsing import Parsed, parsing
-from qlogad.logs.parser.drain import PLACEHOLDER, Drain
+from qlogad.logs.parser.drain import Drain
+from qlogad.logs.parser.templates import PLACEHOLDER
 
 __all__ = ["SETTINGS", "Parser", "Sample", "Setting", "measure", "samples", "templates", "write"]
 

@@ -62,7 +62,7 @@ def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int],
     }
     if not events.parsed:
         texts = (events.texts[code] for code in events.text_E)
-        parser = data.new_parser().fit(texts)
+        parser = data.new_parser(dataset=source.dataset).fit(texts)
         facts["templates (parser fitted on everything)"] = len(parser.templates)
     facts |= {"contenders": contenders} if contenders else {}
     try:

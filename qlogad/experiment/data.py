@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from qlogad import documents, names
 from qlogad.bounds import Seed
+from qlogad.errors import DocumentError, did_you_mean, shown
 from qlogad.logs.dataset import Dataset
+from qlogad.logs.events import Mask
 from qlogad.logs.inject import parse_spec
 from qlogad.logs.parser.drain import Drain
 from qlogad.logs.parser.identity import Identity
-from qlogad.logs.parser.parser import Parser
+from qlogad.logs.parser.known import read_templates
+from qlogad.logs.parser.parser import MaxTemplates, Parser, Steered
+from qlogad.logs.parser.templates import masked_template
 from qlogad.logs.split import SplitBy
 from qlogad.logs.windows import Window
 
@@ -29,44 +35,103 @@ class Data:
     source: Mapping[str, Any] = field(default_factory=dict)
     window: Window | None = None  # None: the data set's own default
     split: SplitBy = field(default_factory=SplitBy)
-    parser: Mapping[str, Any] = field(default_factory=dict)  # `name` ("drain" unless said) and the settings of that parser
+    # `name` ("drain" unless said), the settings of that parser, and of any: `known`, a file of templates that are kept (see
+    # qlogad.logs.parser.known), and `max_templates`, the most that are kept, the least frequent in training being dropped
+    parser: Mapping[str, Any] = field(default_factory=dict)
+    masks: Mapping[str, str] | None = None  # name -> regular expression of variable parts; instead of the data set's own
+    extra_masks: Mapping[str, str] | None = None  # applied before the data set's own
     training: Training = "normals"  # which windows: the normal ones, or all as they come; see qlogad.experiment.fit_rule
     inject: str | None = None  # "swap:3", "move:3", "repeat:2", "delay:60": labelled anomalies made from held-out normals
     seed: Seed = 0  # of the injections
 
     def __post_init__(self) -> None:
         documents.enforce(self)
-        parser = self.new_parser()
+        _check_masks(self)
+        parser, steering = self._own_parser(), self._steering()
         settings: dict[str, Any] = (
             {one.name: getattr(parser, one.name) for one in fields(parser) if one.init} if is_dataclass(parser) else {}
         )
         name = {} if isinstance(parser, Drain) else {"name": self.parser["name"]}
-        object.__setattr__(self, "parser", name | settings)  # with what holds unless said
+        object.__setattr__(self, "parser", name | settings | documents.plain(steering))  # with what holds unless said
         if self.inject is not None:
             parse_spec(self.inject)
 
-    def new_parser(self, *, parsed: bool = False) -> Parser:
+    def new_parser(self, *, parsed: bool = False, dataset: Dataset | None = None) -> Parser:
         """The parser, not fitted yet; of messages that are event ids already (`parsed`), the one that leaves them as they are.
+
+        Args:
+            parsed: messages are event ids.
+            dataset: as `open` gives it; its masks apply to known templates. Default: they are of masked messages already.
 
         Raises:
             UnknownName, DocumentError: there is no such parser, or no such setting of it.
+            DataError: the known templates cannot be read, or are more than `max_templates`.
         """
-        if parsed:
-            return Identity()
-        settings = {key: value for key, value in self.parser.items() if key != "name"}
+        parser: Parser = Identity() if parsed else self._own_parser()
+        steering = self._steering()
+        if steering == Steering():
+            return parser
+        known = read_templates(steering.known) if steering.known is not None else ()
+        if dataset is not None:
+            mask = Mask(dataset.masks, dataset.mask_starts)
+            known = tuple(masked_template(template, mask) for template in known)
+        return Steered(parser, known, steering.max_templates)
+
+    def _own_parser(self) -> Parser:
+        steering = {one.name for one in fields(Steering)}
+        settings = {key: value for key, value in self.parser.items() if key not in {"name", *steering}}
         cls = names.find("parser", str(self.parser.get("name", "drain")))
+        own = {one.name for one in fields(cls) if one.init} if is_dataclass(cls) else set(settings)
+        for key in settings:
+            if key not in own:
+                keys = sorted({"name", *own, *steering})
+                raise DocumentError(f"[data] parser: unknown key {shown(key)}{did_you_mean(key, keys)}; known: {', '.join(keys)}")
         parser: Parser = documents.from_mapping(cls, settings, "[data] parser")
         return parser
 
+    def _steering(self) -> Steering:
+        own = {one.name: self.parser[one.name] for one in fields(Steering) if one.name in self.parser}
+        return documents.from_mapping(Steering, own, "[data] parser")
+
     def open(self) -> Dataset:
-        """The data set itself, its keys checked.
+        """The data set itself, its keys checked, with the masks that apply.
 
         Raises:
             UnknownName, DocumentError, DataError: each names the key or file at fault.
         """
         cls = names.find("dataset", self.dataset)
         dataset: Dataset = documents.from_mapping(cls, self.source, f"[data] of dataset '{self.dataset}'")
+        if self.masks is not None or self.extra_masks is not None:
+            own = dataset.masks if self.masks is None else tuple(self.masks.items())
+            extra = tuple((self.extra_masks or {}).items())
+            dataset = copy(dataset)
+            taken = dict(extra)
+            object.__setattr__(dataset, "masks", (*extra, *((name, text) for name, text in own if name not in taken)))
+            object.__setattr__(dataset, "mask_starts", "")
+            Mask(dataset.masks)  # together they may be none
+        self.new_parser(dataset=dataset)  # files that are missing are told before the log is read
         return dataset
+
+
+@dataclass(frozen=True)
+class Steering:
+    """The keys that every parser has."""
+
+    known: str | None = None  # a file of templates, or a model's folder
+    max_templates: MaxTemplates | None = None
+
+
+def _check_masks(data: Data) -> None:
+    for key in ("masks", "extra_masks"):
+        for name, text in (getattr(data, key) or {}).items():
+            if not name.isidentifier():
+                raise DocumentError(f"[data] {key}: {shown(name)} is no name of a mask; write a word, such as IP")
+            try:
+                re.compile(text)
+            except re.error as error:
+                raise DocumentError(
+                    f"[data] {key}: {name} = {shown(text, 80)} is no regular expression: {error}; correct it, or quote it with '...'"
+                ) from error
 
 
 def data_of(table: Mapping[str, Any], where: str) -> Data:

@@ -33,6 +33,7 @@ from qlogad.features.view import Columns, any_apart
 from qlogad.logs.dataset import Dataset
 from qlogad.logs.events import Events, read_events
 from qlogad.logs.inject import inject, parse_spec
+from qlogad.logs.parser.parser import Parser, Steered
 from qlogad.logs.split import Split, given_parts, make_splits
 from qlogad.logs.windows import Window, Windows, default_window, make_windows
 
@@ -297,7 +298,7 @@ def _ground(data: Data, source: Source, views: Sequence[str], split: Split) -> G
         train_W = train_W[windows.label_W[train_W] == 0]
     if len(train_W) == 0:
         raise DataError(f"cut {split.name}: there is no normal training window before it; choose a later cut")
-    parser = data.new_parser(parsed=events.parsed)
+    parser = data.new_parser(parsed=events.parsed, dataset=source.dataset)
     pipeline = FeaturePipeline(views=tuple(views), parser=parser)
     context = documents.digest(data, split.train, split.validation, split.test, split.in_flight)
     pipeline.fit(events, windows.take(train_W), context)
@@ -338,7 +339,7 @@ def _ground(data: Data, source: Source, views: Sequence[str], split: Split) -> G
             test=parts["test"],
             in_flight=parts["in_flight"],
             stratum_N=stratum_N,
-            warnings=_warnings(merged, twins, data.inject),
+            warnings=(*_dropped(parser), *_warnings(merged, twins, data.inject)),
             pipeline=pipeline,
             apart=apart,
         )
@@ -429,6 +430,17 @@ def _warnings(parts: Mapping[str, Part], twins: int, injected: str | None) -> tu
             f"only {anomalies} test {'anomaly' if anomalies == 1 else 'anomalies'} (fewer than {FEW_TEST_ANOMALIES}): recall is coarse"
         )
     return tuple(found)
+
+
+def _dropped(parser: Parser) -> tuple[str, ...]:
+    """What to say of templates beyond the cap."""
+    if not isinstance(parser, Steered) or not parser.dropped:
+        return ()
+    lines = sum(count for _, count in parser.dropped)
+    return (
+        f"max_templates = {parser.max_templates}: {counted(len(parser.dropped), 'template')} left out, the least frequent in training; "
+        f"{counted(lines, 'training line')} of theirs count as unseen",
+    )
 
 
 def _unseen(name: str, part: Part) -> str:

@@ -68,8 +68,9 @@ class FeaturePipeline:
         template_T = self.parser.ids(events.texts)
         shown, first = np.unique(template_T[text_L], return_index=True)
         shown = shown[np.argsort(first)]
-        assert shown.min() >= 0, "a parser knows the messages it was fitted on"
-        self._templates = shown.tolist()
+        self._templates = shown[shown >= 0].tolist()  # a parser with a cap drops templates
+        if not self._templates:
+            raise DataError("the parser has found no template in the training messages; raise max_templates, or change the parser")
         self.vocabulary_ = tuple(self.parser.templates[template] for template in self._templates)
         self.base_ = digest(events.digest, self.parser.state(), windows.digest(), self.vocabulary_, context)
         id_M = self._numbered(template_T)[events.text_E[windows.event_M]]

@@ -10,7 +10,6 @@ with `<:NAME:>` in place of a variable part (see events.py); `<*>` marks where t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import eq
@@ -23,11 +22,9 @@ from qlogad.arrays import Ints
 from qlogad.bounds import Between
 from qlogad.errors import DataError, NotFitted, shown
 from qlogad.logs.parser.parser import FROZEN, Parser
+from qlogad.logs.parser.templates import PLACEHOLDER, WILDCARD
 
-__all__ = ["PLACEHOLDER", "Drain"]
-
-PLACEHOLDER = re.compile(r"<:\w+:>")  # placeholder of a masked value
-_WILD = "<*>"
+__all__ = ["Drain"]
 
 Token = str | None  # None is the wildcard: it equals no token, not even a message's own "<*>"
 Path = tuple[Token, ...]  # the branches taken down the tree
@@ -72,7 +69,7 @@ class Drain(Parser):
     @property
     def templates(self) -> tuple[str, ...]:
         """The templates by id, in order of first appearance."""
-        return tuple(" ".join(_WILD if token is None else token for token in tokens) for tokens in self._templates)
+        return tuple(" ".join(WILDCARD if token is None else token for token in tokens) for tokens in self._templates)
 
     def fit(self, texts: Iterable[str]) -> Self:
         """Learn templates from masked training messages, in source order, and freeze. Repeated messages change nothing.

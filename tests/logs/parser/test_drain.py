@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from qlogad.errors import DataError, NotFitted
 from qlogad.logs.events import Mask
-from qlogad.logs.parser.drain import PLACEHOLDER, Drain
+from qlogad.logs.parser.drain import Drain
 from qlogad.logs.parser.identity import Identity
 from qlogad.logs.parser.parser import load_parser
+from qlogad.logs.parser.templates import PLACEHOLDER
 
 word = st.one_of(st.sampled_from(["get", "put", "of", "<*>", "k9", "7", "<:NUM:>", "id=<:NUM:>,", "x<*>y"]), st.text(max_size=4))
 text = st.lists(word, max_size=6).map(" ".join)
