@@ -14,7 +14,7 @@ from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any, Literal
 
-from qlogad.errors import DesignError, UnknownName, did_you_mean, shown
+from qlogad.errors import DesignError, DocumentError, UnknownName, did_you_mean, shown
 
 __all__ = [
     "KINDS",
@@ -23,6 +23,8 @@ __all__ = [
     "designs",
     "documents",
     "find",
+    "format_path",
+    "formats",
     "headline",
     "is_design_file",
     "known",
@@ -156,6 +158,32 @@ def design_path(role: Role, name: str) -> Path:
 def is_design_file(name: str) -> bool:
     """Whether a name is the path of a design file that is there."""
     return name.endswith((".toml", ".qasm")) and isfile(name)  # unlike Path.is_file, False for what no path can be
+
+
+def formats() -> dict[str, Path]:
+    """The shipped format files by name, sorted.
+
+    >>> "hdfs" in formats()
+    True
+    """
+    return {path.stem: path for path in sorted((_PACKAGE / "logs" / "formats").glob("*.toml"))}
+
+
+def format_path(name: str) -> Path:
+    """The file of a format, by name or by path.
+
+    Raises:
+        UnknownName: there is no such format.
+        DocumentError: it is a path, and there is no such file.
+    """
+    if name.endswith(".toml"):
+        if not isfile(name):
+            raise DocumentError(f"there is no format file {shown(name, 100)}; check the path")
+        return Path(name)
+    files = formats()
+    if name not in files:
+        raise UnknownName("format", name, files)
+    return files[name]
 
 
 def data_folder(name: Literal["circuits", "experiments"]) -> Path:

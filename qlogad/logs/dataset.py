@@ -56,13 +56,16 @@ class Quarantined(NamedTuple):
 class Intake:
     """Counts of what became of every line of a source: nothing is dropped silently.
 
-    `lines == records + blank + len(quarantine)` holds when a source has been read to its end.
+    `lines == records + joined + left_out + blank + len(quarantine)` holds when a source has been read to its end.
     """
 
     lines: int = 0  # lines read
     records: int = 0  # lines parsed
     blank: int = 0  # lines without content: empty ones, the header of a table
+    joined: int = 0  # lines that go on with the event above, such as those of a stack trace
+    left_out: int = 0  # lines of levels that a key leaves out
     quarantine: list[Quarantined] = field(default_factory=list)
+    test_from: int | None = None  # the first line of the files that are given for testing; None: no files define the split
     warnings: list[str] = field(default_factory=list)  # warnings about input that was read but is probably a mistake
 
     def set_aside(self, line: int, offset: int, reason: str) -> None:
@@ -106,10 +109,10 @@ def label_of(text: str) -> int:
 class Dataset(ABC):
     """A source of labelled log lines. Subclasses are frozen dataclasses; reading one twice gives the same records."""
 
-    parsed: ClassVar[bool] = False  # True if messages are event ids already (no parser runs)
-    default_window: ClassVar[WindowKind] = "session"
-    masks: ClassVar[tuple[tuple[str, str], ...]] = ()  # (name, regular expression): variable parts to mask before parsing
-    mask_starts: ClassVar[str] = ""  # first characters of masked parts, as inside [...]; only a hint for speed, "" if unknown
+    parsed: bool = False  # True if messages are event ids already (no parser runs)
+    default_window: WindowKind = "session"
+    masks: tuple[tuple[str, str], ...] = ()  # (name, regular expression): variable parts to mask before parsing
+    mask_starts: str = ""  # first characters of masked parts, as inside [...]; only a hint for speed, "" if unknown
     third_party: ClassVar[bool] = True  # True: its lines must never enter committed results
 
     @abstractmethod

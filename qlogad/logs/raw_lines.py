@@ -1,4 +1,4 @@
-"""Stream the lines of a file, numbered and with byte offsets; plain, gzip, bzip2 or xz, told by content, not by name."""
+"""Stream the lines of a file, numbered and with byte offsets; plain, gzip, bzip2 or xz, told by content; on disk or in an archive."""
 
 import bz2
 import gzip
@@ -9,11 +9,13 @@ import re
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from itertools import chain
 from pathlib import Path
 
 from qlogad.errors import DataError, did_you_mean, shown
+from qlogad.logs.archives import Archives, inside
 from qlogad.logs.dataset import Intake, RawLine
 
 __all__ = ["FOREIGN", "LONGEST", "UTF16", "Lines", "RawLine", "expand", "file_digest", "pick_lines", "raw_lines", "read_lines"]
@@ -28,7 +30,7 @@ FOREIGN = {  # first bytes of files that are not text, what they are, and what t
     b"\x28\xb5\x2f\xfd": ("a Zstandard file", _UNPACK),
     b"\x04\x22\x4d\x18": ("an LZ4 file", _UNPACK),
     b"\x1f\x9d\x90": ("a compress file (.Z)", _UNPACK),
-    b"PK\x03\x04": ("a zip archive (.zip, .npz, .xlsx)", "unpack it and name a file in it, or save its table as CSV"),
+    b"PK\x03\x04": ("a zip archive (.zip, .npz, .xlsx)", "name a file in it (logs.zip/server.log), or save its table as CSV"),
     b"PK\x05\x06": ("an empty zip archive", "check the path"),
     b"7z\xbc\xaf\x27\x1c": ("a 7z archive", "unpack it and name a file in it"),
     b"Rar!\x1a\x07": ("a RAR archive", "unpack it and name a file in it"),
@@ -43,7 +45,7 @@ _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
 def expand(path: str | Path) -> Path:
-    """The file at a path, with `~` and `$NAME` expanded.
+    """The file at a path, with `~` and `$NAME` expanded; one in an archive stays `archive.tar.gz/its/path`.
 
     Raises:
         DataError: a variable is not set, or there is no such file.
@@ -51,7 +53,7 @@ def expand(path: str | Path) -> Path:
     filled = Path(_VARIABLE.sub(_variable, str(path))).expanduser()
     if filled.is_dir():
         raise DataError(f"{filled} is a folder; name the file in it")
-    if not filled.is_file():
+    if not filled.is_file() and inside(filled) is None:
         folder = filled.parent
         hint = did_you_mean(filled.name, (item.name for item in folder.iterdir())) if folder.is_dir() else ""
         raise DataError(f"there is no file {filled}{hint}; check the path in the [data] table")
@@ -66,22 +68,25 @@ def _variable(match: re.Match[str]) -> str:
 
 
 def file_digest(path: str | Path) -> str:
-    """The SHA-256 of a file's stored bytes, in hexadecimal; what `sha256sum` prints."""
-    with open(expand(path), "rb") as file:
+    """The SHA-256 of a file's stored bytes, in hexadecimal, as `sha256sum` prints it; of a file in an archive, that of the archive."""
+    found = expand(path)
+    within = inside(found)
+    with open(found if within is None else within[0], "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_lines(path: str | Path, intake: Intake) -> Iterator[RawLine]:
+def read_lines(path: str | Path, intake: Intake, archives: Archives | None = None) -> Iterator[RawLine]:
     r"""Every non-blank line of a file, in order and in bounded memory; `intake` counts all lines.
 
     Undecodable bytes and NUL read as `\xff`; lines end with LF or CR LF, or with CR in a file without LF in its first MiB;
     blank lines are counted, lines over 1 MiB set aside.
-    Line numbers continue from `intake.lines`, so the files of one source can be read one after another.
+    Line numbers continue from `intake.lines`, so the files of one source can be read one after another; with `archives`, those of one
+    archive in one pass.
 
     Raises:
         DataError: the file is missing, unreadable or an archive, or a compressed stream is damaged; the message names the last line read.
     """
-    return _texts(_chunks(path, intake), intake)
+    return _texts(_chunks(path, intake, archives), intake)
 
 
 def raw_lines(source: Lines, intake: Intake) -> Iterator[RawLine]:
@@ -120,12 +125,16 @@ def _texts(chunks: Iterator[bytes], intake: Intake) -> Iterator[RawLine]:
 def pick_lines(paths: str | Sequence[str], lines: Iterable[int]) -> dict[int, str]:
     """The text of the given line numbers; numbering continues from file to file."""
     wanted, found, intake = set(lines), dict[int, str](), Intake()
-    for path in [paths] if isinstance(paths, str) else paths:
-        for line in read_lines(path, intake):
-            if line.number in wanted:
-                found[line.number] = line.text
-            if len(found) == len(wanted):
-                return found
+    archives = Archives()
+    try:
+        for path in [paths] if isinstance(paths, str) else paths:
+            for line in read_lines(path, intake, archives):
+                if line.number in wanted:
+                    found[line.number] = line.text
+                if len(found) == len(wanted):
+                    return found
+    finally:
+        archives.close()
     return found
 
 
@@ -160,10 +169,10 @@ def _split(chunks: Iterator[bytes], intake: Intake) -> Iterator[tuple[int, int, 
             yield number + 1, offset, rest
 
 
-def _chunks(path: str | Path, intake: Intake) -> Iterator[bytes]:
+def _chunks(path: str | Path, intake: Intake, archives: Archives | None) -> Iterator[bytes]:
     found, first = expand(path), intake.lines
     try:
-        with _open(found) as file:
+        with _open(found, archives) as file:
             head = file.read(tarfile.BLOCKSIZE)
             _check_head(found, head)
             yield head
@@ -178,14 +187,25 @@ def _chunks(path: str | Path, intake: Intake) -> Iterator[bytes]:
         raise DataError(f"cannot read {found}: {error.strerror or error}") from error
 
 
-def _open(path: Path) -> BufferedReader | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile:
-    with open(path, "rb") as file:
-        magic = file.read(10)
-    if magic.startswith(b"\x1f\x8b"):
-        return gzip.open(path, "rb")
-    if magic[:3] == b"BZh" and magic[4:] in {b"1AY&SY", b"\x17rE8P\x90"}:
-        return bz2.open(path, "rb")
-    return lzma.open(path, "rb") if magic.startswith(b"\xfd7zXZ\0") else open(path, "rb")
+@contextmanager
+def _open(path: Path, archives: Archives | None) -> Iterator[BufferedReader | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile]:
+    """The bytes of a file, unpacked."""
+    within = inside(path)
+    with ExitStack() as stack:
+        if within is None:
+            packed = stack.enter_context(open(path, "rb"))
+        else:
+            own = archives or Archives()
+            if archives is None:
+                stack.callback(own.close)
+            packed = BufferedReader(stack.enter_context(own.opened(*within)))  # type: ignore[arg-type]
+        magic = packed.peek(10)[:10]
+        if magic.startswith(b"\x1f\x8b"):
+            yield stack.enter_context(gzip.GzipFile(fileobj=packed))
+        elif magic[:3] == b"BZh" and magic[4:] in {b"1AY&SY", b"\x17rE8P\x90"}:
+            yield stack.enter_context(bz2.open(packed, "rb"))
+        else:
+            yield stack.enter_context(lzma.open(packed, "rb")) if magic.startswith(b"\xfd7zXZ\0") else packed
 
 
 def _check_head(path: Path, head: bytes) -> None:
@@ -202,5 +222,5 @@ def _check_head(path: Path, head: bytes) -> None:
     except tarfile.HeaderError:
         return
     raise DataError(
-        f"{path} is a tar archive (of {shown(member.name)} and perhaps more); run: tar xf {path.name}, and name a file in it"
+        f"{path} is a tar archive (of {shown(member.name)} and perhaps more); name a file in it: {path.name}/{shown(member.name)[1:-1]}"
     )

@@ -15,7 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from qlogad import documents
 from qlogad.documents import digest
@@ -61,7 +61,7 @@ class Sequences(Dataset):
     anomalous: Files = None  # anomalous windows
     time_unit: Unit | None = None  # of numeric times: "s", "ms", "us" or "ns"; None: inferred from their size
 
-    parsed: ClassVar[bool] = True
+    parsed = True
 
     def __post_init__(self) -> None:
         documents.enforce(self, DataError)

@@ -87,7 +87,14 @@ def make_splits(windows: Windows, split: SplitBy, given_part_W: NDArray[np.str_]
 
 
 def given_parts(events: Events, windows: Windows) -> NDArray[np.str_] | None:
-    """The part that the source assigns to each session window ("train", "test" or ""); None if it assigns none."""
+    """The part that the source assigns to each window ("train", "test" or ""); None if it assigns none.
+
+    Where files define the split, a window with lines of both parts is in neither.
+    """
+    if events.intake.test_from is not None and len(windows):
+        held_M = events.line_E[windows.event_M] >= events.intake.test_from
+        any_W, all_W = (join.reduceat(held_M, windows.offsets_W1[:-1]) for join in (np.logical_or, np.logical_and))
+        return np.where(all_W, "test", np.where(any_W, "", "train")).astype(np.str_)
     if events.given_part_S is None:
         return None
     part = dict(zip(events.sessions, events.given_part_S.tolist(), strict=True))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, NamedTuple
 
 from qlogad import documents
 from qlogad.bounds import Between, Seed
@@ -62,7 +62,7 @@ class Synthetic(Dataset):
     noise: Annotated[float, Between(0, 1)] = 0.03  # share of normal requests with a harmless warning or error
 
     third_party = False
-    masks: ClassVar[tuple[tuple[str, str], ...]] = (
+    masks = (
         ("ID", r"\b[a-z]{3}-[0-9a-f]{8}\b"),
         ("IP", r"\b\d{1,3}(?:\.\d{1,3}){3}\b"),
         ("NODE", r"\bR\d\d-M\d-N\d\b"),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from math import nan
 from typing import Literal
 
-__all__ = ["EARLIEST", "LATEST", "Times", "Unit", "calendar"]
+__all__ = ["EARLIEST", "LATEST", "Times", "Unit", "calendar", "is_number", "moment_of"]
 
 Unit = Literal["s", "ms", "us", "ns"]
 
@@ -91,6 +91,16 @@ def calendar(text: str) -> float | None:
     >>> calendar("20081109T203530Z"), calendar("2008-11-09 20:35:30,5"), calendar("2008-11-31")
     (1226262930.0, 1226262930.5, None)
     """
+    time = moment_of(text)
+    try:
+        seconds = None if time is None else (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return seconds if seconds is not None and EARLIEST <= seconds <= LATEST else None
+
+
+def moment_of(text: str) -> datetime | None:
+    """An ISO 8601 time as it is written, with its zone if it has one; None if there is no such time."""
     if len(text) > _LONGEST:
         return None
     if _COMPACT.fullmatch(text) and len(text) == 14:
@@ -101,10 +111,17 @@ def calendar(text: str) -> float | None:
         if match is None:
             return None
         year, _, month, day, clock, zone = match.groups()
-        written = f"{year}-{month}-{day}T{clock or '00'}{'' if zone is None or zone[0] not in '+-' else zone}"
+        written = f"{year}-{month}-{day}T{clock or '00'}{'' if zone is None else zone if zone[0] in '+-' else '+00:00'}"
     try:
-        time = datetime.fromisoformat(written)
-        seconds = (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+        return datetime.fromisoformat(written)
     except (ValueError, OverflowError):
         return None
-    return seconds if EARLIEST <= seconds <= LATEST else None
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number, as a time since 1970 is written.
+
+    >>> is_number("1226262930.5"), is_number("2008-11-09")
+    (True, False)
+    """
+    return len(text) <= _LONGEST and _NUMBER.fullmatch(text) is not None

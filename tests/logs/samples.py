@@ -71,4 +71,33 @@ def _sequences(folder: Path) -> Sample:
     return Sample({"dataset": "sequences", "path": str(log)}, log)
 
 
-SAMPLES: dict[str, Callable[[Path], Sample]] = {"bgl": _bgl, "hdfs": _hdfs, "sequences": _sequences, "synthetic": _synthetic}
+def _lines(folder: Path) -> Sample:
+    dice = random.Random(7)
+    lines, labels = [], ["session,label"]
+    for number, (events, label) in enumerate(_sessions(dice, 300)):
+        labels.append(f"{number},{label}")
+        clock = START + 60 * number
+        for event in events:
+            clock += dice.randrange(20)
+            text = f"{datetime.fromtimestamp(clock, UTC):%d.%m.%Y %H:%M:%S},{dice.randrange(1000):03} [INFO] api - "
+            text += f"{'ABCDEFGHI'[event]} {'of ' * event}request={number} took {dice.randrange(99)} ms"
+            lines.append((clock, text + "\n   at Some.place(Some.java)" * (event == 1)))
+    log, table = folder / "lines.log", folder / "labels.csv"
+    log.write_text("".join(f"{text}\n" for _, text in sorted(lines)))
+    table.write_text("\n".join(labels))
+    keys = {
+        "format": "<date> <time> [<level>] <component> - <message>",
+        "time_format": "%d.%m.%Y %H:%M:%S,%f",
+        "session_pattern": r"request=(\d+)",
+        "continuation": True,
+    }
+    return Sample({"dataset": "lines", "path": str(log), "labels": str(table), **keys}, log)
+
+
+SAMPLES: dict[str, Callable[[Path], Sample]] = {
+    "bgl": _bgl,
+    "hdfs": _hdfs,
+    "lines": _lines,
+    "sequences": _sequences,
+    "synthetic": _synthetic,
+}

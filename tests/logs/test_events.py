@@ -129,7 +129,7 @@ def test_plain_gzip_and_xz_give_equal_events(tmp_path: Path) -> None:
 
 
 def test_a_source_without_one_understood_line_is_refused(tmp_path: Path) -> None:
-    for content, reason in [("", "all blank"), ("what\nis\nthis", "3 not an HDFS line")]:
+    for content, reason in [("", "all blank"), ("what\nis\nthis", "3 of 3 lines cannot be read")]:
         (tmp_path / "x.log").write_text(content)
         with pytest.raises(DataError, match=reason):
             read_events(Hdfs(str(tmp_path / "x.log")))

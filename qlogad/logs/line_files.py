@@ -1,0 +1,127 @@
+"""What data sets of raw lines have in common: files, globs and archives, one after another, read by a layout."""
+
+from __future__ import annotations
+
+import glob
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from qlogad.documents import digest
+from qlogad.errors import DataError, shown
+from qlogad.logs.archives import Archives, inside, is_archive, members
+from qlogad.logs.dataset import File, Intake, LogRecord, RawLine
+from qlogad.logs.layout import FILE, ROLES, Layout
+from qlogad.logs.line_reader import read_records
+from qlogad.logs.raw_lines import expand, file_digest, pick_lines, read_lines
+
+__all__ = ["Files", "LineFiles", "listed", "sources"]
+
+Files = File | tuple[File, ...]
+
+
+def listed(paths: Files | None) -> list[str]:
+    """One or several paths as a list."""
+    return [] if paths is None else [paths] if isinstance(paths, str) else list(paths)
+
+
+def sources(paths: Iterable[str]) -> list[str]:
+    """The files that paths stand for, in order: `logs/*.log` for all of that name by name, an archive for all its members.
+
+    Raises:
+        DataError: there is no such file.
+    """
+    found = list[str]()
+    for path in paths:
+        found += _members(path) if any(mark in path for mark in "*?[") and not Path(path).exists() else _whole(expand(path))
+    return found
+
+
+def _whole(path: Path) -> list[str]:
+    return [str(path / name) for name in members(path)] if inside(path) is None and is_archive(path) else [str(path)]
+
+
+def _members(pattern: str) -> list[str]:
+    """The files that a pattern matches, on disk or inside of an archive."""
+    folder = pattern
+    while any(mark in folder for mark in "*?["):
+        folder = os.path.dirname(folder)
+    base = Path(os.path.expandvars(folder)).expanduser()
+    rest = pattern[len(folder) :].lstrip("/")
+    if base.is_file() and is_archive(base):
+        found = [str(base / name) for name in members(base) if Path(name).match(rest)]
+    else:
+        found = [str(base / name) for name in sorted(glob.glob(rest, root_dir=base, recursive=True)) if (base / name).is_file()]
+        found = [name for path in found for name in _whole(Path(path))]
+    if not found:
+        raise DataError(f"no file matches {shown(pattern, 200)}; check the path in the [data] table")
+    return found
+
+
+class LineFiles(ABC):
+    """Data sets whose files hold lines of one layout. A class that is one has the fields, and says which are files."""
+
+    @property
+    @abstractmethod
+    def layout(self) -> Layout:
+        """How its lines are read, complete."""
+
+    @abstractmethod
+    def files(self) -> Sequence[str]:
+        """Its logs, as written in an experiment, in order."""
+
+    def test_files(self) -> Sequence[str]:
+        """The last of its logs, where they are given to be judged; none if the source defines no split."""
+        return ()
+
+    def label_file(self) -> str | None:
+        """A table of labels, if there is one."""
+        return None
+
+    def records(self, intake: Intake) -> Iterator[LogRecord]:
+        """Every line in file order, file by file."""
+        archives = Archives()
+        try:
+            names, held = sources(self.files()), len(sources(self.test_files()))
+            first = len(names) - held if held else None
+            yield from read_records(self.layout, _opened(names, intake, archives, first), intake)
+        finally:
+            archives.close()
+
+    def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[LogRecord]:
+        """Lines of its layout, wherever they come from."""
+        return read_records(self.layout, [("", lines)], intake)
+
+    def source_digest(self) -> str:
+        """Digest of its files and how they are read."""
+        names = sources(self.files())
+        packed = {archive: file_digest(archive) for archive in {_stored(name) for name in names}}
+        labels = self.label_file()
+        by_name = any(FILE in way for role in ROLES for way in self.layout.fields(role))
+        said = _relative(names) if by_name or any(_stored(name) != name for name in names) else []
+        return digest(self.layout, [packed[_stored(name)] for name in names], said, file_digest(labels) if labels else "")
+
+    def text(self, lines: Iterable[int]) -> dict[int, str]:
+        """The text of the given line numbers, reread from the files."""
+        return pick_lines(sources(self.files()), lines)
+
+
+def _stored(name: str) -> str:
+    within = inside(Path(name))
+    return name if within is None else str(within[0])
+
+
+def _opened(
+    names: Sequence[str], intake: Intake, archives: Archives, first_test: int | None
+) -> Iterator[tuple[str, Iterator[RawLine]]]:
+    for place, (name, file) in enumerate(zip(names, _relative(names), strict=True)):
+        if place == first_test:
+            intake.test_from = intake.lines + 1
+        yield file, read_lines(name, intake, archives)
+
+
+def _relative(names: Sequence[str]) -> list[str]:
+    """The names of files from the folder on that they share."""
+    folder = os.path.commonpath([os.path.dirname(name) for name in names]) if names else ""
+    return [os.path.relpath(name, folder) if folder else name for name in names]
