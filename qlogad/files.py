@@ -91,7 +91,7 @@ def write_facts(path: str | Path, facts: Mapping[str, Any]) -> None:
 
 
 def facts_text(facts: Mapping[str, Any]) -> str:
-    """The text that `write_facts` writes."""
+    """The text written by `write_facts`."""
     plain = json.loads(json.dumps(documents.plain(facts)))
     return json.dumps({**plain, "seal": documents.digest(plain)}, indent=1) + "\n"
 
@@ -122,7 +122,7 @@ def write_figure(figure: Figure, path: str | Path, **settings: Any) -> None:
 
 
 def figure_bytes(figure: Figure, kind: str, **settings: Any) -> bytes:
-    """The bytes that `write_figure` writes; `kind` is png or svg."""
+    """The bytes written by `write_figure`; `kind` is png or svg."""
     metadata = {"svg": {"Date": None}, "png": {"Software": ""}}.get(kind)
     escape.figure(figure)
     file = io.BytesIO()
@@ -281,10 +281,10 @@ def _told(path: Path, what: str = "write") -> Iterator[None]:
 
 
 def read_facts(path: str | Path) -> dict[str, Any]:
-    """The table that `write_facts` wrote.
+    """Read a table written by `write_facts`.
 
     Raises:
-        ResultError: it is missing, or not as it was written.
+        ResultError: it is missing or damaged.
     """
     try:
         facts = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -296,10 +296,10 @@ def read_facts(path: str | Path) -> dict[str, Any]:
 
 
 def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
-    """The arrays that `write_arrays` wrote.
+    """Read arrays written by `write_arrays`.
 
     Raises:
-        ResultError: they are missing, or not as they were written.
+        ResultError: they are missing or damaged.
     """
     import numpy as np
 
@@ -335,14 +335,14 @@ def _digest(file: IO[bytes]) -> bytes:
 
 @dataclass(frozen=True)
 class Array:
-    """What is known of an array before it is read.
+    """The expected dtype, shape and range of an array.
 
     Args:
-        dtype: its name, "float64" say.
-        shape: a number or a name for each axis; axes of one name have one size.
-        low: the smallest value.
-        high: the largest value.
-        finite: False: infinities and NaN are values too.
+        dtype: such as "float64".
+        shape: a size or a name for each axis; axes with equal names must have equal sizes.
+        low: the smallest value allowed.
+        high: the largest value allowed.
+        finite: False allows infinities and NaN.
     """
 
     dtype: str
@@ -353,13 +353,13 @@ class Array:
 
 
 def check_arrays(arrays: Mapping[str, NDArray[np.generic]], known: Mapping[str, Array]) -> None:
-    """Hold arrays to what is known of them.
+    """Check arrays against their expected dtypes, shapes and ranges.
 
     >>> from numpy import zeros
     >>> check_arrays({"mean": zeros(3)}, {"mean": Array("float64", ("V",))})
 
     Raises:
-        ResultError: one is missing, or too many, or has another dtype, shape or range; with what was expected.
+        ResultError: an array is missing, unknown, or has another dtype, shape or range; with what was expected.
     """
     import numpy as np
 
@@ -386,10 +386,10 @@ def check_arrays(arrays: Mapping[str, NDArray[np.generic]], known: Mapping[str, 
 
 
 def sealed(record: Mapping[str, Any]) -> bytes:
-    """A record as a line of JSON whose last key is a digest of what stands before it.
+    """A record as a line of JSON whose last key is a digest of the text before it.
 
     >>> sealed({"a": 1})
-    b'{"a":1,"seal":"a6f9eae78d6b7a2c"}\\n'
+    b'{"a":1,"seal":"8b0f0d75aabe01bb"}\\n'
     >>> unsealed(sealed({"a": 1})), unsealed(sealed({"a": 1}).replace(b"1", b"2", 1))
     ({'a': 1}, None)
     """
@@ -398,7 +398,7 @@ def sealed(record: Mapping[str, Any]) -> bytes:
 
 
 def unsealed(line: bytes) -> dict[str, Any] | None:
-    """The record of a line, None where it is not as it was written; earlier versions wrote lines without a digest."""
+    """The record on a line, or None if it is damaged; earlier versions wrote lines without a digest."""
     body = line.rstrip(b"\n")
     try:
         record = json.loads(body)

@@ -1,1 +1,1 @@
-"""Cells and trials as trials of an Optuna study, worked on by processes of one host or many."""
+"""Cells and trials as trials of an Optuna study, run by worker processes on one host or many."""

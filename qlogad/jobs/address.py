@@ -1,7 +1,7 @@
-"""Where a study is kept, as somebody writes it: the path of a journal file, or a database in any form that libpq reads.
+"""The address of a study's storage: the path of a journal file, or a PostgreSQL database in any form that libpq accepts.
 
 postgresql://me@host:5432/studies · several hosts · user and password in the query · host=... dbname=... (PostgreSQL manual, 34.1.1).
-A password in it is handed to the driver and to nobody else: what an address says of itself is user, host, port and database.
+A password is passed to the driver only; messages show user, host, port and database.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _KEYS = r"host|hostaddr|port|dbname|user|service\w*|options|require_auth|applica
 _PAIRS = re.compile(rf"\s*(?:{_KEYS}|\w*pass\w*|pwd|secret|token)\s*=", re.IGNORECASE)
 _NO_PATH = re.compile(r"//|[^/.][^@]*:[^@]*@|[^/.].*\b(?:password|passwd|pwd|token|secret)\s*=", re.IGNORECASE | re.DOTALL)
 _SECRET = ("scram_client_key", "scram_server_key")
-_SHORT = 4  # characters of a password, below which only whole words are taken for it
+_SHORT = 4  # characters: shorter passwords are hidden only as whole words
 
 
 @dataclass(frozen=True)
 class Database:
-    """A PostgreSQL database, as the driver is told it."""
+    """The parameters of a connection to a PostgreSQL database."""
 
     parameters: Mapping[str, str] = field(repr=False)
 
@@ -42,7 +42,7 @@ class Database:
         return f"postgresql://{user}{','.join(places)}" + (f"/{found['dbname']}" if found.get("dbname") else "")
 
     def hidden(self, text: object) -> str:
-        """What the driver said, without the passwords of the address and without any other secret."""
+        """A text with the address's passwords and all other secrets removed."""
         text = str(text)
         for secret in sorted({self.parameters[key] for key in self.parameters if named(key) or key in _SECRET} - {""}, key=len):
             for form in {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), repr(secret)[1:-1]}:
@@ -53,7 +53,7 @@ class Database:
 
 
 def is_path(place: str) -> bool:
-    """Whether a place is that of a file; else it is a database.
+    """Whether an address is the path of a journal file rather than a database.
 
     Raises:
         InputError: it is neither.
@@ -65,22 +65,22 @@ def is_path(place: str) -> bool:
     if scheme:
         raise InputError(f"there is no storage '{scheme[0]}'; {_FORM}")
     if _NO_PATH.match(place):
-        raise InputError(f"the storage looks like an address without a scheme; {_FORM} (a file of such a name begins with ./)")
+        raise InputError(f"the storage looks like an address without a scheme; {_FORM} (start a file of such a name with ./)")
     return True
 
 
 def check_place(place: str) -> None:
-    """Refuse what `is_path` and `database` refuse, before any work."""
+    """Check an address before any work starts; raises as `is_path` and `database` do."""
     if not is_path(place):
         database(place)
 
 
 def database(place: str) -> Database:
-    """What a place that is no path says, percent-encoding undone.
+    """Parse the address of a database, percent-encoding decoded.
 
     Raises:
-        InputError: libpq cannot read it, or not in one way: a password's own @ and / are to be encoded.
-        MissingExtra: there is no driver.
+        InputError: libpq cannot parse it, or it is ambiguous: @ and / in a password must be percent-encoded.
+        MissingExtra: the PostgreSQL driver is not installed.
     """
     try:
         from psycopg import ProgrammingError
@@ -93,16 +93,18 @@ def database(place: str) -> Database:
         rest = place[scheme.end() :]
         user = re.match("[^@/]*@", rest)
         if "@" in rest[user.end() if user else 0 :].partition("?")[0]:
-            raise InputError(f"the storage's address has a raw @ or / in its password; write %40 and %2F, or leave it out: {_FORM}")
+            raise InputError(
+                f"the storage's address has an unescaped @ or / in its password; write %40 and %2F, or leave it out: {_FORM}"
+            )
         place = f"postgresql://{rest}"
     try:
         found = {key: str(value) for key, value in conninfo_to_dict(place).items() if value is not None}
     except (ProgrammingError, UnicodeError, ValueError):
-        found = {}  # the driver's own words show what it could not read
+        found = {}  # the driver's own message would quote the part it could not parse
     if (not found and place != "postgresql://") or not all(
         re.fullmatch(r"\d{0,5}", port) for port in found.get("port", "").split(",")
     ):
         raise InputError(
-            f"the storage's address cannot be read (percent-encode what is not a letter or digit in a password); {_FORM}"
+            f"the storage's address cannot be parsed (percent-encode everything but letters and digits in a password); {_FORM}"
         )
     return Database(found)

@@ -1,4 +1,4 @@
-"""The trials of a study as a queue of work that several processes share."""
+"""The trials of a study as a work queue shared by several processes."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from qlogad.jobs.storage import Timing
 
 __all__ = ["Job"]
 
-_UNOWNED = 5.0  # seconds between the taking of a trial and its owner's name, at most
+_UNOWNED = 5.0  # seconds: the longest time between claiming a trial and recording its owner
 
 
 class Job(Protocol):
-    """What is done with a trial, in a worker process; it is pickled.
+    """What a worker process runs for each trial; it is pickled.
 
-    It sets no user attribute before it has all parameters it may ask for: from then on they belong to the next attempt too. A
-    QlogadError, or any other exception, makes the trial FAIL with its text; optuna.TrialPruned is allowed.
+    It must set no user attribute before it has suggested all its parameters: from then on they are passed to the next attempt.
+    Any exception makes the trial FAIL with its text; optuna.TrialPruned is allowed.
     """
 
     def __call__(self, trial: Trial) -> float | Sequence[float]:
-        """The value of each of the study's directions."""
+        """Run a trial; returns one value for each direction of the study."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process that can be told from all others: of which host, and when it was started, for numbers are used again."""
+    """A process, identified by host, process id and start time, because process ids are reused."""
 
     host: str
     pid: int
@@ -51,11 +51,11 @@ class Process:
 
     @classmethod
     def here(cls) -> Process:
-        """This process."""
+        """The current process."""
         return cls(host(), os.getpid(), started(os.getpid()) or "")
 
     def alive(self) -> bool:
-        """Whether it lives; it is one of this host."""
+        """Whether the process, which must be on this host, is running."""
         return started(self.pid) == self.started
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ class Process:
 
 @functools.cache
 def host() -> str:
-    """The host's name, and what tells apart containers and boots of the same name."""
+    """The host's name, with what distinguishes containers and boots of the same name."""
     inside = []
     with suppress(OSError):
         inside = [Path("/proc/sys/kernel/random/boot_id").read_text(), os.readlink("/proc/self/ns/pid")]
@@ -72,7 +72,7 @@ def host() -> str:
 
 
 def started(pid: int) -> str | None:
-    """When a process of this host was started, in ticks since its boot; None where there is none, or only what is left of it."""
+    """The start time of a process on this host, in ticks since boot; None if it does not exist or is a zombie."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -88,53 +88,53 @@ def started(pid: int) -> str | None:
 
 @dataclass(frozen=True)
 class Orders:
-    """What a worker is told."""
+    """The instructions for a worker."""
 
-    place: str = field(repr=False)  # a password may be in it
+    place: str = field(repr=False)  # may contain a password
     study: str
     job: Job
     trials: int | None
     sampler: Callable[[int], BaseSampler]
     pruner: BasePruner | None
-    deadline: float | None  # of the clock that all processes of a host share
+    deadline: float | None  # on the monotonic clock shared by all processes of a host
     timing: Timing
     driver: Process
 
     @property
     def signs(self) -> Path | None:
-        """The folder of signs of life beside a journal; a database keeps heartbeats of its own."""
+        """The folder of heartbeat files beside a journal; None for a database, which has its own heartbeats."""
         return Path(self.place + ".alive") if is_path(self.place) else None
 
     def forget(self, worker: Process) -> None:
-        """Remove the sign of life of a worker that is no more."""
+        """Remove the heartbeat file of a worker that has ended."""
         if self.signs is not None:
             (self.signs / str(worker)).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class Left:
-    """How far a study is."""
+    """How much work of a study is left."""
 
     done: bool
-    free: int  # logical trials that somebody could begin now
-    mine: int  # that workers of this driver run
+    free: int  # logical trials that can be claimed now
+    mine: int  # logical trials running on workers of this driver
 
 
 class Queue:
-    """The trials of a study as a queue of work."""
+    """The trials of a study as a work queue."""
 
     def __init__(self, orders: Orders, storage: BaseStorage) -> None:
         self.orders = orders
         self.storage = storage
         self.study = optuna.load_study(study_name=orders.study, storage=storage, pruner=orders.pruner)
         self._id = storage.get_study_id_from_name(orders.study)
-        self._seen: dict[object, tuple[float | None, float]] = {}  # whose sign of life -> the sign, and when it was first seen
+        self._seen: dict[object, tuple[float | None, float]] = {}  # owner -> its last heartbeat, and when it was first seen
         self._looked = self._steady = (
             time.monotonic()
-        )  # when the study was looked at last; since when that has gone on without a gap
+        )  # when the study was last looked at; since when there was no gap between looks
 
     def chains(self) -> dict[int, list[FrozenTrial]]:
-        """The attempts of the logical trials that are wanted."""
+        """The attempts of each logical trial that is wanted, by index."""
         return self._wanted(self.storage.get_all_trials(self._id, deepcopy=False))
 
     def _wanted(self, trials: Sequence[FrozenTrial]) -> dict[int, list[FrozenTrial]]:
@@ -142,14 +142,14 @@ class Queue:
         return {index: chain for index, chain in attempts(trials).items() if count is None or index < count}
 
     def left(self, chains: Mapping[int, Sequence[FrozenTrial]]) -> Left:
-        """How far the study is."""
+        """Count the work that is left."""
         lasts = [chain[-1] for chain in chains.values()]
         new = 0 if self.orders.trials is None else self.orders.trials - len(chains)
         mine = sum(t.state is TrialState.RUNNING and _owners(t, "driver") == self.orders.driver for t in lasts)
         return Left(not new and all(map(over, lasts)), new + sum(t.state is TrialState.WAITING for t in lasts), mine)
 
     def claim(self, worker: Process) -> Trial | None:
-        """A trial nobody else has: one that waits, else a new one; None where there is neither."""
+        """Claim a trial: a waiting one, else a new one; None if there is neither."""
         chains = self.chains()
         for index, chain in sorted(chains.items()):
             if chain[-1].state is TrialState.WAITING and self._take(chain[-1]._trial_id):
@@ -160,7 +160,7 @@ class Queue:
                 if chain[-1]._trial_id == made:
                     self.storage.set_trial_user_attr(made, "index", index)
                     return self._begin(made, index, worker)
-            self.storage.set_trial_user_attr(made, "surplus", "others began the last trials at the same time")
+            self.storage.set_trial_user_attr(made, "surplus", "others started the last trials at the same time")
             self.storage.set_trial_state_values(made, TrialState.FAIL)
         return None
 
@@ -178,7 +178,7 @@ class Queue:
         return Trial(self.study, trial_id)
 
     def tell(self, trial: Trial, state: TrialState, values: Sequence[float] | None, error: str | None) -> None:
-        """Record how a trial ended; where it was taken for dead meanwhile, its next attempt has ended so, unless that runs already."""
+        """Record how a trial ended. If it was taken for dead meanwhile, record that for its next attempt, unless that already runs."""
         try:
             if error is not None:
                 self.storage.set_trial_user_attr(trial._trial_id, "error", error)
@@ -200,23 +200,23 @@ class Queue:
                 self.storage.set_trial_state_values(last._trial_id, state, values)
 
     def reap(self, fallen: Mapping[Process, str], *, ended: bool = False) -> dict[int, list[FrozenTrial]]:
-        """Mark the attempts whose process is gone, and enqueue the next ones; the attempts as they are then.
+        """Mark attempts whose process is gone as failed and enqueue their successors; returns all attempts afterwards.
 
         Args:
             fallen: how workers of this driver died.
-            ended: this driver ends, and with it what its workers run.
+            ended: whether this driver is ending, and the trials of its workers with it.
         """
         now, grace = time.monotonic(), self.orders.timing.grace
         if (
             now - self._looked > grace / 2
-        ):  # the storage was away, or this process stopped: others had no chance to show that they live
+        ):  # the storage was away, or this process was stopped: other workers could not show that they are alive
             self._steady = now
             self._seen.clear()
         self._looked = now
         if now - self._steady > grace:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
-                optuna.storages.fail_stale_trials(self.study)  # by heartbeats, where the storage has them
+                optuna.storages.fail_stale_trials(self.study)  # by heartbeat, if the storage has heartbeats
         trials = self.storage.get_all_trials(self._id, deepcopy=False)
         counting = {trial.number for chain in attempts(trials).values() for trial in chain}
         changed = False
@@ -238,7 +238,7 @@ class Queue:
         return self.chains() if changed else self._wanted(trials)
 
     def _again(self, last: FrozenTrial, index: int) -> None:
-        """Enqueue the attempt that follows an interrupted one: its index, its parameters if it had them all, and what was said about it."""
+        """Enqueue the successor of an interrupted attempt: its index, its parameters if it had all of them, and its user attributes."""
         kept = said(last)
         retries = last.user_attrs.get("retries", 0) + ("ended" not in last.user_attrs)
         self.study.add_trial(
@@ -252,21 +252,21 @@ class Queue:
         )
 
     def _fail(self, trial: FrozenTrial, key: str, text: str) -> None:
-        with suppress(UpdateFinishedTrialError):  # it lived, or another host was faster
+        with suppress(UpdateFinishedTrialError):  # it was alive, or another host was faster
             self.storage.set_trial_user_attr(trial._trial_id, key, text)
             self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
     def _death(self, trial: FrozenTrial, fallen: Mapping[Process, str], ended: bool) -> dict[str, str]:
-        """Whether the process of a running attempt is gone: nothing, or why, under the key that says whether it counts as a retry."""
+        """Whether the process of a running attempt is gone: {} or the reason, under a key that says whether it counts as a retry."""
         worker, driver = _owners(trial), _owners(trial, "driver")
         if worker is None or driver is None:
             gone = self._silent(trial.number, None) > _UNOWNED
-            return {"ended": "its worker died when it took the trial"} if gone else {}
+            return {"ended": "its worker died as it claimed the trial"} if gone else {}
         if worker.host != host():
             grace = self.orders.timing.grace
             if self.orders.signs is None or self._silent(worker, _sign(self.orders.signs / str(worker))) <= grace:
                 return {}
-            return {"interrupted": f"no sign of life from {worker.host} for {grace} seconds"}
+            return {"interrupted": f"no heartbeat from {worker.host} for {grace} seconds"}
         if driver == self.orders.driver and ended:
             return {"ended": "the run was stopped"}
         if worker.alive() or (driver != self.orders.driver and driver.alive()):
@@ -276,7 +276,7 @@ class Queue:
         return {"ended": f"the run that worked on it ended (process {driver.pid} of {driver.host})"}
 
     def _silent(self, who: object, sign: float | None) -> float:
-        """For how many seconds somebody's sign of life has not changed, by this host's clock alone."""
+        """For how many seconds an owner's heartbeat has not changed, by this host's clock alone."""
         now = time.monotonic()
         if self._seen.get(who, (object(),))[0] != sign:
             self._seen[who] = (sign, now)

@@ -1,8 +1,8 @@
-"""Where a study is kept: a journal file for one host, PostgreSQL for many. Neither loses a record when a process dies or the disk is full.
+"""Storage of a study: a journal file on one host, PostgreSQL for many. Neither loses a record if a process dies or the disk fills up.
 
-A journal is Optuna's (one operation a line, appended under a lock, replayed by every reader). What a writer killed in mid-line left
-behind is cut off by the next writer and kept beside the file. The lock is `flock`: it ends with the process that held it, so there is
-never a stale one to break, and on NFS the kernel turns it into a byte-range lock of the server.
+A journal is Optuna's (one operation per line, appended under a lock, replayed by every reader). A partial line left by a killed writer
+is cut off by the next writer and kept beside the file. The lock is `flock`: it is released when its process ends, so there are no
+stale locks to break; on NFS the kernel turns it into a byte-range lock on the server.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Timing:
-    """How long things may be silent, in seconds."""
+    """Heartbeats and time limits, in seconds."""
 
-    heartbeat: int = 30  # between two signs of life of a running trial
-    grace: int = 120  # after the last sign of life of a worker on another host: it is gone
-    patience: float = 600.0  # how long a storage that cannot be reached or written is waited for
+    heartbeat: int = 30  # between two heartbeats of a running trial
+    grace: int = 120  # a worker on another host counts as gone this long after its last heartbeat
+    patience: float = 600.0  # how long to wait for a storage that cannot be reached or written
 
 
 def open_storage(place: str, timing: Timing | None = None, *, wait: bool = False) -> BaseStorage:
-    """The storage at a place; created where there is none.
+    """Open the storage at a place; it is created if missing.
 
     Args:
-        place: the path of a journal file, or a database, see `qlogad.jobs.address` (the password in it, in $PGPASSWORD or
-            in ~/.pgpass).
-        timing: of heartbeats, and of how long calls wait for a storage that went away after it was opened.
-        wait: be as patient with opening; else a storage that cannot be opened now is an error now.
+        place: the path of a journal file, or a database, see `qlogad.jobs.address` (its password in the address, in $PGPASSWORD
+            or in ~/.pgpass).
+        timing: of heartbeats, and how long calls wait for a storage that becomes unavailable after it was opened.
+        wait: wait as long for opening; otherwise a storage that cannot be opened is an error at once.
 
     Raises:
-        InputError: the place is neither, or is a file that is no journal.
-        MissingExtra: PostgreSQL without its driver.
+        InputError: the place is neither, or is a file but not a journal.
+        MissingExtra: the PostgreSQL driver is not installed.
         StorageError: it cannot be reached, read or written.
 
     Example:
@@ -64,14 +64,14 @@ def open_storage(place: str, timing: Timing | None = None, *, wait: bool = False
         'mine'
     """
     timing = timing or Timing()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # what matters is said by us
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # qlogad reports what matters
     if is_path(place):
         return _PatientJournal(Journal(Path(place), timing.patience), timing)
     return _open_database(database(place), timing, wait)
 
 
 class Journal(BaseJournalBackend):
-    """Optuna's journal file, mended by whoever writes next.
+    """Optuna's journal file, repaired by the next writer.
 
     Args:
         path: of the file; it and its folder are created.
@@ -81,7 +81,7 @@ class Journal(BaseJournalBackend):
     def __init__(self, path: Path, patience: float) -> None:
         self.path = path
         self._patience = patience
-        self._read = (0, 0)  # records and bytes that were handed out
+        self._read = (0, 0)  # records and bytes already returned
         if path.is_dir():
             raise InputError(f"{shown(str(path), 100)} is a folder, not a journal file; name a file in it")
         try:
@@ -94,13 +94,11 @@ class Journal(BaseJournalBackend):
             raise StorageError(f"cannot open the journal {path}: {error.strerror}; check the path and its permissions") from error
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
-        """The records from that number on; a last line without its end is being written, or will be cut, and does not count."""
+        """The records from that number on; a last line without a line end is still being written, or was torn, and does not count."""
         number, offset = self._read if log_number_from >= self._read[0] else (0, 0)
         with open(self.path, "rb") as file:
             if os.fstat(file.fileno()).st_size < offset:
-                raise StorageError(
-                    f"the journal {self.path} is shorter than it was; did somebody replace it? run the same command again"
-                )
+                raise StorageError(f"the journal {self.path} is shorter than before; was it replaced? run the same command again")
             file.seek(offset)
             for line in file:
                 if not line.endswith(b"\n"):
@@ -111,13 +109,13 @@ class Journal(BaseJournalBackend):
                     if record is None:
                         raise StorageError(
                             f"line {number} of the journal {self.path} is damaged, and was left as it is; restore the file from a copy, "
-                            "or move it away to begin anew"
+                            "or move it away to start a new one"
                         )
                     self._read = (number, offset)
                     yield record
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Add records, all or none of them."""
+        """Append records: all or none."""
         data = b"".join(map(files.sealed, logs))
         with self._locked() as file:
             self._mend(file)
@@ -133,7 +131,7 @@ class Journal(BaseJournalBackend):
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        """The file, opened for reading and appending; nobody else writes to it meanwhile."""
+        """The file, opened for reading and appending and locked against other writers."""
         file = files.open_to_append(self.path)
         try:
             deadline = time.monotonic() + self._patience
@@ -151,17 +149,17 @@ class Journal(BaseJournalBackend):
                     pause = min(2 * pause, 0.05)
             yield file
         finally:
-            os.close(file)  # and with it the lock
+            os.close(file)  # this releases the lock
 
     def _check_head(self, file: int) -> None:
         if not _begins(os.pread(file, 1 << 20, 0)):
             raise InputError(
-                f"{shown(str(self.path), 100)} is no journal of a study, or its first line is damaged; name another file, or restore it "
+                f"{shown(str(self.path), 100)} is not a study's journal, or its first line is damaged; name another file, or restore it "
                 "from a copy"
             )
 
     def _mend(self, file: int) -> None:
-        """Cut off what follows the last whole record, and keep it in *.torn."""
+        """Cut off everything after the last complete record, and keep it in *.torn."""
         size = os.fstat(file).st_size
         end = _end_of_records(file, size)
         if end == size:
@@ -171,20 +169,20 @@ class Journal(BaseJournalBackend):
         try:
             files.append(beside, torn + b"\n")
             where = f"kept in {beside}"
-        except OSError as error:  # a full disk, say: the study matters more than the rest of a record
+        except OSError as error:  # a full disk, for example: the study matters more than the partial record
             where = f"lost: {error.strerror or error}"
         os.ftruncate(file, end)
         warnings.warn(
-            f"the journal {self.path} ended within a record ({len(torn)} bytes, {where}); it was cut off",
+            f"the journal {self.path} ended in the middle of a record ({len(torn)} bytes, {where}); they were cut off",
             QlogadWarning,
             stacklevel=2,
         )
 
 
 def begin_anew_if_damaged(path: Path) -> None:
-    """Set aside, as *.damaged, a journal that cannot be read to its end, where all that counts is kept elsewhere too.
+    """Rename an unreadable journal to *.damaged, if everything that counts is also stored elsewhere.
 
-    Others may be at work on it: whoever is first moves it, under its lock.
+    Other processes may be using it: the first one to notice renames it, holding its lock.
     """
     if path.is_symlink():
         files.remove(path)
@@ -202,14 +200,14 @@ def begin_anew_if_damaged(path: Path) -> None:
 
 
 def _begins(content: bytes) -> bool:
-    """Whether a journal may begin like that."""
+    """Whether a file that begins like this can be a journal."""
     head, end, _ = content.partition(b"\n")
     begin = b'{"op_code":'
     return _record(head) is not None if end else head.startswith(begin[: len(head)])
 
 
 def _end_of_records(file: int, size: int) -> int:
-    """How many bytes of a journal are whole records: up to the last end of a line."""
+    """The length in bytes of a journal's complete records: up to its last line end."""
     end = size
     while end:
         begin = max(0, end - 4096)
@@ -226,7 +224,7 @@ def _record(line: bytes) -> dict[str, Any] | None:
 
 
 def _passing(error: BaseException) -> bool:
-    """Whether waiting may help: the server is away, the disk is full; not where a value or a table is wrong."""
+    """Whether an error may pass: the server is away or the disk is full, not a wrong value or table."""
     from sqlalchemy.exc import DataError, IntegrityError, NotSupportedError, ProgrammingError, SQLAlchemyError
 
     if isinstance(error, StorageInternalError) and error.__cause__ is not None:
@@ -237,7 +235,7 @@ def _passing(error: BaseException) -> bool:
 
 
 def _patiently(call: Callable[[], T], what: str, patience: float, hidden: Callable[[object], str] = str) -> T:
-    """The call's answer; tried again, less and less often, while its storage is away. `hidden` takes secrets out of what is told."""
+    """Call, retrying ever less often while the storage is away, and return the answer. `hidden` removes secrets from messages."""
     deadline = time.monotonic() + patience
     pause, told = 0.1, False
     while True:
@@ -249,7 +247,7 @@ def _patiently(call: Callable[[], T], what: str, patience: float, hidden: Callab
             cause = one_line(hidden(error.__cause__ or error), 300)
             if time.monotonic() + pause > deadline:
                 raise StorageError(
-                    f"{what} cannot be reached or written ({cause}); what was recorded is kept: put it right and run the same command again"
+                    f"{what} cannot be reached or written ({cause}); what was recorded is kept: fix it and run the same command again"
                 ) from _safe(error, hidden)
         if not told:
             warnings.warn(
@@ -281,14 +279,14 @@ _CALLS = (
     "get_trial",
     "get_all_trials",
 )
-_DATABASE_CALLS = (  # those that Optuna's cache over the database makes, past the public ones
+_DATABASE_CALLS = (  # those that Optuna's cache makes on the database, bypassing the public ones
     *("_create_new_trial", "_set_trial_param", "_get_best_trial_id", "_get_trials"),
     *("record_heartbeat", "_get_stale_trial_ids"),
 )
 
 
 def _patient(names: Sequence[str]) -> Callable[[type[T]], type[T]]:
-    """Make the named calls of a storage wait while it is away; `what`, `patience` and `hidden` are the storage's own."""
+    """Make the named methods of a storage wait while it is away; it defines `what`, `patience` and `hidden`."""
 
     def waiting(method: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(method)
@@ -322,7 +320,7 @@ class _PatientDatabase(RDBStorage):
         stop = f"-c idle_in_transaction_session_timeout={timing.grace}s"  # a host that stops must not keep its locks
         options = f"{place.parameters.get('options', '')} {stop}".strip()
         super().__init__(
-            "postgresql+psycopg://",  # the driver is told the rest past whatever keeps or shows an address
+            "postgresql+psycopg://",  # everything else goes straight to the driver, so that no stored or shown address holds it
             engine_kwargs={
                 "poolclass": NullPool,  # no connection is held while a trial runs: a hundred workers need few
                 "connect_args": connect | dict(place.parameters) | {"options": options},
@@ -337,7 +335,7 @@ def _open_database(place: Database, timing: Timing, wait: bool) -> BaseStorage:
 
     def opened() -> _PatientDatabase:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats
+            warnings.simplefilter("ignore", ExperimentalWarning)  # heartbeats are experimental
             return _PatientDatabase(place, timing)
 
     what = f"the database {place}"
@@ -349,12 +347,12 @@ def _open_database(place: Database, timing: Timing, wait: bool) -> BaseStorage:
             if last == tries - 1 or _passing(error):
                 cause = one_line(place.hidden(error.__cause__ or error), 300)
                 raise StorageError(f"{what} cannot be opened: {cause}; is the server up?") from _safe(error, place.hidden)
-            time.sleep(0.2 + random.random())  # two workers met while making the tables
+            time.sleep(0.2 + random.random())  # two workers created the tables at the same time
     raise AssertionError("the last try returns or raises")
 
 
 def _safe(error: BaseException, hidden: Callable[[object], str]) -> BaseException | None:
-    """An error as the cause of ours, unless it or what led to it tells a secret."""
+    """The error to chain ours to, or None if it or one of its causes contains a secret."""
     one: BaseException | None = error
     while one is not None:
         if hidden(one) != str(one):

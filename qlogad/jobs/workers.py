@@ -1,10 +1,10 @@
-"""Worker processes on a study: N equal processes, on one host or many, take trials from one storage until nothing is left.
+"""Worker processes of a study: N equal processes, on one host or many, take trials from one storage until none is left.
 
 A logical trial has a number, its `index`, and one or more attempts: if the process of an attempt dies, the attempt is FAIL with a
 cause, and another one with the same index and parameters is enqueued. Retries are idempotent: each names its predecessor, and of
-duplicates (two hosts saw the same death) the lowest number counts. So no step must be atomic with another, and a process may be killed
-between any two. If an attempt died before all its parameters were chosen, the next attempt's sampler chooses them: it starts as the
-first one did, so its draws do not depend on when a process died.
+duplicates (two hosts saw the same death) the lowest number counts. So no two steps need to be atomic, and a process may be killed
+between any two. If an attempt died before all its parameters were chosen, the next attempt's sampler chooses them: it starts from
+the same state as the first, so its draws do not depend on when a process died.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from qlogad.jobs.storage import Timing, open_storage
 __all__ = ["drive", "enqueue"]
 
 
-_LOOK = 0.2  # seconds between two looks at the study, at least: looking must not take what thousands of short trials need
+_LOOK = 0.2  # seconds between two looks at the study, at least, so that looking does not slow down thousands of short trials
 
 
 def enqueue(
@@ -47,10 +47,10 @@ def enqueue(
     directions: Sequence[Direction] = ("minimize",),
     timing: Timing | None = None,
 ) -> None:
-    """Have these logical trials attempted once more, by index; those that wait or run are left alone, whoever enqueued them.
+    """Enqueue another attempt of these logical trials, by index; those already waiting or running are left alone.
 
     Args:
-        params: the parameters of each; what is not among them is left to the sampler.
+        params: the parameters of each; parameters left out are chosen by the sampler.
     """
     storage = open_storage(place, timing)
     made = optuna.create_study(storage=storage, study_name=study, directions=list(directions), load_if_exists=True)
@@ -76,16 +76,16 @@ def drive(
     watch: Callable[[optuna.Study], None] | None = None,
     timing: Timing | None = None,
 ) -> optuna.Study:
-    """Work on a study until it is done, together with whoever else does; killed at any instant, the same call goes on.
+    """Work on a study until it is finished, together with every other process that does. Killed at any instant, the same call continues.
 
     Args:
         place: of the storage, as `open_storage` takes it.
-        study: its name; created where there is none.
-        trials: the logical trials 0, 1, ... before this one are wanted; None: those that are enqueued.
-        seconds: after so many no trial is begun; those that run come to their end.
+        study: its name; created if missing.
+        trials: run the logical trials 0 to `trials` - 1; None runs those that are enqueued.
+        seconds: no trial is started after this time; running ones are completed.
         workers: processes of this call, each with one torch thread. A script needs `if __name__ == "__main__":`.
-        sampler: makes the sampler of a logical trial from its index (a sampler's state is not in the storage); TPE unless given.
-        watch: is called with the study whenever trials may have ended.
+        sampler: makes the sampler of a logical trial from its index (a sampler's state is not in the storage); TPE by default.
+        watch: called with the study whenever trials may have ended.
 
     Raises:
         QlogadError: workers cannot start, or the storage was away for longer than `timing.patience`.
@@ -129,7 +129,7 @@ class _Team:
         self._orders = orders
         self.members: dict[connection.Connection, tuple[SpawnProcess, Process]] = {}
         self.fallen: dict[Process, str] = {}
-        self._deaths = 0  # of workers, one after the other, that had not begun a trial
+        self._deaths = 0  # consecutive deaths of workers that had not started a trial
 
     def grow(self, count: int) -> None:
         """Start more workers."""
@@ -142,7 +142,7 @@ class _Team:
             self.members[mine] = process, Process(host(), process.pid, started(process.pid) or "")
 
     def wait(self, soon: float, late: float) -> None:
-        """Until a worker ends, until `soon` where one has said something, else until `late`, seconds; raise what one cannot go on with."""
+        """Wait until a worker ends, or until `soon` if one sent a message, else until `late` (seconds); raise a fatal error of a worker."""
         began, count = time.monotonic(), len(self.members)
         seconds = late
         while len(self.members) == count and (left := began + seconds - time.monotonic()) > 0:
@@ -169,10 +169,10 @@ class _Team:
         self.fallen[who] = f"its worker died ({how}: out of memory, or killed)"
         self._deaths += 1
         if self._deaths > 2 * RETRIES:
-            raise QlogadError(f"workers die as they start ({how}); is there enough memory for so many?")
+            raise QlogadError(f"workers die as they start ({how}); is there enough memory for this many?")
 
     def end(self) -> None:
-        """Stop the workers that still run."""
+        """Stop the workers that are still running."""
         for process, _ in self.members.values():
             process.kill()
         for pipe, (process, who) in self.members.items():
@@ -183,7 +183,7 @@ class _Team:
 
 
 def _work(orders: Orders, pipe: connection.Connection) -> None:
-    """What a worker process does: one trial after another, until there is none to begin; None is sent when one begins or ends."""
+    """The main function of a worker: run trials until none is left; sends None whenever one starts or ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's
     os.environ["OMP_NUM_THREADS"] = "1"
     if "torch" in sys.modules:
@@ -203,7 +203,7 @@ def _work(orders: Orders, pipe: connection.Connection) -> None:
 
 
 def _follow(parent: Any) -> None:
-    """End this process when its parent is gone."""
+    """End this process when its parent ends."""
     parent.join()
     os._exit(1)
 
@@ -216,14 +216,14 @@ def _take_turns(orders: Orders, pipe: connection.Connection) -> None:
         while orders.deadline is None or time.monotonic() < orders.deadline:
             try:
                 trial = queue.claim(me)
-            except UpdateFinishedTrialError:  # slower than the patience of another
+            except UpdateFinishedTrialError:  # this worker was so slow that another declared the trial dead
                 continue
             if trial is None:
                 return
             pipe.send(None)
             running.append(trial._trial_id)
             try:
-                with suppress(UpdateFinishedTrialError):  # taken for dead, and enqueued again
+                with suppress(UpdateFinishedTrialError):  # declared dead and enqueued again meanwhile
                     queue.tell(trial, *_outcome(orders.job, trial, len(queue.study.directions)))
             finally:
                 running.pop()
@@ -231,7 +231,7 @@ def _take_turns(orders: Orders, pipe: connection.Connection) -> None:
 
 
 def _outcome(job: Job, trial: Trial, directions: int) -> tuple[TrialState, list[float] | None, str | None]:
-    """What became of a trial: its state, its values, or its error."""
+    """Run a trial; returns its state, its values if it completed, and its error if it failed."""
     try:
         given = job(trial)
         values = [float(value) for value in (given if isinstance(given, Sequence) else [given])]
@@ -241,23 +241,23 @@ def _outcome(job: Job, trial: Trial, directions: int) -> tuple[TrialState, list[
         raise
     except QlogadError as error:
         return TrialState.FAIL, None, one_line(error)
-    except Exception as error:  # one broken trial must not take the others with it; it is listed with its cause
+    except Exception as error:  # one failing trial must not stop the others; it is listed with its cause
         return TrialState.FAIL, None, one_line(f"{type(error).__name__}: {error}")
     if len(values) != directions or any(map(math.isnan, values)):
-        return TrialState.FAIL, None, f"the job gave {values}, and not a number for each of {directions} directions"
+        return TrialState.FAIL, None, f"the job returned {values}, expected one number for each of {directions} directions"
     return TrialState.COMPLETE, values, None
 
 
 @contextmanager
 def _pulse(orders: Orders, storage: BaseStorage, me: Process) -> Iterator[list[int]]:
-    """Signs of life in a thread of their own; in the list is the trial that runs."""
+    """Context that sends heartbeats from a separate thread; yields a list for the id of the running trial."""
     running: list[int] = []
     stop = threading.Event()
     sign = None if orders.signs is None else orders.signs / str(me)
 
     def beat() -> None:
         while not stop.wait(orders.timing.heartbeat):
-            with suppress(OSError, QlogadError):  # the worker itself will notice
+            with suppress(OSError, QlogadError):  # the worker's own calls will raise it
                 if sign is not None:
                     sign.touch()
                 for trial_id in running:

@@ -201,7 +201,7 @@ def test_a_node_that_falls_silent_is_replaced_and_may_come_back(server: Server, 
     assert silent.wait(60) == 0
     after = finished(server, "silent", 6)
     assert {index: [trial.number for trial in chain] for index, chain in after.items()} == before
-    assert all("no sign of life" in str(cause(trial)) for chain in after.values() for trial in chain[:-1])
+    assert all("no heartbeat" in str(cause(trial)) for chain in after.values() for trial in chain[:-1])
 
 
 def test_a_server_that_stays_away_is_one_line_without_the_password(server: Server) -> None:

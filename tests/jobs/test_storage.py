@@ -65,7 +65,7 @@ def test_the_next_writer_mends_what_another_left_behind(tmp_path: Path) -> None:
     for rest in (b'{"op_code":', b'{"op_code": 4}', b"\0" * 5000):
         with path.open("ab") as file:
             file.write(rest)
-        with pytest.warns(QlogadWarning, match="ended within a record"):
+        with pytest.warns(QlogadWarning, match="ended in the middle of a record"):
             study.tell(study.ask(), 2.0)
         assert all("op_code" in record for record in records(path))
         again = optuna.load_study(study_name="study", storage=open_storage(str(path)))

@@ -206,8 +206,8 @@ def test_a_vanished_node_is_noticed_by_its_silence(tmp_path: Path) -> None:
     drive(place, "study", Bowl(), trials=None, workers=2, timing=SHORT)
     assert time.monotonic() - began > SHORT.grace
     found = chains(place)
-    assert "no sign of life from elsewhere" in str(cause(found[0][0]))
-    assert "when it took the trial" in str(cause(found[1][0]))
+    assert "no heartbeat from elsewhere" in str(cause(found[0][0]))
+    assert "as it claimed the trial" in str(cause(found[1][0]))
     assert table(place) == {index: (params, [value(params)]) for index, params in proposals(2, seed=1).items()}
 
 
