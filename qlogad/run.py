@@ -1,4 +1,4 @@
-"""An experiment from its file to its record: prepare the ground, run the cells that are missing, judge, write the results folder."""
+"""Run an experiment, from its file to its record: prepare the data, run the missing cells, evaluate, write the results folder."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ def run(
     storage: str | None = None,
     watch: Watch | None = None,
 ) -> Record:
-    """Run what has not been run, judge everything, write `out/<name>/`. Killed at any instant, the same call continues.
+    """Run the missing cells, evaluate all of them, write `out/<name>/`. Killed at any instant, the same call continues.
 
     Args:
         experiment: what to run; `Experiment.load` reads one.
-        out: where results folders lie.
-        workers: processes; 0 means one for each core. A script that calls this needs `if __name__ == "__main__":`.
-        fresh: forget the finished cells of earlier runs.
-        storage: postgresql://..., where several machines with a shared `out` work on one run; else a journal in it.
-        watch: is told what happens; silent by default.
+        out: the folder of results folders.
+        workers: number of processes; 0 means one per core. A script that calls this needs `if __name__ == "__main__":`.
+        fresh: discard the finished cells of earlier runs.
+        storage: postgresql://... for several machines that share `out`; by default a journal in the results folder.
+        watch: callbacks for progress; silent by default.
 
     Raises:
         InputError: the document or its data cannot be used.
-        QlogadError: workers cannot start, or the storage is away.
+        QlogadError: workers cannot start, or the storage is unavailable.
     """
     if storage is not None:
         check_place(storage)
-    experiment.data.open()  # what it refuses leaves nothing behind
+    experiment.data.open()  # fails before anything is written
     watch, folder = watch or Watch(), Path(out) / experiment.name
     with files.at_work(folder, partial(forget, folder) if fresh else None, partial(watch.preparing, WAITING, 1)):
         prepared = prepare(experiment, folder, watch.preparing)

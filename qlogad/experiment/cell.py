@@ -1,4 +1,4 @@
-"""One cell of a comparison: (contender, seed, cut), run in one process with one torch thread, written when it is finished.
+"""One cell of a comparison: (contender, seed, cut), run in one process with one torch thread; its outcome is written when it finishes.
 
 A cell's identity is a digest of everything its numbers depend on, so a killed run continues where it stopped, and an edited
 experiment runs again exactly the cells the edit touches. The parent process computes the identity: a worker writes to the folder
@@ -34,32 +34,32 @@ __all__ = ["PARTS", "Cell", "Outcome", "code_of", "designs_of", "read_outcome", 
 FORMAT = 2
 PARTS = ("test", "in_flight")
 ODD = ("row", "place", "expected")
-TOP_ALARMS = 20  # of a contender are shown with the events that raised them
+TOP_ALARMS = 20  # alarms per contender that are shown with the events that raised them
 _FILES = ("scores.npz", "detector/detector.toml", "detector/weights.safetensors")  # of a finished cell, beside cell.json
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What one process is asked to do."""
+    """One cell to run: the inputs of one process."""
 
     contender: Contender
     seed: int
     cut: str
     training: Training
     base: str  # the base digest of its ground
-    ground: str  # the digest of all that its detector sees of its ground, test windows included
-    rows: tuple[int, ...]  # how many rows each of PARTS has
+    ground: str  # a digest of everything its detector sees of its ground, including test windows
+    rows: tuple[int, ...]  # the number of rows of each of PARTS
     grounds: str  # the folder of the saved grounds
     folder: str  # the folder all cells are written to
-    identity: str = field(init=False)  # a digest of everything the cell's numbers depend on, when the cell was made
+    identity: str = field(init=False)  # a digest of everything the cell's numbers depend on, computed when the cell was made
 
     def __post_init__(self) -> None:
         documents.enforce(self)
-        object.__setattr__(self, "identity", self.identify())  # pickled as it is: unpickling makes no new one
+        object.__setattr__(self, "identity", self.identify())  # pickled with the cell: unpickling does not compute a new one
 
     def identify(self) -> str:
-        """The identity of the cell as code and design files are now."""
-        params = self.contender.build().get_params(deep=False) | {"seed": self.seed}  # with what holds unless said
+        """Compute the identity from the code and design files as they are now."""
+        params = self.contender.build().get_params(deep=False) | {"seed": self.seed}  # including defaults
         contender = {"detector": self.contender.detector, "params": params}
         code = code_of(self.contender.detector, params, self.contender.reads)
         return documents.digest(FORMAT, code, *designs_of(params), contender, self.cut, self.training, self.ground)
@@ -69,12 +69,12 @@ class Cell:
 
     @property
     def path(self) -> Path:
-        """Where the cell is, or will be, written."""
+        """The folder of the cell's files."""
         return Path(self.folder) / self.identity
 
 
 def designs_of(*values: Any) -> list[bytes]:
-    """What stands in the files of all circuit designs that are named, or may be, somewhere in these values; others do not matter."""
+    """The contents of the files of all circuit designs that are, or may be, named anywhere in these values."""
     designs = [names.designs(role) for role in ("ansatz", "encoding")]
     words = sorted({word for value in values for word in _words(documents.plain(value))})
     paths = [known[word] for word in words for known in designs if word in known]
@@ -82,7 +82,7 @@ def designs_of(*values: Any) -> list[bytes]:
 
 
 def _words(value: Any) -> Iterator[str]:
-    """Every text inside nested tables and lists."""
+    """All strings inside nested tables and lists."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, (Mapping, list, tuple)):
@@ -91,10 +91,10 @@ def _words(value: Any) -> Iterator[str]:
 
 
 def code_of(detector: str, *values: Any) -> str:
-    """A digest of the code that numbers of a detector come from, with what is or may be named in some values: backend, core, view, ...
+    """A digest of the code behind a detector's numbers, and of everything these values name or may name: backend, core, view, ...
 
-    That is what the detector, the named things and the fit rule import, and the files that a cell is made of. Features have a digest
-    of their own, whatever made them.
+    It covers all imports of the detector, of the named things and of the fit rule, and the modules that run a cell. Features have a
+    digest of their own, independent of the code that made them.
     """
     words = {word.partition(":")[0] for value in values for word in _words(documents.plain(value))}
     cores = [one for value in values if isinstance(value, Mapping) for one in value.values() if isinstance(one, Core)]
@@ -107,28 +107,28 @@ def _code(words: frozenset[str], others: tuple[str, ...]) -> str:
 
 
 def remember_code(contenders: Iterable[Contender]) -> None:
-    """Load the code of some contenders and its digest now, so that later edits do not reach this process."""
+    """Load the code of these contenders and compute its digest now, so that later edits do not affect this process."""
     for contender in contenders:
         code_of(contender.detector, contender.build().get_params(deep=False), contender.reads)
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a finished cell left behind."""
+    """The outcome of a finished cell."""
 
     facts: dict[str, Any]  # weights, executions, threshold, seconds, ...
     scores: dict[str, Floats]  # part -> score of each row
     alarms: dict[str, Bools]  # part -> alarm of each row
-    odd: dict[str, Ints]  # the highest alarms of the test part: their `row`, `place` of the odd event, `expected`
+    odd: dict[str, Ints]  # the highest alarms of the test part: their `row`, the `place` of the event that raised each, `expected`
 
 
 def run_cell(cell: Cell) -> str | None:
-    """Train, fix the threshold on validation, score; write the outcome. Returns None, or why it failed in one line."""
+    """Train, fix the threshold on validation, score, write the outcome. Returns None, or the cause of a failure in one line."""
     try:
         _run(cell)
     except QlogadError as error:
         return one_line(error)
-    except Exception as error:  # one broken cell must not take the others with it; it is listed with its cause
+    except Exception as error:  # one failing cell must not stop the others; it is listed with its cause
         return one_line(f"{type(error).__name__}: {error}")
     return None
 
@@ -193,7 +193,7 @@ def _scores(detector: Detector, part: Part) -> Floats:
 
 
 def _odd_events(detector: Detector, features: Features, scores_N: Floats) -> dict[str, Ints]:
-    """The highest alarms: their rows, the place in the row of the event that raised each (-1: none), and what was expected there."""
+    """The highest alarms: their rows, the position in the row of the event that raised each (-1: none), and the event expected there."""
     assert detector.threshold_ is not None
     order_N = np.lexsort((np.arange(len(scores_N)), -scores_N))
     rows_A = order_N[detector.threshold_(scores_N[order_N])][:TOP_ALARMS]
@@ -217,7 +217,7 @@ def _digests(folder: Path) -> list[str]:
 
 
 def read_outcome(cell: Cell) -> Outcome | None:
-    """The outcome of a finished cell; None where it has not finished or any of its files is damaged: it will run again."""
+    """The outcome of a finished cell; None if it is unfinished or any of its files is damaged: it will run again."""
     try:
         facts = files.read_facts(cell.path / "cell.json")
         if facts.get("format") != FORMAT or facts["files"] != _digests(cell.path):

@@ -1,4 +1,4 @@
-"""What an experiment reads: a data set, how its lines are parsed, cut into windows and split."""
+"""The data of an experiment: a data set, and how its lines are parsed, cut into windows and split."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Training = Literal["normals", "all"]
 
 @dataclass(frozen=True)
 class Data:
-    """Where the windows come from and how time divides them. Keys a data set defines itself (`path`, ...) are kept in `source`."""
+    """The data of an experiment. Keys that a data set defines itself (`path`, ...) are kept in `source`."""
 
     dataset: str = "synthetic"
     source: Mapping[str, Any] = field(default_factory=dict)
@@ -97,7 +97,7 @@ class Data:
         """The data set itself, its keys checked, with the masks that apply.
 
         Raises:
-            UnknownName, DocumentError, DataError: each names the key or file at fault.
+            UnknownName, DocumentError, DataError: with the key or file at fault.
         """
         cls = names.find("dataset", self.dataset)
         dataset: Dataset = documents.from_mapping(cls, self.source, f"[data] of dataset '{self.dataset}'")

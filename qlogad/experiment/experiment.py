@@ -1,7 +1,7 @@
-"""An experiment is a document: a question, the data, contenders on the same features, and how they are judged.
+"""An experiment as a document: a question, the data, contenders on the same features, and how they are evaluated.
 
 `like` copies another contender's keys; `control` replaces its quantum core by one of the controls of qlogad.nn.controls; `[grid]` makes
-contenders (grid.py). All are resolved when the document is loaded, so a manifest always holds what really ran.
+contenders (grid.py). All are resolved when the document is loaded, so a manifest holds exactly what ran.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from qlogad.experiment.grid import Axes, combinations, grids_of, made_name, nest
 __all__ = ["Contender", "Experiment", "Judge", "found_beside", "located", "names_design"]
 
 _NAME = 80  # characters
-_OURS = ("name", "like", "detector", "control")  # keys of a [[contender]] that are not its detector's
+_OURS = ("name", "like", "detector", "control")  # keys of a [[contender]] that are not parameters of its detector
 MAX_SEEDS, MAX_RESAMPLES = 1000, 1_000_000
 
 
@@ -39,14 +39,14 @@ class Contender:
     params: Mapping[str, Any]
     like: str | None = None
     control: str | None = None
-    grid: Mapping[str, Any] | None = None  # of one that a grid made: dotted key -> value
+    grid: Mapping[str, Any] | None = None  # dotted key -> value, if a grid made the contender
 
     def build(self) -> Detector:
-        """The unfitted detector.
+        """Build the unfitted detector.
 
         Raises:
-            UnknownName: no such detector or control.
-            DocumentError: a key it does not have, or a value that does not fit.
+            UnknownName: there is no such detector or control.
+            DocumentError: an unknown key, or a value that does not fit.
         """
         cls = names.find("detector", self.detector)
         detector: Detector = documents.from_mapping(cls, self.params, f"contender '{self.name}'")
@@ -64,21 +64,21 @@ class Contender:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The views that its detector reads."""
+        """The views read by its detector."""
         found: tuple[str, ...] = names.find("detector", self.detector).reads
         return found
 
     def track(self, training: Training) -> Track:
-        """What the contender was allowed to see; a table, a ranking and a test hold one track."""
+        """What data the contender may learn from; a table, a ranking and a test compare contenders of one track only."""
         return track(self.build(), training)
 
 
 @dataclass(frozen=True)
 class Judge:
-    """How contenders are judged; all of it is fixed before training."""
+    """How contenders are evaluated, fixed before training."""
 
     seeds: Annotated[int, Between(1, MAX_SEEDS)] = 5
-    contrasts: tuple[tuple[str, str], ...] = ()  # the declared family, at most five; everything else is exploratory
+    contrasts: tuple[tuple[str, str], ...] = ()  # the declared family, at most five; all other comparisons are exploratory
     metric: Compared = "f1"  # what the contrasts compare
     alpha: Share = 0.05
     power: Share = 0.8
@@ -92,21 +92,21 @@ class Judge:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A question with everything needed to answer it again."""
+    """A question, with everything needed to answer it reproducibly."""
 
     name: str
     question: str
     data: Data
     contenders: tuple[Contender, ...]
     judge: Judge
-    document: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)  # as it was written, overrides applied
+    document: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)  # as written, with overrides applied
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
-        """Read an experiment file (or the name of a shipped one), with dotted overrides `a.b=c` applied.
+        """Read an experiment file, or a shipped one by name, with dotted overrides `a.b=c` applied.
 
         Raises:
-            DocumentError: naming the file, the key, and what would fit.
+            DocumentError: with the file, the key, and what would fit.
         """
         path = Path(path)
         shipped = names.documents("experiment")
@@ -115,7 +115,7 @@ class Experiment:
             path = shipped.get(name, path)
         if isdir(path):
             inside_it = [file.name for file in sorted(path.glob("*.toml"))]
-            inside = f"in it: {one_line(', '.join(inside_it), 200)}" if inside_it else "it holds no .toml file"
+            inside = f"it holds: {one_line(', '.join(inside_it), 200)}" if inside_it else "it holds no .toml file"
             raise DocumentError(f"{shown(str(path), 100)} is a folder, not an experiment file; {inside}")
         if not isfile(path):
             hint = did_you_mean(name, shipped)
@@ -127,22 +127,22 @@ class Experiment:
 
     @classmethod
     def from_document(cls, content: Mapping[str, Any], *, name: str = "experiment", where: str = "experiment") -> Experiment:
-        """An experiment from a table as TOML gives it; a circuit made elsewhere becomes the table of its design."""
+        """An experiment from a table as TOML gives it; circuit objects become tables of their designs."""
         refuse_secrets(content, where)
         top = {"name", "question", "data", "contender", "grid", "judge"}
         content = _as_data(_with_grids(content))
         if "base" in content and "objectives" in content:
             raise DocumentError(f"{where}: this is a study, not an experiment; run it: qlogad sweep {where}")
         if "data" not in content:
-            raise DocumentError(f"{where}: there is no [data] table; say at least dataset = 'synthetic'")
+            raise DocumentError(f"{where}: there is no [data] table; add one with at least dataset = 'synthetic'")
         for key in content:
             if key not in top:
                 raise DocumentError(f"{where}: unknown key {shown(key)}{did_you_mean(key, top)}; known: {', '.join(sorted(top))}")
         given = str(content.get("name", name))
         if not given or given.startswith(".") or set(given) & set("/\\\0") or given != one_line(given, _NAME):
             raise DocumentError(
-                f"{where}: name = {shown(given)} is not the name of a folder; write one line of at most {_NAME} characters, without "
-                "slashes and leading dots"
+                f"{where}: name = {shown(given)} cannot be the name of a folder; use one line of at most {_NAME} characters, without "
+                "slashes or leading dots"
             )
         experiment = cls(
             name=given,
@@ -156,7 +156,7 @@ class Experiment:
         return experiment
 
     def replace(self, **dotted: Any) -> Experiment:
-        """A copy with keys of its document replaced, dots written as double underscores: `replace(judge__seeds=2)`."""
+        """A copy with keys of its document replaced; double underscores stand for dots: `replace(judge__seeds=2)`."""
         content: Mapping[str, Any] = self.document
         for key, value in dotted.items():
             content = documents.override_value(content, key.replace("__", "."), value)
@@ -168,19 +168,19 @@ class Experiment:
             for name in pair:
                 if name not in known:
                     raise DocumentError(
-                        f"{where}: contrast {list(pair)} names no contender {shown(name)}{did_you_mean(name, known, most=3)}"
+                        f"{where}: contrast {list(pair)} names an unknown contender {shown(name)}{did_you_mean(name, known, most=3)}"
                     )
         tracks = {c.name: c.track(self.data.training) for c in self.contenders}
         for left, right in self.judge.contrasts:
             if tracks[left] != tracks[right]:
                 raise DocumentError(
-                    f"{where}: contrast '{left}' ({tracks[left]}) against '{right}' ({tracks[right]}) mixes two tracks"
+                    f"{where}: contrast '{left}' ({tracks[left]}) against '{right}' ({tracks[right]}) compares two tracks"
                 )
         for contender in self.contenders:
             detector = contender.build()
             if detector.supervised and self.data.training == "normals":
                 raise DocumentError(
-                    f"{where}: contender '{contender.name}' learns from labelled anomalies too; say training = 'all' in [data]"
+                    f"{where}: contender '{contender.name}' learns from labelled anomalies too; set training = 'all' in [data]"
                 )
             try:
                 detector.check()
@@ -190,7 +190,7 @@ class Experiment:
 
 
 def located(content: Mapping[str, Any], folder: Path) -> documents.Document:
-    """A document whose files of circuits are found: a relative path below its folder stands before one below the current folder."""
+    """A document with its circuit files resolved: a relative path is looked up in its folder first, then in the current folder."""
 
     def walked(value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -201,12 +201,12 @@ def located(content: Mapping[str, Any], folder: Path) -> documents.Document:
 
 
 def names_design(key: str) -> bool:
-    """Whether the value of a dotted key names a circuit design, or several."""
+    """Whether a dotted key takes a circuit design, or a list of them."""
     return key.rpartition(".")[2] in ROLES
 
 
 def found_beside(folder: Path, value: Any) -> Any:
-    """A value with the files of circuits in it found below a folder, where they lie there."""
+    """A value whose circuit files are replaced by their paths in a folder, if they exist there."""
     if isinstance(value, Mapping):
         return {key: found_beside(folder, one) for key, one in value.items()}
     if isinstance(value, list):
@@ -215,7 +215,7 @@ def found_beside(folder: Path, value: Any) -> Any:
 
 
 def _as_data(content: Mapping[str, Any]) -> documents.Document:
-    """A document whose contenders name designs or hold them as tables, in place of circuits made elsewhere."""
+    """A document with every circuit object replaced by the table of its design."""
     content = dict(content)
     tables = content.get("contender")
     for place, table in enumerate(tables if isinstance(tables, list) else ()):
@@ -232,7 +232,7 @@ def _as_data(content: Mapping[str, Any]) -> documents.Document:
 
 def _table(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise DocumentError(f"{where} is a table, got {value!r:.60}")
+        raise DocumentError(f"{where} must be a table, got {value!r:.60}")
     return value
 
 
@@ -242,20 +242,20 @@ def _with_grids(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _contenders(tables: Any, grids: Any, where: str) -> tuple[Contender, ...]:
     if not tables or not isinstance(tables, list):
-        raise DocumentError(f"{where}: there is no [[contender]]; name at least one detector")
+        raise DocumentError(f"{where}: there is no [[contender]]; add at least one, with a detector")
     written = [_name(table, position, where) for position, table in enumerate(tables, 1)]
     varied = grids_of(grids, written, where)
     resolved: dict[str, Contender] = {}
     for name, table in zip(written, tables, strict=True):
         if name in resolved:
-            raise DocumentError(f"{where}: two contenders are called '{name}'")
+            raise DocumentError(f"{where}: two contenders have the name '{name}'; rename one")
         resolved[name] = _contender(name, table, resolved, where)
         for axes in varied.get(name, ()):
             for values in combinations(axes):
                 made = _made(resolved[name], axes, values, f"{where}: [grid.{name}]")
                 if made.name in resolved or made.name in written:
                     raise DocumentError(
-                        f"{where}: [grid.{name}] makes a second contender '{made.name}'; rename the other, or leave it out"
+                        f"{where}: [grid.{name}] makes a second contender '{made.name}'; rename or remove the other"
                     )
                 resolved[made.name] = made
     return tuple(resolved.values())
@@ -266,7 +266,7 @@ def _name(table: Any, position: int, where: str) -> str:
     if not isinstance(name, str) or not name:
         raise DocumentError(f"{where}: [[contender]] number {position} has no name")
     if name != one_line(name, _NAME):
-        raise DocumentError(f"{where}: the name of a contender is one line of at most {_NAME} characters, got {shown(name)}")
+        raise DocumentError(f"{where}: the name of a contender must be one line of at most {_NAME} characters, got {shown(name)}")
     return name
 
 
@@ -292,18 +292,18 @@ def _contender(name: str, table: Mapping[str, Any], resolved: Mapping[str, Conte
 
 
 def _control(given: Any, where: str) -> str | None:
-    """The name of a control; "none" takes away the one that a contender would have."""
+    """The name of a control; "none" removes an inherited one."""
     if given is not None and not isinstance(given, str):
-        raise DocumentError(f"{where}: control is a name such as 'frozen', got {given!r:.60}")
+        raise DocumentError(f"{where}: control must be a name such as 'frozen', got {given!r:.60}")
     return None if given == "none" else given
 
 
 def _made(base: Contender, axes: Axes, values: Mapping[str, Any], where: str) -> Contender:
-    """The contender of one combination of a grid's values."""
+    """The contender for one combination of a grid's values."""
     name = made_name(base.name, axes, values)
     if name != one_line(name, _NAME):
         raise DocumentError(
-            f"{where} makes a name of more than {_NAME} characters, {shown(name, 100)}; give '{base.name}' a shorter one"
+            f"{where} makes a name of more than {_NAME} characters, {shown(name, 100)}; give '{base.name}' a shorter name"
         )
     params = {key: value for key, value in values.items() if key not in _OURS}
     known = _keys(base)
@@ -313,7 +313,7 @@ def _made(base: Contender, axes: Axes, values: Mapping[str, Any], where: str) ->
             raise DocumentError(f"{where}: unknown key {shown(key)}{did_you_mean(key, known)}; known: {', '.join(known)}")
     detector = values.get("detector", base.detector)
     if not isinstance(detector, str):
-        raise DocumentError(f"{where}: detector is a name such as 'deeplog', got {shown(detector)}")
+        raise DocumentError(f"{where}: detector must be a name such as 'deeplog', got {shown(detector)}")
     varied = dict(base.params)
     try:
         for key, value in params.items():
@@ -326,7 +326,7 @@ def _made(base: Contender, axes: Axes, values: Mapping[str, Any], where: str) ->
 
 
 def _keys(contender: Contender) -> list[str]:
-    """What can be varied of a contender, keys of its core with their dot."""
+    """The keys of a contender that can be varied; keys of its core are dotted."""
     detector = replace(contender, control=None).build()
     core = detector.get_params(deep=False).get("core")
     inside = [f"core.{f.name}" for f in fields(core)] if is_dataclass(core) else []

@@ -1,11 +1,11 @@
-"""The fit rule: which windows, which labels and which seed a detector gets, wherever it is trained or its threshold is fixed.
+"""The fit rule: which windows, labels and seed a detector gets, wherever it is trained or its threshold is fixed.
 
-    training      the training windows, with their labels for supervised detectors only
-    validation    those with labels where labels are read: by a supervised detector, or by the threshold rule "f1";
-                  else without: the normal ones where training is "normals", all of them where it is "all"
-    seed          the given one, where there is a field for it: the only source of randomness
+    training      the training windows; with labels for supervised detectors only
+    validation    with labels if they are read, by a supervised detector or by the threshold rule "f1";
+                  otherwise without labels: the normal windows if training is "normals", all of them if it is "all"
+    seed          set if the detector has the field; it is the only source of randomness
 
-Test windows have no place here.
+Test windows are never passed to a detector here.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ __all__ = ["fit", "is_random", "reads_labels", "track", "validation_labels", "va
 
 
 def reads_labels(detector: Detector) -> bool:
-    """Whether it gets the labels of validation windows."""
+    """Whether a detector gets the labels of validation windows."""
     return detector.supervised or detector.threshold == "f1"
 
 
 def is_random(detector: Detector) -> bool:
-    """Whether its numbers depend on a seed."""
+    """Whether a detector's numbers depend on a seed."""
     return "seed" in detector.get_params(deep=False)
 
 
 def track(detector: Detector, training: Training) -> Track:
-    """What a detector was allowed to see; a table, a ranking and a test hold one track."""
+    """What data a detector may learn from; a table, a ranking and a test compare detectors of one track only."""
     if detector.supervised:
         return "supervised"
     if reads_labels(detector):
@@ -44,17 +44,17 @@ def track(detector: Detector, training: Training) -> Track:
 
 
 def validation_of(detector: Detector, ground: Ground, training: Training) -> Part:
-    """The validation windows a detector gets."""
+    """The validation windows for a detector."""
     return ground.validation.normals() if training == "normals" and not reads_labels(detector) else ground.validation
 
 
 def validation_labels(detector: Detector, labels: Labels) -> Labels | None:
-    """The labels of its validation rows, or None in their place: then all count as normal."""
+    """The labels of the validation rows for a detector; None if it may not see them: then all rows count as normal."""
     return labels if reads_labels(detector) else None
 
 
 def validation_windows(ground: Ground, windows: int) -> Part:
-    """The validation windows that a threshold was fixed on, told by their number, which every results folder keeps."""
+    """The validation windows that a threshold was fixed on, given how many there were, which every results folder records."""
     normals = ground.validation.normals()
     return normals if windows == len(normals.label_W) else ground.validation
 
@@ -62,17 +62,17 @@ def validation_windows(ground: Ground, windows: int) -> Part:
 def fit(
     detector: Detector, ground: Ground, *, training: Training, seed: int, report: Callable[[Epoch], None] | None = None
 ) -> Detector:
-    """Train a detector on a cut and fix its threshold; returns it.
+    """Train a detector on a cut, fix its threshold, and return it.
 
     Args:
-        detector: an unfitted one.
+        detector: an unfitted detector.
         ground: the cut.
         training: `training` of the experiment's [data].
-        seed: for a detector without randomness, nothing.
-        report: is told of every epoch; see `Detector.fit`.
+        seed: ignored by detectors without randomness.
+        report: called after every epoch; see `Detector.fit`.
 
     Raises:
-        DataError: there is nothing to learn from, or labels that it needs are missing.
+        DataError: there is nothing to learn from, or required labels are missing.
     """
     if is_random(detector):
         detector.set_params(seed=seed)

@@ -1,4 +1,4 @@
-"""Grids: `[grid.NAME]` makes contenders like NAME, one for each combination of the values that its dotted keys list.
+"""Grids: `[grid.NAME]` makes variants of contender NAME, one for each combination of the values listed under its dotted keys.
 
     [grid.quantum]
     core.encoding = ["angle-y", "chen"]        "quantum angle-y depth=1", "quantum angle-y depth=2", "quantum chen depth=1", ...
@@ -20,10 +20,10 @@ from qlogad.errors import DocumentError, did_you_mean, shown
 
 __all__ = ["MAX_MADE", "combinations", "grids_of", "made_name", "nested"]
 
-MAX_MADE = 250  # contenders of all grids of an experiment
+MAX_MADE = 250  # contenders made by all grids of an experiment
 _OWN = {
     "name": "a grid names its contenders itself",
-    "like": "[grid.NAME] says like whom",
+    "like": "[grid.NAME] already says which contender",
     "seed": "every contender has the seeds of [judge]",
 }
 
@@ -31,7 +31,7 @@ Axes = dict[str, list[Any]]  # dotted key -> its values
 
 
 def nested(grids: Any) -> Any:
-    """The same grids without quoted dots: `"core.depth" = [1]` as TOML reads `core.depth = [1]`, so that `--set` finds it.
+    """The grids as nested tables: a quoted `"core.depth" = [1]` becomes what TOML reads for `core.depth = [1]`, so that `--set` works.
 
     >>> nested({"quantum": {"core.depth": [1, 2]}}) == nested({"quantum.core.depth": [1, 2]})
     True
@@ -65,21 +65,21 @@ def _nested(table: Any) -> Any:
         for part in path:
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
-                raise DocumentError(f"[grid]: the key {shown(key)} lies inside another key of the grid; leave one of them out")
+                raise DocumentError(f"[grid]: the key {shown(key)} lies inside another key of the grid; remove one of them")
         value = _nested(value)
         place[last] = _merged(place[last], value, key) if last in place else value
     return found
 
 
 def _merged(one: Any, other: Any, key: str) -> Any:
-    """Two tables that were written under one key."""
+    """Merge two tables written under one key."""
     if not (isinstance(one, Mapping) and isinstance(other, Mapping)) or set(_flat(one)) & set(_flat(other)):
-        raise DocumentError(f"[grid]: {shown(key)} is given twice; leave one of them out")
+        raise DocumentError(f"[grid]: {shown(key)} is given twice; remove one of them")
     return _nested({**_flat(one), **_flat(other)})
 
 
 def _flat(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Dotted key -> what stands there."""
+    """A nested table as a mapping from dotted keys to values."""
     found: dict[str, Any] = {}
     for key, value in table.items():
         found |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
@@ -87,13 +87,13 @@ def _flat(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 
 def grids_of(grids: Any, names: Sequence[str], where: str) -> dict[str, list[Axes]]:
-    """The grids of each contender, as `nested` gives them, checked but for what only its detector knows.
+    """The grids of each contender, in the form that `nested` returns, checked except for the detector's own keys.
 
     Raises:
-        DocumentError: a grid is of nobody, a key has no list of different values, or there are more contenders than `MAX_MADE`.
+        DocumentError: a grid names no contender, a key has no list of distinct values, or there are more than `MAX_MADE` contenders.
     """
     if not isinstance(grids, Mapping):
-        raise DocumentError(f"{where}: a grid is written [grid.NAME], after the contender that it varies, got {shown(grids)}")
+        raise DocumentError(f"{where}: write a grid as [grid.NAME], after the contender that it varies, got {shown(grids)}")
     found: dict[str, list[Axes]] = {}
     for name, tables in grids.items():
         if name not in names:
@@ -107,30 +107,30 @@ def grids_of(grids: Any, names: Sequence[str], where: str) -> dict[str, list[Axe
     if made > MAX_MADE:
         raise DocumentError(
             f"{where}: [grid] makes {made} contenders, and at most {MAX_MADE} can be compared in one table; "
-            "list fewer values, or search them: qlogad sweep"
+            "list fewer values, or search them with qlogad sweep"
         )
     return found
 
 
 def _axes(table: Any, where: str) -> Axes:
     if not isinstance(table, Mapping) or not table:
-        raise DocumentError(f"{where} is a table of keys and lists of values, such as core.depth = [1, 2], got {shown(table)}")
+        raise DocumentError(f"{where} must be a table of keys and lists of values, such as core.depth = [1, 2], got {shown(table)}")
     axes = _flat(table)
     for key, values in axes.items():
         if key in _OWN:
             raise DocumentError(f"{where}: '{key}' cannot be varied: {_OWN[key]}")
         if not isinstance(values, list) or not values:
-            raise DocumentError(f"{where}: {key} is a list of values in brackets, texts in quotes, got {shown(values)}")
+            raise DocumentError(f"{where}: {key} must be a list of values in brackets, strings in quotes, got {shown(values)}")
         documents.refuse_objects(values, f"{where}: {key}")
         digests = [documents.digest(type(value).__name__, value) for value in values]
         for number, value in enumerate(values):
             if digests[number] in digests[:number]:
-                raise DocumentError(f"{where}: {key} lists {shown(value)} twice; leave one of them out")
+                raise DocumentError(f"{where}: {key} lists {shown(value)} twice; remove one of them")
     return axes
 
 
 def combinations(axes: Axes) -> Iterator[dict[str, Any]]:
-    """Every combination, dotted key -> value; the last key varies fastest.
+    """Iterate over every combination as dotted key -> value; the last key varies fastest.
 
     >>> list(combinations({"core.depth": [1, 2]}))
     [{'core.depth': 1}, {'core.depth': 2}]
@@ -140,7 +140,7 @@ def combinations(axes: Axes) -> Iterator[dict[str, Any]]:
 
 
 def made_name(name: str, axes: Axes, values: Mapping[str, Any]) -> str:
-    """What a contender of a grid is called: words as they are, and what is no word with the last part of its key.
+    """The name of a grid's contender: its words, and other values with the last part of their key.
 
     >>> made_name("quantum", {"core.encoding": ["chen"], "core.depth": [1, 2]}, {"core.encoding": "chen", "core.depth": 2})
     'quantum chen depth=2'
@@ -164,7 +164,7 @@ def _words(values: Sequence[Any]) -> list[str]:
 
 
 def _text(value: Any, *, short: bool) -> str:
-    """A value in a name; a path is shown by the name of its file where that is enough."""
+    """A value as part of a name; a path is shortened to its file name if that is unambiguous."""
     match value:
         case bool():
             return str(value).lower()

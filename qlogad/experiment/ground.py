@@ -1,7 +1,7 @@
-"""The ground a comparison stands on: the same windows and features for every contender, one `Ground` per cut.
+"""The common ground of a comparison: the same windows and features for every contender, one `Ground` per cut.
 
-Everything fitted here (parser, vocabulary, strata) is fitted on the training windows of its cut; nothing reads a test label except
-the judge's own bookkeeping (`Part.labels` of test and in-flight windows never reach a detector).
+Everything fitted here (parser, vocabulary, strata) is fitted on the training windows of its cut. Test labels are read for evaluation
+only: `Part.labels` of test and in-flight windows never reach a detector.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ from qlogad.logs.windows import Window, Windows, default_window, make_windows
 
 __all__ = ["STRATA", "Ground", "Part", "Source", "ground", "held_ground", "open_source", "shared_sequences", "splits"]
 
-STRATA = ("key-length", "2-gram-count", "residual")  # caught by key or length; only by 2-gram or count vector; by none of them
+STRATA = ("key-length", "2-gram-count", "residual")  # caught by key or length; else by 2-gram or count vector; by none of them
 _PARTS = ("train", "validation", "test", "in_flight")
 FEW_VALIDATION_NORMALS = 200
 FEW_TEST_ANOMALIES = 30
-MUCH_UNSEEN = 0.5  # of a part's events
+MUCH_UNSEEN = 0.5  # a share of a part's events
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One part of a split: features for detectors, labels for the judge."""
+    """One part of a split: features for detectors, labels for evaluation."""
 
     features: Features
     labels: Labels
-    kind_W: Texts  # what sort of anomaly each window is, "" for normal
-    windows_W: Ints  # which window of the source it was
-    start_W: Floats  # seconds since the epoch, NaN where unknown
+    kind_W: Texts  # the kind of anomaly of each window, "" for normal
+    windows_W: Ints  # the number of each window in the source
+    start_W: Floats  # seconds since the epoch, NaN if unknown
 
     def normals(self) -> Part:
         """The windows labelled normal."""
@@ -75,14 +75,14 @@ class Part:
 
     @property
     def unseen(self) -> float:
-        """The share of the windows' events that training did not see, in [0, 1]; NaN where there are none."""
+        """The share of the windows' events that are unseen in training, in [0, 1]; NaN if there are no events."""
         unseen_N, length_N = self._unseen_N, self.features.lengths_N
         total = float(self.features.weight_N @ length_N)
         return float(self.features.weight_N @ unseen_N) / total if total else float("nan")
 
     @property
     def only_unseen(self) -> int:
-        """How many windows hold no event that training saw."""
+        """The number of windows that hold only events unseen in training."""
         return int(self.features.weight_N[(self._unseen_N == self.features.lengths_N) & (self.features.lengths_N > 0)].sum())
 
     @property
@@ -98,52 +98,54 @@ class Source:
     dataset: Dataset
     events: Events
     windows: Windows
-    unknown: int  # windows left out because nothing is known of their label
+    unknown: int  # windows left out because their label is unknown
     window: Window
-    assumed: bool = False  # nothing to be judged has a label: windows were taken as normal, to inject anomalies into
+    assumed: bool = False  # no window to be judged is labelled: all were assumed normal before injection
 
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """One cut: what detectors learn from, what they are judged on, and what may be said about it."""
+    """One cut: features and labels for training and evaluation, with warnings about what it can show."""
 
     cut: str
     ordered_by: str
-    base: str  # the digest every contender must share
+    base: str  # the base digest, equal for all contenders
     train: Part
     validation: Part
     test: Part
     in_flight: Part
     stratum_N: NDArray[np.str_]  # of each test row that is an anomaly: one of STRATA; "" for normal rows
     warnings: tuple[str, ...]
-    pipeline: FeaturePipeline | None = None  # what its features were made with; not stored with it
-    apart: Ground | None = None  # the same with every window a row of its own, where a contender reads more than ids
+    pipeline: FeaturePipeline | None = None  # the pipeline that made its features; not saved with it
+    apart: Ground | None = None  # the same with one row per window, if a contender reads more than ids
 
     def of(self, reads: Sequence[str]) -> Ground:
-        """The ground as a detector gets it that reads these views: this one, or the one with rows apart.
+        """The ground for a detector that reads these views: this one, or the one with a row per window.
 
         Raises:
-            DataError: it was made for detectors of ids alone.
+            DataError: it was made for detectors that read ids only.
         """
         if not any_apart(reads):
             return self
         if self.apart is None:
-            raise DataError(f"this ground has no rows apart, and {', '.join(reads)} need them; make it with these views")
+            raise DataError(
+                f"this ground has merged rows only, and {', '.join(reads)} need one row per window; make it with these views"
+            )
         return self.apart
 
     @cached_property
     def sequence_N(self) -> Ints:
-        """The number of each test row's sequence: rows of one sequence under two labels share it."""
+        """The number of each test row's sequence: rows with equal sequences but different labels share it."""
         numbers: dict[bytes, int] = {}
         return np.asarray([numbers.setdefault(row.tobytes(), len(numbers)) for row in self.test.features.rows()], dtype=np.int64)
 
     def digest(self, reads: Sequence[str]) -> str:
-        """A digest of everything the scores depend on of a detector that reads these views (no label of test windows)."""
+        """A digest of everything that the scores of a detector with these views depend on (labels of test windows excluded)."""
         labels = [self.train.labels.window_N, self.validation.labels.window_N]
         return documents.digest(self.base, *labels, [getattr(self, name).features.digest(reads) for name in _PARTS])
 
     def save(self, folder: Path) -> None:
-        """Write everything a worker process needs, as arrays and JSON; rows apart go to a file of their own."""
+        """Write everything a worker process needs, as arrays and JSON; the ground with a row per window goes to a file of its own."""
         self._write(folder / f"{self.cut}.npz")
         if self.apart is not None:
             self.apart._write(folder / f"{self.cut}{_APART}.npz")
@@ -172,7 +174,7 @@ class Ground:
 
     @classmethod
     def load(cls, folder: Path, cut: str, reads: Sequence[str] = ("ids",)) -> Ground:
-        """The inverse of `save`, as a detector gets it that reads these views.
+        """Read what `save` wrote, as the ground for a detector that reads these views.
 
         Raises:
             ResultError: it is missing, damaged or of another version.
@@ -226,12 +228,12 @@ class Ground:
         )
 
 
-_APART = ".apart"  # ends the name of a ground with rows apart
-_AS_JSON = ".json"  # ends the names of stored arrays that hold texts
+_APART = ".apart"  # suffix of the name of a ground with a row per window
+_AS_JSON = ".json"  # suffix of the names of stored arrays of strings
 
 
 def _packed(name: str, values: NDArray[Any]) -> tuple[str, Any]:
-    """An array by name as it is stored: texts as JSON, which takes the room they need, and no pickle."""
+    """The stored form of an array: strings become JSON, which is compact and needs no pickle."""
     if values.dtype != np.object_:
         return name, values
     return name + _AS_JSON, np.frombuffer(json.dumps(values.tolist()).encode(), dtype=np.uint8)
@@ -246,31 +248,31 @@ def _unpacked(name: str, stored: NDArray[Any]) -> tuple[str, NDArray[Any]]:
 def open_source(data: Data, progress: Callable[[int], None] | None = None, *, judged: bool = True) -> Source:
     """Read the data set and cut its events into windows; windows of unknown label are left out and counted.
 
-    Where nothing to be judged is labelled and anomalies are injected, every window of unknown label is taken as normal.
+    If no window to be judged is labelled and anomalies are injected, all windows of unknown label are assumed normal.
 
     Args:
         data: what to read.
-        progress: gets the number of lines read so far.
-        judged: False: the windows are only looked at, and may all be of unknown label.
+        progress: called with the number of lines read so far.
+        judged: False if windows are only inspected; then all labels may be unknown.
 
     Raises:
-        DataError: no line was understood, or nothing to be judged has a label and nothing is injected.
+        DataError: no line could be parsed, or no window to be judged is labelled and nothing is injected.
     """
     dataset = data.open()
     events = read_events(dataset, progress)
     if len(events.line_E) == 0:
-        raise DataError(f"dataset '{data.dataset}': none of {events.intake.lines} lines was understood; is it the right format?")
+        raise DataError(f"dataset '{data.dataset}': none of {events.intake.lines} lines could be parsed; is it the right format?")
     window = data.window or default_window(dataset.default_window)
     windows = make_windows(events, window)
     part_W = given_parts(events, windows)
-    label_W = windows.label_W if part_W is None else windows.label_W[part_W != "train"]  # of those that are not training by decree
+    label_W = windows.label_W if part_W is None else windows.label_W[part_W != "train"]  # without those declared as training
     if not judged:
         return Source(dataset, events, windows, int((windows.label_W < 0).sum()), window)
     if len(label_W) and (label_W < 0).all():
         if data.inject is None:
             raise DataError(
-                f"dataset '{data.dataset}': none of {counted(len(label_W), 'window')} has a label; check the label file and its "
-                "identifiers, or take all as normal and inject anomalies: data.inject = 'swap:3'"
+                f"dataset '{data.dataset}': none of {counted(len(label_W), 'window')} is labelled; check the label file and its "
+                "identifiers, or assume all normal and inject anomalies: data.inject = 'swap:3'"
             )
         windows = replace(windows, label_W=np.maximum(windows.label_W, 0))
         return Source(dataset, events, windows, 0, window, assumed=True)
@@ -279,12 +281,12 @@ def open_source(data: Data, progress: Callable[[int], None] | None = None, *, ju
 
 
 def ground(data: Data, source: Source, views: Sequence[str], *, cut: int) -> Ground:
-    """The features of one cut, everything fitted on its training windows only."""
+    """The ground of one cut; everything is fitted on its training windows only."""
     return _ground(data, source, views, splits(data, source)[cut])
 
 
 def held_ground(data: Data, source: Source, views: Sequence[str], *, cut: int, inject: str | None = None) -> Ground:
-    """The features of one cut without any test window; with `inject`, its test part is normal validation windows so altered."""
+    """The ground of one cut without test windows; with `inject`, its test part is injected into normal validation windows."""
     split = splits(data, source)[cut]
     nothing = split.test[:0]
     held = replace(split, test=split.validation if inject else nothing, in_flight=nothing)
@@ -354,14 +356,14 @@ def splits(data: Data, source: Source) -> list[Split]:
 
 
 def shared_sequences(grounds: Sequence[Ground]) -> list[Ints]:
-    """The number of each test row's sequence, for every cut, alike in all cuts: what is equal at one cut has one number everywhere.
+    """The number of each test row's sequence for every cut; equal sequences have the same number in all cuts.
 
-    Vocabularies differ between cuts, and so may templates. Two rows are one sequence if they are equal within a cut, if their templates
-    are the same texts (unseen events have none), or if they stand for the same window of the log under the same label.
+    Vocabularies differ between cuts, and so may templates. Two rows are one sequence if they are equal within a cut, if their
+    template texts are equal (unseen events have none), or if they stand for the same window of the log with the same label.
     """
     numbers: dict[Any, int] = {}
-    edges: list[tuple[int, int]] = []  # (row, counted through all cuts; number of a text)
-    seen: list[Ints] = []  # of each cut, (windows, 2): the row, and a number of the window and its label
+    edges: list[tuple[int, int]] = []  # (row, counted over all cuts; number of a template text)
+    seen: list[Ints] = []  # for each cut, (windows, 2): the row, and a number for the window and its label
     begin = 0
     for cut, made in enumerate(grounds):
         test = made.test
@@ -383,7 +385,7 @@ def shared_sequences(grounds: Sequence[Ground]) -> list[Ints]:
 
 
 def _strata(train: Part, validation: Part, test: Part) -> NDArray[np.str_]:
-    """The cheapest floors that find each anomaly, each floor at 1 % false alarms on validation normals."""
+    """The stratum of each anomaly: the cheapest floors that find it, each floor at 1 % false alarms on validation normals."""
     held = (validation.features, validation.labels)
 
     def caught(*floors: Any) -> Bools:
@@ -398,9 +400,9 @@ def _strata(train: Part, validation: Part, test: Part) -> NDArray[np.str_]:
 
 
 def _odd(features: Features, labels: Labels, spec: str) -> Bools:
-    """Which windows to keep after an injection: not those whose altered order is the sequence of a normal window all the same.
+    """Windows to keep after an injection: drops altered ones identical to a normal window.
 
-    Nothing that reads sequences could tell them from normal, and to call them anomalies would be false. A delay alters times alone.
+    No detector that reads sequences can distinguish those, so labelling them anomalies would be wrong. A delay only alters times.
     """
     if parse_spec(spec)[0] == "delay":
         return np.ones(len(features.row_W), dtype=bool)
@@ -444,7 +446,7 @@ def _dropped(parser: Parser) -> tuple[str, ...]:
 
 
 def _unseen(name: str, part: Part) -> str:
-    """What to say of a part whose windows or events are mostly unseen in training; "" of others."""
+    """The warning about a part whose windows or events are mostly unseen in training, or ""."""
     windows, alone = len(part.label_W), part.only_unseen
     advice = "what reads event ids cannot tell them apart; choose a later cut, or look at the templates: qlogad data describe"
     if 2 * alone > windows:

@@ -1,7 +1,7 @@
-"""Running an experiment: prepare the ground, say what it can show, run the cells that are missing, write the record.
+"""Run an experiment: prepare the ground, estimate its power, run the missing cells, collect their outcomes.
 
-Cells are trials of a study, run by its worker processes (qlogad.jobs.workers), on this machine or several; the parent only
-prepares and collects. A run killed at any instant continues from the cells that were finished.
+Cells are trials of a study, run by worker processes (qlogad.jobs.workers) on one machine or several; the parent process only
+prepares and collects. A run killed at any instant continues from its finished cells.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ __all__ = ["Executed", "PreparedRun", "cells", "execute", "forget", "outcomes", 
 
 @dataclass(frozen=True)
 class Executed:
-    """What became of the cells of a run."""
+    """What happened to the cells of a run."""
 
-    reused: int  # were finished before
-    failed: dict[str, str]  # identity -> cause; tried again by the next run
+    reused: int  # finished by earlier runs
+    failed: dict[str, str]  # identity -> cause; the next run tries these again
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedRun:
-    """An experiment with its ground: all that is known before training."""
+    """An experiment with its ground: everything known before training."""
 
     experiment: Experiment
     folder: Path
     source: Source
     grounds: tuple[Ground, ...]
-    speeds: Mapping[str, Speeds]  # of every device that circuits may run on
+    speeds: Mapping[str, Speeds]  # of every device that may run circuits
 
 
 def forget(folder: Path) -> None:
-    """Forget the cells of earlier runs."""
+    """Discard the cells of earlier runs."""
     for name in ("cells", "work"):
         files.remove(folder / name, folders=True)
 
@@ -60,10 +60,10 @@ def prepare(experiment: Experiment, folder: Path, progress: Callable[[str, int],
 
     Args:
         folder: the experiment's results folder.
-        progress: told what is being done and how far it is (lines read, cuts done).
+        progress: called with a step and a count (lines read, cuts prepared).
     """
     source = open_source(experiment.data, lambda lines: progress("lines read", lines))
-    files.write(folder / ".gitignore", "cells/\nwork/\nalarms.md\n.gitignore\n")  # what holds log lines stays local
+    files.write(folder / ".gitignore", "cells/\nwork/\nalarms.md\n.gitignore\n")  # files that contain log lines stay local
     views = sorted({view for contender in experiment.contenders for view in contender.reads} | {"ids"})
     grounds = []
     for number, _ in enumerate(splits(experiment.data, source)):
@@ -76,7 +76,7 @@ def prepare(experiment: Experiment, folder: Path, progress: Callable[[str, int],
 
 
 def preprocessor_file(folder: Path, cut: str) -> Path:
-    """Where a run keeps how the lines of a cut became features; it holds templates, and so words of the log."""
+    """The file with a cut's fitted feature pipeline; it contains templates, and so words of the log."""
     return folder / "work" / f"{cut}.preprocessor.json"
 
 
@@ -88,9 +88,9 @@ def _keep_preprocessor(experiment: Experiment, source: Source, made: Ground, fol
 
 
 def _speeds(experiment: Experiment, grounds: Sequence[Ground], folder: Path) -> dict[str, Speeds]:
-    """What the engine plans with: measured by whoever began the run, for all workers of all hosts and for its continuation."""
+    """The speeds that the engine plans with: measured once by the first process of a run, reused by all workers, hosts and reruns."""
     named = {str(contender.build().get_params(deep=False).get("device", "")) for contender in experiment.contenders} - {""}
-    if not named:  # no circuits, and torch need not be imported
+    if not named:  # no circuits, so torch need not be imported
         return {}
     from torch import device
 
@@ -101,7 +101,7 @@ def _speeds(experiment: Experiment, grounds: Sequence[Ground], folder: Path) -> 
         kind = device(name).type
         path = folder / f"rates-{kind}.json"
         if (kept := _kept_speeds(path)) is None:
-            files.remove(path)  # damaged, if it is there
+            files.remove(path)  # if it exists, it is damaged
             made = replace(speeds_of(device(name)), compiled=_compiling_pays(experiment, grounds))
             files.write_once(path, files.facts_text(documents.plain(made)))
             kept = _kept_speeds(path)
@@ -110,10 +110,10 @@ def _speeds(experiment: Experiment, grounds: Sequence[Ground], folder: Path) -> 
 
 
 def _compiling_pays(experiment: Experiment, grounds: Sequence[Ground]) -> bool:
-    """Whether compiled kernels save more seconds in all cells of a run than compiling takes.
+    """Whether compiled kernels save more time over all cells of a run than compilation takes.
 
-    What this machine has compiled before does not matter: kernels and loops in torch agree to rounding only, and the same run is to
-    give the same numbers again.
+    Kernels already compiled on this machine do not count: kernels and torch loops agree to rounding only, and a repeated run must
+    give the same numbers.
     """
     from qlogad.nn.kernel_speed import COMPILING
 
@@ -132,7 +132,7 @@ def _kept_speeds(path: Path) -> Speeds | None:
 
 
 def cells(prepared: PreparedRun) -> list[Cell]:
-    """Every cell of the experiment: cut by cut, contender by contender; a detector without randomness has one seed."""
+    """Every cell of the experiment, by cut, then by contender; a detector without randomness has one seed."""
     experiment = prepared.experiment
     found = []
     for whole in prepared.grounds:
@@ -163,23 +163,23 @@ def execute(
     done: Callable[[Cell, str | None], None],
     storage: str | None = None,
 ) -> Executed:
-    """Run the cells that have no outcome yet, all planned with the same speeds; `done` hears of every cell as it finishes.
+    """Run the cells that have no outcome yet, all planned with the same speeds; `done` is called for every cell that finishes.
 
-    The cells are the trials of a study: whoever calls this with the same cells and the same storage takes part. One whose worker dies
-    is tried again a few times, then it has failed.
+    The cells are trials of a study: every process that calls this with the same cells and storage takes part. A cell whose worker
+    dies is retried a few times, then counts as failed.
 
     Args:
-        storage: of the study, as `open_storage` takes it; a journal beside the grounds unless given.
+        storage: of the study, as `open_storage` takes it; by default a journal beside the saved grounds.
 
     Raises:
-        QlogadError: workers cannot start, or the storage is away.
+        QlogadError: workers cannot start, or the storage is unavailable.
     """
     reused = 0
     failed: dict[str, str] = {}
     equal: dict[str, list[Cell]] = {}  # contenders with equal parameters share a cell
     for cell in wanted:
         equal.setdefault(cell.identity, []).append(cell)
-    missing: dict[int, list[Cell]] = {}  # by the index of its trial, which is the same on every machine
+    missing: dict[int, list[Cell]] = {}  # by trial index, which is the same on every machine
     for index, same in enumerate(equal.values()):
         if read_outcome(same[0]) is None:
             missing[index] = same
@@ -196,7 +196,7 @@ def execute(
 
     own = Path(wanted[0].grounds) / "cells.journal"
     if storage is None:
-        begin_anew_if_damaged(own)  # what counts are the outcomes of cells
+        begin_anew_if_damaged(own)  # only the outcomes of cells matter
     place = storage or str(own)
     study = f"cells {documents.digest(sorted(equal))}"
     job = _CellJob(tuple(same[0] for same in equal.values()), speeds)
@@ -208,7 +208,7 @@ def execute(
         for index in [index for index in waiting if over(chains[index][-1])]:
             same, why = waiting.pop(index), cause(chains[index][-1])
             if why is None and read_outcome(same[0]) is None:
-                why = "its outcome is not where it belongs: did somebody change the results folder during the run?"
+                why = "its outcome is missing; was the results folder changed during the run?"
             if why is not None:
                 failed[same[0].identity] = why
             for cell in same:
@@ -220,17 +220,17 @@ def execute(
 
 @dataclass(frozen=True)
 class _CellJob:
-    """What a worker does with a trial: the cell of its index."""
+    """The job of a worker: run the cell with the trial's index."""
 
     cells: tuple[Cell, ...]
     speeds: Mapping[str, Speeds]
 
     def __call__(self, trial: Trial) -> float:
-        """The seconds it took; what counts is the cell's outcome."""
+        """Run the cell; returns the seconds it took, which nothing reads: its result is the written outcome."""
         _ = self._ready
         began = time.perf_counter()
         cell = self.cells[trial.user_attrs["index"]]
-        if read_outcome(cell) is None:  # else a worker was killed after it had written
+        if read_outcome(cell) is None:  # it exists if a worker was killed right after writing it
             why = run_cell(cell)
             if why is not None:
                 raise ResultError(why)
@@ -238,7 +238,7 @@ class _CellJob:
 
     @cached_property
     def _ready(self) -> bool:
-        """Once in each worker: the driver's speeds, and the code as it is now."""
+        """Once per worker: load the driver's speeds and the current code."""
         from qlogad.backend.exact.planner import use
 
         use(self.speeds)
@@ -247,10 +247,10 @@ class _CellJob:
 
 
 def outcomes(wanted: Sequence[Cell]) -> Iterator[tuple[Cell, Outcome]]:
-    """The finished cells with what they left behind.
+    """The finished cells with their outcomes.
 
     Raises:
-        ResultError: contenders of one cut did not stand on the same base.
+        ResultError: contenders of one cut used different base features.
     """
     bases: dict[str, str] = {}
     views: dict[tuple[str, bool, str], str] = {}
@@ -260,8 +260,8 @@ def outcomes(wanted: Sequence[Cell]) -> Iterator[tuple[Cell, Outcome]]:
             continue
         base = bases.setdefault(cell.cut, outcome.facts["base"])
         if outcome.facts["base"] != base:
-            raise ResultError(f"cut {cell.cut}: contender '{cell.contender.name}' stood on other features than the rest")
+            raise ResultError(f"cut {cell.cut}: contender '{cell.contender.name}' used other features than the rest")
         for name, digest in outcome.facts["views"].items():
             if views.setdefault((cell.cut, any_apart(cell.contender.reads), name), digest) != digest:
-                raise ResultError(f"cut {cell.cut}: contender '{cell.contender.name}' read another view '{name}' than the rest")
+                raise ResultError(f"cut {cell.cut}: contender '{cell.contender.name}' used another view '{name}' than the rest")
         yield cell, outcome

@@ -300,7 +300,7 @@ def test_it_has_a_track_of_its_own() -> None:
     assert {name for name, track in tracks.items() if track == "supervised"} == {
         contender.name for contender in experiment.contenders if contender.detector == "vqc"
     }
-    with pytest.raises(DocumentError, match="mixes two tracks"):
+    with pytest.raises(DocumentError, match="compares two tracks"):
         experiment.replace(judge__contrasts=[["quantum", "count-vector"]])
 
 

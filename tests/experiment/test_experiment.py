@@ -66,11 +66,11 @@ BAD = {
     "a key of the judge": ({"judge": {"seeds": 2, "metrics": "f1"}}, "did you mean 'metric'"),
     "no seed": ({"judge": {"seeds": 0}}, "1 or more"),
     "no resample": ({"judge": {"resamples": -3}}, "1 or more"),
-    "a judge that is no table": ({"judge": 3}, "is a table"),
-    "data that are no table": ({"data": 3}, "is a table"),
-    "a contender that is no table": ({"contender": ["lstm"]}, "is a table"),
+    "a judge that is no table": ({"judge": 3}, "must be a table"),
+    "data that are no table": ({"data": 3}, "must be a table"),
+    "a contender that is no table": ({"contender": ["lstm"]}, "must be a table"),
     "a contender that is no list": ({"contender": "lstm"}, "no [[contender]]"),
-    "a name that leaves the folder": ({"name": "../evil"}, "not the name of a folder"),
+    "a name that leaves the folder": ({"name": "../evil"}, "cannot be the name of a folder"),
     "an ansatz": (
         {"contender": [{"name": "a", "detector": "deeplog", "core": {**QUANTUM, "ansatz": "qulgo"}}]},
         "did you mean 'qulog'",
@@ -85,7 +85,7 @@ BAD = {
     "a device": ({"contender": [{"name": "a", "detector": "deeplog", "device": "cudo"}]}, "torch device"),
     "a control that is no name": (
         {"contender": [{"name": "a", "detector": "deeplog", "core": QUANTUM, "control": 3}]},
-        "control is a name",
+        "control must be a name",
     ),
     "a contrast of nobody": ({"judge": {"contrasts": [["lstm", "quantom"]]}}, "did you mean 'quantum'"),
     "six contrasts": ({"judge": {"contrasts": [["lstm", "quantum"]] * 6}}, "at most five"),
@@ -133,7 +133,7 @@ def test_a_contrast_never_mixes_two_tracks() -> None:
     content["contender"][1]["threshold"] = "f1"
     content["contender"][2]["threshold"] = "fpr"
     content["judge"]["contrasts"] = [["quantum", "lstm"]]
-    with pytest.raises(InputError, match="mixes two tracks"):
+    with pytest.raises(InputError, match="compares two tracks"):
         Experiment.from_document(content)
 
 

@@ -83,5 +83,5 @@ def test_unlabelled_test_windows_behind_given_training_windows_are_normal_too(tm
     text = TOML.replace('by = "order", cuts = [0.5]', 'by = "given"')
     _, table = ran(tmp_path, data, text)
     assert "**No labels**" in table
-    with pytest.raises(DataError, match=r"none of 400 windows has a label.*inject = 'swap:3'"):
+    with pytest.raises(DataError, match=r"none of 400 windows is labelled.*inject = 'swap:3'"):
         ran(tmp_path, data, text.replace('inject = "swap:1"', ""))
