@@ -1,12 +1,12 @@
-"""Campaigns: chosen windows of a trained detector scored on a device, by running the forward pass again until every answer is there.
+"""Campaigns: selected windows of a trained detector, scored on a device by rerunning the forward pass until every answer has arrived.
 
-    submit ──► campaign (what was asked) ──► round 1 ──► Pending          results/<name>/hardware.jsonl
-    collect ─────────────────────────────► round 1, replayed ──► round 2 ──► ... ──► scores
-    replay ──────────────────────────────► what is there, without a device and without asking one
+    submit ──► campaign (what to run) ──► round 1 ──► Pending             results/<name>/hardware.jsonl
+    collect ────────────────────────────► round 1, replayed ──► round 2 ──► ... ──► scores
+    replay ─────────────────────────────► recorded answers only, no device is contacted
 
-Closed loop: each round's readouts feed the next; the whole pass is repeated, as noise feeds back, and the repetitions wait side by side.
-Open loop: the angles of the exact pass go at once, in one round, and expectation values are compared. Either way reference rows,
-the same ones in every round, stand among the others. A finished campaign needs neither network nor account.
+Closed loop: each round's readouts feed the next. The whole pass is repeated, since noise feeds back; repetitions run concurrently.
+Open loop: the angles of the exact pass are sent at once, in one round, and expectation values are compared. In both modes every round
+includes the same reference rows. A finished campaign needs neither network nor account.
 """
 
 from __future__ import annotations
@@ -62,26 +62,26 @@ __all__ = [
 ]
 
 MAX_REPEATS = 100
-SECONDS = "device seconds"  # what an answer's provenance calls the device time that its service counted
+SECONDS = "device seconds"  # key in an answer's provenance: the device time reported by its service
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a campaign asks; equal questions are one campaign, which may be repeated more often later.
+    """The settings of a campaign; equal settings are one campaign, whose `repeats` may be raised later.
 
     Args:
-        contender: whose detector.
+        contender: name of the contender whose detector is run.
         seed: of its training.
         cut: of the run.
         cell: the identity of the detector's cell.
         to: the backend, with its options.
-        windows: how many there are.
+        windows: number of windows.
         choice: the seed they were chosen with.
         mode: open or closed loop.
         references: reference rows in each round.
         repeats: how often the whole pass is run.
-        label: tells apart campaigns that ask the same, on two days say.
-        validation: windows that each run scores too, to fix a threshold on; 0: the clean threshold alone.
+        label: separates repeated campaigns with the same settings.
+        validation: windows that each run scores too, to fix a threshold on; 0: the clean threshold only.
     """
 
     contender: str
@@ -103,25 +103,25 @@ class Asked:
             raise InputError(f"a campaign is repeated 1 to {MAX_REPEATS} times, got {self.repeats}")
 
     def __str__(self) -> str:
-        """Its name, which its calls go by in the ledger."""
+        """The campaign's name, used as the prefix of its calls in the ledger."""
         size = f"{counted(self.windows, 'window')} of choice {self.choice}, {counted(self.references, 'reference')}, {self.mode}"
         label = f", {self.label}" if self.label else ""
         size += f", threshold on {counted(self.validation, 'validation window')}" if self.validation else ""
         return f"{self.contender}, seed {self.seed}, cut {self.cut}, {self.cell} on {self.to}: {size}{label}"
 
     def scope(self, run: int, layer: int = 0) -> str:
-        """What the calls of one repetition go by; in open loop every layer of circuits has its own, in a closed one
-        the windows that a threshold is fixed on are the second."""
+        """The ledger scope of one repetition's calls; layers after the first have their own: in open loop the layers of
+        circuits, in a closed loop the validation windows (as layer 1)."""
         return f"{self}, run {run}" + (f", layer {layer}" if layer else "")
 
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """What a target gave for rows of angles, M of them.
+    """The answers of a target to M rows of angles.
 
     Args:
-        step_M: the round of a closed loop that asks each row, from 0; in open loop, the first that would.
-        error_MK: standard errors of the mean; None: nothing was sampled.
+        step_M: the round of a closed loop that runs each row, from 0; in open loop, the first round that would.
+        error_MK: standard errors of the mean; None if nothing was sampled.
     """
 
     lifted: Lifted
@@ -143,9 +143,9 @@ class Repetition:
     Args:
         number: of the repetition, from 0.
         scores_N: of each row of windows; None in open loop.
-        heard: what was answered, call by call.
+        heard: the answers, call by call.
         references: the same for the reference rows.
-        threshold: of a run of validation windows: what their scores say it is.
+        threshold: in a run of validation windows, the threshold fixed on their scores.
     """
 
     number: int
@@ -157,34 +157,34 @@ class Repetition:
 
 @dataclass(frozen=True)
 class Spent:
-    """What the answers so far took, as the services told it."""
+    """What the answers so far used, as reported by the services."""
 
     jobs: int
     executions: int
     shots: int
-    seconds: float | None  # of the device; None: nobody told
-    told: Mapping[str, str]  # what else the answers say: calibration, depth, mitigation, ...
+    seconds: float | None  # of the device; None if not reported
+    told: Mapping[str, str]  # other provenance of the answers: calibration, depth, mitigation, ...
 
 
 @dataclass(frozen=True, eq=False)
 class Collected:
-    """What is there of a campaign.
+    """The results of a campaign so far.
 
     Args:
-        asked: the question.
-        forecast: what it was to take, all runs together.
-        kind: what its numbers are.
+        asked: the settings.
+        forecast: the forecast for all runs together.
+        kind: the kind of its numbers, such as exact or sampled.
         device: whether hardware answered.
-        stopped: why runs have not finished, a line for each.
-        waits: whether some of them wait for jobs, and nothing else is wrong.
+        stopped: why runs have not finished, one line each.
+        waits: whether some runs wait for jobs and nothing else is wrong.
         features: of the windows, N rows.
         label_N: of each row.
         exact_N: scores without noise and shots.
-        margin_N: how far these lie above the threshold.
-        threshold: what makes a score an alarm.
-        runs: those that finished.
-        spent: what has been answered.
-        recalibrated: by number of the run, the threshold that its validation windows gave.
+        margin_N: exact scores minus the clean threshold.
+        threshold: the clean threshold.
+        runs: the finished runs.
+        spent: resources used by the answers so far.
+        recalibrated: run number -> the threshold fixed on its validation windows.
     """
 
     asked: Asked
@@ -207,7 +207,7 @@ class Collected:
 
     @property
     def state(self) -> str:
-        """done, waiting, or stopped."""
+        """One of done, waiting, stopped."""
         return "done" if not self.stopped else "waiting" if self.waits else "stopped"
 
     @cached_property
@@ -218,11 +218,11 @@ class Collected:
 
     @cached_property
     def flips_RN(self) -> Bools:
-        """Where the decision is not that of the exact scores."""
+        """Where the decision differs from that of the exact scores, (R, N)."""
         return np.asarray(self.threshold(self.scores_RN) != self.threshold(self.exact_N))
 
     def facts(self) -> dict[str, Any]:
-        """The campaign in a row of plain data."""
+        """The campaign as a row of plain data."""
         done = len(self.scores_RN) if self.asked.mode == "closed" else self.asked.repeats * (not self.stopped)
         row: dict[str, Any] = {**asdict(self.asked), "state": self.state, "runs": f"{done}/{self.asked.repeats}"}
         if len(self.scores_RN):
@@ -242,7 +242,7 @@ def ledger_of(result: Path) -> Path:
 
 
 class How(TypedDict, total=False):
-    """How a campaign is run; see `submit_all`."""
+    """Options of a campaign; see `submit_all`."""
 
     windows: int
     choice: int
@@ -281,31 +281,31 @@ def submit_all(
     max_cost: float | None = None,
     clock: Clock | None = None,
 ) -> list[Collected]:
-    """Forecast campaigns, write them down, and run each as far as it goes without waiting; the same call later goes on from there.
+    """Forecast and record campaigns, then advance each as far as possible without waiting; calling again later continues.
 
-    All are forecast and written down before the first backend is asked, so that `collect` knows each.
+    All are forecast and recorded before the first backend is contacted, so that `collect` knows each.
 
     Args:
         result: the folder of a finished run.
-        contender: whose detector.
-        to: backends, "ibm:fake_torino,shots=1024" say.
+        contender: name of the contender whose detector is run.
+        to: backends, such as "ibm:fake_torino,shots=1024".
         windows: how many test windows, see `choose`; equal ones run once.
         choice: the seed they are chosen with.
         mode: open or closed loop.
         references: reference rows in each round.
-        repeats: how often the whole pass is run; None: 5 times in a closed loop that samples, else once.
-        validation: windows that each run scores as well, to fix a threshold on them beside the clean one; 0: none.
+        repeats: how often the whole pass is run; None: 5 times for a sampled closed loop, else once.
+        validation: windows that each run scores too, to fix a second threshold beside the clean one; 0: none.
         seed: of the training; None: the first.
         cut: of the run; None: the first.
-        label: tells apart campaigns that ask the same.
+        label: separates repeated campaigns with the same settings.
         max_seconds: refuse a run that may take more device time.
         max_cost: refuse a run that may cost more US dollars.
         clock: how long to wait for jobs; by default not at all.
 
     Raises:
-        InputError: the forecast exceeds what was allowed, or the detector runs no circuits.
+        InputError: the forecast exceeds a limit, or the detector runs no circuits.
         UnknownName: there is no such contender, seed or cut.
-        ResultError: there is no finished run, or another process writes to its ledger.
+        ResultError: there is no finished run, or another process is writing to its ledger.
         BackendError: there is no such backend, or it cannot run the circuits.
     """
     found = trained(result, contender, seed=seed, cut=cut)
@@ -330,29 +330,29 @@ def submit_all(
 
 
 def not_begun(result: Path, skipped: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The campaigns of a run's ledger that could not be taken up, in rows of plain data."""
+    """The campaigns of a run's ledger that could not be continued, as rows of plain data."""
     asked = [entry["asked"] for name, entry in LedgerFile(ledger_of(result), write=False).campaigns.items() if name in skipped]
     return [{**one, "state": "stopped", "runs": f"0/{one.get('repeats')}"} for one in asked]
 
 
 def collect(result: Path, *, clock: Clock | None = None, again: bool = False) -> tuple[list[Collected], dict[str, str]]:
-    """Every campaign of a run's ledger, run on as far as it goes without waiting; and why others could not be, by their names.
+    """Advance every campaign of a run's ledger as far as possible without waiting; also returns, by name, why others could not be.
 
     Args:
         result: the folder of the run.
         clock: how long to wait for jobs; by default not at all.
-        again: submit anew the jobs that were cancelled or have failed, which may cost again.
+        again: resubmit jobs that were cancelled or failed, which may be charged again.
 
     Raises:
-        ResultError: nothing was submitted, or another process writes to the ledger.
+        ResultError: nothing was submitted, or another process is writing to the ledger.
     """
-    LedgerFile(ledger_of(result), write=False)  # no empty ledger where there was none
+    LedgerFile(ledger_of(result), write=False)  # raises if there is none, so that no empty ledger is created
     with LedgerFile(ledger_of(result)) as file:
         return _all(result, file, live=True, clock=clock, again=again)
 
 
 def replay(result: Path) -> tuple[list[Collected], dict[str, str]]:
-    """What is there of every campaign of a run's ledger, without asking a device; and why others cannot be replayed, by their names.
+    """The recorded results of every campaign of a run's ledger, contacting no device; and, by name, why others cannot be replayed.
 
     Raises:
         ResultError: nothing was submitted.
@@ -367,7 +367,7 @@ def _all(result: Path, file: LedgerFile, *, live: bool, clock: Clock | None, aga
         try:
             asked = documents.from_mapping(Asked, entry["asked"], f"{file.path}: campaign '{one_line(name, 60)}'", strict=True)
             if str(asked) != name:
-                raise ResultError(f"{file.path} holds a campaign under the name of another; restore it from a copy")
+                raise ResultError(f"{file.path} holds a campaign under another campaign's name; restore the file from a copy")
             detector = kept(result, asked.contender, asked.seed, asked.cut, asked.cell)
             found.append(_Campaign(file, asked, detector, live=live, clock=clock, again=again).collected())
         except QlogadError as error:
@@ -383,12 +383,12 @@ class _Recording(SampledBackend, Backend):
 
 
 class Interleaved(Target):
-    """A target that is given reference rows among the rows of every call, and whose answers are kept.
+    """A target that inserts reference rows into every call to another target, and records the answers.
 
     Args:
-        target: where rows go.
-        count: of reference rows.
-        name: what their samples go by, before the call and their number.
+        target: the target to call.
+        count: number of reference rows.
+        name: prefix of their sample names, before the call and their number.
     """
 
     def __init__(self, target: Target, count: int, name: str) -> None:
@@ -399,7 +399,7 @@ class Interleaved(Target):
 
     def evaluate(self, lifted: Lifted, angles_MA: Floats, *, rows: Sequence[str]) -> Answer:
         step, total = len(self.heard), len(rows) + self._count
-        apart_R = (2 * np.arange(self._count) + 1) * total // max(2 * self._count, 1)  # in every job, where a call is more than one
+        apart_R = (2 * np.arange(self._count) + 1) * total // max(2 * self._count, 1)  # spread evenly, so that every job has some
         own = np.ones(total, dtype=np.bool_)
         own[apart_R] = False
         all_TA, names = np.empty((total, angles_MA.shape[1])), np.empty(total, dtype=object)
@@ -414,7 +414,7 @@ class Interleaved(Target):
 
 @dataclass(frozen=True, eq=False)
 class _Scores:
-    """A pass through the detector."""
+    """A pass of the test windows through the detector."""
 
     asked: Asked
     folder: Path
@@ -424,14 +424,14 @@ class _Scores:
         detector = exact_detector(self.folder)
         heard = Interleaved(target, self.asked.references, f"{self.asked.seed}/run {run}")
         for layer in detector.circuits():
-            layer.backend, layer.key = _Recording(heard), layer.key.at("run", run)  # other samples for every run
+            layer.backend, layer.key = _Recording(heard), layer.key.at("run", run)  # independent samples for every run
         scores_N = detector.anomaly_score(self.features)
         return Repetition(run, scores_N, tuple(heard.heard), tuple(heard.references))
 
 
 @dataclass(frozen=True, eq=False)
 class _Calibration:
-    """A pass of validation windows, which gives the threshold that the detector's rule finds there."""
+    """A pass of validation windows, which fixes a threshold on them by the detector's rule."""
 
     asked: Asked
     folder: Path
@@ -449,7 +449,7 @@ class _Calibration:
 
 @dataclass(frozen=True, eq=False)
 class _Expectations:
-    """All angles of an exact pass in one call."""
+    """All angles of an exact pass, sent in one call."""
 
     asked: Asked
     call: Call
@@ -464,28 +464,28 @@ class _Expectations:
 
 @dataclass(frozen=True, eq=False)
 class _Campaign:
-    """A campaign of a ledger, with the detector it asks about."""
+    """A campaign of a ledger, with its detector."""
 
     file: LedgerFile
     asked: Asked
     found: TrainedCell
-    live: bool  # whether what is not recorded is asked for
+    live: bool  # whether calls without a recorded answer are sent
     clock: Clock | None
     again: bool
 
     @cached_property
     def target(self) -> Target:
-        """Where live runs go; it is opened when the first of them needs it."""
+        """The target of live runs; opened when the first of them needs it."""
         return target_of(self.asked.to)
 
     @cached_property
     def like(self) -> Target:
-        """What the campaign's target is like, without opening it where it has been used."""
+        """A target with the campaign's properties; the real one is opened only if nothing is recorded yet."""
         scope = self.asked.scope(0)
         return self.target if self.live and scope not in self.file.targets else Recorded(self.file, scope)
 
     def collected(self) -> Collected:
-        """Every run as far as it goes: one that waits or fails does not keep the others from going on."""
+        """Advance every run as far as possible; a run that waits or fails does not stop the others."""
         entry = self.file.campaigns[str(self.asked)]
         places_C, windows = np.array(entry["places"], dtype=np.int64), len(self.found.test.features.row_W)
         if (places_C >= windows).any():
@@ -523,7 +523,7 @@ class _Campaign:
         )
 
     def _run(self, works: Sequence[Callable[[Target, int], Repetition]]) -> tuple[list[Repetition], list[QlogadError]]:
-        """What the works of all runs gave, and why the others gave nothing; none keeps another from going on."""
+        """The results of the runs that finished, and the errors of the others; a failing run does not stop the rest."""
         given: list[Repetition] = []
         stopped: list[QlogadError] = []
         for run in range(self.asked.repeats):
@@ -535,7 +535,7 @@ class _Campaign:
         return given, stopped
 
     def _one(self, work: Callable[[Target, int], Repetition], run: int, scope: str) -> Repetition:
-        """Replayed as far as that goes, then live."""
+        """Replay the recorded answers, then continue live."""
         if not self.live:
             return work(Recorded(self.file, scope), run)
         if scope in self.file.targets:

@@ -22,7 +22,7 @@ class Climb:
         name: of the model.
         decisions: measure -> rung -> (mean, low, high).
         steps: (rung, loop) -> step -> error of expectation values.
-        margin_N: how far each row lies above the threshold.
+        margin_N: score minus threshold of each row.
         flips: rung -> share of runs that flip each row.
     """
 
@@ -34,7 +34,7 @@ class Climb:
 
 
 def ladder(models: Sequence[Climb], path: Path) -> None:
-    """A line of panels a model: decisions by rung, errors of expectation values by step, flips against the distance to the threshold."""
+    """Draw one row of panels per model: decisions by rung, expectation errors by step, flips against distance to the threshold."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(17, 5.6 * len(models)), layout="constrained")

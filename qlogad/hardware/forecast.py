@@ -1,12 +1,12 @@
-"""Saved detectors on hardware: what a run would take, before anything is submitted or paid.
+"""Forecast what a saved detector takes on hardware, before anything is submitted or paid.
 
-A forecast rehearses the whole forward pass on the exact engine, counts the rows each round would send, and asks the target what they take.
+A forecast rehearses the whole forward pass on the exact engine, counts the rows each round would send, and asks the target for their cost.
 
     closed loop   every round's readouts feed the next one: the detector as it is, one round per step of a recurrence
-    open loop     the exact readouts feed the next step, and all rows go at once: one round, which compares expectation values
+    open loop     the exact readouts feed the next step, and all rows are sent at once: one round, which compares expectation values
 
-Equal rows of a round (in open loop, of all rounds) are run once. Reference rows, the detector's own circuit at fixed angles, go with
-every round, so that a device that drifts can be told from a model that errs.
+Equal rows of a round (in open loop, of all rounds) are run once. Reference rows, the detector's own circuit at fixed angles, are part
+of every round, to distinguish device drift from other errors.
 """
 
 from __future__ import annotations
@@ -50,40 +50,40 @@ __all__ = [
 
 Mode = Literal["open", "closed"]
 WhichThreshold = Literal["clean", "recalibrated"]
-REPEATS = 5  # of a closed loop that samples
+REPEATS = 5  # runs of a sampled closed loop
 
 REFERENCES = 3
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run on hardware takes; nothing has been submitted."""
+    """The resources a run on hardware takes; nothing has been submitted."""
 
     backend: str
     mode: Mode
     windows: int
-    circuits: int  # with weights of their own
-    rows_before: int  # if every window, and every event of it, was run by itself
-    rounds: int  # calls that wait for one another
-    references: int  # reference rows in each of them
+    circuits: int  # circuits with different weights
+    rows_before: int  # without merging equal windows and equal rows
+    rounds: int  # sequential calls
+    references: int  # reference rows in each round
     cost: Cost  # of all rounds together
-    validation: int = 0  # windows the threshold is fixed on anew, beside those tested
+    validation: int = 0  # validation windows that a second threshold is fixed on
 
     def __post_init__(self) -> None:
         documents.enforce(self)
 
     @property
     def passes(self) -> int:
-        """How often `submit` runs it unless told: five times in a closed loop that samples, as noise feeds back."""
+        """How often `submit` runs it by default: five times in a sampled closed loop, as noise feeds back; else once."""
         return REPEATS if self.mode == "closed" and self.cost.shots else 1
 
     def times(self, repeats: int) -> Forecast:
-        """The forecast of so many runs, which do not wait for one another."""
+        """The forecast of `repeats` runs, which do not wait for one another."""
         total = {name: repeats * getattr(self.cost, name) for name in ("rows", "jobs", "executions", "shots", "seconds", "dollars")}
         return replace(self, cost=replace(self.cost, **total))
 
     def beside(self, calibration: Forecast) -> Forecast:
-        """The forecast with that of validation windows, which are run at the same time."""
+        """The forecast including validation windows, which are run at the same time."""
         return replace(
             self,
             rows_before=self.rows_before + calibration.rows_before,
@@ -94,7 +94,7 @@ class Forecast:
 
     @property
     def range(self) -> tuple[float, float]:
-        """Where the device seconds lie."""
+        """The lower and upper estimate of device seconds."""
         return self.cost.seconds / self.cost.spread, self.cost.seconds * self.cost.spread
 
     def facts(self) -> dict[str, Any]:
@@ -130,25 +130,25 @@ class Forecast:
 
 
 def forecast(detector: Detector, features: Features, backend: str, *, mode: Mode = "closed", references: int = 0) -> Forecast:
-    """What it takes to score these windows on a backend.
+    """Forecast scoring these windows on a backend.
 
     Args:
-        detector: a fitted one; it is left as it was.
-        features: the windows, `weight_N` of each row.
-        backend: where to, "ibm:fake_torino,shots=1024" say.
+        detector: a fitted one; left unchanged.
+        features: the windows, with `weight_N` of each row.
+        backend: such as "ibm:fake_torino,shots=1024".
         mode: open or closed loop.
-        references: reference rows that go with every round.
+        references: reference rows in every round.
 
     Raises:
-        InputError: the detector runs no circuits, or there cannot be so many references.
-        BackendError: the backend cannot run them, or runs no jobs.
+        InputError: the detector runs no circuits, or the number of references is out of range.
+        BackendError: the backend cannot run them, or does not take jobs.
     """
     if references < 0:
-        raise InputError(f"there are 0 or more reference rows, got {references}")
+        raise InputError(f"the number of reference rows must be 0 or more, got {references}")
     layers = detector.circuits()
     if not layers:
         raise InputError(
-            f"{type(detector).__name__} here runs no circuits, so there is nothing to run on hardware; choose a quantum core"
+            f"this {type(detector).__name__} runs no circuits, so there is nothing to run on hardware; choose a quantum core"
         )
     target = target_of(backend)
     rehearsals = rehearse(detector, features, target)
@@ -167,20 +167,20 @@ def forecast(detector: Detector, features: Features, backend: str, *, mode: Mode
 
 
 def target_of(backend: str) -> Target:
-    """What takes the jobs of a backend.
+    """The target of a backend.
 
     Raises:
         UnknownName: there is no such backend.
-        BackendError: it runs no jobs.
+        BackendError: it does not take jobs.
     """
     target = open_backend(backend).jobs()
     if target is None:
-        raise BackendError(f"'{backend:.60}' runs no jobs to plan or record; use 'ibm:fake_torino' or 'aer:shots=1024', say")
+        raise BackendError(f"'{backend:.60}' runs no jobs to plan or record; use for example 'ibm:fake_torino' or 'aer:shots=1024'")
     return target
 
 
 def rehearse(detector: Detector, features: Features, target: Target) -> list[Rehearsal]:
-    """What each layer of circuits would ask of a target to score these windows; the detector is left as it was."""
+    """Rehearse scoring these windows, one rehearsal per layer of circuits; the detector is left unchanged."""
     layers = detector.circuits()
     rounds = count()
     rehearsals = [Rehearsal(target, rounds) for _ in layers]
@@ -196,33 +196,33 @@ def rehearse(detector: Detector, features: Features, target: Target) -> list[Reh
 
 
 def mode_of(text: str) -> Mode:
-    """A mode by its name.
+    """Check the name of a mode.
 
     Raises:
-        InputError: it is no mode.
+        InputError: it is neither open nor closed.
     """
     if text not in ("open", "closed"):
-        raise InputError(f"the mode is open or closed, got '{text:.40}'")
+        raise InputError(f"the mode must be open or closed, got '{text:.40}'")
     return cast(Mode, text)
 
 
 def threshold_of(text: str, mode: Mode) -> WhichThreshold:
-    """Which threshold decides, by its name.
+    """Check the name of the threshold that decides.
 
     Raises:
-        InputError: it is none, or there are no scores that it could be fixed on.
+        InputError: it is unknown, or the mode gives no scores to fix it on.
     """
     if text not in ("clean", "recalibrated"):
         raise InputError(
-            f"the threshold is clean or recalibrated, got {shown(text)}{did_you_mean(text, ('clean', 'recalibrated'))}"
+            f"the threshold must be clean or recalibrated, got {shown(text)}{did_you_mean(text, ('clean', 'recalibrated'))}"
         )
     if text == "recalibrated" and mode == "open":
-        raise InputError("an open loop gives no scores to fix a threshold on; take --mode closed, or --threshold clean")
+        raise InputError("an open loop gives no scores to fix a threshold on; use --mode closed, or --threshold clean")
     return cast(WhichThreshold, text)
 
 
 def with_shots(backend: str, shots: int | None) -> str:
-    """A backend with so many shots; None: as it is.
+    """A backend with its number of shots set; None leaves it as it is.
 
     >>> with_shots("ibm:fake_torino", 1024), with_shots("aer", 100), with_shots("aer", None)
     ('ibm:fake_torino,shots=1024', 'aer:shots=100', 'aer')
@@ -231,15 +231,15 @@ def with_shots(backend: str, shots: int | None) -> str:
 
 
 def check_limits(planned: Forecast, *, max_seconds: float | None = None, max_cost: float | None = None) -> None:
-    """Refuse a run whose upper estimate exceeds what was allowed.
+    """Refuse a run whose upper estimate exceeds a limit.
 
     Raises:
-        InputError: it takes, or may take, more device seconds or US dollars.
+        InputError: it may take more device seconds or US dollars.
     """
     high = planned.range[1]
     dollars = planned.cost.dollars * planned.cost.spread
     fix = "choose fewer windows or shots, or allow more"
-    if max_seconds is not None and not high <= max_seconds:  # not a number allows nothing
+    if max_seconds is not None and not high <= max_seconds:  # `not <=`, so that NaN allows nothing
         raise InputError(f"the run may take {high:,.0f} s of device time, more than --max-seconds {max_seconds:,.0f}; {fix}")
     if max_cost is not None and not dollars <= max_cost:
         raise InputError(f"the run may cost {dollars:,.2f} USD, more than --max-cost {max_cost:,.2f}; {fix}")
@@ -251,7 +251,7 @@ class _Rehearsed(SampledBackend, Backend):
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """What a target is asked at once: rows of angles, and the first round of a closed loop that asks each of them, from 0."""
+    """One call to a target: rows of angles, and for each the first round of a closed loop that runs it, from 0."""
 
     lifted: Lifted
     angles_MA: Floats
@@ -259,7 +259,7 @@ class Call:
 
 
 class Rehearsal(Target):
-    """Computes exact readouts in a target's place and notes what was asked; `rounds` numbers the calls of all layers together."""
+    """A target that computes exact readouts and records every call; `rounds` numbers the calls of all layers together."""
 
     def __init__(self, of: Target, rounds: Iterator[int]) -> None:
         self.name, self.abilities, self.shots, self.noise = of.name, of.abilities, of.shots, of.noise
@@ -271,7 +271,7 @@ class Rehearsal(Target):
         return Answer(exact_means(lifted, angles_MA), None, executions=0, jobs=0)
 
     def together(self) -> list[Call]:
-        """All rows of all calls as one call, equal ones once."""
+        """All rows of all calls as one call, equal rows once."""
         if not self.calls:
             return []
         angles_MA, first_M = np.unique(np.concatenate([call.angles_MA for call in self.calls]), axis=0, return_index=True)
@@ -279,9 +279,9 @@ class Rehearsal(Target):
 
 
 def reference_angles(lifted: Lifted, count: int) -> Floats:
-    """The angles (count, A) of reference rows, radians: the same ones every time, all 0 in the first and uniform in the others.
+    """The angles (count, A) of reference rows, radians, equal in every call: all 0 in the first row, uniformly random in the others.
 
-    The circuit is the detector's own, so gates, qubits and depth are those of the rows they stand beside.
+    The circuit is the detector's own, so gates, qubits and depth are those of the other rows.
     """
     angles_RA = seeds.generator(0, "hardware", "references").uniform(-np.pi, np.pi, (count, len(lifted.angles)))
     angles_RA[:1] = 0.0
@@ -289,14 +289,14 @@ def reference_angles(lifted: Lifted, count: int) -> Floats:
 
 
 def exact_means(lifted: Lifted, angles_MA: Floats) -> Floats:
-    """The readouts (M, K) of rows of angles, without noise and shots."""
+    """The exact readouts (M, K) of rows of angles, without noise and shots."""
     bound = Exact().bind(lifted.circuit, torch.zeros(1, 0, dtype=torch.float64))
     return np.asarray(bound(torch.from_numpy(angles_MA)[None])[0].numpy())
 
 
 def _total(costs: Sequence[Cost]) -> Cost:
     if not costs:
-        raise InputError("the chosen windows send nothing through a circuit; choose other windows")
+        raise InputError("the chosen windows run no circuit; choose other windows")
     summed = {
         name: sum(getattr(cost, name) for cost in costs) for name in ("rows", "jobs", "executions", "shots", "seconds", "dollars")
     }
@@ -307,4 +307,4 @@ def _total(costs: Sequence[Cost]) -> Cost:
 # ---------------------------------------------------------------- saved detectors
 
 
-# ---------------------------------------------------------------- the windows that go
+# ---------------------------------------------------------------- the windows to run

@@ -1,10 +1,10 @@
-"""The ladder: one trained model from exact numbers to a device, rung by rung, told from what its campaigns left in the ledger.
+"""The ladder: one trained model from exact numbers to a device, rung by rung, computed from the campaigns recorded in the ledger.
 
     exact ── shots ── noise ── noise and shots (simulated, stand-in, device) ── mitigated          a rung is a column
 
-A column holds numbers of one kind: exact expectation values of a noisy circuit are never beside sampled ones. Agreement, F1 and
+A column holds numbers of one kind: exact expectation values of a noisy circuit are never mixed with sampled ones. Agreement, F1 and
 specificity are means over the runs of a closed loop, with intervals for other sequences as frequent as these; expectation errors are
-root mean squares over all rows of all runs against the exact readouts at the same angles, so they hold no error of earlier rounds.
+root mean squares over all rows of all runs against the exact readouts at the same angles, so they exclude errors of earlier rounds.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from qlogad.hardware.campaign import Collected, Heard, Repetition, replay
 __all__ = ["Ladder", "Rung", "causes", "drifted", "ladders", "write"]
 
 KINDS = {"exact": "exact", "shots": "shots", "noisy-exact": "noise, no shots", "noisy-shots": "noise and shots"}
-LEVEL = 0.001  # of the test for drift, over all runs and references; a ladder makes one for each of its rungs
-FEW = 3  # runs below which a flip's cause is not told
+LEVEL = 0.001  # of the test for drift, over all runs and references of one rung
+FEW = 3  # with fewer runs, the cause of a flip is not determined
 BANDS = 4  # of the margin
 EXACT = "exact"
 
@@ -42,12 +42,12 @@ Values = dict[str, float | int | str]
 def drifted(references: Sequence[Sequence[Heard]]) -> Bools:
     """Runs whose reference circuits deviate from the median run, (R,).
 
-    The mean over a run's rounds of each readout of each reference row is held against its median over runs, in standard errors pooled
+    The mean over a run's rounds of each readout of each reference row is compared with its median over runs, in standard errors pooled
     over runs; the median adds the factor 1 + pi / (2 runs) to the variance. A run has drifted if its smallest p times the number of
     tests is below 0.001 (Bonferroni, as readouts of one circuit depend on one another).
 
     Args:
-        references: by run, the reference rows of each round; rounds with equal circuits have equal angles.
+        references: for each run, the reference rows of each round; rounds with equal circuits have equal angles.
     """
     runs = len(references)
     if runs < 2 or not all(run and run[0].error_MK is not None and len(run[0].mean_MK) for run in references):
@@ -58,7 +58,7 @@ def drifted(references: Sequence[Sequence[Heard]]) -> Bools:
 
 
 def _by_reference(run: Sequence[Heard]) -> tuple[Floats, Floats]:
-    """The mean over rounds of every readout of every reference row, by circuit, and its variance: flat."""
+    """The mean over rounds of every readout of every reference row, by circuit, and its variance; both flattened."""
     circuits: dict[Any, list[Heard]] = {}
     for one in run:
         circuits.setdefault(one.lifted.circuit, []).append(one)
@@ -72,10 +72,10 @@ def _errors(one: Heard) -> Floats:
 
 
 def causes(flips_RN: Bools, drifted_R: Bools, *, sampled: bool) -> NDArray[np.str_]:
-    """Why the decision on each row flips, (N,); "" where it never does.
+    """The cause of flips for each row, (N,); "" if its decision never flips.
 
     bias: it flips in more than half of the runs, or nothing is sampled. Otherwise drift: it flips only in runs that have drifted.
-    Otherwise shot noise. Fewer than three runs of a sampled rung do not tell: "not told".
+    Otherwise shot noise. With fewer than three runs of a sampled rung: "not told".
     """
     runs = len(flips_RN)
     ever_N, most_N = flips_RN.any(axis=0), 2 * flips_RN.sum(axis=0) > runs
@@ -91,52 +91,52 @@ class Rung:
     """One campaign as a column of the ladder."""
 
     collected: Collected
-    recalibrated: bool = False  # whether thresholds are those of the campaign's validation windows, on the backend itself
+    recalibrated: bool = False  # whether to use the thresholds fixed on validation windows run by the campaign itself
 
     @property
     def name(self) -> str:
-        """The backend as it was asked for, the label, and which threshold decides where there are two."""
+        """The backend as requested, the label, and which threshold decides if there are two."""
         asked = self.collected.asked
         threshold = f", {'recalibrated' if self.recalibrated else 'clean'} threshold" if asked.validation else ""
         return asked.to + (f" ({asked.label})" if asked.label else "") + threshold
 
     @cached_property
     def judged(self) -> list[Repetition]:
-        """The runs of a closed loop whose threshold is known."""
+        """The runs of a closed loop that have a threshold."""
         known = self.collected.recalibrated
         return [run for run in self.collected.runs if run.scores_N is not None and (run.number in known or not self.recalibrated)]
 
     @cached_property
     def thresholds(self) -> list[Threshold]:
-        """What makes a score of each run an alarm."""
+        """The threshold of each run."""
         clean, known = self.collected.threshold, self.collected.recalibrated
         return [known[run.number] if self.recalibrated else clean for run in self.judged]
 
     @cached_property
     def alarms_RN(self) -> Bools:
-        """The decisions of each run."""
+        """The decisions of each run, (R, N)."""
         pairs = zip(self.thresholds, self.judged, strict=True)
         found = [threshold(run.scores_N) for threshold, run in pairs if run.scores_N is not None]
         return np.array(found, dtype=bool).reshape(len(found), len(self.collected.features))
 
     @cached_property
     def flips_RN(self) -> Bools:
-        """Where they are not those of the exact scores at the clean threshold."""
+        """Where decisions differ from those of the exact scores at the clean threshold, (R, N)."""
         return np.asarray(self.alarms_RN != self.collected.threshold(self.collected.exact_N))
 
     @property
     def mitigated(self) -> bool:
-        """Whether something was done against errors."""
+        """Whether error mitigation or suppression was used."""
         return self.collected.spent.told.get("mitigation", "none") != "none"
 
     @property
     def place(self) -> str:
-        """Where it ran."""
+        """Where it ran: device, stand-in or simulator."""
         return "device" if self.collected.device else "stand-in" if "stand-in" in self.collected.spent.told else "simulator"
 
     @property
     def height(self) -> tuple[int, int, bool]:
-        """Rungs go from exact numbers to the device."""
+        """The sort key of rungs: from exact numbers to the device."""
         return (
             list(KINDS).index(self.collected.kind),
             ("simulator", "stand-in", "device").index(self.place),
@@ -145,12 +145,12 @@ class Rung:
 
     @cached_property
     def drifted_R(self) -> Bools:
-        """Which runs the reference circuits set apart."""
+        """Runs whose reference circuits deviate from the median run, (R,)."""
         return drifted([[heard for run in layers for heard in run.references] for layers in self.finished])
 
     @cached_property
     def finished(self) -> list[list[Repetition]]:
-        """The runs that have finished: in open loop each layer of circuits answers by itself."""
+        """The finished runs, one list per layer of circuits in open loop, since each layer is a campaign of its own."""
         by_number: dict[int, list[Repetition]] = {}
         for run in self.collected.runs:
             by_number.setdefault(run.number, []).append(run)
@@ -159,7 +159,7 @@ class Rung:
 
     @cached_property
     def cause_N(self) -> NDArray[np.str_]:
-        """Why each row flips."""
+        """The cause of flips for each row, (N,); see `causes`."""
         drifted_R = (
             self.drifted_R if self.flips_RN.shape[0] == len(self.drifted_R) else np.zeros(len(self.flips_RN), dtype=np.bool_)
         )
@@ -167,7 +167,7 @@ class Rung:
 
     @cached_property
     def heard(self) -> list[Heard]:
-        """Every call of every finished run."""
+        """The answers to every call of every finished run."""
         return [one for run in self.collected.runs for one in run.heard]
 
     def errors(self, by: str) -> dict[str, float]:
@@ -184,7 +184,7 @@ class Rung:
         return {name: _rms(np.concatenate(each)) for name, each in off.items()}
 
     def facts(self) -> Values:
-        """The column."""
+        """The values of the column."""
         one, spent, told = self.collected, self.collected.spent, self.collected.spent.told
         low, high = one.forecast.range
         found: Values = {
@@ -224,7 +224,7 @@ def _decisions(one: Collected, alarms_RN: Bools) -> Values:
     sequence_N = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in one.features.rows()])
     agree_RN = alarms_RN == one.threshold(one.exact_N)
     agreement_R = np.average(agree_RN, axis=1, weights=weight_N)
-    (drawn,) = other_sequences([agree_RN], np.ones(len(weight_N)), weight_N, sequence_N)  # a share of one class: that of all rows
+    (drawn,) = other_sequences([agree_RN], np.ones(len(weight_N)), weight_N, sequence_N)  # recall, with all rows as one class
     found = _spread("agreement with exact", agreement_R, drawn.recall)
     if 0 < one.label_N.sum() < len(one.label_N):
         (drawn,) = other_sequences([alarms_RN], one.label_N, weight_N, sequence_N)
@@ -241,7 +241,7 @@ def _spread(name: str, values_R: Floats, drawn_BR: Floats) -> Values:
 
 
 def _readouts(heard: Sequence[Heard]) -> Values:
-    """The error of expectation values: all of it, what shots explain, and what is left."""
+    """The error of expectation values: in total, its part from shots, and the rest."""
     if not heard:
         return {}
     error = _rms(np.concatenate([(one.mean_MK - one.exact_MK).ravel() for one in heard]))
@@ -275,7 +275,7 @@ for; told are those that a service counted."""
 
 @dataclass(frozen=True, eq=False)
 class Ladder:
-    """Every rung of one trained model on the same windows, the lowest first."""
+    """All rungs of one trained model on the same windows, lowest first."""
 
     rungs: tuple[Rung, ...]
 
@@ -290,11 +290,11 @@ class Ladder:
         )
 
     def of(self, mode: str) -> list[Rung]:
-        """The rungs of one loop."""
+        """The rungs of one mode."""
         return [rung for rung in self.rungs if rung.collected.asked.mode == mode]
 
     def tables(self, mode: str) -> dict[str, dict[str, Values]]:
-        """By title: a column of values for each rung."""
+        """Title -> rung -> its column of values."""
         rungs = self.of(mode)
         if not rungs:
             return {}
@@ -309,12 +309,12 @@ class Ladder:
         return found
 
     def facts(self) -> dict[str, Any]:
-        """The ladder as plain data: model, and by mode and title the columns."""
+        """The ladder as plain data: the model, and its columns by mode and title."""
         return {"model": self.name} | {mode: self.tables(mode) for mode in ("closed", "open")}
 
     def _exact(self) -> Values:
         one = self.rungs[0].collected
-        sure = {f"agreement with exact {end}": 1.0 for end in ("low", "high")}  # with itself, whatever the sequences
+        sure = {f"agreement with exact {end}": 1.0 for end in ("low", "high")}  # the exact rung agrees with itself
         return {"kind": EXACT, "where": "engine", "runs": "1"} | _decisions(one, one.threshold(one.exact_N[None])) | sure
 
     def _bands(self, rung: Rung) -> Values:
@@ -330,7 +330,7 @@ class Ladder:
 
 
 def ladders(result: Path) -> tuple[list[Ladder], dict[str, str]]:
-    """The ladder of every model that went to a backend, and why some campaigns are not among its rungs, by their names.
+    """The ladder of every model that was run on a backend; and, by campaign name, why some campaigns are left out.
 
     Raises:
         ResultError: nothing was submitted.
@@ -350,7 +350,7 @@ def ladders(result: Path) -> tuple[list[Ladder], dict[str, str]]:
 
 
 def write(models: Sequence[Ladder], folder: Path) -> Path:
-    """Write ladder.md, ladder.csv and ladder.png; the path of the first.
+    """Write ladder.md, ladder.csv and ladder.png; returns the path of the first.
 
     Raises:
         ResultError: there is no rung.
@@ -371,7 +371,7 @@ def write(models: Sequence[Ladder], folder: Path) -> Path:
 
 
 def _markdown(columns: Mapping[str, Values]) -> str:
-    fullest = sorted(columns.values(), key=len, reverse=True)  # gives the order
+    fullest = sorted(columns.values(), key=len, reverse=True)  # the longest column first, for the order of rows
     names = dict.fromkeys(name for column in fullest for name in column if not name.endswith((" low", " high")))
     rows = [[name, *(_cell(column, name) for column in columns.values())] for name in names]
     text: str = escape.table(rows, "github", ["", *columns])
@@ -385,7 +385,7 @@ def _cell(column: Values, name: str) -> str:
 
 
 def _csv(models: Sequence[Ladder]) -> str:
-    """A line for each value that was measured, a column for each rung."""
+    """One line per measured value, one column per rung."""
     tables = [
         (model.name, mode, title, columns)
         for model in models
@@ -402,7 +402,7 @@ def _csv(models: Sequence[Ladder]) -> str:
 
 
 def _drawn(model: Ladder) -> figures.Climb:
-    """What the figure shows of a model."""
+    """The contents of a model's figure."""
     closed = model.tables("closed").get("", {})
     decisions = {
         measure: {

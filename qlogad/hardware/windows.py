@@ -1,4 +1,4 @@
-"""The trained detector of a finished run, and the windows of it that go to a device."""
+"""The trained detector of a finished run, and the choice of its windows that are run on a device."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class TrainedCell:
     cut: str
     folder: Path  # of the detector: see `Detector.load`
     test: Part
-    score_N: Floats  # of each row of it, as the table has it
-    validation: Part  # what its threshold was fixed on
+    score_N: Floats  # of each test row, as in the table
+    validation: Part  # the windows its threshold was fixed on
 
 
 def trained(result: Path, contender: str, *, seed: int | None = None, cut: str | None = None) -> TrainedCell:
-    """The detector that a contender of a finished run trained.
+    """Find the trained detector of a contender of a finished run.
 
     Args:
         result: the folder of the run.
@@ -44,7 +44,7 @@ def trained(result: Path, contender: str, *, seed: int | None = None, cut: str |
         cut: the position in time; None: the first.
 
     Raises:
-        UnknownName: there is no such contender, or it has no such seed or cut.
+        UnknownName: there is no such contender, seed or cut.
         ResultError: there is no finished run, or its detectors were not kept.
     """
     table, again = result / "runs.csv", f"run the experiment again: qlogad run {result.name} --out {result.parent}"
@@ -67,21 +67,21 @@ def trained(result: Path, contender: str, *, seed: int | None = None, cut: str |
 
 
 def kept(result: Path, contender: str, seed: int, cut: str, cell: str) -> TrainedCell:
-    """The detector of one cell, whatever was trained since.
+    """The detector of one cell, even if others were trained since.
 
     Raises:
-        ResultError: it was not kept, or the windows of its cut were not.
+        ResultError: the detector or the windows of its cut were not kept.
     """
     if not cell.isalnum() or Path(cut).name != cut:
         raise ResultError(
-            f"a cell {shown(cell)} of cut {shown(cut)} is none of {result}; restore the file that names it from a copy"
+            f"cell {shown(cell)} of cut {shown(cut)} does not belong to {result}; restore the file that names it from a copy"
         )
     folder, ground = result / "cells" / cell / "detector", result / "work" / f"{cut}.npz"
     again = f"run the experiment again: qlogad run {result.name} --out {result.parent}"
     if not folder.is_dir() or not ground.is_file():
         raise ResultError(
-            f"the trained detector of {contender}, seed {seed}, cut {cut} is not in {result} (cells/ and work/ stay where they were "
-            f"made); {again}"
+            f"the trained detector of {contender}, seed {seed}, cut {cut} is not in {result} (cells/ and work/ are kept only where "
+            f"they were made); {again}"
         )
     try:
         made = Ground.load(result / "work", cut, exact_detector(folder).reads)
@@ -91,22 +91,22 @@ def kept(result: Path, contender: str, seed: int, cut: str, cell: str) -> Traine
         raise ResultError(f"{error}; {again}") from error
     if made.base != facts["base"]:
         raise ResultError(
-            f"the windows of {result} were made anew since {contender}, seed {seed}, cut {cut} was trained; submit it anew"
+            f"the windows of {result} have changed since {contender}, seed {seed}, cut {cut} was trained; submit it again"
         )
     return TrainedCell(contender, seed, cut, folder, made.test, score_N, validation_windows(made, facts["validation_windows"]))
 
 
 def exact_detector(folder: Path) -> Detector:
-    """A saved detector without noise and shots, wherever it was trained."""
+    """Load a saved detector to run without noise and shots, wherever it was trained."""
     try:
         detector = Detector.load(folder)
-    except AccountNeeded:  # its circuits run here, whatever its file says
+    except AccountNeeded:  # its circuits run on the exact engine, whatever backend the file names
         return Detector.load(folder, backend="exact")
     return Detector.load(folder, backend="exact") if detector.circuits() else detector
 
 
 def margins(detector: Detector, score_N: Floats) -> Floats:
-    """How far each score lies above the threshold, (N,); above 0 is an alarm.
+    """Score minus threshold, (N,); above 0 is an alarm.
 
     Raises:
         ResultError: the detector was fitted without a threshold.
@@ -117,23 +117,23 @@ def margins(detector: Detector, score_N: Floats) -> Floats:
 
 
 def choose(part: Part, margin_N: Floats, windows: int, *, choice: int = 0) -> Ints:
-    """The places of so many windows of a part, ascending: as many anomalies as normal ones as far as there are.
+    """Choose windows of a part and return their indices, ascending: half anomalies and half normal, as far as available.
 
-    Decisions flip near the threshold, so of either kind one half are those nearest to it but not on it, each sequence once before any
-    comes twice, and the other half are spread evenly over the order of all other scores. They are no random sample: what is found on them
-    compares backends, and is no estimate for the whole part.
+    Decisions flip near the threshold, so half of either class are the windows nearest to it but not on it, each sequence once before
+    any is repeated, and the other half are spread evenly over the ranking of the remaining scores. They are not a random sample: they
+    serve to compare backends, not to estimate performance on the whole part.
 
     Args:
-        part: where to choose from.
-        margin_N: how far the score of each of its rows lies above the threshold.
-        windows: how many; all where there are not so many.
-        choice: seed of the choice, which decides between equals.
+        part: the part to choose from.
+        margin_N: score minus threshold of each of its rows.
+        windows: how many; all of them if there are fewer.
+        choice: seed of the choice, which breaks ties.
 
     Raises:
-        InputError: fewer than one window is asked for.
+        InputError: fewer than one window is requested.
     """
     if windows < 1:
-        raise InputError(f"at least 1 window can be chosen, got {windows}")
+        raise InputError(f"choose at least 1 window, got {windows}")
     random = seeds.generator(choice, "hardware", "windows")
     kinds = [random.permutation(np.flatnonzero(part.label_W == label)) for label in (1, 0)]
     anomalies = min(len(kinds[0]), max(windows // 2, windows - len(kinds[1])))
@@ -147,20 +147,20 @@ def choose(part: Part, margin_N: Floats, windows: int, *, choice: int = 0) -> In
 
 
 def chosen(found: TrainedCell, windows: int, *, choice: int = 0) -> tuple[Detector, Ints, Features]:
-    """A saved detector, the places of windows chosen for it, and their features: see `choose`."""
+    """A saved detector, the indices of the windows chosen for it, and their features; see `choose`."""
     detector = exact_detector(found.folder)
     places_C = choose(found.test, margins(detector, found.score_N), windows, choice=choice)
     return detector, places_C, taken(found.test, places_C)[0]
 
 
 def calibrating(found: TrainedCell, detector: Detector, windows: int, *, choice: int = 0) -> tuple[Features, Labels | None]:
-    """Validation windows to fix the threshold on anew, drawn evenly, and the label of each row where the detector gets labels.
+    """Validation windows to fix a threshold on, drawn uniformly, and the label of each row if the detector may see labels.
 
     Raises:
-        InputError: fewer than one window is asked for.
+        InputError: fewer than one window is requested.
     """
     if windows < 1:
-        raise InputError(f"a threshold is fixed on at least 1 validation window, got {windows}")
+        raise InputError(f"a threshold needs at least 1 validation window, got {windows}")
     part = found.validation
     places_C = np.sort(seeds.generator(choice, "hardware", "validation").permutation(len(part.label_W))[:windows])
     features, label_N = taken(part, places_C)
@@ -168,11 +168,11 @@ def calibrating(found: TrainedCell, detector: Detector, windows: int, *, choice:
 
 
 def _spread(place_P: Ints, row_P: Ints, margin_P: Floats, count: int) -> Ints:
-    """So many of the places: one half nearest to the threshold, the others spread over the order of the rest."""
+    """Choose `count` of the indices: half nearest to the threshold, the others spread over the ranking of the rest."""
     by_row_P = np.argsort(row_P, kind="stable")
-    copy_P = np.empty(len(row_P), dtype=np.int64)  # how many places of the same row stand before
+    copy_P = np.empty(len(row_P), dtype=np.int64)  # how many windows of the same row come before
     copy_P[by_row_P] = np.arange(len(row_P)) - np.searchsorted(row_P[by_row_P], row_P[by_row_P])
-    away_P = np.where(np.isclose(margin_P, 0), np.inf, np.abs(margin_P))  # on the threshold itself, rounding decides
+    away_P = np.where(np.isclose(margin_P, 0), np.inf, np.abs(margin_P))  # exactly on the threshold, rounding decides
     nearest_P = np.lexsort((away_P, copy_P))
     near = count // 2
     rest = np.sort(nearest_P[near:])
@@ -182,7 +182,7 @@ def _spread(place_P: Ints, row_P: Ints, margin_P: Floats, count: int) -> Ints:
 
 
 def taken(part: Part, places_C: Ints) -> tuple[Features, Ints]:
-    """The windows at some places of a part: features, equal windows once, and the label of each row."""
+    """Select windows of a part: their features, with equal windows merged, and the label of each row."""
     rows_R, row_C = np.unique(part.features.row_W[places_C], return_inverse=True)
     features = replace(
         part.features.take(rows_R),

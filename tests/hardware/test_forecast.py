@@ -155,7 +155,7 @@ def test_what_cannot_be_planned_says_why(detectors):
         forecast(DeepLog(core=Classical(hidden=4), epochs=1).fit(sessions(20, "train")), features(5), "ibm:fake_manila")
     with pytest.raises(BackendError, match="no jobs"):
         forecast(Detector.load(detectors["vqc"]), features(5), "exact")
-    with pytest.raises(InputError, match="nothing through a circuit"):
+    with pytest.raises(InputError, match="run no circuit"):
         forecast(Detector.load(detectors["deeplog"]), Features.from_sequences([[]], size=KINDS), "ibm:fake_manila")
 
 
