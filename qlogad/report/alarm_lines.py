@@ -1,4 +1,4 @@
-"""The highest alarms of a run with the log lines behind them: alarms.md, which stays local and needs the data set."""
+"""The highest alarms of a run with their log lines: alarms.md, which stays local and needs the data set."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from qlogad.report.record import Record
 
 __all__ = ["text_of"]
 
-CONTEXT = 3  # events shown before and after the odd one
+CONTEXT = 3  # events shown before and after the odd event
 
 
 def text_of(record: Record, made: Ground, source: Source) -> str:
     """The text of alarms.md.
 
     Args:
-        record: of the run.
-        made: its last cut.
+        record: the record of the run.
+        made: the ground of its last cut.
         source: its data set.
     """
     alarms = list(top(record))
@@ -49,12 +49,12 @@ def _lines(features: Features, row: int) -> Ints:
 
 
 def _window(made: Ground, alarm: Alarm) -> int:
-    """The first window that the row stands for."""
+    """The number of the first window of the alarm's row."""
     return int(np.flatnonzero(made.test.features.row_W == alarm.row)[0])
 
 
 def _near(made: Ground, alarm: Alarm) -> slice:
-    """The events around the odd one; where there is none, the first ones."""
+    """The events around the odd event; the first events if there is none."""
     middle = alarm.place if alarm.place >= 0 else CONTEXT
     return slice(max(0, middle - CONTEXT), middle + CONTEXT + 1)
 
@@ -90,13 +90,15 @@ def _why(alarm: Alarm, made: Ground, texts: Sequence[str]) -> str:
 
 
 def _texts(made: Ground, source: Source, alarm: Alarm, injected: bool) -> list[str]:
-    """The template of each event of the window; of one unseen in training its masked message, where it can be found again."""
+    """The template of each event of the window; for one unseen in training its masked message, if that can be located."""
     features = made.test.features
     ids_L, lines_L, events = features.row(alarm.row), _lines(features, alarm.row), source.events
     if not events.parsed:
         event_L = np.searchsorted(events.line_E, lines_L)
     elif injected:
-        event_L = np.full(len(ids_L), -1)  # the events of one sequence have one line, and their order was altered
+        event_L = np.full(
+            len(ids_L), -1
+        )  # all events of a sequence share one line and their order was altered: none can be located
     else:
         event_L = source.windows.row(int(made.test.windows_W[_window(made, alarm)]))
     return [

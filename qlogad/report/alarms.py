@@ -1,4 +1,4 @@
-"""The highest alarms of a run, as numbers: alarms.csv. Last cut, first seed; their log lines are in alarm_lines.py."""
+"""The highest alarms of a run as numbers: alarms.csv. Last cut, first seed; alarm_lines.py shows their log lines."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["Alarm", "status", "text_of", "top"]
 
 @dataclass(frozen=True)
 class Alarm:
-    """One window above a contender's threshold. Places count from 0; -1 is no event."""
+    """One window above a contender's threshold. Positions count from 0; -1 means no event."""
 
     contender: str
     rank: int  # from 1
     score: float
     threshold: float
-    form: str  # of the rows
+    form: str  # of the rows: merged or apart
     row: int  # of the test part
-    place: int  # of the odd event in the window
+    place: int  # position of the odd event in the window
     line: int  # of the odd event in the source
-    event: int  # the odd event's type
-    expected: tuple[int, ...]  # event types in its place, likeliest first
+    event: int  # id of the odd event
+    expected: tuple[int, ...]  # event ids expected in its place, likeliest first
 
 
 def top(record: Record) -> Iterator[Alarm]:
@@ -42,7 +42,7 @@ def top(record: Record) -> Iterator[Alarm]:
 
 
 def status(label: int, injected: str | None, assumed: bool) -> str:
-    """What is known of a window: "labelled" is said only of what was labelled.
+    """What the label of a window is based on; "labelled" only if the data set labels it.
 
     >>> status(1, None, False), status(1, "swap:3", True), status(0, "swap:3", True)
     ('labelled anomaly', 'injected anomaly', 'no label, taken as normal')

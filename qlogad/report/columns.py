@@ -1,6 +1,6 @@
-"""What a record holds of cuts and cells: columns of numbers and a few facts, and not a word of the log.
+"""The contents of a record about cuts and cells: columns of numbers and a few facts, without any text of the log.
 
-Letters: N rows (distinct windows), W windows, C cells of one cut, A highest alarms of a cell, P epochs of all trainings end to end.
+Letters: N rows (distinct windows), W windows, C cells of one cut, A highest alarms of a cell, P epochs of all trainings concatenated.
 """
 
 from __future__ import annotations
@@ -32,47 +32,47 @@ __all__ = [
 ]
 
 Arrays = Mapping[str, Numbers]
-MERGED = "merged"  # a form of rows: equal windows are one
-APART = "apart"  # each window is its own, for a detector that reads more of events than their ids
+MERGED = "merged"  # equal windows are one row
+APART = "apart"  # every window is a row, for detectors that read more of an event than its id
 
 
 @dataclass(frozen=True)
 class Entrant:
-    """What the judge has to know of a contender; the manifest has the rest."""
+    """What evaluation needs to know about a contender; the manifest has the rest."""
 
     name: str
-    track: str  # what it was allowed to see
+    track: str  # what data it may learn from
     seeded: bool  # its detector takes a seed
     made: bool  # by a grid
-    epochs: int | None = None  # that each training was given, at most; None of what is not trained epoch by epoch
-    fpr: float | None = None  # the false alarms that its threshold allows; None where it goes by another rule
+    epochs: int | None = None  # the most epochs of each training; None if not trained in epochs
+    fpr: float | None = None  # the false alarm rate of its threshold; None for other threshold rules
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How many windows a part of a cut has."""
+    """The number of windows in a part of a cut."""
 
     windows: int
     distinct: int
     normals: int
-    unseen: float  # the share of the windows' events that training did not see; NaN where there are none
+    unseen: float  # the share of the windows' events that are unseen in training; NaN if there are no events
 
 
 @dataclass(frozen=True)
 class CutFacts:
-    """What is known of a cut before training."""
+    """Facts about a cut known before training."""
 
     cut: str
     ordered_by: str
     base: str
-    vocabulary: int  # event types
+    vocabulary: int  # number of event types
     warnings: tuple[str, ...]
     train: Counts
     validation: Counts
     test: Counts
     in_flight: Counts
-    kinds: tuple[str, ...]  # of windows, by number; "" is normal
-    strata: tuple[str, ...]  # of anomalies, by number
+    kinds: tuple[str, ...]  # of windows, indexed by number; "" is normal
+    strata: tuple[str, ...]  # of anomalies, indexed by number
     forms: tuple[str, ...]
 
 
@@ -81,19 +81,19 @@ class Rows:
     """The rows of one part of a cut, and the windows they stand for."""
 
     label_N: Ints  # 1 is an anomaly
-    weight_N: Floats  # how many windows the row stands for
-    seen_N: Bools  # an equal sequence was in the training part
-    sequence_N: Ints  # the number of its sequence: rows of one sequence under two labels share it
-    shared_N: Ints  # the same, numbered alike in all cuts
-    digest_N: NDArray[np.uint64]  # of the templates of its events, an unseen one being none: equal in any record of any log
-    stratum_N: Ints  # the number of its stratum; -1 of normal rows, and in flight
+    weight_N: Floats  # the number of windows of the row
+    seen_N: Bools  # an equal sequence occurs in the training part
+    sequence_N: Ints  # the number of its sequence; rows with equal sequences but different labels share it
+    shared_N: Ints  # the same, numbered consistently across cuts
+    digest_N: NDArray[np.uint64]  # of its events' templates, unseen ones counting as none; comparable between any two records
+    stratum_N: Ints  # the number of its stratum; -1 for normal rows and in flight
     length_N: Ints  # events
-    first_line_N: Ints  # of its first window, in the source; -1 where there is none
+    first_line_N: Ints  # of its first window, in the source; -1 if there is none
     last_line_N: Ints
     row_W: Ints  # window -> row
     window_W: Ints  # window -> its number in the source
-    start_W: Floats  # seconds since the epoch; NaN where unknown
-    kind_W: Ints  # the number of its kind
+    start_W: Floats  # seconds since the epoch; NaN if unknown
+    kind_W: Ints  # the number of its kind of anomaly
 
     def __len__(self) -> int:
         return len(self.label_N)
@@ -106,7 +106,7 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """The parts of a cut that scores are told of."""
+    """The parts of a cut that have scores."""
 
     test: Rows
     in_flight: Rows
@@ -114,25 +114,25 @@ class Form:
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """One cut. Its forms are ways to make rows of the same windows: equal ones merged, or each for itself."""
+    """One cut. Its forms are two ways to make rows of the same windows: equal windows merged, or one row per window."""
 
     facts: CutFacts
     forms: Mapping[str, Form]
 
     @property
     def name(self) -> str:
-        """Its position in time, as text."""
+        """The cut's position in time, as text."""
         return self.facts.cut
 
     @property
     def merged(self) -> Form:
-        """Equal windows as one row."""
+        """The form with equal windows merged into one row."""
         return self.forms[self.facts.forms[0]]
 
 
 @dataclass(frozen=True)
 class CellFacts:
-    """What a finished cell told beside its numbers."""
+    """Facts about a finished cell, apart from scores and alarms."""
 
     contender: str
     seed: int
@@ -141,12 +141,12 @@ class CellFacts:
     identity: str
     base: str
     threshold: float
-    weights: Mapping[str, int]  # "total", and of what has circuits "quantum", "live" and "classical"
+    weights: Mapping[str, int]  # "total", and for detectors with circuits "quantum", "live" and "classical"
     executions: int
     fit_seconds: float
     score_seconds: float
     notes: tuple[str, ...]
-    best: int | None = None  # the epoch that was kept; None of what is not trained epoch by epoch
+    best: int | None = None  # the epoch that was kept; None if not trained in epochs
 
     def __str__(self) -> str:
         return f"{self.contender}, seed {self.seed}, cut {self.cut}"
@@ -154,13 +154,13 @@ class CellFacts:
 
 @dataclass(frozen=True, eq=False)
 class Odd:
-    """The highest alarms of the test part."""
+    """The highest alarms of the test part of a cell."""
 
     row_A: Ints
-    place_A: Ints  # of the event that raised it, from 0; -1: none did alone
-    line_A: Ints  # the same event's line in the source; -1 where there is none
-    event_A: Ints  # its id; -1 where there is none
-    expected_AK: Ints  # event ids, likeliest first; -1 fills up
+    place_A: Ints  # position of the event that raised it, from 0; -1 if no single event did
+    line_A: Ints  # that event's line in the source; -1 if there is none
+    event_A: Ints  # its id; -1 if there is none
+    expected_AK: Ints  # event ids, likeliest first, padded with -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +182,7 @@ _LAST = 2**53
 
 
 def packed(cuts: Sequence[Cut], cells: Sequence[Scored]) -> dict[str, Numbers]:
-    """Cuts and cells as arrays by name; what `unpacked` takes beside their facts."""
+    """Pack cuts and cells into named arrays; `unpacked` reverses it, given their facts."""
     arrays: dict[str, Numbers] = {}
     for cut in cuts:
         for name, form in cut.forms.items():
@@ -215,7 +215,7 @@ def unpacked(cuts: Sequence[CutFacts], cells: Sequence[CellFacts], arrays: Array
     """The inverse of `packed`.
 
     Raises:
-        ResultError: the arrays are not those of these cuts and cells.
+        ResultError: the arrays do not match these cuts and cells.
     """
     check_arrays(arrays, _known(cuts, cells, arrays))
     found = []
@@ -233,7 +233,7 @@ def unpacked(cuts: Sequence[CutFacts], cells: Sequence[CellFacts], arrays: Array
 
 def _cells(cells: Sequence[CellFacts], arrays: Arrays) -> Iterator[Scored]:
     odd_C1, epoch_C1 = (np.concatenate([[0], np.cumsum(arrays[f"{what}.count_C"])]).tolist() for what in ("odd", "epochs"))
-    seen: dict[str, int] = {}  # cells so far, by cut and form
+    seen: dict[str, int] = {}  # number of cells so far, by cut and form
     for number, facts in enumerate(cells):
         place = f"{facts.cut}.{facts.form}"
         row = seen[place] = seen.get(place, -1) + 1
@@ -256,7 +256,7 @@ def _epochs(arrays: Arrays, own: slice) -> Iterator[Epoch]:
 
 
 def _known(cuts: Sequence[CutFacts], cells: Sequence[CellFacts], arrays: Arrays) -> dict[str, Array]:
-    """What is known of every array before it is read."""
+    """The expected dtype, shape and range of every array."""
     known: dict[str, Array] = {}
     for cut in cuts:
         for name in cut.forms:

@@ -1,4 +1,4 @@
-"""What is said of the contenders of a run: intervals of each on its own, and the declared contrasts with their verdicts."""
+"""The statistics of a run: the intervals of each contender, and the declared contrasts with their verdicts."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from qlogad.report.record import Record
 
 __all__ = ["Judged", "Spans", "judged", "spans"]
 
-SIMULATED = 10.0  # effective sequences from which on intervals were simulated: `qlogad bench coverage`
-SETS = 300  # simulated test sets, where there are fewer
+SIMULATED = 10.0  # effective sequences: coverage was simulated down to this number, see `qlogad bench coverage`
+SETS = 300  # test sets to simulate if there are fewer
 
 
 # ---------------------------------------------------------------- each contender on its own
@@ -38,18 +38,18 @@ SETS = 300  # simulated test sets, where there are fewer
 
 @dataclass(frozen=True)
 class Spans:
-    """The 95 % intervals of every contender, and what is to be said of them."""
+    """The 95 % intervals of every contender, with notes on them."""
 
-    around: Mapping[tuple[str, str], Mapping[str, Interval]]  # (cut, contender) -> metric -> interval; none without both classes
-    notes: Mapping[str, Sequence[str]]  # cut -> a line where they are nominal
+    around: Mapping[tuple[str, str], Mapping[str, Interval]]  # (cut, contender) -> metric -> interval; missing without both classes
+    notes: Mapping[str, Sequence[str]]  # cut -> a note if its intervals are nominal
 
 
 def spans(record: Record, metrics: Mapping[str, str]) -> Spans:
     """Intervals of the mean over seeds, for other sequences as frequent as these.
 
     Args:
-        record: its judge says how many draws every interval has.
-        metrics: name -> how the tables call it.
+        record: its judge sets the number of draws for an interval.
+        metrics: name -> title in the tables.
     """
     found: dict[tuple[str, str], dict[str, Interval]] = {}
     notes: dict[str, list[str]] = {cut.name: [] for cut in record.cuts}
@@ -71,7 +71,7 @@ def spans(record: Record, metrics: Mapping[str, str]) -> Spans:
 
 
 def _alarms(record: Record, cut: Cut, form: str) -> dict[str, Bools]:
-    """(K, N) alarms of every contender at a cut whose rows have this form."""
+    """(K, N) alarms of every contender of a cut whose rows have this form."""
     found: dict[str, list[Bools]] = {}
     for cell in record.cells:
         if (cell.facts.cut, cell.facts.form) == (cut.name, form):
@@ -80,13 +80,13 @@ def _alarms(record: Record, cut: Cut, form: str) -> dict[str, Bools]:
 
 
 def _around(value: float, drawn_BK: Floats) -> Interval:
-    """The interval of a mean over seeds, the observed one inside it."""
+    """The interval of a mean over seeds; it always contains the observed mean."""
     found = interval(np.mean(drawn_BK, axis=1))
     return Interval(min(found.low, value), max(found.high, value), found.level)
 
 
 def _nominal(test: Rows, alarms: Mapping[str, Bools], metrics: Mapping[str, str]) -> list[str]:
-    """A line where a class has fewer sequences than intervals were tested with: how often they cover, simulated at these very rates."""
+    """A note if a class has fewer sequences than intervals were tested with: their coverage, simulated at these contenders' rates."""
     label_N, weight_N = test.label_N, test.weight_N
     of_class = [np.bincount(test.sequence_N, weights=weight_N * (label_N == label)) for label in (1, 0)]
     few = [effective_n(weight_C) for weight_C in of_class]
@@ -108,7 +108,7 @@ def _nominal(test: Rows, alarms: Mapping[str, Bools], metrics: Mapping[str, str]
 
 
 def _rate(alarms_KN: Bools, weight_N: Floats, of_class_N: Bools, n: float) -> float:
-    """The rate of alarms in a class, half a sequence away from 0 and 1."""
+    """The rate of alarms in a class, kept half a sequence away from 0 and 1."""
     own_N = weight_N * of_class_N
     return round((n * float(np.mean(alarms_KN @ own_N)) / float(own_N.sum()) + 0.5) / (n + 1), 2)
 
@@ -118,36 +118,36 @@ def _rate(alarms_KN: Bools, weight_N: Floats, of_class_N: Bools, n: float) -> fl
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """A declared contrast, left minus right, and what may be said of it."""
+    """A declared contrast, left minus right, with its statistics and verdict."""
 
     left: str
     right: str
-    fixed: tuple[str, ...]  # of the two, those without randomness
-    seeds: Contrast  # over seeds, on these sequences; its p and interval are NaN where nothing is drawn anew
-    sequences: Difference | None  # over sequences, with these seeds; None where a cell or a class is missing
+    fixed: tuple[str, ...]  # the sides without randomness
+    seeds: Contrast  # over seeds, on these sequences; p and interval are NaN if neither side has randomness
+    sequences: Difference | None  # over sequences, with these seeds; None if a cell or a class is missing
     p_holm: float
     verdict: str
 
     @property
     def nominal(self) -> bool:
-        """Whether the interval over sequences rests on fewer of them than it was tested with; sides that never differ have none."""
+        """Whether the interval over sequences rests on fewer of them than were tested; never if the two sides do not differ at all."""
         one = self.sequences
         return one is not None and min(one.effective_n, one.evidence) < SIMULATED and bool(np.nan_to_num(one.drawn_B).any())
 
 
 def judged(record: Record, frame: pd.DataFrame) -> list[Judged]:
-    """Every declared contrast, p adjusted over all of them; one without p stays in the family.
+    """Every declared contrast, p adjusted over all of them; one without p still counts as a member of the family.
 
     Args:
-        record: all cells, and what was declared.
-        frame: their rows.
+        record: all cells, and the declared contrasts.
+        frame: its rows.
     """
     judge = record.judge
     cells = {name: [one for one in record.cells if one.facts.contender == name] for pair in judge.contrasts for name in pair}
     seeded = {one.name: one.seeded for one in record.entrants}
     fixed = [name for name, own in cells.items() if own and (not seeded[name] or _is_fixed(own))]
     whole = frame[frame["windows"] == "all"]
-    both = (whole["n_anomalies"] > 0) & (whole["n_anomalies"] < whole["n"])  # elsewhere F1 is 0 whoever raises an alarm
+    both = (whole["n_anomalies"] > 0) & (whole["n_anomalies"] < whole["n"])  # with one class only, F1 is undefined or always 0
     whole = whole.assign(**{judge.metric: whole[judge.metric].where(both)})
     found = []
     for pair in judge.contrasts:
@@ -168,7 +168,7 @@ def _level(judge: Judge) -> float:
 
 
 def _is_fixed(cells: Sequence[Scored]) -> bool:
-    """Whether several seeds have made no difference at any cut."""
+    """Whether a contender's results are the same for all of several seeds, at every cut."""
     firsts: dict[str, Scored] = {}
     pairs = [(cell, firsts.setdefault(cell.facts.cut, cell)) for cell in cells]
     return len(pairs) > len(firsts) and all(
@@ -178,25 +178,25 @@ def _is_fixed(cells: Sequence[Scored]) -> bool:
 
 
 def _values(whole: pd.DataFrame, name: str, judge: Judge, *, one: bool) -> Floats:
-    """(cuts, seeds) values of the declared metric, NaN where a cell is missing or the metric undefined; one column without randomness."""
+    """(cuts, seeds) values of the declared metric, NaN if a cell is missing or the metric undefined; one column without randomness."""
     own = whole[whole["contender"] == name].pivot_table(index="cut", columns="seed", values=judge.metric, dropna=False)
     own = own.reindex(index=sorted(whole["cut"].unique()), columns=range(judge.seeds))
     return np.asarray(own.bfill(axis=1).iloc[:, :1] if one else own, dtype=np.float64)
 
 
 def _over_seeds(values: Sequence[Floats], fixed: bool, level: float = 0.95) -> Contrast:
-    """The contrast over seeds; without p where a side has no randomness, without interval where neither has any."""
+    """The contrast over seeds; without p if a side has no randomness, without interval if neither has any."""
     found = contrast(values[0] - values[1], level=level)
     return replace(found, p=math.nan) if fixed else found
 
 
 def _over_sequences(record: Record, sides: Sequence[Sequence[Scored]], fixed: Sequence[str]) -> Difference | None:
-    """The difference over resamples of test sequences that all cuts share, cuts and seeds as they are."""
+    """The difference over resamples of the test sequences shared by all cuts, with cuts and seeds fixed."""
     cuts = []
     for cut in record.cuts:
         by_seed = [{cell.facts.seed: cell for cell in side if cell.facts.cut == cut.name} for side in sides]
         random = [set(own) for own, side in zip(by_seed, sides, strict=True) if side and side[0].facts.contender not in fixed]
-        seeds = sorted(set.intersection(*random)) if random else [0]  # those at which every side that has seeds has completed
+        seeds = sorted(set.intersection(*random)) if random else [0]  # those completed by every side that has randomness
         if not seeds or not all(by_seed) or not 0 < cut.merged.test.label_N.sum() < len(cut.merged.test):
             return None
         chosen = [
@@ -208,7 +208,7 @@ def _over_sequences(record: Record, sides: Sequence[Sequence[Scored]], fixed: Se
 
 
 def _paired(cut: Cut, sides: Sequence[Sequence[Scored]], metric: str) -> Paired:
-    """Two sides on the same rows; where one has merged equal windows and the other has not, on windows."""
+    """Two sides on the same rows; on windows if only one of them has merged rows."""
     what = "scores" if metric in AREAS else "alarms"
     left_KN, right_KN = (np.stack([getattr(cell, what)["test"] for cell in side]) for side in sides)
     left, right = (cut.forms[side[0].facts.form].test for side in sides)
@@ -219,14 +219,14 @@ def _paired(cut: Cut, sides: Sequence[Sequence[Scored]], metric: str) -> Paired:
 
 
 def _verdict(over_seeds: Contrast, over_sequences: Difference | None, p_holm: float, fixed: int, judge: Judge) -> str:
-    """What the contrast says of the left side; `over_seeds` is at the level of the family, `fixed` counts sides without randomness."""
+    """The verdict on the left side; `over_seeds` is at the level of the family, `fixed` counts sides without randomness."""
     if over_sequences is None or math.isnan(over_seeds.mean):
         return "-"
     least = judge.alpha / len(judge.contrasts)
     around = over_sequences.interval(_level(judge))
     if around.low <= 0 <= around.high:
         return "not told apart"
-    if math.isnan(around.low) or 2.0 ** (1 - over_sequences.evidence) > least:  # not even if all of them spoke for one side
+    if math.isnan(around.low) or 2.0 ** (1 - over_sequences.evidence) > least:  # not even if all of them favoured one side
         return "too few sequences to tell"
     if (fixed == 0 and 2.0 ** (1 - over_seeds.seeds) > least) or (fixed == 1 and over_seeds.seeds < 2):
         return "too few seeds to tell"

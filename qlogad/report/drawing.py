@@ -1,4 +1,4 @@
-"""How figures are drawn and written: colours, names, legends below the panels in as many columns as fit; PNG, and SVG beside it."""
+"""Style and output of figures: colours, names, legends below the panels in as many columns as fit; PNG, and SVG beside it."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def written(figure: Figure) -> dict[str, bytes]:
-    """What `save` writes, by ending; equal figures are equal files."""
+    """The files that `save` writes, by suffix; equal figures give equal files."""
     import matplotlib
 
-    with matplotlib.rc_context({"svg.hashsalt": "qlogad"}):  # identifiers would be random
+    with matplotlib.rc_context({"svg.hashsalt": "qlogad"}):  # otherwise identifiers are random
         return {ending: files.figure_bytes(figure, ending.removeprefix("."), dpi=110) for ending in ENDINGS}
 
 
 def named(name: str, width: int) -> str:
-    """A name as figures show it, in lines of at most `width` characters."""
+    """A name as shown in figures, in lines of at most `width` characters."""
     return "\n".join(escape.label(line) for line in wrap(escape.terminal(name), width) or [""])
 
 
 def legend(figure: Figure | SubFigure, handles: Sequence[object], labels: Sequence[str], columns: int = 4) -> None:
-    """A legend below the panels, whole: in as many columns as the figure is wide enough for, and long names in several lines."""
+    """A legend below the panels that shows every name in full: in as many columns as fit, with long names on several lines."""
     if not handles:
         return
     width = figure.get_window_extent().width
-    characters = max(12, int(width / figure.dpi * 72 / 5.2) - 8)  # of eight points, beside the line
+    characters = max(12, int(width / figure.dpi * 72 / 5.2) - 8)  # at eight points, beside the line
     shown = [named(label, characters) for label in labels]
     for count in range(min(columns, len(shown)), 0, -1):
         drawn = figure.legend(handles, shown, loc="outside lower center", ncols=count, fontsize=8, frameon=False)  # type: ignore[call-overload]

@@ -1,7 +1,7 @@
-"""The results folder of an experiment: record.npz, and what is made of it: manifest.json, runs.csv, table.md, alarms.csv, figures.
+"""The results folder of an experiment: record.npz, and the files made from it: manifest.json, runs.csv, table.md, alarms.csv, figures.
 
-Committed files hold numbers and line numbers only. `alarms.md` shows the original log lines, needs the data set, and is git-ignored:
-third-party logs are not ours to publish.
+Committed files hold numbers and line numbers only. `alarms.md` shows the original log lines, needs the data set, and is git-ignored,
+because third-party logs may not be published.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _GLYPH = re.compile(rb"((?:id=\"|href=\"#)[A-Za-z-]+-)[0-9a-f]+(?=\")")
 
 Progress = Callable[[str, int], None]
 
-DRAWN_BY = ("matplotlib", "pillow")  # other versions draw other bytes
+DRAWN_BY = ("matplotlib", "pillow")  # other versions write other bytes
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What became of comparing a results folder with its record."""
+    """The outcome of comparing a results folder with its record."""
 
-    differ: tuple[str, ...] = ()  # files that are not what the record gives
-    skipped: str = ""  # why some were not compared
+    differ: tuple[str, ...] = ()  # files that differ from what the record gives
+    skipped: str = ""  # which files were not compared, and why
 
 
 def figure_names() -> list[str]:
-    """The figures of a report, by the files of qlogad/report/figures.
+    """The names of the report's figures: the files in qlogad/report/figures.
 
     >>> "timeline" in figure_names()
     True
@@ -47,12 +47,12 @@ def figure_names() -> list[str]:
 
 
 def write(record: Record, folder: Path, progress: Progress = lambda what, count: None) -> None:
-    """Write record.npz and all that is made of it; a figure that the record no longer gives is removed.
+    """Write record.npz and all files made from it; a figure that the record no longer gives is removed.
 
     Args:
-        record: what the folder is to hold.
-        folder: is made where it is missing.
-        progress: is told of each file that is made, and how many were made before.
+        record: what to write.
+        folder: created if missing.
+        progress: called for each file, with the number of files made before.
     """
     record.save(folder)
     for number, (name, content) in enumerate(_files(record)):
@@ -64,7 +64,7 @@ def write(record: Record, folder: Path, progress: Progress = lambda what, count:
 
 
 def _files(record: Record, *, drawn: bool = True) -> Iterator[tuple[str, bytes | None]]:
-    """The files in turn; None for one that the record does not give."""
+    """The files in order, as (name, content); the content is None for a file that the record does not give."""
     yield "manifest.json", manifest.text_of(record).encode()
     yield "runs.csv", escape.csv_table(record.frame(), "%.7g").encode()
     yield "table.md", table(record).encode()
@@ -76,7 +76,7 @@ def _files(record: Record, *, drawn: bool = True) -> Iterator[tuple[str, bytes |
 
 
 def folders(place: Path) -> list[Path]:
-    """The results folders of experiments in a folder, sorted; those of benchmarks and studies hold no rows."""
+    """The results folders of experiments in a folder, sorted; folders of benchmarks and studies are not included."""
     return sorted(path for path in place.glob("*") if (path / FILE).exists() or (path / "runs.csv").exists())
 
 
@@ -84,14 +84,14 @@ def check(folder: Path, progress: Progress = lambda what, count: None) -> Checke
     """Compare the files of a results folder with what its record gives.
 
     Args:
-        folder: where.
-        progress: is told of each file that was compared, and how many were before.
+        folder: the results folder.
+        progress: called for each file, with the number of files compared before.
 
     Raises:
-        ResultError: its record is damaged, or of another version.
+        ResultError: its record is damaged or of another version.
     """
     if (folder / "runs.csv").exists() and not (folder / FILE).exists():
-        return Checked(skipped=f"all: it has no {FILE}, being older than records; run its experiment again")
+        return Checked(skipped=f"all: the folder has no {FILE} (made by an earlier version); run its experiment again")
     record = Record.load(folder)
     drawn_by = record.manifest.get("versions", {})
     others = [f"{name} {drawn_by.get(name)}" for name in DRAWN_BY if drawn_by.get(name) != version(name)]
@@ -104,7 +104,7 @@ def check(folder: Path, progress: Progress = lambda what, count: None) -> Checke
 
 
 def _drawn(content: bytes | None) -> bytes | None:
-    """A file without the numbers that matplotlib gives the glyphs of an SVG: they differ between processes, the shapes do not."""
+    """A file without matplotlib's glyph numbers in SVG, which differ between processes although the shapes do not."""
     return None if content is None else _GLYPH.sub(rb"\1", content) if content.startswith(b"<?xml") else content
 
 

@@ -1,4 +1,4 @@
-"""From a run to its record: the one place where a report meets live objects (grounds, cells, the source)."""
+"""Make the record of a run from live objects (grounds, cells, the source); no other module of the report needs them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["begun", "ended"]
 
 
 def begun(prepared: PreparedRun) -> Record:
-    """What is known before training: a record without cells."""
+    """A record without cells: everything known before training."""
     experiment, source = prepared.experiment, prepared.source
     shared = shared_sequences(prepared.grounds)
     return Record(
@@ -55,9 +55,9 @@ def ended(record: Record, prepared: PreparedRun, wanted: Sequence[Cell], execute
     """The record with all finished cells.
 
     Args:
-        record: what `begun` made of `prepared`.
+        record: the result of `begun(prepared)`.
         wanted: every cell of the experiment.
-        executed: what became of them; failed ones are listed and never counted as results.
+        executed: the outcome of running them; failed cells are listed and never counted as results.
     """
     finished = list(outcomes(wanted))
     grounds = {made.cut: made for made in prepared.grounds}
@@ -73,7 +73,7 @@ def ended(record: Record, prepared: PreparedRun, wanted: Sequence[Cell], execute
 
 
 def _facts(prepared: PreparedRun) -> dict[str, Any]:
-    """What is known before training, apart from what the judge decides."""
+    """The facts known before training, except those computed for evaluation."""
     experiment, events = prepared.experiment, prepared.source.events
     packages = ("qlogad", "torch", "numpy", "scipy", "pandas", "scikit-learn", "pennylane", "qiskit", "matplotlib", "pillow")
     return {
@@ -171,7 +171,7 @@ def _rows(part: Part, kinds: Sequence[str], sequence_N: Ints, shared_N: Ints, st
 
 
 def _ends(features: Features) -> tuple[Ints, Ints]:
-    """The first and the last source line of each row; -1 of a row without events."""
+    """The first and the last source line of each row; -1 for a row without events."""
     line_E1 = np.append(features.event_line_E, -1)
     empty_N = features.lengths_N == 0
     ends = (features.offsets_N1[:-1], features.offsets_N1[1:] - 1)
@@ -180,7 +180,7 @@ def _ends(features: Features) -> tuple[Ints, Ints]:
 
 
 def _digests(features: Features) -> NDArray[np.uint64]:
-    """A digest of each row's sequence of templates; all events that training did not see are alike in it."""
+    """A digest of each row's sequence of templates; all events unseen in training count as equal."""
     known = [blake2b(template.encode(errors="surrogatepass"), digest_size=8).digest() for template in features.vocabulary]
     words = np.frombuffer(b"".join([*known, bytes(8)]), dtype="<u8")[features.ids_E].tobytes()
     rows = [blake2b(words[start:end], digest_size=8).digest() for start, end in pairwise((8 * features.offsets_N1).tolist())]
@@ -209,6 +209,6 @@ def _scored(cell: Cell, outcome: Outcome, made: Ground) -> Scored:
 
 def _odd(found: Mapping[str, Ints], features: Features) -> Odd:
     row_A, place_A = found["row"], found["place"]
-    at_A = np.where(place_A < 0, -1, features.offsets_N1[row_A] + place_A)  # the last of what is appended: none
+    at_A = np.where(place_A < 0, -1, features.offsets_N1[row_A] + place_A)  # -1 selects the appended last entry, which means none
     line_A, event_A = (np.append(values_E, -1)[at_A].astype(np.int64) for values_E in (features.event_line_E, features.ids_E))
     return Odd(row_A, place_A, line_A, event_A, found["expected"])

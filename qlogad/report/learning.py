@@ -1,6 +1,6 @@
-"""How the trainings of a run ended: by themselves, or at their last epoch, still improving.
+"""How the trainings of a run ended: stopped early, or at their last epoch, still improving.
 
-A contender that still improved has had no equal chance: a contrast with it says what so many epochs give, and no more.
+If a contender was still improving, the comparison is unfair to it: the contrast holds for that number of epochs only.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NOTE = (
 class Trainings:
     """All trainings of one contender, over seeds and cuts."""
 
-    most: int  # epochs that each was given
+    most: int  # the largest number of epochs of each
     histories: tuple[History, ...]
 
     @property
@@ -50,17 +50,17 @@ class Trainings:
 
     @property
     def capped(self) -> int:
-        """How many used all epochs up, so that patience did not stop them."""
+        """How many used all epochs, without being stopped early."""
         return sum(len(history.epochs) >= self.most for history in self.histories)
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How some trainings ended: as text, how many still improved at their last epoch; "-" where nothing tells."""
+    """How some trainings ended; as text, how many were still improving at their last epoch, "-" if unknown."""
 
     improving: int = 0
-    of: int = 0  # those with a validation loss to see it by
-    epochs: int = 0  # the most that one of the improving was given
+    of: int = 0  # trainings with a validation loss
+    epochs: int = 0  # the largest number of epochs of those still improving
 
     def __add__(self, other: Ended) -> Ended:
         return Ended(self.improving + other.improving, self.of + other.of, max(self.epochs, other.epochs))
@@ -70,7 +70,7 @@ class Ended:
 
 
 def ended(histories: Iterable[History]) -> Ended:
-    """How some trainings ended.
+    """Summarize how some trainings ended.
 
     >>> from qlogad.nn.epochs import Epoch
     >>> str(ended([History((Epoch(1, 0.9, 0.8, 0.0), Epoch(2, 0.7, 0.6, 0.0, last=True)), best=2)]))
@@ -82,12 +82,12 @@ def ended(histories: Iterable[History]) -> Ended:
 
 
 def history_of(training: Mapping[str, Any]) -> History | None:
-    """The training that a cell told of; None of what is not trained epoch by epoch."""
+    """The history in the facts of a cell; None if it was not trained in epochs."""
     return documents.from_mapping(History, training, "the training of a cell") if training else None
 
 
 def trainings(record: Record) -> dict[str, Trainings]:
-    """Those of every contender that is trained epoch by epoch, by its name."""
+    """The trainings of every contender trained in epochs, by its name."""
     most = {one.name: one.epochs for one in record.entrants}
     found: dict[str, list[History]] = {}
     for cell in record.cells:
@@ -97,14 +97,14 @@ def trainings(record: Record) -> dict[str, Trainings]:
 
 
 def still(histories: Sequence[History]) -> str:
-    """How many of some trainings still improved at their last epoch; "-" where there are none, or nothing to see it by."""
+    """How many of some trainings were still improving at their last epoch; "-" if there are none, or none has a validation loss."""
     if not histories or not all(history.validated for history in histories):
         return "-"
     return f"{sum(history.improving for history in histories)} of {len(histories)}"
 
 
 def rows(found: Mapping[str, Trainings]) -> list[dict[str, Any]]:
-    """A line for each contender, over all seeds and cuts."""
+    """One row per contender, over all seeds and cuts."""
     return [
         {
             "contender": name,
@@ -124,13 +124,13 @@ def _span(values: Sequence[int]) -> str:
 
 
 def warnings(record: Record) -> list[str]:
-    """One that names all contenders that still improved at their last epoch, and what to do; none where there are none."""
+    """A warning that names all contenders still improving at their last epoch, and what to do; empty if there are none."""
     by_name = {name: replace(ended(one.histories), epochs=one.most) for name, one in trainings(record).items()}
     return warning(by_name, f"their numbers, and every contrast marked {MARK}, depend")
 
 
 def warning(found: Mapping[str, Ended], what: str) -> list[str]:
-    """The same of trainings by any name; `what` depends on where training was cut off."""
+    """The same for trainings under any names; `what` is the subject that depends on where training was cut off."""
     early = {name: one for name, one in found.items() if one.improving}
     if not early:
         return []
@@ -143,12 +143,12 @@ def warning(found: Mapping[str, Ended], what: str) -> list[str]:
 
 
 def mark(found: Mapping[str, Trainings], *names: str) -> str:
-    """What stands behind a contrast a side of which still improved at its last epoch."""
+    """The mark on a contrast with a side that was still improving at its last epoch, or ""."""
     return f" {MARK}" if any(found[name].improving for name in names if name in found) else ""
 
 
 def marked(found: Mapping[str, Trainings], contrasts: Iterable[tuple[str, str]]) -> str:
-    """What the mark means, to be added to a note; empty where no contrast has it."""
+    """The explanation of the mark, to append to a note; "" if no contrast has it."""
     if not any(mark(found, *pair) for pair in contrasts):
         return ""
     return (

@@ -44,7 +44,7 @@ def _cut(record: Record, cut: Cut) -> dict[str, Any]:
 
 
 def notes_of(record: Record) -> list[str]:
-    """What contenders warned of while they were trained, each warning once for all seeds."""
+    """The warnings of contenders during training, each once for all seeds."""
     told = [f"note, cut {one.facts.cut}, {one.facts.contender}: {text}" for one in record.cells for text in one.facts.notes]
     return list(dict.fromkeys(told))
 
@@ -57,14 +57,14 @@ def least_detectable(record: Record, cut: Cut) -> Detectable:
 
 
 def _allowed(record: Record) -> float | None:
-    """The most false alarms that the threshold of any declared contender allows; None where one goes by another rule."""
+    """The largest false alarm rate allowed by the threshold of a declared contender; None if any uses another rule."""
     named = {name for pair in record.judge.contrasts for name in pair}
     allowed = [one.fpr for one in record.entrants if one.name in named or not named]
     return None if None in allowed else max(fpr for fpr in allowed if fpr is not None)
 
 
 def commit() -> str | None:
-    """The commit this code is at, with `-dirty` where code, circuits or experiments differ from it; None outside a checkout."""
+    """The commit of this code, with `-dirty` if code, circuits or experiments differ from it; None outside a checkout."""
     package = Path(__file__).parents[1]
     circuits, experiments = (package.parent / name for name in ("circuits", "experiments"))
     places = [str(folder) for folder in (package, circuits, experiments) if folder.is_dir()]

@@ -1,7 +1,7 @@
-"""A record: what a run leaves behind, enough to judge and to draw it again without the data set, the cells or any retraining.
+"""The record of a run: everything needed to evaluate and draw it again without the data set, the cells or retraining.
 
-record.npz      a table of facts as JSON, and columns (columns.py); no word of the log, nothing that could run
-manifest.json   the same facts for people, and when they were written
+record.npz      a table of facts as JSON, and columns (columns.py); no text of the log, nothing executable
+manifest.json   the same facts, readable, with the time of writing
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Facts:
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """What a run left behind; `Record.load(folder)` reads it, `run(experiment)` returns it.
+    """The record of a run; `Record.load(folder)` reads it, `run(experiment)` returns it.
 
     >>> record = Record.load("results/quickstart")  # doctest: +SKIP
     >>> record.frame().query("windows == 'all'").groupby("contender")["f1"].mean()  # doctest: +SKIP
@@ -62,25 +62,25 @@ class Record:
 
     name: str
     question: str
-    injected: str | None  # what made anomalies of normal windows
-    assumed: bool  # no window had a label: all were taken as normal before the injection
-    data_warnings: tuple[str, ...]  # what was read, and may not be what was meant
+    injected: str | None  # the injection that made anomalies from normal windows
+    assumed: bool  # no window to be judged was labelled: all were assumed normal before injection
+    data_warnings: tuple[str, ...]  # raised while reading the data
     judge: Judge  # how contenders are judged
-    declared: Judge  # how they were to be judged, before training
+    declared: Judge  # how they were to be judged, as declared before training
     entrants: tuple[Entrant, ...]
     cuts: tuple[Cut, ...]
     cells: tuple[Scored, ...]  # the finished ones
     failed: Mapping[str, str]  # cell -> cause
     manifest: Mapping[str, Any]  # everything else that the numbers depend on
-    written: str | None = None  # when, in UTC
-    reused: int = 0  # cells that an earlier run had finished; of a run alone
+    written: str | None = None  # time of writing, in UTC
+    reused: int = 0  # cells finished by an earlier run; not stored
 
     @classmethod
     def load(cls, folder: str | Path) -> Record:
-        """The record of a results folder.
+        """Read the record of a results folder.
 
         Raises:
-            ResultError: it has none, or one that is damaged or of another version.
+            ResultError: there is none, or it is damaged or of another version.
         """
         path = Path(folder) / FILE
         if not path.exists():
@@ -89,7 +89,7 @@ class Record:
             arrays = files.read_arrays(path)
             facts = documents.from_mapping(_Facts, _facts(arrays.pop("facts", None)), "its facts", strict=True)
             if facts.format != FORMAT:
-                raise ResultError(f"it has format {facts.format}, this is {FORMAT}")
+                raise ResultError(f"it has format {facts.format}, expected {FORMAT}")
             _check(facts)
             cuts, cells = unpacked(facts.cuts, facts.cells, arrays)
             _check_rows(cuts, cells)
@@ -99,7 +99,7 @@ class Record:
         return cls(**own, cuts=cuts, cells=cells, written=_written(Path(folder) / "manifest.json"))
 
     def save(self, folder: str | Path) -> None:
-        """Write record.npz; equal records are equal files."""
+        """Write record.npz; equal records give equal files."""
         facts = _Facts(
             FORMAT,
             cuts=tuple(cut.facts for cut in self.cuts),
@@ -111,10 +111,10 @@ class Record:
         files.write_arrays(Path(folder) / FILE, arrays, compressed=True)
 
     def judged(self, overrides: Sequence[str]) -> Record:
-        """The same cells judged otherwise, which nothing is declared of: `record.judged(["judge.metric=recall"])`.
+        """The same cells under another judge, for exploration: `record.judged(["judge.metric=recall"])`.
 
         Raises:
-            DocumentError: a key that was not free to choose after training, or a contrast that cannot be drawn.
+            DocumentError: a key that was fixed before training, or an invalid contrast.
         """
         content: Mapping[str, Any] = {"judge": documents.plain(self.judge)}
         for assignment in overrides:
@@ -124,25 +124,27 @@ class Record:
                 raise DocumentError(f"{shown(key)} was fixed before training; only the keys of judge can be set")
         judge = documents.from_mapping(Judge, content["judge"], "[judge]")
         if judge.seeds != self.judge.seeds:
-            raise DocumentError(f"judge.seeds = {self.judge.seeds} was fixed before training; run the experiment again for others")
+            raise DocumentError(
+                f"judge.seeds = {self.judge.seeds} was fixed before training; run the experiment again to change it"
+            )
         tracks = {one.name: one.track for one in self.entrants}
         for pair in judge.contrasts:
             for name in pair:
                 if name not in tracks:
                     raise DocumentError(
-                        f"contrast {list(pair)} names no contender {shown(name)}{did_you_mean(name, tracks, most=3)}"
+                        f"contrast {list(pair)} names an unknown contender {shown(name)}{did_you_mean(name, tracks, most=3)}"
                     )
             if len({tracks[name] for name in pair}) > 1:
-                raise DocumentError(f"contrast {list(pair)} mixes two tracks")
+                raise DocumentError(f"contrast {list(pair)} compares two tracks")
         return replace(self, judge=judge)
 
     @property
     def otherwise(self) -> list[str]:
-        """The keys that are judged by otherwise than declared."""
+        """The keys of judge that differ from those declared."""
         return [f.name for f in fields(Judge) if getattr(self.judge, f.name) != getattr(self.declared, f.name)]
 
     def firsts(self, cut: Cut) -> list[Scored]:
-        """The cells of a cut with the first seed, one for each contender."""
+        """The first seed's cells of a cut, one per contender."""
         return [cell for cell in self.cells if cell.facts.cut == cut.name and cell.facts.seed == 0]
 
     def cells_of(self, contender: str, cut: Cut) -> list[Scored]:
@@ -151,11 +153,11 @@ class Record:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The rows as JSON has them: None where a number is undefined or infinite."""
+        """The rows for JSON: None replaces undefined and infinite numbers."""
         return [{key: finite(value) for key, value in row.items()} for row in self._rows]
 
     def frame(self) -> pd.DataFrame:
-        """Every cell judged on every set of windows, as in runs.csv: a row for each contender, seed, cut and set."""
+        """Metrics of every cell on every set of windows, as in runs.csv: one row per contender, seed, cut and set."""
         import pandas as pd
 
         return pd.DataFrame(self._rows)
@@ -201,33 +203,33 @@ def _facts(stored: Any) -> dict[str, Any]:
 
 
 def _check(facts: _Facts) -> None:
-    """Whether cells and cuts belong together."""
+    """Check that cells refer to existing contenders, cuts and rows."""
     forms, entrants = {cut.cut: cut.forms for cut in facts.cuts}, {one.name for one in facts.entrants}
     if not facts.cuts or len(forms) < len(facts.cuts) or not all(forms.values()):
         raise ResultError("its cuts are not distinct, or have no rows")
     if len(entrants) < len(facts.entrants):
-        raise ResultError("two contenders have one name")
+        raise ResultError("two contenders have the same name")
     for cell in facts.cells:
         if cell.contender not in entrants or cell.form not in forms.get(cell.cut, ()):
-            raise ResultError(f"it has no contender, cut or rows of the cell '{cell}'")
+            raise ResultError(f"it has no contender, cut or rows for the cell '{cell}'")
         if "total" not in cell.weights or math.isnan(cell.threshold):
             raise ResultError(f"the cell '{cell}' has no weights or no threshold")
 
 
 def _check_rows(cuts: Sequence[Cut], cells: Sequence[Scored]) -> None:
-    """Whether alarms are rows, and trainings have the epoch that was kept."""
+    """Check that alarms refer to existing rows, scores are not NaN, and the kept epoch exists."""
     sizes = {(cut.name, name): len(form.test) for cut in cuts for name, form in cut.forms.items()}
     for cell in cells:
         if len(cell.odd.row_A) and cell.odd.row_A.max() >= sizes[cell.facts.cut, cell.facts.form]:
-            raise ResultError(f"the cell '{cell.facts}' has alarms of windows that are not there")
+            raise ResultError(f"the cell '{cell.facts}' has alarms for windows that do not exist")
         if any(np.isnan(scores_N).any() for scores_N in cell.scores.values()):
-            raise ResultError(f"the cell '{cell.facts}' has scores that are no numbers")
+            raise ResultError(f"the cell '{cell.facts}' has scores that are NaN")
         if cell.history is not None and not 0 <= cell.history.best <= len(cell.history.epochs):
             raise ResultError(f"the cell '{cell.facts}' kept an epoch that was not trained")
 
 
 def _written(path: Path) -> str | None:
-    """When the manifest was written; None where it does not say."""
+    """The manifest's time of writing; None if it has none."""
     try:
         found = json.loads(path.read_text(encoding="utf-8")).get("written")
     except (OSError, ValueError, AttributeError, RecursionError):

@@ -1,6 +1,6 @@
-"""The rows of a record: every finished cell judged on every set of windows. Pure functions of stored scores, so they can be made again.
+"""The rows of a record: metrics of every finished cell on every set of windows. Pure functions of stored scores.
 
-Sets of test windows: `all`; `distinct` (each sequence counts once for a label); `unseen` (its sequence was not in training); one per
+Sets of test windows: `all`; `distinct` (each sequence counts once per label); `unseen` (its sequence was not in training); one per
 stratum and per kind of anomaly (those anomalies against all normals); and `in flight` (windows open at the cut, which are neither past
 nor test).
 """
@@ -37,18 +37,18 @@ def sets(cut: Cut, form: Form) -> dict[str, tuple[str, Floats]]:
 
 
 def _effective_n(rows: Rows, weight_N: Floats) -> float:
-    """Of the anomalies' sequences, however many rows have one."""
+    """The effective number of the anomalies' sequences, whether or not equal windows are merged."""
     return effective_n(np.bincount(rows.sequence_N, weights=weight_N * (rows.label_N == 1)))
 
 
 def _alike(test: Rows) -> Floats:
-    """How many rows have the sequence and the label of each row: 1 but where equal windows are rows of their own."""
+    """The number of rows with the same sequence and label as each row: 1 if equal windows are merged."""
     _, same_N, count_S = np.unique(2 * test.sequence_N + test.label_N, return_inverse=True, return_counts=True)
     return np.asarray(count_S[same_N.reshape(-1)], dtype=np.float64)
 
 
 def _kinds(cut: Cut, test: Rows) -> dict[str, Floats]:
-    """How many windows of each kind of anomaly a row stands for."""
+    """The number of windows of each kind of anomaly in each row."""
     counted = {
         kind: np.bincount(test.row_W[(test.kind_W == number) & (test.label_W == 1)], minlength=len(test)).astype(float)
         for number, kind in enumerate(cut.facts.kinds)
@@ -61,9 +61,9 @@ def judge_cell(cell: Scored, cut: Cut, track: str) -> Iterator[dict[str, Any]]:
     """The rows of one cell: one per set of windows.
 
     Args:
-        cell: what to judge.
-        cut: the one of the cell.
-        track: what its contender was allowed to see.
+        cell: the cell to evaluate.
+        cut: its cut.
+        track: what data its contender may learn from.
     """
     facts, form = cell.facts, cut.forms[cell.facts.form]
     weights = facts.weights

@@ -1,4 +1,4 @@
-"""The tables of a report: the data before training, results cut by cut, contrasts, trainings and costs; whole, or as wide as a terminal."""
+"""The tables of a report: the data before training, results by cut, contrasts, trainings and costs; in full, or fitted to a terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from qlogad.report.text import interval_of, item, markdown_table, mean_of, numbe
 __all__ = ["before", "summary", "table"]
 
 ASSUMED = "no window to be judged is labelled: all were assumed normal before injection, perhaps wrongly"
-SPANNED = ("f1", "recall")  # metrics that the tables give intervals for
+SPANNED = ("f1", "recall")  # metrics shown with intervals
 _MEANING = """\
 Higher scores are more anomalous; 1 is an anomaly. Every choice (early stopping, threshold) was made on validation windows; the parser and
 the vocabulary were fitted on training windows. Rows are means over seeds; [a, b] is a 95 % interval for other sequences as frequent as
@@ -32,7 +32,7 @@ change a readout. A dash is undefined (no such window)."""
 
 
 def before(record: Record) -> str:
-    """What is known before training: the data of every cut and the smallest difference it can show."""
+    """The facts known before training: the data of every cut and the smallest difference it can show."""
     facts = record.manifest
     intake, made = facts["intake"], sum(one.made for one in record.entrants)
     lines = [
@@ -160,7 +160,7 @@ _SHORT = ("contender", "weights (q + c)", "F1 [95 %]", "precision", "recall", "s
 
 
 def summary(record: Record) -> str:
-    """The table in the width of a terminal; table.md holds the rest."""
+    """The table, fitted to the width of a terminal; table.md holds the rest."""
     if not record.cells:
         return "no cell has finished"
     parts: list[str] = []
@@ -205,7 +205,7 @@ def _result_rows(record: Record, chosen: pd.DataFrame, cut: Cut, spans: Spans) -
 
 
 def _silent(record: Record, chosen: pd.DataFrame, cut: Cut) -> list[str]:
-    """A line for every contender without an alarm because its threshold is the highest score that its test windows reach."""
+    """A line for every contender without alarms because its threshold is the highest score that its test windows reach."""
     lines = []
     for name in chosen["contender"].unique():
         own = record.cells_of(name, cut)
@@ -225,7 +225,7 @@ def _silent(record: Record, chosen: pd.DataFrame, cut: Cut) -> list[str]:
 
 
 def _apart(record: Record, chosen: pd.DataFrame, cut: Cut) -> list[str]:
-    """A line about the contenders whose rows are single windows."""
+    """A line about the contenders with one row per window."""
     names = [name for name in chosen["contender"].unique() if record.cells_of(name, cut)[0].facts.form == APART]
     if not names:
         return []
@@ -283,7 +283,7 @@ def _contrast_part(record: Record, frame: pd.DataFrame, style: str = "github") -
 
 
 def _note(record: Record, pairs: Sequence[Judged], style: str) -> str:
-    """What is to be said of all contrasts."""
+    """The note below the contrasts."""
     judge = record.judge
     note = "Declared before training; everything else is exploratory."
     if record.otherwise:

@@ -1,4 +1,4 @@
-"""Numbers, spans and tables as text."""
+"""Numbers, intervals and tables as text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = []
 
 
 def turned(rows: list[dict[str, Any]]) -> str:
-    """Cuts as columns: fits a terminal."""
+    """A transposed table with cuts as columns, which fits a terminal."""
     table = [[key, *(row[key] for row in rows)] for key in rows[0] if key != "cut"]
     text: str = escape.table(table, "simple", ["cut", *(row["cut"] for row in rows)])
     return text
@@ -26,7 +26,7 @@ def markdown_table(rows: list[dict[str, Any]]) -> str:
 
 
 def item(text: str) -> str:
-    """A line of a list in Markdown."""
+    """An item of a Markdown list."""
     return f"- {escape.markdown(text.removeprefix('- '))}"
 
 
@@ -37,7 +37,7 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def mean_of(values: pd.Series) -> str:
-    """The mean over seeds; where it is undefined at some of them (no alarm, say), of how many it is the mean."""
+    """The mean over seeds; if it is undefined for some (no alarm, for example), with the number of seeds it is the mean of."""
     defined = values.dropna()
     if len(defined) in (0, len(values)):
         return number(float(values.mean()))

@@ -1,4 +1,4 @@
-"""The figures of a report: a file for each, named as its figure (pr_curves.py draws pr-curves.png), found by being here.
+"""The figures of a report: one file each, named after its figure (pr_curves.py draws pr-curves.png) and found by existing.
 
-A file has one public function, `draw(record) -> Figure | None`: None where the record has nothing to show in it.
+A file has one public function, `draw(record) -> Figure | None`, which returns None if the record has nothing to show.
 """

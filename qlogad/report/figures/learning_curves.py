@@ -1,4 +1,4 @@
-"""Loss by epoch, a panel for each contender, a thin line for each seed and cut; the dot is the epoch that was kept."""
+"""Loss by epoch: one panel per contender, one thin line per seed and cut; the dot marks the epoch that was kept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["draw"]
 
 
 def draw(record: Record) -> Figure | None:
-    """All trainings; None where nothing was trained epoch by epoch."""
+    """Draw all trainings; None if nothing was trained in epochs."""
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.ticker import NullFormatter

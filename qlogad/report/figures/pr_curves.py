@@ -1,4 +1,4 @@
-"""Precision against recall with pointwise 95 % intervals over distinct sequences, a panel for each cut; dotted is the base rate."""
+"""Precision against recall with pointwise 95 % intervals over distinct sequences, one panel per cut; the dotted line is the base rate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["draw"]
 
 
 def draw(record: Record) -> Figure | None:
-    """The first seed of every contender."""
+    """Draw the first seed of every contender."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
     from sklearn.metrics import precision_recall_curve
@@ -53,5 +53,5 @@ def draw(record: Record) -> Figure | None:
 
 
 def _dense(scores_N: Floats) -> Ints:
-    """Ranks in place of scores: the same curves, and infinite scores are fine."""
+    """Ranks in place of scores: they give the same curves and allow infinite scores."""
     return np.unique(scores_N, return_inverse=True)[1].astype(np.int64)

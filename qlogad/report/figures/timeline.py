@@ -1,4 +1,4 @@
-"""Score of every test window at its start, a panel for each contender, with its threshold; infinite scores are triangles at the top."""
+"""Score of every test window at its start, one panel per contender, with its threshold; infinite scores are triangles at the top."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["draw"]
 
 
 def draw(record: Record) -> Figure | None:
-    """The last cut, first seed, of the contenders that the first two contrasts name; the first four where they name none."""
+    """Draw the last cut and first seed of the contenders in the first two contrasts, or of the first four contenders if there are none."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
 
@@ -53,7 +53,7 @@ def _headline(record: Record, cells: Sequence[Scored]) -> Sequence[Scored]:
 
 
 def _panel(axis: Axes, cell: Scored, test: Rows, known: dict[int, str]) -> dict[str, object]:
-    """Draw one contender; what the legend has to name."""
+    """Draw one contender; returns the handles for the legend."""
     shown: dict[str, object] = {}
     threshold = cell.facts.threshold
     timed = bool(np.isfinite(test.start_W).all())
