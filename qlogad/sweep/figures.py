@@ -1,7 +1,7 @@
-"""The figures of a study: history, importances, Pareto front, parallel coordinates, and the circuits of the best, one panel a contender.
+"""The figures of a study: history, importances, Pareto front, parallel coordinates, best circuits; one panel per contender.
 
 Importances: fANOVA (Hutter, Hoos, Leyton-Brown, ICML 2014) and PED-ANOVA (Watanabe, Bansal, Hutter, IJCAI 2023, arXiv:2304.10255).
-Every completed trial counts in them with its own value, those that took the value of an equal design too.
+They include every completed trial with its own value, even if it reuses the result of an equal design.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
 
 __all__ = ["attach", "circuits", "front", "history", "importance", "importances", "parallel", "write"]
 
-Trials = Mapping[str, Sequence[FrozenTrial]]  # the completed ones of every contender, by index
+Trials = Mapping[str, Sequence[FrozenTrial]]  # contender -> its completed trials, by index
 NAMES = ("history", "parallel", "front", "importance", "circuits")
 FILES = tuple(f"{name}.{kind}" for name in NAMES for kind in ("png", "svg"))
-FEW = 4  # trials, below which importances are not asked for
-DRAWN = 12  # circuits at most
-_AXES = 12  # parallel coordinates at most
+FEW = 4  # trials: with fewer, importances are not computed
+DRAWN = 12  # circuits, at most
+_AXES = 12  # parallel coordinates, at most
 _WIDTH = 110  # characters of a drawn circuit
 
 
 def attach(trial: optuna.Trial, circuit: Circuit, folder: Path) -> None:
-    """Keep a drawing of the trial's circuit among its artifacts, where optuna-dashboard shows it."""
+    """Store a drawing of the trial's circuit as an artifact, which optuna-dashboard shows."""
     files.make_folder(folder)
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "circuit.svg"
@@ -83,14 +83,14 @@ def write(study: Study, studies: Mapping[str, optuna.Study], best: Mapping[str, 
 
 
 def completed(study: Study, trials: optuna.Study) -> list[FrozenTrial]:
-    """The last attempts of the logical trials of the budget that completed, by index."""
+    """The completed logical trials within the budget, each by its last attempt, ordered by index."""
     chains = attempts(trials.get_trials(deepcopy=False))
     lasts = [chains[index][-1] for index in sorted(chains) if study.settings.trials is None or index < study.settings.trials]
     return [last for last in lasts if last.state == TrialState.COMPLETE]
 
 
 def _firsts(some: Sequence[FrozenTrial]) -> list[bool]:
-    """Which trials are the first of all equal ones; the others take its result."""
+    """Which trials are the first of several equal ones; the others reuse its result."""
     seen: dict[str, int] = {}
     return [seen.setdefault(str(trial.user_attrs.get("key", place)), place) == place for place, trial in enumerate(some)]
 
@@ -107,7 +107,7 @@ def _values(trials: Sequence[FrozenTrial], objective: int) -> Floats:
 
 
 def history(study: Study, trials: Trials) -> Figure:
-    """Every completed trial's value against its index, with the best so far; a row for each objective."""
+    """Every completed trial's value against its index, with the best so far; one row of panels per objective."""
     figure, axes = _panels(len(trials), 4.6, 3.2, len(study.objectives))
     for column, (name, some) in enumerate(trials.items()):
         numbers = [index_of(trial) for trial in some]
@@ -121,9 +121,9 @@ def history(study: Study, trials: Trials) -> Figure:
 
 
 def front(study: Study, trials: Trials) -> Figure:
-    """The first objective against every other, with the trials that no other betters in all.
+    """The first objective against every other, with the Pareto-optimal trials.
 
-    Of two objectives the front is drawn as the steps it is: between two trials nothing better than the worse of them is known.
+    With two objectives the front is drawn as steps, without interpolating between trials.
     """
     others = range(1, len(study.objectives))
     figure, axes = _panels(len(others), 5.2, 4.2)
@@ -147,9 +147,9 @@ def front(study: Study, trials: Trials) -> Figure:
 
 
 def importances(study: Study, trials: optuna.Study, objective: int) -> dict[str, dict[str, float]]:
-    """How much each parameter matters for an objective, by fANOVA and by PED-ANOVA, each summing to 1; empty where nothing can be said.
+    """The importance of each parameter for an objective, by fANOVA and by PED-ANOVA, each summing to 1; empty if not computable.
 
-    Parameters that not every completed trial has, and those that the objective cannot depend on, are left out.
+    Parameters that some completed trials lack, and those that the objective does not depend on, are left out.
     """
     done = completed(study, trials)
     values = _values(done, objective)
@@ -176,7 +176,7 @@ def importances(study: Study, trials: optuna.Study, objective: int) -> dict[str,
 
 
 def importance(study: Study, studies: Mapping[str, optuna.Study]) -> Figure | None:
-    """Bars of both importances for each contender and objective; None where nothing can be said of any."""
+    """Bars of both importances for each contender and objective; None if none is computable."""
     found = [
         (f"{name}: {aim.name}", shares)
         for name, trials in studies.items()
@@ -200,7 +200,7 @@ def importance(study: Study, studies: Mapping[str, optuna.Study]) -> Figure | No
 
 
 def parallel(study: Study, trials: Trials) -> Figure:
-    """A line for each completed trial through its parameters; the darker, the better is the first objective."""
+    """One line through the parameters of each completed trial; darker lines have better values of the first objective."""
     from matplotlib import colormaps
 
     most = max((len(_columns(some)) for some in trials.values()), default=1)
@@ -227,7 +227,7 @@ def parallel(study: Study, trials: Trials) -> Figure:
 
 
 def _columns(some: Sequence[FrozenTrial]) -> dict[str, dict[Any, float]]:
-    """For each parameter that varies, the height of each of its values, 0 to 1."""
+    """For each parameter that varies, the position of each of its values on the axis, 0 to 1."""
     found: dict[str, dict[Any, float]] = {}
     names = {name: trial.distributions[name] for trial in some for name in trial.params}
     names = dict(
@@ -248,7 +248,7 @@ def _columns(some: Sequence[FrozenTrial]) -> dict[str, dict[Any, float]]:
 
 
 def _ticks(axis: Axes, x: int, height: Mapping[Any, float]) -> None:
-    """A vertical axis with its values, or with the ends where there are many."""
+    """Draw a vertical axis with its values, or with the extremes only if there are many."""
     axis.axvline(x, color=INK, lw=0.6)
     ends = (
         height if len(height) <= 7 else [min(height, key=lambda value: height[value]), max(height, key=lambda value: height[value])]
@@ -260,7 +260,7 @@ def _ticks(axis: Axes, x: int, height: Mapping[Any, float]) -> None:
 
 
 def circuits(best: Mapping[str, Mapping[str, Circuit]]) -> Figure | None:
-    """The circuits of the best trials, drawn as text under their titles; None where there are none."""
+    """The circuits of the best trials, drawn as text under their titles; None if there are none."""
     from matplotlib.figure import Figure
 
     drawn = [(f"{name}, {title}", draw(circuit, width=_WIDTH)) for name, some in best.items() for title, circuit in some.items()][

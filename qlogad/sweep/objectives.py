@@ -1,6 +1,6 @@
-"""What a study can optimize: measured on validation windows or on the circuit, never on test windows (`qlogad list objectives`).
+"""The objectives of a study, measured on validation windows or on the circuit, never on test windows (`qlogad list objectives`).
 
-An objective is one entry of `OBJECTIVES`; listing it and choosing it in a study follow from that.
+To add an objective, add an entry to `OBJECTIVES`; it can then be listed and chosen in a study.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["OBJECTIVES", "Direction", "Fitted", "Objective", "circuit_of", "objective"]
 
 Direction = Literal["minimize", "maximize"]
-PASS = 100  # validation rows of the pass that device seconds are estimated for
+PASS = 100  # validation rows in the pass whose device seconds are estimated
 _JUDGED = (
     "f1",
     "recall",
@@ -40,33 +40,39 @@ _JUDGED = (
 )
 
 
-_SCHEDULE = ("lr", "epochs", "batch", "clip", "patience", "seed", "threshold", "fpr", "score", "unseen")  # make no model larger
-_NO_CIRCUIT = ("core.hidden", "core.backend", "core.shared", "core.frozen", "core.init")  # of a core, beside its circuit
+_SCHEDULE = ("lr", "epochs", "batch", "clip", "patience", "seed", "threshold", "fpr", "score", "unseen")  # do not change model size
+_NO_CIRCUIT = (
+    "core.hidden",
+    "core.backend",
+    "core.shared",
+    "core.frozen",
+    "core.init",
+)  # keys of a core that do not change its circuit
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A fitted detector with the ground it stands on, whose test part holds injected validation windows or nothing."""
+    """A fitted detector with its ground, whose test part holds injected validation windows or nothing."""
 
     detector: Detector
     ground: Ground
-    device: str  # of `device-seconds`
+    device: str  # for `device-seconds`
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A number that a trial yields, and whether it is to be minimized or maximized."""
+    """A number measured for each trial, and whether to minimize or maximize it."""
 
     name: str
     direction: Direction
-    what: str  # for people
+    what: str  # a description for users
     measure: Callable[[Fitted], float]
     labelled: bool = False  # reads labels of anomalies
     trained: bool = True  # False: known before training
-    reads: Literal["training", "model", "circuit"] = "training"  # what it depends on
+    reads: Literal["training", "model", "circuit"] = "training"  # what it is computed from
 
     def depends(self, axis: str) -> bool:
-        """Whether a key of the space, "core.depth" say, can make a difference to it.
+        """Whether it can depend on a key of the space, such as "core.depth".
 
         >>> [OBJECTIVES["two-qubit-gates"].depends(axis) for axis in ("core.depth", "design.gates", "core.hidden", "lr")]
         [True, True, False, False]
@@ -77,7 +83,7 @@ class Objective:
 
     @property
     def fact(self) -> bool:
-        """Whether it is a property of the circuit or the detector, free of the sampling error of a measurement on windows."""
+        """Whether it is a property of the circuit or the detector, without the sampling error of a measurement on windows."""
         return self.reads != "training"
 
     def __post_init__(self) -> None:
@@ -85,10 +91,10 @@ class Objective:
 
 
 def objective(name: str) -> Objective:
-    """An objective by its name.
+    """Look up an objective by name.
 
     Raises:
-        DocumentError: it is measured on test windows, or there is none of that name.
+        DocumentError: it is measured on test windows, or there is no such objective.
     """
     known = ", ".join(OBJECTIVES)
     if name in OBJECTIVES:
@@ -97,14 +103,12 @@ def objective(name: str) -> Objective:
         hint = did_you_mean(
             "validation-" + name.removeprefix("test").lstrip("-_.").replace("pr_auc", "average-precision"), OBJECTIVES
         )
-        raise DocumentError(
-            f"objective {shown(name)} is measured on test windows, and no choice may see them{hint}; known: {known}"
-        )
+        raise DocumentError(f"objective {shown(name)} is measured on test windows, which no choice may use{hint}; known: {known}")
     raise DocumentError(f"there is no objective {shown(name)}{did_you_mean(name, OBJECTIVES)}; known: {known}")
 
 
 def circuit_of(detector: Detector) -> Circuit | None:
-    """The circuit that a detector is to train, known before it is fitted, the first of several; None where its core has none."""
+    """The circuit that a detector will train, known before fitting; the first of several; None if its core has none."""
     core = detector.get_params(deep=False).get("core")
     circuits = core.circuits() if isinstance(core, Core) else ()
     return circuits[0] if circuits else None
@@ -129,7 +133,7 @@ def _precision(fitted: Fitted, part: Literal["validation", "test"]) -> float:
     if not (labels_N == 1).any() or not (labels_N == 0).any():
         what = "injected" if part == "test" else "labelled"
         raise DataError(
-            f"cut {fitted.ground.cut}: the validation windows are not of both kinds, {what} anomalies and normal; choose another cut"
+            f"cut {fitted.ground.cut}: validation needs both anomalies and normal windows, it has {what}; choose another cut"
         )
     return metrics.pr_auc(fitted.detector.anomaly_score(rows.features), labels_N, rows.features.weight_N)
 

@@ -1,10 +1,10 @@
-"""Circuit families: what was good in earlier studies is tried first in those of relatives, of other width, depth or data.
+"""Warm starts: a study first tries points that were good in related studies, of other width, depth or data.
 
     warm = ["results/narrow-sweep"]          results folders of earlier studies, in the study file
-    warm_share = 0.25                        at most this share of the trials is taken from there
+    warm_share = 0.25                        at most this share of the trials starts from them
 
-A relative's best trials are found by their rank, for values of other data compare with nothing; several studies take turns. What both
-spaces hold is carried over, what the new one does not hold (a depth beyond its axis, say) is left to the sampler.
+A related study's trials are compared by rank, since values on other data are not comparable; several studies take turns. Parameters
+that both spaces contain are carried over; the sampler chooses the rest (a depth beyond the new axis, for example).
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ Params = Mapping[str, Any]
 def relatives(
     space: Space, contender: str, folders: Sequence[str | Path], aim: Objective, count: int
 ) -> tuple[dict[str, Value], ...]:
-    """The points of a space that are nearest to the best ones of earlier studies, at most `count`, each once.
+    """The points of a space nearest to the best ones of earlier studies, at most `count`, without duplicates.
 
     Args:
         space: of the new study.
-        contender: whose trials are taken; it has the same name in both.
+        contender: name of the contender, the same in all studies.
         folders: results folders of earlier studies.
-        aim: the objective they are ranked by.
+        aim: the objective to rank by.
         count: of points.
 
     Raises:
-        DocumentError: a folder holds no study, or none of this contender and objective.
+        DocumentError: a folder holds no study, or no trials of this contender and objective.
     """
     studies = [ranked(folder, contender, aim) for folder in folders]
     found: list[dict[str, Value]] = []
@@ -53,7 +53,7 @@ def relatives(
 
 
 def ranked(folder: str | Path, contender: str, aim: Objective) -> list[Params]:
-    """The parameters of a study's completed trials, best first; equal designs once.
+    """The parameters of a study's completed trials, best first, without repeated designs.
 
     Raises:
         DocumentError: the folder holds no such trials.
@@ -69,7 +69,7 @@ def ranked(folder: str | Path, contender: str, aim: Objective) -> list[Params]:
         raise DocumentError(f"warm: {path} cannot be read ({one_line(error, 100)}); run its study again") from error
     if missing:
         raise DocumentError(
-            f"warm: {path} lacks the column '{missing[0]}', so it is none of a study, or damaged; run its study again"
+            f"warm: {path} lacks the column '{missing[0]}', so it is not a study's, or damaged; run its study again"
         )
     if aim.name not in frame:
         raise DocumentError(f"warm: the study in {shown(str(folder), 100)} did not measure {aim.name}; choose one that did")
@@ -88,7 +88,7 @@ def ranked(folder: str | Path, contender: str, aim: Objective) -> list[Params]:
 
 
 def carry(params: Params, space: Space) -> dict[str, Value]:
-    """What a space holds of another's point, whose values are texts.
+    """Convert a point of another space, with values as text, to this space; values that do not fit are left out.
 
     >>> carry({"core.depth": "2.0", "lr": "0.5"}, Space({"core.depth": IntAxis((1, 4)), "lr": FloatAxis((0.001, 0.1))}))
     {'core.depth': 2}
@@ -103,7 +103,7 @@ def carry(params: Params, space: Space) -> dict[str, Value]:
 
 
 def _read(text: Any, axis: IntAxis | FloatAxis | ChoiceAxis) -> Value | None:
-    """The value of an axis that a text stands for; None if it stands for none."""
+    """Parse a value of an axis from text; None if the axis does not contain it."""
     if isinstance(axis, ChoiceAxis):
         return next((one for one in axis.choice if _same(one, str(text))), None)
     try:
@@ -125,7 +125,7 @@ def _same(value: Value, text: str) -> bool:
 
 
 def _design(params: Params, space: Space) -> Iterator[tuple[str, Value]]:
-    """The rows of the other's ansatz, where the space puts ansaetze together and holds them; named ones are taken apart."""
+    """The rows of the other study's ansatz as values of this space, if it builds ansaetze; named ones are split into rows."""
     if space.design is None or not ("design.rows" in params or "core.ansatz" in params):
         return
     try:
@@ -135,12 +135,12 @@ def _design(params: Params, space: Space) -> Iterator[tuple[str, Value]]:
             else Design.load(params["core.ansatz"], "ansatz")
         )
         yield from space.design.located(design).items()
-    except (InputError, KeyError, ValueError, OverflowError):  # this space cannot say it, or the other's rows are not whole
+    except (InputError, KeyError, ValueError, OverflowError):  # this space does not contain it, or the other's rows are incomplete
         return
 
 
 def _layer(params: Params) -> dict[str, Any]:
-    """The document of an ansatz of rows."""
+    """The document of an ansatz given as row parameters."""
     rows = []
     for number in range(1, int(float(params["design.rows"])) + 1):
         key = f"design.{number}"

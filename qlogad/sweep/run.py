@@ -1,7 +1,7 @@
-"""Running a study: the ground prepared once, points proposed, trials driven, everything written down. Killed, the same call continues.
+"""Run a study: prepare the ground once, enqueue proposed points, run the trials, write the results. Killed, the same call continues.
 
-results/<study>/   trials.csv (every trial), table.md (the best, or the front), manifest.json; what can be made again stays local:
-                   designs/ (built row by row), work/ (features) and journal.log (the storage, unless another is named)
+results/<study>/   trials.csv (every trial), table.md (the best, or the front), manifest.json; what can be regenerated stays local:
+                   designs/ (built row by row), work/ (features) and journal.log (the storage, unless another is given)
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ from qlogad.sweep.trial import TrialJob
 
 __all__ = ["Onlooker", "Samplers", "called", "fill", "foretell", "job_of", "prepare", "pruner", "run"]
 
-PATIENCE = 30.0  # seconds to wait for whoever makes a study
-_LOOK = 0.5  # seconds between two looks at the standing
+PATIENCE = 30.0  # seconds to wait for another process that is creating the study
+_LOOK = 0.5  # seconds between two updates of the standing
 
 
 class Onlooker(Watch):
     """Callbacks of a sweep; each does nothing unless overridden."""
 
     def standing(self, text: str, ended: int, total: int | None) -> None:
-        """The best trials so far, as text, and how many of how many have ended."""
+        """The best trials so far as text, and how many trials of the total are finished."""
 
 
 def run(
@@ -72,27 +72,27 @@ def run(
     storage: str | None = None,
     watch: Onlooker | None = None,
 ) -> Finished:
-    """Do what has not been done of a study, and write `out/<name>/`.
+    """Run the missing trials of a study, and write `out/<name>/`.
 
     Args:
         study: what to search.
-        out: where results folders lie.
-        workers: processes. A script that asks for several needs `if __name__ == "__main__":`.
-        fresh: forget the trials of earlier calls.
-        storage: the path of a journal file, or postgresql://user@host/database; whoever names the same one joins in. None: a journal in
-            the results folder.
-        watch: is told what happens; silent by default.
+        out: the folder of results folders.
+        workers: number of processes. A script that uses several needs `if __name__ == "__main__":`.
+        fresh: discard the trials of earlier calls.
+        storage: the path of a journal file, or postgresql://user@host/database, for several processes or machines on one study. None: a
+            journal in the results folder.
+        watch: callbacks for progress; silent by default.
 
     Raises:
         InputError: the study or its data cannot be used.
-        ResultError: the storage holds a study of this name that is another one.
+        ResultError: the storage holds a different study of this name.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     watch = watch or Onlooker()
     folder = Path(out) / study.name
     place = storage or str(folder / "journal.log")
     check_place(place)
-    study.base.data.open()  # what it refuses leaves nothing behind
+    study.base.data.open()  # fails before anything is written
     forget = partial(_forget, study, place, folder) if fresh else None
     with files.at_work(folder, forget, partial(watch.preparing, WAITING, 1)):
         prepared = prepare(study, folder, watch.preparing)
@@ -109,12 +109,12 @@ def run(
 
 
 def prepare(study: Study, folder: Path, progress: Callable[[str, int], None]) -> PreparedStudy:
-    """Read the data once and save what trials may see of it; test windows are not part of that.
+    """Read the data once and save the part that trials may use, without test windows.
 
     Args:
-        study: whose base says which data.
+        study: its base defines the data.
         folder: the study's results folder.
-        progress: told what is being done and how far it is.
+        progress: called with a step and a count.
     """
     data = documents.override_value(documents.plain(study.base.data), "split.cuts", list(study.cuts))
     held = documents.from_mapping(type(study.base.data), data, study.name)
@@ -133,7 +133,7 @@ def prepare(study: Study, folder: Path, progress: Callable[[str, int], None]) ->
 
 
 def job_of(prepared: PreparedStudy, entrant: Entrant, speeds: Mapping[str, Speeds], bars: tuple[float, ...]) -> TrialJob:
-    """What workers do for one contender."""
+    """The job of the workers for one contender."""
     return TrialJob(prepared.study, entrant.name, str(prepared.folder), prepared.cuts, speeds, bars)
 
 
@@ -164,18 +164,18 @@ class Samplers:
                     return _cma_es(seed)
                 case "tpe":
                     return TPESampler(multivariate=True, group=True, seed=seed)
-                case "random" | "grid" | "qmc":  # all points were foretold
+                case "random" | "grid" | "qmc":  # all their points were enqueued by `foretell`
                     return RandomSampler(seed)
 
 
 def _cma_es(seed: int) -> BaseSampler:
-    if find_spec("cmaes") is None:  # Optuna looks for it at the second trial only
+    if find_spec("cmaes") is None:  # Optuna imports it only at the second trial
         raise MissingExtra("cmaes", "cma")
     return CmaEsSampler(seed=seed, warn_independent_sampling=False)
 
 
 def _proposer(study: Study, entrant: Entrant) -> BaseSampler:
-    """The sampler of all points that can be foretold."""
+    """The sampler that proposes all points in advance."""
     seed = seeds.derive(study.settings.seed, "sampler", entrant.name) % 2**32
     match study.settings.sampler:
         case "qmc":
@@ -185,7 +185,7 @@ def _proposer(study: Study, entrant: Entrant) -> BaseSampler:
 
 
 def foretell(study: Study, entrant: Entrant) -> list[dict[str, Value]]:
-    """All points that a sampler proposes whose proposals do not depend on results, known ones first."""
+    """All points of a sampler whose proposals do not depend on results, known points first; [] for other samplers."""
     if study.settings.sampler == "grid":
         return _grid(study, entrant)[: study.settings.trials]
 
@@ -203,7 +203,7 @@ def foretell(study: Study, entrant: Entrant) -> list[dict[str, Value]]:
 
 
 def _grid(study: Study, entrant: Entrant) -> list[dict[str, Value]]:
-    """All points of the space in a random order; what a known point leaves open is that of the first that fits it."""
+    """All points of the grid in random order; a known point is completed from the first grid point that matches it."""
     points = list(entrant.space.points())
     seeds.generator(study.settings.seed, "sampler", entrant.name).shuffle(points)
     first = []
@@ -228,7 +228,7 @@ def pruner(study: Study, entrant: Entrant) -> BasePruner:
 
 
 def _epochs(entrant: Entrant) -> int:
-    """The most epochs a trial can take."""
+    """The largest number of epochs of a trial."""
     axis = entrant.space.axes.get("epochs")
     if isinstance(axis, IntAxis):
         return axis.int[1]
@@ -240,11 +240,11 @@ def _epochs(entrant: Entrant) -> int:
 # ---------------------------------------------------------------- one contender
 
 
-FRESH = "fresh seeds"  # what the trainings of winners are called by, after the contender's trials
+FRESH = "fresh seeds"  # suffix, after the contender's name, for the trainings of winners
 
 
 def called(study: Study, entrant: Entrant) -> str:
-    """The name under which the storage keeps a contender's trials."""
+    """The name of a contender's trials in the storage."""
     return f"{study.name}: {entrant.name}"
 
 
@@ -262,7 +262,7 @@ def _forget(study: Study, place: str, folder: Path) -> None:
 
 
 def _opened(prepared: PreparedStudy, entrant: Entrant, place: str, watch: Watch) -> TrialJob:
-    """What workers do for a contender, its trials made by whoever comes first."""
+    """Create a contender's trials unless another process has; returns the workers' job."""
     storage, name = open_storage(place), called(prepared.study, entrant)
     try:
         trials = optuna.create_study(storage=storage, study_name=name, directions=prepared.study.directions)
@@ -273,14 +273,14 @@ def _opened(prepared: PreparedStudy, entrant: Entrant, place: str, watch: Watch)
 
 
 def fill(prepared: PreparedStudy, entrant: Entrant, trials: Trials, watch: Watch) -> TrialJob:
-    """Give a contender's trials what is missing: identity, speeds, bars of the rungs, the points tried first; what workers then do.
+    """Complete a contender's trials: identity, speeds, bars of the rungs, the points tried first; returns the workers' job.
 
     Raises:
-        ResultError: they are trials of another study.
+        ResultError: they belong to another study.
         MissingExtra: the sampler needs a package that is not installed.
     """
     study = prepared.study
-    Samplers(study, entrant.name)(0)  # one that is not installed is told now, and not by every trial
+    Samplers(study, entrant.name)(0)  # a missing package fails here, not in every trial
     named = entrant.contender.build().get_params(deep=False), entrant.space.axes, entrant.known
     parts = {
         "the study file or its experiment": study.identity(),
@@ -304,7 +304,7 @@ def fill(prepared: PreparedStudy, entrant: Entrant, trials: Trials, watch: Watch
         changed = [name for name, part in parts.items() if stored.get("parts", parts).get(name) != part] or ["something"]
         raise ResultError(
             f"there is another study '{trials.study_name}': {' and '.join(changed)} changed since it began; give this one another "
-            "name, or begin anew with --fresh"
+            "name, or start over with --fresh"
         )
     _enqueue(study, entrant, trials)
     speeds = {kind: documents.from_mapping(Speeds, table, trials.study_name) for kind, table in stored["rates"].items()}
@@ -312,10 +312,10 @@ def fill(prepared: PreparedStudy, entrant: Entrant, trials: Trials, watch: Watch
 
 
 def _await(trials: Trials, watch: Watch) -> None:
-    """Wait for whoever is making the trials; where nobody is any more, this caller goes on with it."""
+    """Wait for the process that is creating the trials; if it has ended, this caller takes over."""
     end = time.monotonic() + PATIENCE
     while "ready" not in trials.user_attrs and time.monotonic() < end:
-        watch.preparing("waiting for whoever began this study, seconds left", round(end - time.monotonic()))
+        watch.preparing("waiting for the process that is creating this study, seconds left", round(end - time.monotonic()))
         time.sleep(_LOOK)
 
 
@@ -327,7 +327,7 @@ def _speeds(entrant: Entrant) -> dict[str, Speeds]:
 
 
 def _enqueue(study: Study, entrant: Entrant, trials: Trials) -> None:
-    """The points tried first: all there are where they can be foretold."""
+    """Enqueue the points tried first: all points if the sampler's proposals do not depend on results."""
     points = foretell(study, entrant) if study.settings.sampler in FORETOLD else [dict(point) for point in entrant.first]
     there = attempts(trials.get_trials(deepcopy=False))
     for index, point in enumerate(points[: study.settings.trials]):
@@ -336,7 +336,7 @@ def _enqueue(study: Study, entrant: Entrant, trials: Trials) -> None:
 
 
 def _bars(job: TrialJob, watch: Watch) -> list[float]:
-    """What each rung asks for: the share `keep` of random points of the space is as good (less is better)."""
+    """Measure the bar of each rung: the value reached by the share `keep` of random points of the space (less is better)."""
     study = job.study
     space = study.entrant(job.entrant).space
     bars = []
@@ -358,7 +358,7 @@ def _bars(job: TrialJob, watch: Watch) -> list[float]:
 
 
 def _driven(study: Study, entrant: Entrant, job: TrialJob, place: str, workers: int, watch: Onlooker) -> Trials:
-    """The contender's trials, driven until the budget is spent."""
+    """Run the contender's trials until the budget is used up."""
     settings, name = study.settings, called(study, entrant)
     looked, began = [0.0], time.monotonic()
     before = optuna.load_study(storage=open_storage(place), study_name=name).get_trials(deepcopy=False)
@@ -392,13 +392,13 @@ def _driven(study: Study, entrant: Entrant, job: TrialJob, place: str, workers: 
 
 
 def _circuits(job: TrialJob, entrant: Entrant, rows: Sequence[Mapping[str, Any]]) -> dict[str, Circuit]:
-    """The circuits of some trials, by what their titles say."""
+    """The circuits of some trials, by title."""
     found = {f"trial {row['index']}": job.point(*entrant.space.suggest(FixedTrial(params_of(row)))).circuit for row in rows}
     return {title: circuit for title, circuit in found.items() if circuit is not None}
 
 
 def _spent(trials: Sequence[FrozenTrial]) -> float:
-    """Seconds during which at least one trial that ended by itself was running."""
+    """Seconds during which at least one finished trial was running; interrupted ones do not count."""
     spans = sorted(
         (trial.datetime_start.timestamp(), trial.datetime_complete.timestamp())
         for trial in trials

@@ -1,4 +1,4 @@
-"""What became of a study's trials: one row for each, the best or the Pareto front, and the files of the results folder."""
+"""The results of a study's trials: one row each, the best or the Pareto front, and the files of the results folder."""
 
 from __future__ import annotations
 
@@ -42,23 +42,23 @@ __all__ = [
     "write",
 ]
 
-SHOWN = 10  # trials of a table
+SHOWN = 10  # trials in a table
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a sweep gives back: rows for machines, text for people."""
+    """The results of a sweep: rows for programs, text for people."""
 
     rows: list[dict[str, Any]]
     text: str
     folder: Path
-    barren: tuple[str, ...]  # contenders of which no trial completed
-    warnings: tuple[str, ...] = ()  # that trials still improved at their last epoch
+    barren: tuple[str, ...]  # contenders without a completed trial
+    warnings: tuple[str, ...] = ()  # about trials that were still improving at their last epoch
 
 
 @dataclass(frozen=True)
 class PreparedStudy:
-    """A study with its grounds: all that is known before the first trial."""
+    """A study with its grounds: everything known before the first trial."""
 
     study: Study
     folder: Path
@@ -68,7 +68,7 @@ class PreparedStudy:
 
 
 def trials_of(study: Study, entrant: Entrant, trials: Trials) -> list[dict[str, Any]]:
-    """One row for each logical trial that has ended, by index; its attempts are one row."""
+    """One row for each finished logical trial, by index; its attempts share a row."""
     chains = attempts(trials.get_trials(deepcopy=False))
     rows, first = [], dict[str, dict[str, Any]]()
     for index in sorted(index for index in chains if study.settings.trials is None or index < study.settings.trials):
@@ -76,7 +76,7 @@ def trials_of(study: Study, entrant: Entrant, trials: Trials) -> list[dict[str, 
             row = _row(study, entrant, index, chains[index])
             if row["state"] == "complete":
                 one = first.setdefault(chains[index][-1].user_attrs["key"], row)
-                if one is not row:  # equal trials have one result, though both were trained where they ran at once
+                if one is not row:  # equal trials share one result, even if both were trained because they ran at the same time
                     row |= {name: one[name] for name in study.settings.objectives} | {"reused from": one["index"]}
             rows.append(row)
     return rows
@@ -108,24 +108,24 @@ def _row(study: Study, entrant: Entrant, index: int, chain: Sequence[FrozenTrial
 
 
 def endings(rows: Sequence[Mapping[str, Any]]) -> learning.Ended:
-    """How the trainings of some trials ended, each training once."""
+    """How the trainings of some trials ended, counting each training once."""
     own = [row for row in rows if row["reused from"] is None]
     each = (learning.Ended(row["still improving"], row["trainings"], row["improving at epoch"]) for row in own)
     return sum(each, learning.Ended())
 
 
 def warnings(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
-    """One that names the contenders of which trials still improved at their last epoch; none where there are none."""
+    """A warning that names the contenders with trials still improving at their last epoch; empty if there are none."""
     return learning.warning({name: endings(rows) for name, rows in found.items()}, "their values depend")
 
 
 def params_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that a trial's row holds."""
+    """The parameters in a trial's row."""
     return {name.removeprefix("param "): value for name, value in row.items() if name.startswith("param ")}
 
 
 def best(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The completed trials that matter: the best first, or with several objectives the Pareto front by the first of them."""
+    """The best completed trials: best first, or with several objectives the Pareto front, ordered by the first objective."""
     signs = [1 if one.direction == "minimize" else -1 for one in study.objectives]
     done = [row for row in rows if row["state"] == "complete" and row["reused from"] is None]
     score = {id(row): [sign * row[name] for sign, name in zip(signs, study.settings.objectives, strict=True)] for row in done}
@@ -140,7 +140,7 @@ def best(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, A
 
 
 def expected_best(values: Sequence[float], k: int, direction: str) -> float:
-    """The mean over all choices of k of the values of the best of them (Dodge et al., EMNLP 2019, arXiv:1909.03004; without replacement).
+    """The mean, over all subsets of k values, of their best (Dodge et al., EMNLP 2019, arXiv:1909.03004; without replacement).
 
     >>> expected_best([1.0, 2.0, 3.0], 2, "minimize")
     1.3333333333333333
@@ -199,7 +199,7 @@ def _point(row: Mapping[str, Any]) -> str:
 
 
 def _design_row(given: Mapping[str, Any], number: int) -> str:
-    """One row of a built design in words: "cx ring flip"."""
+    """One row of a built design as text: "cx ring flip"."""
     key = f"design.{number}"
     turns = [turn for turn in ("flip", "reverse") if given.get(f"{key}.{turn}")]
     return " ".join([given[f"{key}.gate"], given.get(f"{key}.wires") or given[f"{key}.pairs"], *turns])
@@ -242,7 +242,7 @@ def _manifest(prepared: PreparedStudy, found: Mapping[str, list[dict[str, Any]]]
 
 
 def _storage(place: str, folder: Path) -> str:
-    """What is written of where the trials are: no secret."""
+    """The location of the trials as written to the manifest, without secrets."""
     if not is_path(place):
         return str(database(place))
     return "journal.log" if Path(place) == folder / "journal.log" else place
@@ -296,7 +296,7 @@ def _share(count: int, trials: int | None) -> str:
 
 
 def _curve(study: Study, found: Mapping[str, list[dict[str, Any]]]) -> str:
-    """How good the best of k trials is on average; reused trials count, as a search without memory would have met them."""
+    """The average best of k trials; reused trials count, since a search without a cache would have trained them."""
     aim = study.objectives[0]
     values = {name: [row[aim.name] for row in rows if row["state"] == "complete"] for name, rows in found.items()}
     most = max((len(some) for some in values.values()), default=0)
@@ -317,5 +317,5 @@ def _causes(found: Mapping[str, list[dict[str, Any]]]) -> str:
 
 
 def _kind(cause: str) -> str:
-    """A cause without its numbers, so that equal ones count together; those within a name stay."""
+    """A cause without its numbers, so that equal causes are counted together; numbers within names stay."""
     return one_line(re.sub(r"(?<![\w.])-?\d+(\.\d+)?(e[+-]?\d+)?(?![\w%-])", "#", cause), 160)

@@ -1,9 +1,9 @@
-"""One trial of a study: a point of the space becomes a contender, is looked at cheaply, trained on every fold, and measured.
+"""One trial of a study: a point of the space becomes a contender, is filtered cheaply, trained on every fold, and measured.
 
     point ── design file ── circuit ──► seen before? ──► constraints ──► rungs ──► folds (cut x seed) ──► mean of each objective
 
-Its seeds come from the study's seed, the trial's index and the fold. Points that make equal circuits, up to gates that commute, with all
-else equal are one trial: the result is that of the lowest index (standing.py), whoever was trained besides because both ran at once.
+Its seeds come from the study's seed, the trial's index and the fold. Points with equal circuits, up to commuting gates, and equal
+other parameters are one trial: the result is that of the lowest index (standing.py), even if several were trained at the same time.
 """
 
 from __future__ import annotations
@@ -43,30 +43,30 @@ from qlogad.sweep.study import Rung, Study
 
 __all__ = ["Point", "TrialJob", "ended_of", "note"]
 
-_SAMPLES = 100  # random weights of a gradient variance
-_PAIRS = 1000  # of states, of an expressibility
+_SAMPLES = 100  # random weights for a gradient variance
+_PAIRS = 1000  # of states, for an expressibility
 
 
 @dataclass(frozen=True)
 class Point:
-    """A point of the space, made concrete."""
+    """A point of the space as a contender with its circuit."""
 
     contender: Contender
     circuit: Circuit | None
-    key: str  # equal keys: equal contenders up to gates that commute
+    key: str  # equal keys: equal contenders, up to commuting gates
 
 
 @dataclass(frozen=True)
 class TrialJob:
-    """What a worker does with each trial of one contender; picklable.
+    """The job of a worker for the trials of one contender; picklable.
 
     Args:
         study: the document.
         entrant: the contender's name.
-        folder: of the study's results; grounds and designs lie there.
+        folder: the study's results folder, with grounds and designs.
         cuts: names of the grounds that trials are trained on.
         speeds: what the engine plans with.
-        bars: what each rung asks for; empty while they are being measured.
+        bars: the bar of each rung; empty while they are being measured.
     """
 
     study: Study
@@ -77,7 +77,7 @@ class TrialJob:
     bars: tuple[float, ...] = ()
 
     def __call__(self, trial: optuna.Trial) -> float | Sequence[float]:
-        """The trial's values, or `TrialPruned`, its cause in the attribute `pruned`."""
+        """Run a trial; returns its values, or raises `TrialPruned` with the cause in the attribute `pruned`."""
         try:
             return self._run(trial)
         except optuna.TrialPruned as pruned:
@@ -89,7 +89,7 @@ class TrialJob:
         trial.set_user_attr("key", point.key)
         trial.set_user_attr("circuit", _facts(point.circuit))
         if point.circuit is not None:
-            with suppress(OSError):  # a full disk costs the drawing, not the trial
+            with suppress(OSError):  # a full disk loses the drawing, not the trial
                 attach(trial, point.circuit, Path(self.folder) / "artifacts")
         for name, value in self.constraints(point.circuit).items():
             trial.set_constraint(name, value)
@@ -111,10 +111,10 @@ class TrialJob:
     # ------------------------------------------------------------ points
 
     def point(self, chosen: Mapping[str, Value], ansatz: Mapping[str, Any] | None) -> Point:
-        """The contender at a point of the space, its design written where it builds one.
+        """The contender at a point of the space; a built design is written to its file.
 
         Raises:
-            InputError: there is no such contender: a design does not exist on so many wires, say.
+            InputError: there is no such contender, for example because a design does not exist for this number of wires.
         """
         contender = self.study.entrant(self.entrant).at(chosen, None if ansatz is None else self._written(ansatz))
         detector = contender.build()
@@ -124,12 +124,12 @@ class TrialJob:
 
     @property
     def _ordered(self) -> bool:
-        """Whether something looks at the order of gates that commute: depths are counted along it."""
+        """Whether an objective or a constraint depends on the order of commuting gates, as depths do."""
         settings = self.study.settings
         return bool({"depth", "device-seconds"} & set(settings.objectives)) or settings.constraints.two_qubit_depth is not None
 
     def _written(self, ansatz: Mapping[str, Any]) -> str:
-        """The file of a built ansatz, named by its content."""
+        """Write the file of a built ansatz, named after its content; returns its path."""
         path = Path(self.folder) / "designs" / f"{documents.digest(ansatz)}.toml"
         design = Design.from_mapping(ansatz, "ansatz", name=path.stem)
         if not _stands(path, design):
@@ -137,7 +137,7 @@ class TrialJob:
         return str(path)
 
     def constraints(self, circuit: Circuit | None) -> dict[str, float]:
-        """By how much each constraint is exceeded; 0 or less: it is kept. A contender without a circuit keeps all."""
+        """By how much each constraint is exceeded; at most 0 if it is met. A contender without a circuit meets all."""
         asked = self.study.settings.constraints
         found: dict[str, float] = {}
         if circuit is None:
@@ -155,7 +155,7 @@ class TrialJob:
     # ------------------------------------------------------------ equal trials
 
     def _equal(self, trial: optuna.Trial, key: str) -> FrozenTrial | None:
-        """The equal trial whose result can be taken: one of a lower index, so that it does not matter who is quicker."""
+        """A trial with the same key whose result can be reused: one of a lower index, so the outcome does not depend on timing."""
         ended = [
             other
             for other in trial.study.get_trials(deepcopy=False)
@@ -177,17 +177,17 @@ class TrialJob:
     # ------------------------------------------------------------ rungs
 
     def proxy(self, rung: Rung, point: Point) -> float:
-        """The cheap look's number; its random weights belong to the point's key.
+        """The value of a rung's proxy; its random weights are seeded by the point's key.
 
         Raises:
-            InputError: the point has no circuit to look at.
+            InputError: the point has no circuit.
         """
         if rung.proxy == "loss":
             return self._early_loss(point, rung.epochs)
         from qlogad.evaluate.circuits import expressibility, gradient_variance
 
         if point.circuit is None:
-            raise InputError(f"contender '{self.entrant}' has no circuit to look at")
+            raise InputError(f"contender '{self.entrant}' has no circuit for the proxy")
         random = seeds.generator(self.study.settings.seed, "proxy", rung.proxy, point.key)
         if rung.proxy == "expressibility":
             return expressibility(point.circuit, random, pairs=_PAIRS).value
@@ -211,13 +211,13 @@ class TrialJob:
         trial: optuna.Trial | None = None,
         told: Callable[[Sequence[History]], None] | None = None,
     ) -> Sequence[float]:
-        """The mean over folds of every objective; the same for the same point and root, whoever asks.
+        """The mean of every objective over the folds; it depends on the point and the root only.
 
         Args:
             point: what to train.
             root: the index its seeds come from.
-            trial: who hears of epochs and folds, and may end early.
-            told: hears after every fold how all trainings so far went.
+            trial: reported epochs and folds, and may be pruned.
+            told: called after every fold with the histories of all trainings so far.
         """
         settings = self.study.settings
         if not any(one.trained for one in self.study.objectives):
@@ -245,7 +245,7 @@ class TrialJob:
         return [float(value) for value in np.mean(values_FO, axis=0)]
 
     def _report(self, trial: optuna.Trial) -> Callable[[Epoch], None] | None:
-        """What is done after each epoch of the first fold; after the last one there is nothing left to save."""
+        """The callback after each epoch of the first fold, which may prune; pruning after the last epoch would save nothing."""
         by_epoch = self.study.settings.pruner in ("hyperband", "median")
         bars = [(rung, bar) for rung, bar in zip(self.study.settings.rung, self.bars, strict=True) if rung.proxy == "loss"]
         if not by_epoch and not bars:
@@ -260,13 +260,13 @@ class TrialJob:
                     )
             if by_epoch:
                 trial.report(loss, step=epoch.number)
-                if trial.should_prune() and not epoch.last:  # asked in any case, as Hyperband keeps count
+                if trial.should_prune() and not epoch.last:  # called even after the last epoch, as Hyperband counts calls
                     raise optuna.TrialPruned(f"{self.study.settings.pruner}: after epoch {epoch.number}")
 
         return report
 
     def _fit(self, detector: Detector, ground: Ground, seed: int, report: Callable[[Epoch], None] | None) -> None:
-        """Train on one fold, as a run would: one thread, the study's speeds."""
+        """Train on one fold, exactly as a run does: one thread, the study's speeds."""
         torch.set_num_threads(1)
         use(self.speeds)
         with warnings.catch_warnings():
@@ -278,17 +278,17 @@ class TrialJob:
 
 
 def note(trial: optuna.Trial, histories: Sequence[History]) -> None:
-    """Write into a trial how its trainings ended; `ended_of` reads it."""
+    """Store in a trial how its trainings ended; `ended_of` reads it."""
     trial.set_user_attr("trainings", asdict(ended(histories)))
 
 
 def ended_of(trial: FrozenTrial) -> Ended:
-    """How the trainings of a trial ended; those of earlier versions do not say."""
+    """How the trainings of a trial ended; trials of earlier versions do not record it."""
     return Ended(**trial.user_attrs.get("trainings", {}))
 
 
 def _stands(path: Path, design: Design) -> bool:
-    """Whether a file holds a design, whole."""
+    """Whether a file holds a design, completely written."""
     try:
         return path.is_file() and Design.load(path, "ansatz") == design
     except DesignError:
@@ -301,7 +301,7 @@ def _grounds(folder: str, cut: str, reads: tuple[str, ...]) -> Ground:
 
 
 def _held(epoch: Epoch) -> float:
-    """The validation loss of an epoch, or that of its training where nothing is validated."""
+    """The validation loss of an epoch, or its training loss if there is no validation."""
     return epoch.loss if epoch.validation is None else epoch.validation
 
 
@@ -319,7 +319,7 @@ _SHAPED = ("encoding", "ansatz", "wires", "depth", "reupload", "readout", "init"
 
 
 def _key(detector: Detector, circuit: Circuit | None, *, ordered: bool) -> str:
-    """A digest of all that a training depends on, but for the seed; a core's circuit counts by its canonical form, unless `ordered`."""
+    """A digest of everything a training depends on except the seed; circuits by their canonical form, unless `ordered`."""
     params = {name: value for name, value in detector.get_params(deep=False).items() if name != "seed"}
     if circuit is None:
         return documents.digest(type(detector).__qualname__, params)

@@ -1,12 +1,12 @@
-"""Winners of a study: its best trial or its whole Pareto front, trained again on seeds that no trial had, next to the contender as it was.
+"""Winners of a study: its best trial or its Pareto front, retrained on seeds that no trial used, next to the unchanged contender.
 
-The best of many values is good partly by luck: what a study says of its best trial is too good on average (the winner's curse). So each
-winner and its base are trained anew under the same fresh seeds, on the same validation windows; only these values count. Test windows
-are left to one experiment, written here and run once.
+The best of many values is partly lucky: a study's value of its best trial is too good on average (the winner's curse). So each winner
+and its base are retrained with the same fresh seeds, on the same validation windows; only these values count. Test windows are left to
+one experiment, written here and run once.
 
 results/<study>/winners.md      every winner: study value, fresh value with interval, the gap between them, the difference to its base
 results/<study>/winners.toml    the experiment: `qlogad run results/<study>/winners.toml`
-circuits/found/NAME.toml        the ansatz of each winner that was put together row by row
+circuits/found/NAME.toml        the ansatz of each winner that was built row by row
 """
 
 from __future__ import annotations
@@ -44,52 +44,52 @@ from qlogad.sweep.trial import Point, TrialJob, ended_of, note
 
 __all__ = ["Winner", "Winners", "fresh_root", "rerun"]
 
-MAX_CONTRASTS = 5  # that an experiment can declare
+MAX_CONTRASTS = 5  # an experiment can declare this many
 ALPHA = 0.05
 
 
 @dataclass(frozen=True, eq=False)
 class Winner:
-    """A trial next to its base, both trained under the same fresh seeds."""
+    """A trial next to its base, both trained with the same fresh seeds."""
 
     entrant: Entrant
     index: int  # of the trial
     params: Mapping[str, Any]
     contender: Contender
-    study_O: Floats  # what the study said
+    study_O: Floats  # values of the trial in the study
     fresh_SO: Floats
     base_SO: Floats
-    stays: bool  # on the front of fresh means
-    ended: Ended = Ended()  # how its fresh trainings did
+    stays: bool  # is on the Pareto front of fresh means
+    ended: Ended = Ended()  # how its fresh trainings ended
     base_ended: Ended = Ended()
 
     def fresh(self, objective: int) -> Contrast:
-        """The mean of the fresh values, with interval."""
+        """The mean of the fresh values, with its interval."""
         return contrast(self.fresh_SO[:, objective])
 
     def gap(self, objective: int) -> float:
-        """Study value minus mean fresh value; one mean of luck, and of the winner's curse."""
+        """Study value minus mean fresh value: on average, the winner's curse."""
         return float(self.study_O[objective] - self.fresh_SO[:, objective].mean())
 
     def gain(self, objective: int, sign: int) -> Contrast:
-        """By how much it is better than its base, paired by seed; `sign` is 1 where less is better, else -1."""
+        """The improvement over its base, paired by seed; `sign` is 1 if less is better, else -1."""
         return contrast(sign * (self.base_SO[:, objective] - self.fresh_SO[:, objective]))
 
     def tested(self, objective: int, *, fact: bool) -> bool:
-        """Whether there is a p: seeds change a fact on some side, a measurement on both; what has no randomness is one value."""
+        """Whether there is a p: seeds must change a fact on at least one side, a measurement on both."""
         moves = [bool(np.ptp(side_SO[:, objective])) for side_SO in (self.fresh_SO, self.base_SO)]
         return any(moves) if fact else all(moves)
 
 
 @dataclass(frozen=True)
 class Winners:
-    """What became of a study's winners: rows for machines, text for people, and the experiment that judges them."""
+    """The results for a study's winners: rows for programs, text for people, and the experiment that tests them."""
 
     rows: list[dict[str, Any]]
     text: str
     experiment: Path
     designs: tuple[Path, ...]
-    warnings: tuple[str, ...] = ()  # that trainings still improved at their last epoch
+    warnings: tuple[str, ...] = ()  # about trainings still improving at their last epoch
 
 
 def rerun(
@@ -102,23 +102,23 @@ def rerun(
     found: Path | None = None,
     watch: Onlooker | None = None,
 ) -> Winners:
-    """Train the winners of a study and their bases on fresh seeds, and write them down; killed, the same call continues.
+    """Train the winners of a study and their bases on fresh seeds, and write the results; killed, the same call continues.
 
     Args:
-        study: whose trials have ended.
-        out: where results folders lie.
-        seeds: fresh ones; each trains all folds of the study.
-        workers: processes.
+        study: a study whose trials are finished.
+        out: the folder of results folders.
+        seeds: number of fresh seeds; each trains all folds of the study.
+        workers: number of processes.
         storage: that of the study.
         found: a folder for designs; None: circuits/found in a checkout, where names are looked up, else `found` in the results folder.
-        watch: is told what happens.
+        watch: callbacks for progress.
 
     Raises:
-        InputError: there are too few or too many seeds, or no trial completed.
-        QlogadError: a training failed, and why.
+        InputError: the number of seeds is out of range, or no trial completed.
+        QlogadError: a training failed; with the cause.
     """
     if not 2 <= seeds <= MAX_SEEDS:
-        raise InputError(f"winners are trained on 2 to {MAX_SEEDS} fresh seeds, got {seeds}")
+        raise InputError(f"winners need 2 to {MAX_SEEDS} fresh seeds, got {seeds}")
     watch = watch or Onlooker()
     folder = Path(out) / study.name
     place = storage or str(folder / "journal.log")
@@ -141,13 +141,13 @@ def rerun(
 
 
 def _found(folder: Path) -> Path:
-    """Where designs go unless told: where their names are looked up, if that is a checkout one stands in, else the results folder."""
+    """The default folder for designs: circuits/found if the current folder is a checkout, else in the results folder."""
     shipped = names.data_folder("circuits")
     return shipped / "found" if shipped.resolve() == Path("circuits").resolve() else folder / "found"
 
 
 def fresh_root(repeat: int) -> int:
-    """The index that the seeds of a fresh training come from; no trial of any study reaches it."""
+    """The index that the seeds of a fresh training come from; larger than that of any trial."""
     return MAX_TRIALS + repeat
 
 
@@ -156,7 +156,7 @@ def fresh_root(repeat: int) -> int:
 
 @dataclass(frozen=True)
 class _Again:
-    """What a worker does: one point, trained on all folds under one fresh seed."""
+    """The job of a worker: one point, trained on all folds with one fresh seed."""
 
     job: TrialJob
     points: tuple[Point, ...]
@@ -169,7 +169,7 @@ class _Again:
 
 
 def _again(prepared: PreparedStudy, entrant: Entrant, place: str, seeds: int, workers: int, watch: Onlooker) -> list[Winner]:
-    """The winners of one contender; the first point that is trained is the base."""
+    """The winners of one contender; the first point to be trained is its base."""
     study = prepared.study
     trials = optuna.load_study(study_name=called(study, entrant), storage=open_storage(place))
     job = fill(prepared, entrant, trials, watch)
@@ -203,8 +203,8 @@ def _again(prepared: PreparedStudy, entrant: Entrant, place: str, seeds: int, wo
 def _train(
     study: Study, again: _Again, name: str, place: str, seeds: int, workers: int, watch: Onlooker
 ) -> tuple[Floats, list[Ended]]:
-    """The values of every point under every fresh seed, (points, seeds, objectives), and how each point's trainings ended; those of
-    earlier calls are kept."""
+    """The values of every point under every fresh seed, (points, seeds, objectives), and how each point's trainings ended; finished
+    trainings of earlier calls are reused."""
     searched = optuna.load_study(study_name=name.removesuffix(f": {FRESH}"), storage=open_storage(place))
     name = f"{name} {documents.digest(searched.user_attrs['identity'], [point.key for point in again.points])[:12]}"
     count = len(again.points)
@@ -235,7 +235,7 @@ def _complete(trials: optuna.Study) -> dict[int, optuna.trial.FrozenTrial]:
 
 
 def _ended(name: str, place: str) -> dict[int, optuna.trial.FrozenTrial]:
-    """The trainings of a name that completed, by index; none where it has not begun."""
+    """The completed trainings in the storage under a name, by index; empty if there are none yet."""
     storage = open_storage(place)
     if name not in {summary.study_name for summary in optuna.get_all_study_summaries(storage)}:
         return {}
@@ -246,7 +246,7 @@ def _ended(name: str, place: str) -> dict[int, optuna.trial.FrozenTrial]:
 
 
 def _rows(study: Study, winners: Sequence[Winner]) -> list[dict[str, Any]]:
-    """One row for each winner and objective, p adjusted over all differences that have one (Holm, 1979)."""
+    """One row per winner and objective, p adjusted over all differences that have one (Holm, 1979)."""
     signs = [1 if way == "minimize" else -1 for way in study.directions]
     pairs = [(one, number) for one in winners for number in range(len(signs))]
     gains = [one.gain(number, signs[number]) for one, number in pairs]
@@ -280,7 +280,7 @@ def _rows(study: Study, winners: Sequence[Winner]) -> list[dict[str, Any]]:
 
 
 def _least(tests: int, seeds: int) -> float:
-    """The smallest p that so many seeds can give, over so many tests."""
+    """The smallest possible p for this number of seeds, adjusted for the number of tests."""
     return min(1.0, tests * 2.0 ** (1 - seeds))
 
 
@@ -295,12 +295,12 @@ def _verdict(gain: float, p: float | None, *, exact: bool, hopeless: bool) -> st
 
 
 def _called(study: Study, one: Winner) -> str:
-    """The name of a winner: a file's and a contender's."""
+    """The name of a winner, used for its file and its contender."""
     return re.sub(r"[^A-Za-z0-9]+", "-", f"{study.name.removesuffix('-sweep')} {one.entrant.name} {one.index}").strip("-").lower()
 
 
 def _save(study: Study, one: Winner, found: Path) -> Path | None:
-    """The file of a winner's ansatz, where its space puts ansaetze together."""
+    """Write the ansatz of a winner to a file, if its space builds ansaetze; returns the path."""
     if one.entrant.space.design is None:
         return None
     built = Design.load(one.contender.params["core"]["ansatz"], "ansatz")
@@ -315,7 +315,7 @@ def _save(study: Study, one: Winner, found: Path) -> Path | None:
 def _weights(design: Design, wires: int) -> int:
     try:
         return design.build(wires).weights
-    except DesignError:  # it does not exist on so many wires
+    except DesignError:  # it does not exist for this number of wires
         return 0
 
 
@@ -337,11 +337,11 @@ def _provenance(study: Study, one: Winner) -> dict[str, Any]:
 
 
 def _experiment(study: Study, winners: Sequence[Winner], written: Mapping[int, Path | None]) -> dict[str, Any]:
-    """The experiment that judges winners: of other contenders against that of the first, each against its base and against the same
-    wrapper without a circuit; as many of these contrasts are declared as an experiment can."""
+    """The experiment that tests winners, derived from the base of the first: each winner against its base and against the same
+    wrapper without a circuit; as many of these contrasts are declared as an experiment allows."""
     rule = (
         {"threshold": "f1"} if any(one.labelled for one in study.objectives) else {}
-    )  # choices by labels are a track of their own
+    )  # a winner chosen by labels belongs to a labelled track
     bases = {one.entrant.name: one.entrant.contender for one in winners}
     tables = [_table(contender, contender.name, rule) for contender in bases.values()]
     contrasts = []
@@ -384,7 +384,7 @@ def _table(contender: Contender, name: str, rule: Mapping[str, Any]) -> dict[str
 
 
 def _warnings(study: Study, winners: Sequence[Winner]) -> list[str]:
-    """One that names all winners and bases that still improved at their last epoch."""
+    """A warning that names all winners and bases still improving at their last epoch; empty if there are none."""
     found = {one.entrant.name: one.base_ended for one in winners} | {_called(study, one): one.ended for one in winners}
     return learning.warning(found, "their values, gaps and verdicts depend")
 
@@ -429,6 +429,6 @@ def _text(study: Study, rows: Sequence[Mapping[str, Any]], seeds: int, experimen
 
 
 def _span(row: Mapping[str, Any], name: str) -> str:
-    """A mean with its interval; without one where every seed gave one value, which no seed's interval is of."""
+    """A mean with its interval; without one if all seeds gave the same value."""
     low, high = row[f"{name} low"], row[f"{name} high"]
     return f"{row[name]:.4g} [{low:.4g}, {high:.4g}]" if high > low else f"{row[name]:.4g}"

@@ -20,5 +20,5 @@ def test_a_new_objective_is_listed_and_can_be_aimed_at(make: Any, monkeypatch: p
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_goes_by_its_name_and_none_is_of_test_windows(name: str) -> None:
     assert objective(name).name == name
-    with pytest.raises(DocumentError, match="no choice may see them"):
+    with pytest.raises(DocumentError, match="no choice may use"):
         objective("test-" + name)
