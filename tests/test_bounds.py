@@ -124,7 +124,7 @@ def test_nothing_but_a_number_between_lies_between(value: float) -> None:
     "spec", ["aer:shots={}", "ibm:fake_manila,shots={}", "pennylane:default.qubit,shots={}", "aer:fake_manila,shots={}"]
 )
 def test_shots_that_cannot_end_are_refused(spec: str, text: str) -> None:
-    with pytest.raises(QlogadError, match="shots is a whole number from 1 to 10,000,000") as refused:
+    with pytest.raises(QlogadError, match="shots must be an integer from 1 to 10,000,000") as refused:
         open_backend(spec.format(text))
     assert "\n" not in str(refused.value)
 

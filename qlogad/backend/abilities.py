@@ -33,7 +33,7 @@ class Abilities:
     """What a backend can do. Callers ask this, never the type."""
 
     differentiable: bool = False  # gradients in weights and inputs, of any order, by autograd
-    shift: bool = False  # gradients from a further evaluation at shifted angles: see sampled.py
+    shift: bool = False  # gradients by one more evaluation at shifted angles: see sampled.py
     shots: bool = False  # it can sample shots
     noise: bool = False  # it simulates noise, or is noisy
     device: bool = False  # it is hardware

@@ -93,10 +93,10 @@ class Aer(SampledBackend, Backend):
             raise BackendError(f"{snapshot} brings its own noise; leave out {rates}")
         level = number("level", found.get("level"), least=0, most=3)
         if level is not None and (snapshot is None or level > 3):
-            raise BackendError(f"level is 0 to 3 and for a device, as in 'aer:fake_manila,level=3', got {shown(target)}")
+            raise BackendError(f"level must be 0 to 3 and needs a device, as in 'aer:fake_manila,level=3', got {shown(target)}")
         if (device := found.get("device", "cpu").upper()) not in AerSimulator().available_devices():
             raise BackendError(
-                f"Aer finds no device {shown(device.lower())} here; leave it out, or install qiskit-aer-gpu in its place"
+                f"Aer finds no device {shown(device.lower())} here; leave it out, or install qiskit-aer-gpu instead of qiskit-aer"
             )
         runner = AerTarget(
             f"aer:{target}",
@@ -173,7 +173,7 @@ class AerTarget(Target):
                 turned = _turned(drawn, basis)
             else:
                 turned, wires, confusion_W22 = self._noise.noisy(drawn, basis)
-            turned.save_probabilities(wires[::-1], label="chances")  # the last one is the least significant bit
+            turned.save_probabilities(wires[::-1], label="chances")  # Qiskit's last qubit is the least significant bit
             circuits.append(self._affine(turned))
             confusions.append(confusion_W22)
         return _Translated(circuits, np.stack(confusions))
@@ -195,7 +195,7 @@ class AerTarget(Target):
 
 @dataclass(frozen=True, eq=False)
 class _Translated:
-    """What is kept of a circuit: one circuit for all means, or one for each basis; and how its bits are misread."""
+    """The cached translation of a circuit: one circuit for all means, or one per basis; and the readout errors of its bits."""
 
     circuits: list[_Affine]
     confusion_BW22: Floats  # rows: true bit; columns: bit as read
@@ -243,7 +243,7 @@ class _Affine:
 
 @dataclass(frozen=True)
 class GateNoise:
-    """The noise of circuit/noise.py: after every gate of the circuit as it is written, and when bits are read."""
+    """The noise of circuit/noise.py: after every gate of the circuit as written, and when bits are read."""
 
     noise: Noise
 
@@ -251,7 +251,7 @@ class GateNoise:
         return str(self.noise)
 
     def noisy(self, drawn: QuantumCircuit, basis: str) -> tuple[QuantumCircuit, list[int], Floats]:
-        """The noisy circuit that measures in a basis, the qubit of each wire, and how each is misread."""
+        """The noisy circuit that measures in a basis, the qubit of each wire, and the readout error of each wire."""
         channels = {count: SuperOp(PTM(self.noise.channel(count))) for count in (1, 2)}
         noisy = _with_channels(drawn, lambda _, qubits: channels[len(qubits)])
         confusion_22 = np.array([[1, 0], [0, 1]]) + self.noise.readout * np.array([[-1, 1], [1, -1]])
@@ -288,7 +288,7 @@ class Snapshot:
         return snapshot(self.name).target
 
     def noisy(self, drawn: QuantumCircuit, basis: str) -> tuple[QuantumCircuit, list[int], Floats]:
-        """The noisy circuit that measures in a basis, the qubit of each wire, and how each is misread."""
+        """The noisy circuit that measures in a basis, the qubit of each wire, and the readout error of each wire."""
         device = self.device()
         if drawn.num_qubits > device.num_qubits:
             raise BackendError(f"{self.name} has {device.num_qubits} qubits, got {drawn.num_qubits} wires; use fewer")

@@ -61,7 +61,7 @@ class Backend(Protocol):
 
     name: str
     abilities: Abilities
-    checks: ClassVar[tuple[Check, ...]] = (Check(),)  # what `qlogad doctor` tries
+    checks: ClassVar[tuple[Check, ...]] = (Check(),)  # run by `qlogad doctor`
 
     @classmethod
     def asks_account(cls, target: str) -> bool:
@@ -87,21 +87,21 @@ class Backend(Protocol):
         return None
 
     def plans(self) -> list[dict[str, Any]]:
-        """Its own choices that may affect the rounding of results, as JSON; empty if it has none."""
+        """The backend's choices that may affect the rounding of results, as JSON; empty if it has none."""
         return []
 
     def adopt(self, plans: Sequence[Mapping[str, Any]]) -> None:
-        """Repeat the choices of an earlier run, to reproduce its numbers; `plans` come from a backend of the same name."""
+        """Repeat the choices of an earlier run to reproduce its numbers; `plans` come from a backend of the same name."""
         return
 
     @classmethod
     def read_circuit(cls, circuit: object, *, encoding: bool, **options: Any) -> tuple[Circuit, str]:
-        """Convert a circuit of this backend's framework, with its name; `encoding`: its parameters are features.
+        """Convert a circuit of this backend's framework; returns it with its name. `encoding`: its parameters are features.
 
         Raises:
-            DesignError: it cannot be read as a circuit (always, by default).
+            DesignError: it cannot be converted (by default, always).
         """
-        raise DesignError(f"backend '{cls.name}' reads no {type(circuit).__name__} as a circuit; export it as OpenQASM 3")
+        raise DesignError(f"backend '{cls.name}' cannot read a {type(circuit).__name__} as a circuit; export it as OpenQASM 3")
 
 
 def open_backend(spec: str) -> Backend:
@@ -140,7 +140,7 @@ def check_weights(circuit: Circuit, weights_GP: Tensor, *, dephased: bool = Fals
     if weights_GP.ndim != 2 or weights_GP.shape[1] != circuit.weights or not len(weights_GP):
         raise BackendError(f"weights of shape (G, {circuit.weights}) with G >= 1 expected, got {tuple(weights_GP.shape)}")
     if weights_GP.dtype not in {torch.float32, torch.float64}:
-        raise BackendError(f"weights are float32 or float64, got {weights_GP.dtype}; call .float() or .double()")
+        raise BackendError(f"weights must be float32 or float64, got {weights_GP.dtype}; call .float() or .double()")
     check_finite(weights_GP)
 
 
@@ -161,7 +161,7 @@ def check_inputs(circuit: Circuit, weights_GP: Tensor, inputs_GNI: Tensor) -> No
         raise BackendError(f"inputs are {got} but weights are {want}; use .to(weights)")
     if not _finite(inputs_GNI):
         raise BackendError(
-            "inputs are not all finite; look for NaN in the features, then in the weights of the layers before the circuit, or scale them"
+            "inputs are not all finite; check for NaN in the features, then in the weights of the layers before the circuit, or scale them"
         )
 
 
@@ -174,7 +174,7 @@ def tied(mean_GNK: Tensor, weights_GP: Tensor, inputs_GNI: Tensor) -> Tensor:
 
 def _check_tensor(what: str, values: object) -> None:
     if not isinstance(values, Tensor):
-        raise BackendError(f"{what} are a torch tensor, got {type(values).__name__}; use torch.as_tensor")
+        raise BackendError(f"{what} must be a torch tensor, got {type(values).__name__}; use torch.as_tensor")
 
 
 def _finite(values: Tensor) -> bool:

@@ -74,7 +74,7 @@ SHOTS = 1000  # of a device
 EXECUTABLES = 100  # of a program set, as stated by the local simulator; a device's own limit is read when a job is submitted
 DEVICE_WIRES = 100  # default if the number of qubits is not recorded
 TASK_DOLLARS = 0.30
-SOURCE = "an undated copy of aws.amazon.com/braket/pricing, read in November 2026: look there before you pay"
+SOURCE = "an undated copy of aws.amazon.com/braket/pricing, read in November 2026: check current prices before you pay"
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _dollars(text: str | None) -> float | None:
     except ValueError:
         value = math.nan
     if value is not None and not 0 <= value < math.inf:
-        raise BackendError(f"price is in US dollars per shot, got {shown(text)}; write for example price=0.00145")
+        raise BackendError(f"price must be in US dollars per shot, got {shown(text)}; write for example price=0.00145")
     return value
 
 
@@ -281,7 +281,7 @@ class _Programs:
         return "\n".join([*lines, *(f"b[{wire}] = measure q[{wire}];" for wire in wires), ""])
 
 
-# ---------------------------------------------------------------- here
+# ---------------------------------------------------------------- local simulators
 
 
 class BraketSimulator(Target):
@@ -550,7 +550,7 @@ class BraketService:
         found = _ask(fetch)
         shape = len(bases(circuit.readout)), len(work.rows)
         if (len(found.entries), *{len(entry) for entry in found.entries}) != shape:
-            raise Unavailable(f"task {job} should hold {shape[0]} x {shape[1]} results but does not")
+            raise Unavailable(f"task {job} should hold {shape[0]} x {shape[1]} results, but does not")
         counts = [[_counts(found.entries[b][m], circuit.wires) for b in range(shape[0])] for m in range(shape[1])]
         mean_MK, error_MK = read_counts(circuit.readout, counts)
         told = {"sdk": f"amazon-braket-sdk {sdk}", "device": self._target.arn, "job ids": job}
@@ -565,7 +565,7 @@ def _counts(measured: Any, wires: int) -> dict[str, int]:
     if not isinstance(measured, MeasuredEntry):
         raise Spoiled(f"a circuit of a task failed: {told(str(getattr(measured, 'failureMetadata', '')))}")
     if sorted(measured.measured_qubits) != list(range(wires)):
-        raise BackendError(f"{wires} wires were to be measured, and qubits {measured.measured_qubits} were; use another device")
+        raise BackendError(f"expected {wires} measured wires, got qubits {measured.measured_qubits}; use another device")
     places = [measured.measured_qubits.index(wire) for wire in range(wires)]
     return {"".join(outcome[place] for place in places): times for outcome, times in measured.counts.items()}
 

@@ -115,7 +115,9 @@ class IBM(SampledBackend, Backend):
         bare, found = options(target, ("shots", *_SWITCHES, "level", "max_seconds", "gradient", "mode"))
         mode = found.get("mode")
         if mode not in (None, *get_args(Mode)):
-            raise BackendError(f"mode is one of {', '.join(get_args(Mode))}, got {shown(mode)}; write for example mode=session")
+            raise BackendError(
+                f"mode must be one of {', '.join(get_args(Mode))}, got {shown(mode)}; write for example mode=session"
+            )
         device = _open(bare or "fake_manila")
         mitigation = Mitigation.of(number("level", found.get("level"), least=0, most=3) or 0, found)
         shots = number("shots", found.get("shots"), least=1) or SHOTS
@@ -124,7 +126,7 @@ class IBM(SampledBackend, Backend):
         super().__init__(runner, gradient=found.get("gradient", "shift"))
 
 
-_NOTHING = Parameter("nothing")  # bound to 0 in a circuit without angles, so that its rows are bindings too
+_NOTHING = Parameter("nothing")  # bound to 0 in a circuit without angles, so that rows are bindings there too
 _SWITCHES = ("measure", "zne", "twirling", "dd")
 
 
@@ -141,7 +143,7 @@ class Mitigation:
     def of(cls, level: int, found: dict[str, str]) -> Mitigation:
         """The settings of a level, overridden by switches."""
         if level > 2:
-            raise BackendError(f"level is 0 (none), 1 (reading errors) or 2 (also zero-noise extrapolation), got {level}")
+            raise BackendError(f"level must be 0 (none), 1 (readout errors) or 2 (also zero-noise extrapolation), got {level}")
         defaults = {"measure": level >= 1, "zne": level == 2, "twirling": level == 2, "dd": False}
         return cls(**{name: _switch(name, found.get(name), preset) for name, preset in defaults.items()})
 
@@ -168,7 +170,7 @@ class Mitigation:
 
 def _switch(name: str, text: str | None, preset: bool) -> bool:
     if text not in (None, "on", "off"):
-        raise BackendError(f"{name} is on or off, got {shown(text)}; write for example {name}=on")
+        raise BackendError(f"{name} must be on or off, got {shown(text)}; write for example {name}=on")
     return preset if text is None else text == "on"
 
 
@@ -282,7 +284,9 @@ class IBMTarget(Target):
         words = prepared.words
         if self.mitigation.estimates:
             mean_MK, error_MK = (np.asarray(pubs[0].data[name], dtype=np.float64).reshape(-1, rows).T for name in ("evs", "stds"))
-            return mean_MK, np.clip(np.nan_to_num(error_MK, nan=np.inf), 2 / self.shots, 2.0)  # no errors of 0, nor of infinity
+            return mean_MK, np.clip(
+                np.nan_to_num(error_MK, nan=np.inf), 2 / self.shots, 2.0
+            )  # errors must be neither 0 nor infinite
         counts = [[_counts(pub.data[basis], row) for pub, basis in zip(pubs, bases(words), strict=True)] for row in range(rows)]
         return read_counts(words, counts)
 
@@ -395,7 +399,7 @@ _STATES: dict[str, State] = {"DONE": "done", "ERROR": "failed", "CANCELLED": "ca
 
 @dataclass(frozen=True, eq=False)
 class _Translated:
-    """What is kept of a circuit."""
+    """The cached translation of a circuit."""
 
     words: tuple[str, ...]
     circuits: list[QuantumCircuit]  # one for each basis; the one to estimate on
@@ -418,7 +422,7 @@ class _Translated:
         places: list[int],
         at_W: list[int],
     ) -> _Translated:
-        """With the measures of its longest circuit."""
+        """Make a translation with the size of its longest circuit."""
         sizes = [_size(circuit, device.target) for circuit in circuits]
         depths = [circuit.depth(lambda item: item.operation.name not in ("barrier", "measure")) for circuit in circuits]
         gates = [circuit.num_nonlocal_gates() for circuit in circuits]
@@ -664,7 +668,7 @@ _OPEN_PLAN = "the Open Plan has no sessions: use mode=batch there"
 
 
 def _ask(request: Any, fix: str = _LATER) -> Any:
-    """Call the service; its errors become one line with a mend, without anything that could be a credential."""
+    """Call the service; its errors become one line with a fix, without anything that could be a credential."""
     try:
         return request()
     except Exception as error:  # the runtime, its HTTP client and its cloud SDK raise many kinds

@@ -131,12 +131,12 @@ class LedgerFile:
         return f"qlogad hardware collect {self.path.parent}"
 
     def append(self, kind: str, **content: Any) -> None:
-        """Write one entry to disk, and learn it."""
+        """Write one entry to disk and add it to this object's state."""
         assert self._file is not None, "a ledger that is only read"
         sealed = files.sealed({"record": kind, **content})
         entry, line = _checked_entry(sealed), sealed.decode()
         if entry is None:
-            raise ValueError(f"a {kind} is not written like that: {shown(line, 200)}")
+            raise ValueError(f"not a valid entry of kind {kind}: {shown(line, 200)}")
         for name, secret in known():
             if secret in line or json.dumps(secret)[1:-1] in line:
                 raise InputError(
@@ -194,17 +194,17 @@ class LedgerFile:
                 {"intent": self.intents, "job": self.jobs, "answer": self.answers}[kind][entry["tag"]] = entry
 
     def answered(self, scope: str) -> list[Entry]:
-        """The answers of a scope's jobs, in the order in which they were handed in."""
+        """The answers of a scope's jobs, in the order of submission."""
         tags = [tag for tag, intent in self.intents.items() if intent["scope"] == scope]
         return [self.answers[tag] for tag in tags if tag in self.answers]
 
     def lost(self, tag: str) -> Entry | None:
-        """The entry that says that a job will never answer."""
+        """The entry recording that a job will never answer."""
         return next((trouble for trouble in self.troubles.get(tag, ()) if trouble["state"] in _FINAL), None)
 
 
 class Recorded(Target):
-    """The answers of one scope of a ledger, without anything behind it.
+    """The recorded answers of one scope of a ledger, without a target.
 
     Raises:
         ResultError: the scope has no records.
@@ -213,7 +213,7 @@ class Recorded(Target):
     def __init__(self, file: LedgerFile, scope: str) -> None:
         if scope not in file.targets:
             known = ", ".join(sorted(file.targets)) or "nothing"
-            raise ResultError(f"{file.path} holds no answers of '{scope}' but of: {one_line(known, 300)}")
+            raise ResultError(f"{file.path} holds no answers of '{scope}', only of: {one_line(known, 300)}")
         self.file, self.scope = file, scope
         told = file.targets[scope]
         self.name, self.shots, self.noise = told["name"], told["shots"], told["noise"]
@@ -224,7 +224,7 @@ class Recorded(Target):
         found = self.file.rounds.get(work.digest)
         if found is None:
             raise BackendError(
-                f"{self.file.path} has no answer to this call: other weights, windows or versions than those that were recorded; "
+                f"{self.file.path} has no answer to this call: weights, windows or versions differ from those recorded; "
                 "replay what was submitted, or run it on a device"
             )
         tags = [_current(self.file, tag) for tag in found["tags"]]
@@ -234,8 +234,8 @@ class Recorded(Target):
         answer, shape = _joined([_answer(self.file.answers[tag]) for tag in tags]), (len(rows), len(lifted.circuit.readout))
         if answer.mean_MK.shape != shape:
             raise ResultError(
-                f"{self.file.path} answers {self.scope} with {answer.mean_MK.shape[0]} x {answer.mean_MK.shape[1]} numbers where "
-                f"{shape[0]} x {shape[1]} were asked for; restore it from a copy"
+                f"{self.file.path} answers {self.scope} with {answer.mean_MK.shape[0]} x {answer.mean_MK.shape[1]} numbers, expected "
+                f"{shape[0]} x {shape[1]}; restore it from a copy"
             )
         return answer
 
@@ -244,12 +244,12 @@ class Ledger(Target):
     """A target that records every call before it is made.
 
     Args:
-        file: where calls and answers are kept.
-        scope: what tells its calls from those of others in the same file: contender, seed, cut, target, repetition.
+        file: where calls and answers are recorded.
+        scope: identifies its calls among those in the same file: contender, seed, cut, target, repetition.
         target: where circuits run.
-        service: takes its jobs.
-        clock: patience.
-        again: submit anew what was cancelled or has failed; it may cost again.
+        service: accepts its jobs.
+        clock: retry delays and patience.
+        again: resubmit jobs that were cancelled or failed; this may be charged again.
 
     `rounds` counts calls, `submitted` the jobs submitted by this object.
 
@@ -277,8 +277,8 @@ class Ledger(Target):
         if work.digest not in self.file.rounds:
             if self.rounds <= self._before:
                 raise BackendError(
-                    f"round {self.rounds} of {self.scope} was submitted with other angles, because another machine or other versions round "
-                    "differently; collect where it was submitted, or resubmit under another --label"
+                    f"round {self.rounds} of {self.scope} was submitted with other angles, because machines or versions round "
+                    "differently; collect where it was submitted, or submit again under another --label"
                 )
             sizes = _even(len(rows), self._ask("", lambda: self._service.rows(lifted)))
             tags = [f"ql-{part.digest}" for part in work.parts(sizes)]
@@ -296,14 +296,14 @@ class Ledger(Target):
     # ------------------------------------------------------------ jobs
 
     def _handed_in(self, work: Work, first: str) -> str:
-        """The tag of the job that runs the work, once its id is on disk."""
+        """The tag of the job that runs the work; its id is on disk when this returns."""
         tag = _current(self.file, first)
         lost = self.file.lost(tag)
         if lost is not None:
             if not self.again:
                 raise BackendError(
                     f"job {self.file.jobs[tag]['id']} was lost ({lost['state']}: {lost['cause']}); "
-                    f"submit it anew, which may cost again, with: {self.file.collect} --again"
+                    f"submit it again, which may cost again, with: {self.file.collect} --again"
                 )
             tag = _next(tag)
         if tag in self.file.jobs:
@@ -317,7 +317,7 @@ class Ledger(Target):
         return tag
 
     def _placed(self, work: Work, tag: str) -> str:
-        """The id of the job with the tag; searched for before submitting, even for a new file: the old one may have been lost."""
+        """The id of the job with the tag; searched for before submitting even if the file is new, as an old one may have been lost."""
         found = self._service.find(tag)
         if found is None:
             found = self._service.submit(work, tag)
@@ -325,7 +325,7 @@ class Ledger(Target):
         return self._ours(found, tag)
 
     def _ours(self, job: str, tag: str) -> str:
-        """The id, if the service confirms its tag."""
+        """The id, if the service confirms that the job has this tag."""
         found = self._service.status(job).tag
         if found != tag:
             raise Unavailable(f"the service returned job {shown(job)} for tag {tag}, but reports its tag as {shown(found)}")
@@ -342,19 +342,19 @@ class Ledger(Target):
             status = self._ask(tag, lambda: self._service.status(job))
         if status.tag != tag:
             self._trouble(tag, "lied", f"job {job} has the tag {shown(status.tag)}")
-            raise BackendError(f"{self.name} answers for job {job} with one of another tag, {shown(status.tag)}; run collect again")
+            raise BackendError(f"{self.name} answers for job {job} with another tag, {shown(status.tag)}; run collect again")
         if status.state in _FINAL:
             self._trouble(tag, status.state, status.detail)
             raise BackendError(
                 f"job {job} of {self.name}: {status.state} ({one_line(status.detail, 200) or 'no cause was given'}); "
-                f"submit it anew, which may cost again, with: {self.file.collect} --again"
+                f"submit it again, which may cost again, with: {self.file.collect} --again"
             )
         if status.state == "waiting":
             return False
         try:
             answer = self._ask(tag, lambda: self._checked(self._service.result(job, work), work))
         except Spoiled as error:
-            raise BackendError(f"{error}; submit it anew, which may cost again, with: {self.file.collect} --again") from None
+            raise BackendError(f"{error}; submit it again, which may cost again, with: {self.file.collect} --again") from None
         self._append(
             "answer",
             tag=tag,
@@ -465,7 +465,7 @@ def _current(file: LedgerFile, first: str) -> str:
 
 
 def _checked_entry(line: bytes) -> Entry | None:
-    """The entry of a line, None where it is none: torn, altered, or of other fields, types or shapes."""
+    """The entry on a line; None if the line is torn, altered, or has other fields, types or shapes."""
     entry = files.unsealed(line)
     kind = None if entry is None else entry.get("record")
     if entry is None or not isinstance(kind, str) or kind not in _ENTRIES:

@@ -1,4 +1,4 @@
-"""Lifted circuits: every angle an input of its own, with the shift rule that is its derivative.
+"""Lifted circuits: every gate angle is an input of its own, with the shift rule for its derivative.
 
 Two-term rule: Schuld et al. (2019), arXiv:1811.11184, eq. 12; four-term rule of controlled rotations: Anselmetti et al. (2021),
 arXiv:2104.05695, eq. 8.

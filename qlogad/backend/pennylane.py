@@ -104,7 +104,7 @@ class PennyLane(Backend):
 
     @classmethod
     def asks_account(cls, target: str) -> bool:
-        """Whether it is anything but a simulator of PennyLane itself: a plugin may be any service."""
+        """Whether it is not a simulator of PennyLane itself: a plugin may use any service."""
         return not re.match(r"\s*(?:(?:default|lightning)\.|null\.qubit|[^,=]*=|$)", target)
 
     def __init__(self, target: str = "default.qubit") -> None:
@@ -114,7 +114,7 @@ class PennyLane(Backend):
         shots = number("shots", found.get("shots"), least=1)
         mixed = self.device == "default.mixed"
         if shots is None and not mixed and "gradient" in found:
-            raise BackendError("without shots PennyLane chooses its own gradient method; leave out 'gradient', or add shots=1024")
+            raise BackendError("without shots, PennyLane chooses the gradient method; leave out 'gradient', or add shots=1024")
         self.abilities = Abilities(differentiable=True, max_wires=24, native=tuple(GATES))
         self.sampled: SampledBackend | None = None
         if shots is not None or mixed:
@@ -141,7 +141,7 @@ class PennyLane(Backend):
 
     @classmethod
     def read_circuit(cls, circuit: object, *, encoding: bool, **options: Any) -> tuple[Circuit, str]:
-        """A QNode, a TorchLayer or a tape; `options` are those of `from_pennylane`."""
+        """Convert a QNode, a TorchLayer or a tape; `options` are those of `from_pennylane`."""
         return from_pennylane(circuit, encoding=encoding, readout=(), **options), name_of(circuit)
 
 
@@ -154,7 +154,7 @@ def _open(name: str, wires: int) -> Any:
 
 
 class _Chances(Target):
-    """The probabilities of outcomes on a device, or outcomes drawn from them."""
+    """Outcome probabilities on a device, or outcomes drawn from them."""
 
     def __init__(self, name: str, device: str, shots: int | None, wires: int) -> None:
         self.name, self._device, self.shots = name, device, shots
@@ -293,7 +293,7 @@ def to_qnode(circuit: Circuit, device: str = "default.qubit") -> Any:
         BackendError: there is no such device, or the circuit is dephased.
     """
     if circuit.dephased:
-        raise BackendError("PennyLane runs no dephased circuits here; export the circuit it was made from")
+        raise BackendError("PennyLane cannot run dephased circuits; export the circuit it was made from")
     opened = _open(device, circuit.wires)
     return qml.QNode(lambda inputs, weights: _run(circuit, inputs, weights), opened, interface="torch")
 
@@ -376,14 +376,12 @@ def from_pennylane(
     if isinstance(circuit, qml.qnn.TorchLayer):
         shapes, circuit = {name: tuple(weight.shape) for name, weight in circuit.qnode_weights.items()}, circuit.qnode
     if not isinstance(circuit, qml.QNode):
-        raise DesignError(f"a circuit of PennyLane is a QNode, a TorchLayer or a tape, got {type(circuit).__name__}")
+        raise DesignError(f"a PennyLane circuit must be a QNode, a TorchLayer or a tape, got {type(circuit).__name__}")
     takes = inspect.signature(circuit.func).parameters
     for name, argument in takes.items():
         if name != "inputs" and name not in shapes:
             if argument.default is inspect.Parameter.empty or not qml.math.shape(argument.default):
-                raise DesignError(
-                    f"the shape of the QNode's argument '{name}' is not known; pass weight_shapes={{'{name}': (...)}}"
-                )
+                raise DesignError(f"the shape of the QNode's argument '{name}' is unknown; pass weight_shapes={{'{name}': (...)}}")
             shapes[name] = tuple(qml.math.shape(argument.default))
     if isinstance(inputs, int):
         return from_qnode(circuit, shapes, inputs=inputs, readout=readout)
@@ -396,11 +394,11 @@ def _most(node: qml.QNode, shapes: Mapping[str, int | Sequence[int]]) -> int:
         return wires
     for inputs in range(
         1, MAX_WIRES + 1
-    ):  # the smallest number that it runs with: templates take up to one per wire, indexing exactly as many as it names
+    ):  # the smallest number that the node runs with: templates take up to one per wire, indexing exactly as many as it names
         with suppress(DesignError):
             return from_qnode(node, shapes, inputs=inputs, readout=()).wires
     raise DesignError(
-        "the QNode's device names no wires, and it ran with none of the numbers of inputs tried; pass for example inputs=4"
+        "the QNode's device has no named wires, and no number of inputs that was tried works; pass for example inputs=4"
     )
 
 
@@ -485,7 +483,7 @@ def _read(
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DesignError(
             f"PennyLane cannot evaluate it with {inputs} inputs and {weights} weights, torch tensors from 0 on: {said}; "
-            "check their shapes, and compute what is not affine before the circuit"
+            "check their shapes, and compute anything not affine before the circuit"
         ) from error
     if [(one.name, one.wires) for one in first] != [(two.name, two.wires) for two in second]:
         raise DesignError(
@@ -519,7 +517,7 @@ def _taken_apart(operation: Any) -> Iterator[Any]:
             yield from _taken_apart(part)
     else:
         raise DesignError(
-            f"operation '{operation.name}' is not a known gate and has no decomposition into such; remove or rewrite it"
+            f"operation '{operation.name}' is not a known gate and has no decomposition into known gates; remove or rewrite it"
         )
 
 
@@ -594,7 +592,7 @@ def draw(circuit: Circuit, path: str | Path) -> None:
     """Draw with PennyLane into a .svg or .png file; inputs read `x0`, weights `w0`.
 
     Raises:
-        InputError: the path has another ending.
+        InputError: the path has another suffix.
     """
     path = Path(path)
     if path.suffix not in (".svg", ".png"):

@@ -74,7 +74,7 @@ _DEFINED = {  # gates missing from OpenQASM's stdgates.inc
 }
 _SILENT = frozenset({"barrier", "id", "delay"})
 
-MAX_STATEMENTS = 100_000  # of a text of OpenQASM
+MAX_STATEMENTS = 100_000  # in an OpenQASM program
 
 
 class Qiskit(SampledBackend, Backend):
@@ -102,14 +102,14 @@ class Qiskit(SampledBackend, Backend):
 
     @classmethod
     def read_circuit(cls, circuit: object, *, encoding: bool, **options: Any) -> tuple[Circuit, str]:
-        """A QuantumCircuit, or OpenQASM 2 or 3 as text."""
+        """Convert a QuantumCircuit, or OpenQASM 2 or 3 as text."""
         if options:
             raise DesignError(f"a Qiskit circuit takes no option {one_line(', '.join(options), 80)}; leave it out")
         if isinstance(circuit, str):
             return from_qasm(circuit, encoding=encoding), ""
         if isinstance(circuit, QuantumCircuit):
             return from_qiskit(circuit, encoding=encoding), _COUNTED.sub("circuit", str(circuit.name))
-        raise DesignError(f"a circuit of Qiskit is a QuantumCircuit, got {type(circuit).__name__}")
+        raise DesignError(f"a Qiskit circuit must be a QuantumCircuit, got {type(circuit).__name__}")
 
 
 class _Statevector(Target):
@@ -145,7 +145,7 @@ def to_qiskit(circuit: Circuit) -> QuantumCircuit:
     ['w[0]', 'w[1]']
 
     Raises:
-        DesignError: the circuit is dephased, and no unitary.
+        DesignError: the circuit is dephased, so it is not unitary.
     """
     return _translate(circuit, ParameterVector("x", circuit.inputs), ParameterVector("w", circuit.weights))
 
@@ -197,7 +197,7 @@ def from_qiskit(circuit: QuantumCircuit, readout: Sequence[str] | None = None, *
 
 def _translate(circuit: Circuit, inputs: Sequence[Parameter], weights: Sequence[Parameter]) -> QuantumCircuit:
     if circuit.dephased:
-        raise DesignError("a dephased circuit is no unitary and cannot be exported; export the circuit it was made from")
+        raise DesignError("a dephased circuit is not unitary and cannot be exported; export the circuit it was made from")
     made = QuantumCircuit(circuit.wires)
     made.metadata = {"qlogad": {"readout": circuit.readout, "inputs": circuit.inputs, "weights": circuit.weights}}
     sources: dict[str | None, Sequence[Parameter]] = {"input": inputs, "weight": weights}
@@ -278,7 +278,7 @@ class _Reader:
         return self.slots.setdefault(closed, len(self.slots))
 
 
-_COUNTED = re.compile(r"^circuit-\d+(?:-\d+)?$")  # Qiskit's name of a circuit without one: how many there were before, by process
+_COUNTED = re.compile(r"^circuit-\d+(?:-\d+)?$")  # Qiskit's default names, which count the circuits of a process
 _ARC = re.compile(r"\ba(sin|cos|tan)\b")
 
 
@@ -298,7 +298,7 @@ def _gates(circuit: QuantumCircuit, reader: _Reader, wires: Sequence[int], measu
         name = _NAMES.get(operation.base_class) if getattr(operation, "ctrl_state", None) in (None, 1) else None
         if name is None:
             name = _defined(operation)
-        if operation.base_class is library.UGate:  # has no decomposition itself
+        if operation.base_class is library.UGate:  # it has no decomposition of its own
             theta, phi, lam = operation.params
             for rotation, value in (("rz", lam), ("ry", theta), ("rz", phi)):
                 yield from _rotations(rotation, on, value, reader)
@@ -313,7 +313,7 @@ def _gates(circuit: QuantumCircuit, reader: _Reader, wires: Sequence[int], measu
 
 
 def _defined(operation: Any) -> str | None:
-    """The name in the gate table of an equivalent gate that a file defines itself."""
+    """The gate table's name for an equivalent gate that a file defines itself."""
     if operation.name not in _DEFINED or getattr(operation, "definition", None) is None:
         return None
     standard = _OPERATIONS[operation.name]
@@ -329,7 +329,7 @@ def _defined(operation: Any) -> str | None:
 
 
 def _rotations(name: str, on: tuple[int, ...], value: Any, reader: _Reader) -> Iterator[Gate]:
-    """The rotation by an angle; by a sum, one rotation for each term."""
+    """The rotation by an angle; for a sum, one rotation per term."""
     places = reader.places
     if not isinstance(value, ParameterExpression) or not value.parameters:
         yield Gate(name, on, (Angle(None, shift=float(value)),))
@@ -383,10 +383,10 @@ def to_qasm(circuit: Circuit) -> str:
     cx q[0], q[1];
 
     Raises:
-        DesignError: the circuit is dephased, and no unitary.
+        DesignError: the circuit is dephased, so it is not unitary.
     """
     if circuit.dephased:
-        raise DesignError("a dephased circuit is no unitary and cannot be exported; export the circuit it was made from")
+        raise DesignError("a dephased circuit is not unitary and cannot be exported; export the circuit it was made from")
     used = {gate.name for gate in circuit.gates}
     needed = used | ({"sxdg"} if "ryy" in used else set())
     names = [_name("x", index) for index in range(circuit.inputs)] + [_name("w", index) for index in range(circuit.weights)]
@@ -417,20 +417,20 @@ def from_qasm(text: str, *, encoding: bool = False) -> Circuit:
     sizes = re.findall(r"\b(?:qreg|creg|qubit|bit)\b\s*(?:\w+\s*)?\[\s*([^\]]*?)\s*\]", text)
     large = next((size for size in sizes if not re.fullmatch(r"[0-9]{1,3}", size)), None)
     if large is not None:
-        raise DesignError(f"registers have up to 999 bits or qubits, written as a number; got [{large[:20]}]")
+        raise DesignError(f"a register must have at most 999 bits or qubits, written as a number; got [{large[:20]}]")
     if (statements := text.count(";")) > MAX_STATEMENTS:
-        raise DesignError(f"a circuit has up to {MAX_STATEMENTS:,} statements, got {statements:,}; leave layers out")
+        raise DesignError(f"a circuit may have at most {MAX_STATEMENTS:,} statements, got {statements:,}; leave out layers")
     try:
         made = (
             qasm2.loads(text, include_path=(), custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)
             if second
             else qasm3.loads(text)
         )
-    except Exception as error:  # the parsers and their grammars raise many kinds
+    except Exception as error:  # the parsers and their grammars raise many types
         first = str(error).splitlines()[0] if str(error) else repr(error)
         if second and "not a parameter" in first:
             first += "; parameters need OpenQASM 3: input float theta;"
-        raise DesignError(f"this is not OpenQASM {2 if second else 3} that can be read: {first}") from error
+        raise DesignError(f"this OpenQASM {2 if second else 3} cannot be read: {first}") from error
     declared = re.findall(r"^\s*input\s+float(?:\[64\])?\s+([xw])_(\d{1,9})\s*;", text, re.MULTILINE)
     counts = {kind: max((int(index) + 1 for letter, index in declared if letter == kind), default=0) for kind in "xw"}
     words = re.search(r"^// qlogad reads ([IXYZ01 ]+)$", text, re.MULTILINE)
@@ -463,7 +463,7 @@ def draw(circuit: Circuit, path: str | Path) -> None:
     """Draw with Qiskit into a .svg or .png file; inputs read `x[0]`, weights `w[0]`.
 
     Raises:
-        InputError: the path has another ending.
+        InputError: the path has another suffix.
         MissingExtra: Qiskit's drawer needs pylatexenc.
     """
     path = Path(path)

@@ -34,7 +34,7 @@ __all__ = ["Gradient", "SampledBackend", "SampledBound", "Tally"]
 
 Gradient = Literal["shift", "spsa"]
 
-MAX_SHOTS = 10**7  # of a row; a service may take fewer
+MAX_SHOTS = 10**7  # of a row; a service may allow fewer
 SPSA_STEP = 0.1  # radians
 DECIMALS = 5  # of sampled angles, radians: equal rows of a network differ in their last bits, which no device resolves
 
@@ -63,7 +63,7 @@ class SampledBackend:
 
     def __init__(self, target: Target, *, gradient: str = "shift") -> None:
         if gradient not in ("shift", "spsa"):
-            raise BackendError(f"gradient is 'shift' or 'spsa', got {shown(gradient)}")
+            raise BackendError(f"gradient must be 'shift' or 'spsa', got {shown(gradient)}")
         self.target = target
         self.gradient = cast(Gradient, gradient)
         self.abilities = replace(target.abilities, shift=True, shots=target.shots is not None)
@@ -77,11 +77,11 @@ class SampledBackend:
         return SampledBound(self, circuit, weights_GP, key)
 
     def jobs(self) -> Target:
-        """Its target."""
+        """The target."""
         return self.target
 
     def told_apart(self, angles_MA: Floats) -> Floats:
-        """The angles passed to the target: rounded if it samples."""
+        """The angles as passed to the target: rounded if it samples."""
         return angles_MA if self.target.shots is None else np.round(angles_MA, DECIMALS) + 0.0  # no -0
 
     def evaluate(self, lifted: Lifted, angles_MA: Floats, rows: Sequence[str]) -> Answer:
@@ -143,7 +143,7 @@ class SampledBound(Bound):
         check_inputs(self._circuit, self._weights_GP, inputs_GNI)
         count = inputs_GNI.shape[1]
         if rows is not None and len(rows) != count:
-            raise BackendError(f"there are {count} rows of inputs but {len(rows)} names of rows; give one name for each")
+            raise BackendError(f"there are {count} rows of inputs but {len(rows)} row names; give one name per row")
         angles_MA = self._lifted.values(self._weights_GP, inputs_GNI).cpu()
         groups = range(len(self._weights_GP))
         named: Sequence[str | int] = [

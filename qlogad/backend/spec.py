@@ -48,6 +48,6 @@ def number(name: str, text: str | None, *, least: int, most: int = MAX_SHOTS) ->
     if not re.fullmatch("[0-9]{1,15}", text) or not least <= int(text) <= most:
         example = min(max(least, 1024), most)
         raise BackendError(
-            f"{name} is a whole number from {least} to {most:,}, got {shown(text)}; write for example {name}={example}"
+            f"{name} must be an integer from {least} to {most:,}, got {shown(text)}; write for example {name}={example}"
         )
     return int(text)

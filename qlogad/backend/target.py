@@ -1,4 +1,4 @@
-"""Targets evaluate rows of a circuit as jobs and say what that costs; services accept the jobs and answer later."""
+"""Targets evaluate rows of a circuit as jobs and state their cost; services accept jobs and answer later."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Target(ABC):
 
     @property
     def kind(self) -> Kind:
-        """The kind of its numbers; numbers of different kinds do not belong in one column."""
+        """The kind of its numbers; numbers of different kinds must not share a column."""
         return ("noisy-exact" if self.noise else "exact") if self.shots is None else ("noisy-shots" if self.noise else "shots")
 
 
@@ -137,7 +137,7 @@ class Status:
 
 
 class Service(Protocol):
-    """Runs jobs. Every method may raise Unavailable, or another BackendError if a retry is no use (an expired token)."""
+    """Runs jobs. Every method may raise Unavailable, or another BackendError if retrying is useless (an expired token)."""
 
     settles: float  # seconds after which an accepted job can be found by its tag
 

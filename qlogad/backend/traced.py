@@ -39,11 +39,11 @@ class Traced(TorchFunctionMode):
 
     def __init__(self, inputs: Tensor) -> None:
         super().__init__()
-        self._known: dict[int, tuple[Tensor, Texts]] = {}  # holds the tensors, so that their ids are not reused
+        self._known: dict[int, tuple[Tensor, Texts]] = {}  # keeps the tensors alive, so that their ids are not reused
         self._note(inputs, np.array([f"x[{i}]" for i in range(len(inputs))], dtype=object))
 
     def text(self, value: object) -> str | None:
-        """The expression of a computed number; None if it has none."""
+        """The expression of a computed number; None if there is none."""
         known = self._known.get(id(value))
         return None if known is None or known[1].size != 1 else str(known[1].reshape(-1)[0])
 

@@ -195,8 +195,8 @@ def test_what_does_not_fit_the_circuit_is_refused(name):
     }
     bad_weights = {
         r"weights of shape \(G, \d+\) with G >= 1 expected": (weights_GP[0], weights_GP[:, :-1], weights_GP[:0]),
-        r"weights are float32 or float64, got torch.float16; call .float\(\) or .double\(\)": (weights_GP.half(),),
-        r"weights are float32 or float64, got torch.complex128": (weights_GP.to(torch.complex128),),
+        r"weights must be float32 or float64, got torch.float16; call .float\(\) or .double\(\)": (weights_GP.half(),),
+        r"weights must be float32 or float64, got torch.complex128": (weights_GP.to(torch.complex128),),
         r"weights are a torch tensor, got ndarray": (weights_GP.numpy(),),
     }
     for run, cases in ((bound, bad_inputs), (lambda bad: ENGINES[name].bind(circuit, bad), bad_weights)):
@@ -235,7 +235,7 @@ def test_a_circuit_has_wires_and_memory_is_a_size():
     with pytest.raises(DesignError, match=r"a circuit has 1 to .* wires, got 0"):
         Circuit(0, (), (), 0, 0)
     for memory in (0, -1, torch.nan, torch.inf):
-        with pytest.raises(BackendError, match="memory is a number of gigabytes above 0"):
+        with pytest.raises(BackendError, match="memory must be a number of gigabytes above 0"):
             Exact(memory=memory)
 
 

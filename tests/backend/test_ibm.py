@@ -181,7 +181,7 @@ def test_what_a_stand_in_does_not_do_is_said(option, says):
     ("target", "says"),
     [
         ("fake_manilla", "did you mean 'fake_manila'"),
-        ("fake_manila,level=3", "level is 0"),
+        ("fake_manila,level=3", "level must be 0"),
         ("fake_manila,zne=yes", "on or off"),
         ("fake_manila,shot=3", "did you mean 'shots'"),
         ("fake_manila,shots=0", "whole number"),

@@ -238,5 +238,5 @@ def test_what_cannot_be_is_refused_in_one_line():
         with pytest.raises(BackendError, match=told):
             options(text, ["shots"])
     for spec in ("aer:shots=0", "aer:shots=1e3", "pennylane:default.qubit,shots=-1"):
-        with pytest.raises(BackendError, match="whole number from 1"):
+        with pytest.raises(BackendError, match="an integer from 1"):
             open_backend(spec)

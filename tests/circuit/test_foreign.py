@@ -370,7 +370,7 @@ def _measured() -> QuantumCircuit:
         (lambda: QuantumLayer(ansatz=[1]), "OpenQASM"),
         (lambda: QuantumLayer(ansatz="none/there.qasm"), "check the path"),
         (lambda: Design.from_circuit("OPENQASM 3.0; nonsense"), "not OpenQASM 3"),
-        (lambda: Design.from_circuit("OPENQASM 2.0; nonsense"), "not OpenQASM 2"),
+        (lambda: Design.from_circuit("OPENQASM 2.0; nonsense"), "OpenQASM 2 cannot be read"),
         (lambda: Design.from_circuit("// qlogad\n"), "OpenQASM is empty"),
         (lambda: Design.from_circuit('OPENQASM 2.0; include "qelib1.inc"; qreg q[1]; ry(a) q[0];'), "input float theta;"),
         (lambda: Design.from_circuit(_measured()), "follows a measurement"),

@@ -200,5 +200,5 @@ def test_a_stand_in_says_that_it_knows_no_modes():
         quiet = IBM(f"fake_manila,shots={SHOTS},mode=session")
     assert len(told) == 1
     assert ask(quiet.target).mean_MK.tobytes() == ask(IBM(f"fake_manila,shots={SHOTS}").target).mean_MK.tobytes()
-    with pytest.raises(BackendError, match="mode is one of batch, session, job"):
+    with pytest.raises(BackendError, match="mode must be one of batch, session, job"):
         IBM("fake_manila,mode=together")

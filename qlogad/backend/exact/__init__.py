@@ -36,7 +36,7 @@ from qlogad.errors import BackendError, did_you_mean, shown
 __all__ = ["METHODS", "Exact", "ExactBound", "methods_for"]
 
 _ALL: dict[str, Method] = {name: names.find("method", name)() for name in names.known("method")}
-METHODS = {name: method for name, method in _ALL.items() if not method.dephased}  # what a caller may ask for
+METHODS = {name: method for name, method in _ALL.items() if not method.dephased}  # methods a caller may choose
 
 MAX_WIRES = 26
 
@@ -88,7 +88,7 @@ class Exact(Backend):
         if isinstance(method, str) and method not in known:
             raise BackendError(f"exact has no method {shown(method)}{did_you_mean(method, known)}; known: {', '.join(known)}")
         if memory is not None and not 0 < memory < math.inf:
-            raise BackendError(f"memory is a number of gigabytes above 0, got {memory}")
+            raise BackendError(f"memory must be a number of gigabytes above 0, got {memory}")
         own = METHODS.get(method) if isinstance(method, str) else method
         if second and own is not None and not own.second:
             raise BackendError(f"method '{own.name}' has first derivatives only; use method 'blocks', or 'auto'")
@@ -102,14 +102,14 @@ class Exact(Backend):
         Args:
             circuit: any of up to 26 wires.
             weights_GP: (G, P), radians.
-            key: not used, nothing is random here.
-            calls: about how many calls will follow, the time steps: a hint for the plan.
+            key: not used, as nothing is random.
+            calls: about how many calls will follow (time steps), a hint for the plan.
 
         Raises:
             BackendError: the weights do not fit the circuit, it is too wide, or there are no calls.
         """
         if calls < 1:
-            raise BackendError(f"a bound circuit is called at least once, got calls={calls}")
+            raise BackendError(f"a bound circuit must be called at least once, got calls={calls}")
         check_weights(circuit, weights_GP, dephased=True)
         if circuit.wires > MAX_WIRES:
             raise BackendError(f"exact runs up to {MAX_WIRES} wires, got {circuit.wires}; use fewer, or another backend")
@@ -126,8 +126,8 @@ class Exact(Backend):
             circuit: with its inputs.
             weights_GP: (G, P), radians.
             rows: of one call.
-            calls: about so many for each bind.
-            gradient: forward and backward, or forward alone.
+            calls: about how many calls follow each bind.
+            gradient: forward and backward, or forward only.
             kernel: the cost of a whole-sequence kernel on tables, if it may replace all the calls.
 
         Raises:
@@ -185,7 +185,7 @@ class ExactBound(Bound):
         self.circuit = circuit
         self._engine, self._weights_GP, self._calls = engine, weights_GP, calls
         self._methods = methods_for(circuit, engine.method, second=engine.second)
-        self._planned: dict[bool, Plan] = {}  # with gradients and without
+        self._planned: dict[bool, Plan] = {}  # with and without gradients
         self._run = VersionCache(weights_GP, self._bind)
 
     def __call__(self, inputs_GNI: Tensor, rows: Rows | None = None) -> Tensor:
@@ -196,7 +196,7 @@ class ExactBound(Bound):
             self._planned[gradient] = self.plan(inputs_GNI.shape[1], gradient=gradient)
         mean_GNK = self._pieces(self._planned[gradient], self._run(gradient), inputs_GNI, gradient=gradient)
         if not (mean_GNK.is_cuda or math.isfinite(mean_GNK.detach().sum().item())):
-            raise BackendError(f"angles lie beyond what {inputs_GNI.dtype} holds; scale the inputs before the circuit")
+            raise BackendError(f"angles exceed the range of {inputs_GNI.dtype}; scale the inputs before the circuit")
         return tied(mean_GNK, self._weights_GP, inputs_GNI)
 
     def _bind(self, weights_GP: Tensor, gradient: bool) -> Evaluator:
@@ -204,7 +204,7 @@ class ExactBound(Bound):
 
     @staticmethod
     def _pieces(plan: Plan, run: Evaluator, inputs_GNI: Tensor, *, gradient: bool) -> Tensor:
-        """All rows at once where they fit, else piece by piece; a backward pass runs each piece again."""
+        """Run all rows at once if they fit in memory, else in pieces; a backward pass recomputes each piece."""
         if inputs_GNI.shape[1] <= plan.whole:
             return run(inputs_GNI)
         pieces = torch.split(inputs_GNI, plan.chunk, dim=1)

@@ -44,8 +44,8 @@ def _numba() -> bool:
         import threadpoolctl  # noqa: F401
 
         twice = numba.njit(lambda x: 2 * x)
-        good, reason = bool(twice(1) == 2 and twice.signatures), "it is switched off"
-    except Exception as error:  # a package built for another numpy fails in many ways
+        good, reason = bool(twice(1) == 2 and twice.signatures), "it is disabled"
+    except Exception as error:  # a package built for another numpy may fail in any way
         good, reason = False, one_line(error, 120)
     if not good:
         warnings.warn(
@@ -73,7 +73,7 @@ def compiled(function: F, *, regroup: bool = False) -> F:
         made = numba.njit(function, cache=True, **options)
     except RuntimeError:  # no writable cache folder
         return cast(F, numba.njit(function, **options))
-    compiling = getattr(made, "compile", None)  # numba.njit returns the function unchanged when switched off
+    compiling = getattr(made, "compile", None)  # numba.njit returns the function unchanged if disabled
     if compiling is not None:
         made.compile = _one_at_a_time(compiling, f"{function.__module__}.{function.__qualname__}")
     return cast(F, made)

@@ -1,7 +1,7 @@
-"""What a simulation method is: one way of computing a circuit's readouts, with the effort it takes.
+"""The interface of a simulation method: one way of computing a circuit's readouts, with its computational cost.
 
-All methods give the same numbers to rounding; which one is quickest depends on width, depth, rows and how often weights change.
-The planner chooses by `effort`; a caller may force one by name.
+All methods give the same numbers up to rounding; which one is fastest depends on width, depth, rows and how often weights change.
+The planner chooses by `effort`; a caller may choose one by name.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from qlogad.circuit.circuit import Circuit
 
 __all__ = ["Effort", "Evaluator", "Method", "Task"]
 
-Evaluator = Callable[[Tensor], Tensor]  # inputs (1|G, N, I), checked -> means (G, N, K), differentiable
+Evaluator = Callable[[Tensor], Tensor]  # checked inputs (1|G, N, I) -> means (G, N, K), differentiable
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be run, as far as the effort depends on it."""
+    """The parameters of a task that its effort depends on."""
 
     circuit: Circuit
     groups: int = 1  # G
     rows: int = 1  # N, per call
     calls: int = 1  # calls per bind (time steps)
     itemsize: Literal[4, 8] = 4  # bytes of a real number: 4 for float32, 8 for float64
-    gradient: bool = True  # forward and backward, or forward alone
+    gradient: bool = True  # forward and backward, or forward only
 
     def __post_init__(self) -> None:
         documents.enforce(self)
@@ -43,16 +43,16 @@ class Task:
 
 @dataclass(frozen=True)
 class Effort:
-    """What a task takes with one method, its weight-only work included."""
+    """The cost of a task with one method, including weight-only work."""
 
-    operations: float  # floating-point operations, a multiplication and an addition as two
+    operations: float  # floating-point operations; a multiplication and an addition count as two
     traffic: float  # bytes read and written beyond what one operation holds in cache
     dispatches: float  # torch operations issued in the forward pass; with a gradient, each stands for its backward ones too
     memory: float  # peak bytes, without inputs and means; with a gradient, including what the backward pass needs
 
 
 class Method(ABC):
-    """One way of computing readouts; a subclass names its formula and source. Its `name` is what `Exact(method=...)` takes."""
+    """One way of computing readouts; a subclass documents its formula and source. `Exact(method=...)` takes its `name`."""
 
     name: ClassVar[str]
     second: ClassVar[bool] = True  # differentiable to any order
@@ -60,21 +60,21 @@ class Method(ABC):
 
     @abstractmethod
     def unfit(self, circuit: Circuit) -> str:
-        """The reason why it cannot run a circuit, as a clause for an error message; empty if it can."""
+        """Why the method cannot run a circuit, as a clause for an error message; empty if it can."""
 
     @abstractmethod
     def effort(self, task: Task) -> Effort:
-        """What a task takes, for a circuit that fits."""
+        """The cost of a task, for a circuit that the method can run."""
 
     @abstractmethod
     def bind(self, circuit: Circuit, weights_GP: Tensor) -> Evaluator:
-        """Do the weight-only work, once; what returns serves all calls.
+        """Do the weight-only work once; the returned evaluator serves all calls.
 
         Args:
-            circuit: one that fits.
-            weights_GP: (G, P), radians, checked; its dtype and device are those of all results.
+            circuit: one that the method can run.
+            weights_GP: (G, P), radians, checked; results have its dtype and device.
         """
 
     def form(self, circuit: Circuit, weights_GP: Tensor) -> Form | None:
-        """The tables for a whole-sequence kernel; None if this method or circuit has none."""
+        """The tables for a whole-sequence kernel; None if the method or the circuit has none."""
         return None

@@ -1,4 +1,4 @@
-"""Exact simulation of noise: a state is the real vector of the means of all 4^W Pauli words, a gate with its noise a real matrix on it.
+"""Exact simulation of noise: a state is the real vector of the means of all 4^W Pauli words, a gate with its noise a real matrix.
 
 Equivalent to a density matrix, in real arithmetic. Gates after the last one that reads inputs act on the readouts instead (the Heisenberg
 picture), once for all calls. Differentiable to any order. Transfer matrices: Greenbaum (2015), arXiv:1509.02921.
@@ -51,7 +51,7 @@ class NoisyBound(Bound):
         self._of_weights = VersionCache(weights_GP, self._prepare)
 
     def _prepare(self, weights_GP: Tensor, gradient: bool) -> tuple[list[tuple[_Steps, list[Step] | None]], Tensor]:
-        """Sections before the last one that reads inputs, with the steps of those that read none; what the rest makes of readouts."""
+        """Sections up to the last one that reads inputs, with weight-only steps precomputed; the readouts pulled back through the rest."""
         sections, wires = list(self._stretches), self._circuit.wires
         seen_GKM = readout_vectors(self._circuit.readout, self._noise, weights_GP)[None]  # M = 4^W words
         while sections and not sections[-1][0]:
@@ -103,7 +103,7 @@ class NoisyBound(Bound):
     def _refuse(self, rows: int) -> None:
         """Refuse a call that would not fit in memory."""
         kept = 2 + (len(self._circuit.gates) if torch.is_grad_enabled() else 0)
-        wires, each = self._circuit.wires, len(self._weights_GP) * self._weights_GP.element_size() * kept / 1e9  # of a word
+        wires, each = self._circuit.wires, len(self._weights_GP) * self._weights_GP.element_size() * kept / 1e9  # GB per word
 
         def needed(rows: int, wires: int) -> float:
             return each * float(4**wires) * (rows + len(self._circuit.readout))
@@ -111,7 +111,7 @@ class NoisyBound(Bound):
         if needed(rows, wires) > self._memory:
             widest = next((narrow for narrow in range(wires, 0, -1) if needed(1, narrow) <= self._memory), 0)
             fix = f"up to {widest} wire{'s' * (widest > 1)} fit" if widest else "allow more memory"
-            fix = "use fewer rows at a time" if widest == wires else f"{fix}, or use no noise"
+            fix = "use fewer rows at a time" if widest == wires else f"{fix}, or run without noise"
             size = needed(rows, wires)
             raise BackendError(f"this noisy circuit needs about {size:.3g} GB, and {self._memory:g} GB are allowed; {fix}")
 
@@ -138,7 +138,7 @@ class _Steps:
         self._lost = like.new_tensor([1.0, 0.0, 0.0, 1.0]).diag()
 
     def __call__(self, values: Tensor, *, inputs: bool = False) -> list[Step]:
-        """The steps for weights (G, P), each (G, 1, d, d), or for inputs (G, N, I), each (G, N, d, d); (d, d) where nothing is read."""
+        """The steps for weights (G, P), each (G, 1, d, d), or for inputs (G, N, I), each (G, N, d, d); (d, d) if it reads neither."""
         unitaries = iter(self._matrices(values))
         gates: list[Gate] = []
         found: list[Tensor] = []

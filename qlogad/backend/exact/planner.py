@@ -1,9 +1,9 @@
-"""Which method runs a circuit, and how many rows at a time: predicted from effort and this machine's speeds, chosen once, then kept.
+"""The planner chooses the method for a circuit, and how many rows to run at a time, from predicted cost; a choice is then kept.
 
     predicted seconds = operations / speed + traffic / bandwidth + dispatches * overhead
 
-Speeds are measured once per machine, torch version and device, and kept as a file in the user's cache folder: the same file gives the
-same choice. A plan is data: it is written beside results and saved detectors, so that numbers do not depend on machine load.
+Speeds are measured once per machine, torch version and device, and stored as a file in the user's cache folder: the same file gives the
+same choice. A plan is data: it is stored with results and saved detectors, so that numbers do not depend on machine load.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ __all__ = [
 MOST_ROWS = 2**20  # of one micro-batch
 TABLES_UP_TO = 7  # wires: beyond, a loop of blocks was faster than any table in all measurements
 STEP = 14  # torch operations per step of a recurrent cell, without its circuit
-FLAT = 8e9  # bytes: maximum of the default memory limit
-RECOMPUTED = 4 / 3  # one more forward pass, where three passes are usual
+FLAT = 8e9  # bytes: upper bound of the default memory limit
+RECOMPUTED = 4 / 3  # one more forward pass in addition to the usual three passes
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Purpose:
     precision: str  # "float32" or "float64"
     device: str  # "cpu" or "cuda"
     gradient: bool
-    sequence: bool = False  # of a recurrent cell: as tables for a whole-sequence kernel, or step by step
+    sequence: bool = False  # a recurrent cell, either as tables for a whole-sequence kernel or step by step
 
     @classmethod
     def of(cls, task: Task, device: str, *, sequence: bool = False) -> Self:
@@ -75,59 +75,59 @@ class Plan:
 
     purpose: Purpose
     method: str
-    whole: int  # most rows that run at once
+    whole: int  # the largest number of rows to run at once
     chunk: int  # rows per piece for more rows; a backward pass recomputes each piece
     tables: bool = False  # for a sequence: the method's tables, in one kernel
     compiled: bool = True  # whether the kernel may be compiled; otherwise it runs in torch
 
     def __post_init__(self) -> None:
         if self.whole < 0 or self.chunk < 1:
-            raise DocumentError(f"a plan runs 0 rows or more at once and 1 or more at a time, got {self.whole} and {self.chunk}")
+            raise DocumentError(f"a plan runs 0 or more rows at once and pieces of 1 or more, got {self.whole} and {self.chunk}")
 
 
 @dataclass(frozen=True)
 class Speeds:
-    """What a device does in a second, with one thread, and whether kernels are compiled for it."""
+    """The speed of a device on one thread, and whether kernels are compiled for it."""
 
     single: float  # floating-point operations of float32 matrix products
     double: float  # and of float64
-    bandwidth: float  # bytes read and written beyond the cache
+    bandwidth: float  # bytes per second read and written beyond the cache
     dispatch: float  # seconds of one torch operation on tiny tensors
     tracked: float  # the same with autograd: a forward operation with its backward ones, counted as three
-    compiled: bool = True  # False for a run that is too short to pay off
+    compiled: bool = True  # False for runs too short for compilation to pay off
 
     def __post_init__(self) -> None:
         if not all(0 < speed < float("inf") for speed in (self.single, self.double, self.bandwidth, self.dispatch, self.tracked)):
-            raise DocumentError("rates are finite numbers above 0")
+            raise DocumentError("rates must be finite numbers above 0")
 
     def seconds(self, effort: Effort, task: Task) -> float:
-        """What a task takes, predicted."""
+        """The predicted time of a task."""
         speed = self.single if task.itemsize == 4 else self.double
         overhead = self.tracked if task.gradient else self.dispatch
         return effort.operations / speed + effort.traffic / self.bandwidth + effort.dispatches * overhead
 
 
-DEFAULTS = {  # where nothing can be kept between runs
+DEFAULTS = {  # used if nothing can be stored between runs
     "cpu": Speeds(single=1e11, double=5e10, bandwidth=1e10, dispatch=2.5e-6, tracked=3e-6),
     "cuda": Speeds(single=2e13, double=1e13, bandwidth=1e12, dispatch=6e-6, tracked=7e-6),
 }
 
 Measured = TypeVar("Measured")
 
-_known: dict[str, Speeds] = {}  # device -> speeds, of this process
+_known: dict[str, Speeds] = {}  # device -> speeds in use in this process
 
 
 def use(speeds: Mapping[str, Speeds]) -> None:
-    """Plan with these speeds from now on: a run's workers take the parent's."""
+    """Plan with these speeds from now on; the workers of a run use the driver's."""
     _known.update(speeds)
 
 
 def speeds_of(device: torch.device, *, folder: Path | None = None) -> Speeds:
-    """A device's speeds: this process's, else those of the file, else measured (under a second) and kept for good.
+    """A device's speeds: those in use in this process, else from the file, else measured (under a second) and stored.
 
     Args:
-        device: where tensors live.
-        folder: where speeds are kept; by default `documents.cache_folder()`.
+        device: of the tensors.
+        folder: the folder of the file; by default `documents.cache_folder()`.
     """
     default = DEFAULTS["cuda" if device.type == "cuda" else "cpu"]
     if folder is not None:
@@ -146,7 +146,7 @@ def measured_once(
         default: a dataclass, used if nothing can be stored.
         measure: makes the measurement.
         device: the measured device.
-        settings: everything else that it depends on.
+        settings: everything else that the measurement depends on.
         folder: folder of the file; by default `documents.cache_folder()`.
     """
     chip = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
@@ -158,7 +158,7 @@ def measured_once(
             files.make_folder(path.parent)
             if os.access(path.parent, os.W_OK):
                 measured = measure(device)
-                if not (found := _read(path, type(default))):  # otherwise another process was first, and its measurement counts
+                if not (found := _read(path, type(default))):  # if another process was first, its measurement counts
                     files.write_facts(path, documents.plain(measured))
                     found = _read(path, type(default))
     return found or default
@@ -259,7 +259,7 @@ class Option:
     """A prediction for a task with one method."""
 
     method: str
-    unfit: str = ""  # why it cannot run the circuit, or does not fit in memory
+    unfit: str = ""  # why the method cannot run the circuit, or does not fit in memory
     seconds: float = float("inf")  # of all calls
     memory: float = float("inf")  # bytes at the peak
     whole: int = 0
@@ -271,7 +271,7 @@ class Option:
 
 
 def options(task: Task, methods: Mapping[str, Method], speeds: Speeds, limit: float) -> list[Option]:
-    """Every method with what it would take, the quickest first; those that cannot run the task last.
+    """Every method with its predicted cost, fastest first; methods that cannot run the task last.
 
     Ties: methods differentiable to any order come first, then by name.
     """
@@ -299,7 +299,7 @@ def _option(task: Task, name: str, method: Method, speeds: Speeds, limit: float)
 
 
 def _most_rows(method: Method, task: Task, limit: float, least: int) -> int:
-    """The largest power of two of rows that fits, at least `least`; 0 if not one row fits."""
+    """The largest power of two of rows that fits, at least `least`; 0 if not even one row fits."""
     low, high = -1, MOST_ROWS.bit_length()
     while high - low > 1:
         middle = (low + high) // 2
@@ -309,7 +309,7 @@ def _most_rows(method: Method, task: Task, limit: float, least: int) -> int:
 
 
 def choose(task: Task, methods: Mapping[str, Method], speeds: Speeds, limit: float) -> Option:
-    """The quickest method that fits.
+    """The fastest method that fits.
 
     Raises:
         BackendError: no method runs the circuit, or not even one row fits.
@@ -323,7 +323,7 @@ def choose(task: Task, methods: Mapping[str, Method], speeds: Speeds, limit: flo
 
 
 def too_wide(task: Task, methods: Mapping[str, Method], limit: float) -> str:
-    """The message if not even one row fits in memory, with the largest width that does; empty if one fits."""
+    """The error message if not even one row fits in memory, with the largest width that does; empty if one fits."""
     one = replace(task, rows=1, calls=1)
     needed = min(method.effort(one).memory for method in methods.values() if not method.unfit(task.circuit))
     if needed <= limit:
@@ -344,11 +344,11 @@ def choose_tables(
     """The method with the fastest tables for a whole sequence; None if a loop over the steps, with the best method, is faster.
 
     Args:
-        task: the loop's: the rows of a step, and the steps as calls.
-        methods: those to choose from.
-        speeds: the device's.
+        task: of the loop: the rows of a step, and the steps as calls.
+        methods: the candidates.
+        speeds: of the device.
         limit: bytes.
-        kernel: its cost on given tables.
+        kernel: the cost of the kernel on given tables.
         form: builds a method's tables.
 
     Raises:
@@ -360,7 +360,7 @@ def choose_tables(
         if method.unfit(task.circuit) or task.circuit.wires > TABLES_UP_TO:
             continue
         one, two = (method.effort(replace(task, rows=1, calls=calls)) for calls in (1, 2))
-        building = 2 * speeds.seconds(one, task) - speeds.seconds(two, task)  # what is left where there are no calls
+        building = 2 * speeds.seconds(one, task) - speeds.seconds(two, task)  # extrapolated to no calls
         if one.memory > limit or building > best or (tables := form(method)) is None:
             continue
         seconds, memory = kernel(tables)
@@ -375,7 +375,7 @@ def _fits(task: Task, methods: Mapping[str, Method], limit: float) -> bool:
 
 
 def _narrow(circuit: Circuit, wires: int) -> Circuit:
-    """The part of a circuit on its first wires."""
+    """The circuit restricted to its first wires."""
     stays = [max(gate.wires) < wires for gate in circuit.gates]
     dephased = tuple(sorted({sum(stays[:end]) for end in circuit.dephased}))
     return replace(circuit, wires=wires, gates=tuple(compress(circuit.gates, stays)), readout=z_each(wires), dephased=dephased)

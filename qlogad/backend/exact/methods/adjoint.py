@@ -1,4 +1,4 @@
-"""Adjoint differentiation: the forward pass keeps only the last states, and the backward pass undoes the layers one by one.
+"""Adjoint differentiation: the forward pass keeps only the final states, and the backward pass undoes the layers one by one.
 
 Memory is a few states at any depth. Jones and Gacon (2020), arXiv:2009.02823; the layers are those of blocks.py.
 """
@@ -15,7 +15,7 @@ __all__ = ["Adjoint"]
 
 
 class Adjoint(Method):
-    """Blocks, undone in the backward pass. Any circuit, first derivatives only."""
+    """As `blocks`, with layers undone in the backward pass. Any circuit, first derivatives only."""
 
     name = "adjoint"
     second = False

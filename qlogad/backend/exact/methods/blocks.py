@@ -1,8 +1,8 @@
-"""States through Kronecker blocks, permutations and diagonals, with a derivative written by hand.
+"""State vectors through Kronecker blocks, permutations and diagonals, with a hand-written derivative.
 
     psi_l = V_l psi_(l-1),    mean_k = <psi_L| O_k |psi_L>
 
-Backwards, lam is the slope of psi: lam_L = 2 sum_k slope_k O_k psi_L and lam_(l-1) = V_l^+ lam_l. A block M has the slope
+Backwards, lam is the gradient of psi: lam_L = 2 sum_k slope_k O_k psi_L and lam_(l-1) = V_l^+ lam_l. A block M has the gradient
 M Tr_rest(lam psi^+), with the states before its layer; a Z word in a diagonal's phase has sum_b sign_b Im(lam_b psi_b*).
 
 `blocks` keeps the states before each layer; `adjoint` (adjoint.py) undoes the layers instead.
@@ -50,13 +50,13 @@ from qlogad.errors import BackendError
 
 __all__ = ["Blocks", "effort", "program_of"]
 
-INDEXED = 14  # wires: up to so many a permutation keeps its indices, beyond it makes them anew
-PART = 64  # upper basis states: indices are made and used while they are in cache
+INDEXED = 14  # wires: up to this width a permutation stores its indices, beyond it recomputes them
+PART = 64  # upper basis states: indices are built and used while they are in cache
 
 
 class Blocks(Method):
     """Layer by layer on the states of all rows; weight-only work is done once for all calls. Any circuit, differentiable to any order;
-    beyond the first it goes through autograd."""
+    higher derivatives use autograd."""
 
     name = "blocks"
 
@@ -71,14 +71,14 @@ class Blocks(Method):
 
 
 def effort(task: Task, *, keep: bool) -> Effort:
-    """Keeping the states before each layer takes memory; undoing the layers takes one pass more."""
+    """The cost, whether states before each layer are kept, which takes memory, or layers are undone, which takes another pass."""
     circuit = task.circuit
     kinds, turns = _outline(circuit)
     size = 2**circuit.wires
     amplitudes = task.calls * task.groups * task.rows * size
     passes = (3 if keep else 4) if task.gradient else 1
     blocks = len(block_sizes(circuit.wires))
-    moved = sum(blocks if kind == "local" else 3 for kind in kinds) + 4 + 4 * turns  # states that are read and written
+    moved = sum(blocks if kind == "local" else 3 for kind in kinds) + 4 + 4 * turns  # states read and written
     kept = 1 + (len(kinds) - kinds.count("permutation") if keep else 0)
     held = 3 + (task.calls * kept if task.gradient else 0)
     built = 16 * task.groups * sum(4**wires for wires in block_sizes(circuit.wires)) * (1 + kinds.count("local"))
@@ -101,18 +101,18 @@ def _outline(circuit: Circuit) -> tuple[tuple[Kind, ...], int]:
 
 
 @lru_cache(maxsize=128)
-@torch.inference_mode(False)  # what is kept serves training too
+@torch.inference_mode(False)  # cached tensors are used in training too
 def _program(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Program:
     return _Program(circuit, torch.empty(0, dtype=dtype, device=device))
 
 
 def program_of(circuit: Circuit, like: Tensor) -> _Program:
-    """What depends on the circuit alone, made once for each precision and device."""
+    """The circuit-only data, cached for each precision and device."""
     return _program(circuit, like.dtype, like.device)
 
 
 def _gates(circuit: Circuit) -> tuple[Gate, ...]:
-    """The gates after the start, all of them where the start is |0...0>."""
+    """The gates after the product-state start; all gates if the start is |0...0>."""
     return circuit.gates if starts(circuit) is None else after_start(circuit)
 
 
@@ -135,7 +135,7 @@ class _Program:
         self.steps = list(self._steps(parts.layers[1:], wires, like))
 
     def _steps(self, layers: Sequence[Layer], wires: int, like: Tensor) -> Iterator[_Step]:
-        """Each with the places of its tensors: blocks, then coefficients of weights, then those of inputs."""
+        """Each step with the positions of its tensors: blocks first, then coefficients of weights, then those of inputs."""
         end = sum(map(sum, self._needed))
         needed, block = iter(self._needed), 0
         weights = ((end + place, signs) for place, signs in self._of_weights.used)
@@ -153,7 +153,7 @@ class _Program:
                 yield _Diagonal(*next(weights if layer.kind == "diagonal" else inputs))
 
     def bind(self, weights_GP: Tensor, *, keep: bool) -> Evaluator:
-        """Do what depends on weights alone."""
+        """Do the weight-only work."""
         matrices_LWG22 = self._locals(weights_GP)
         later = torch.split(matrices_LWG22[1:].transpose(0, 1), self._sizes)
         each = [kron_tree(part, matrix_pair).unbind(0) for part in later] if self._needed else []
@@ -181,7 +181,7 @@ def _trig(halves_WGN: Tensor) -> Tensor:
 
 
 class _Pass(torch.autograd.Function):
-    """All steps and the measurement."""
+    """All steps and the measurement as one autograd function."""
 
     @staticmethod
     def forward(ctx: Any, program: _Program, keep: bool, *given: Tensor) -> Tensor:
@@ -201,10 +201,10 @@ class _Pass(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors  # once: a recomputed piece gives them no second time
+        saved = ctx.saved_tensors  # only once: a recomputed piece cannot unpack them again
         given, (trig_WG2N, vectors_WG2N, *before, states) = saved[: ctx.count], saved[ctx.count :]
         program: _Program = ctx.program
-        if torch.is_grad_enabled():  # the derivative of this derivative is wanted
+        if torch.is_grad_enabled():  # a second derivative is requested
             if not ctx.keep:
                 raise BackendError("method 'adjoint' has first derivatives only; use method 'blocks', or Exact(second=True)")
             return None, None, *_by_autograd(program, given, slopes[0])
@@ -234,24 +234,24 @@ class _Pass(torch.autograd.Function):
 
 
 def _by_autograd(program: _Program, given: Sequence[Tensor], slope_GNK: Tensor) -> list[Tensor | None]:
-    """The slopes of what is given, as functions that can be differentiated again."""
+    """The gradients of the given tensors, computed by autograd so that they can be differentiated again."""
     reading = [one for one in given if one.requires_grad]
     means = program.measurement.means(program.through(*given))
     found = iter(torch.autograd.grad(means, reading, slope_GNK, create_graph=True, allow_unused=True))
     return [next(found) if one.requires_grad else None for one in given]
 
 
-Slopes = Sequence[tuple[int, Tensor]]  # the places of a step's tensors, with their slopes
+Slopes = Sequence[tuple[int, Tensor]]  # the positions of a step's tensors, with their gradients
 
 
 class _Step(ABC):
-    """A unitary on states (G, D, N); it finds its tensors among those of a call.
+    """A unitary on states (G, D, N); it takes its tensors from those of a call.
 
-    With `room`, a list of tensors that are no longer needed, states are overwritten, or left there for the next step:
-    allocating memory costs more than the computation in it.
+    With `room`, a list of tensors no longer needed, states are overwritten in place or added to the list for the next step:
+    allocating memory costs more than the computation.
     """
 
-    reads_states: ClassVar[bool] = True  # its tensors' slopes need the states before it
+    reads_states: ClassVar[bool] = True  # the gradients of its tensors need the states before it
 
     @abstractmethod
     def __call__(self, states: Tensor, tensors: Sequence[Tensor], room: list[Tensor] | None = None) -> Tensor: ...
@@ -260,15 +260,15 @@ class _Step(ABC):
     def back(
         self, lam: Tensor, states: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool], room: list[Tensor], *, undo: bool
     ) -> tuple[Tensor, Tensor, Slopes]:
-        """The slopes of the states before it, those states, and the slopes of its tensors.
+        """The gradient of the states before it, those states, and the gradients of its tensors.
 
         Args:
-            lam: the slopes of the states after it, to be overwritten.
-            states: those before it, where it reads them; with `undo` those after it, to be overwritten.
+            lam: the gradient of the states after it; overwritten.
+            states: the states before it, if it reads them; with `undo` those after it, overwritten.
             tensors: of the call.
-            wanted: whose slopes are.
-            room: as of a call.
-            undo: find the states before it.
+            wanted: which tensors need gradients.
+            room: as in a call.
+            undo: recompute the states before it.
         """
 
 
@@ -302,7 +302,7 @@ class _Local(_Step):
         return lam, states, [(place, tensors[place] @ trace) for place, trace in traces.items()]
 
     def _trace(self, part: slice, lam: Tensor, states: Tensor, wanted: Sequence[bool], traces: dict[int, Tensor]) -> None:
-        """Add the traces of a piece; other blocks of the layer, undone or not, do not change them."""
+        """Add the traces over one piece; other blocks of the layer, undone or not, do not change them."""
         if not any(place is not None and wanted[place] for place in self.places[part]):
             return
         groups, left, size, right = lam.shape
@@ -318,7 +318,7 @@ class _Local(_Step):
 
 
 def _overlaps(lam_GLdR: Tensor, conjugate_GLdR: Tensor) -> Tensor:
-    """The trace of lam psi^+ over all wires but those of d, (G, d, d)."""
+    """The trace of lam psi^+ over all wires except those of d, (G, d, d)."""
     groups, left, side, right = lam_GLdR.shape
     if right >= NARROW:
         return (lam_GLdR @ conjugate_GLdR.mT).sum(1)
@@ -327,7 +327,7 @@ def _overlaps(lam_GLdR: Tensor, conjugate_GLdR: Tensor) -> Tensor:
 
 
 class _Permutation(_Step):
-    """x, cx and swap, affine in the bits of a basis state, so that indices are the sums of those of the upper and lower wires."""
+    """x, cx and swap are affine in the bits of a basis state, so indices are sums of those of the upper and lower wires."""
 
     reads_states = False
 
@@ -353,10 +353,10 @@ class _Permutation(_Step):
         if self._known is not None:
             return states.index_select(1, self._known[side])
         upper, lower = self._sides[side]
-        if torch.is_grad_enabled() and states.requires_grad:  # of second derivatives
+        if torch.is_grad_enabled() and states.requires_grad:  # for second derivatives
             return states.index_select(1, _index(upper, lower))
         found = room.pop() if room else torch.empty_like(states)
-        flat = len(states) * states.shape[2] == 1  # a vector: torch is several times quicker
+        flat = len(states) * states.shape[2] == 1  # one vector: torch is several times faster
         for part, target in zip(torch.split(upper, PART), torch.split(found, PART * len(lower), dim=1), strict=True):
             index = _index(part, lower)
             if flat:
@@ -400,10 +400,10 @@ class _Diagonal(_Step):
 
 
 class _Coefficients:
-    """The coefficients of the Z words in the phases of diagonal layers, linear in inputs or weights; layers that do the same share them.
+    """The coefficients of the Z words in the phases of diagonal layers, linear in inputs or weights; equal layers share them.
 
-    They are taken modulo 2 pi, their period: a phase that is the sum of large ones would lose digits, or overflow.
-    `used` says for each layer which tensor it takes, and its signs.
+    They are reduced modulo 2 pi, their period: a phase that sums large ones would lose digits, or overflow.
+    `used` gives, for each layer, the tensor it takes and its signs.
     """
 
     def __init__(self, diagonals: Sequence[Layer], wires: int, values: int, like: Tensor) -> None:
@@ -421,7 +421,7 @@ class _Coefficients:
         return len(self._sizes)
 
     def __call__(self, values_GNV: Tensor) -> Sequence[Tensor]:
-        """(1 or G, N, V) -> one (1 or G, K, N) for each."""
+        """(1 or G, N, V) -> one (1 or G, K, N) per distinct layer."""
         if not self._sizes:
             return ()
         groups = len(values_GNV)
@@ -431,10 +431,10 @@ class _Coefficients:
 
 
 def _words(gates: Sequence[Gate], wires: int, values: int) -> dict[int, Floats]:
-    """The phase of diagonal gates as a sum of Z words: mask -> slopes in the values, and a shift; up to a phase of the whole."""
+    """The phase of diagonal gates as a sum of Z words, up to a global phase: mask -> slopes in the values, and a shift."""
     found: dict[int, Floats] = {}
     for gate in gates:
-        phases = np.angle(matrix(gate.name, 1.0).diagonal())  # of one radian, or of a fixed gate
+        phases = np.angle(matrix(gate.name, 1.0).diagonal())  # for one radian, or of a fixed gate
         basis = np.arange(len(phases))
         row = np.zeros(values + 1)
         row[-1] = sum(angle.shift for angle in gate.angles) if gate.angles else 1.0

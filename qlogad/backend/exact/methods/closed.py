@@ -1,7 +1,7 @@
-"""Closed forms by light cones: each readout pulled back to one Pauli word, whose mean is a product over independent wires.
+"""Closed forms by light cones: each readout is pulled back to one Pauli word, whose mean is a product over independent wires.
 
-Fixed Clifford gates take a Pauli word to one Pauli word (Gottesman (1998), quant-ph/9807006), and gates beside it do nothing to it. What
-is left of the circuit falls into clusters of wires; a mean is the product of the clusters' means, at any width.
+Fixed Clifford gates take a Pauli word to one Pauli word (Gottesman (1998), quant-ph/9807006), and gates outside its support leave it
+unchanged. The remaining circuit falls into clusters of wires; a mean is the product of the clusters' means, at any width.
 
     RX(x) RY(a) RX(b) ── CNOT ring ── <Z_1>    =    <Z_0 Z_1> before the ring    =    z_0 z_1,   one rotation of a vector each
 """
@@ -25,7 +25,7 @@ from qlogad.circuit.readout import is_projector
 __all__ = ["WIDEST", "Closed"]
 
 WIDEST = 6  # wires of a cluster: its table has up to 3^6 rows
-PROJECTORS = 64  # each is a product of its own over all wires
+PROJECTORS = 64  # each takes its own product over all wires
 
 _pauli = Pauli()
 
@@ -33,7 +33,7 @@ _pauli = Pauli()
 class Closed(Method):
     """Products over clusters of wires: rotations and a CNOT ring, separable circuits, shallow circuits of any width.
 
-    Clusters of one wire may read inputs anywhere; those of several are left to the method `pauli`. Differentiable to any order.
+    Clusters of one wire may read inputs anywhere; wider clusters are computed by the method `pauli`. Differentiable to any order.
     It has no tables for whole sequences: a product over clusters is cheap at any width, while a table over the angles of all wires
     would be that of `pauli` and `real`, exponential in the width.
     """
@@ -42,7 +42,7 @@ class Closed(Method):
 
     def unfit(self, circuit: Circuit) -> str:
         if (count := sum(map(is_projector, circuit.readout))) > PROJECTORS:
-            return f"it reads {count} basis states one by one, more than {PROJECTORS}"
+            return f"it reads {count} separate basis states, more than {PROJECTORS}"
         for word, factored in zip(circuit.readout, _factored(circuit), strict=True):
             for cluster in factored.clusters:
                 if cluster.wires > WIDEST:
@@ -58,7 +58,7 @@ class Closed(Method):
         rows, readouts = task.groups * task.rows, len(task.circuit.readout)
         features = sum(3 ** max(sum(gate.reads("input") for gate in inputs) for inputs, _ in parts) for parts in layout.segments)
         factors = rows * readouts * 2**layout.levels
-        turned = rows * wires * (features + 20 * (segments - 1) + 1)  # each segment beyond the first makes a matrix and a vector
+        turned = rows * wires * (features + 20 * (segments - 1) + 1)  # each segment after the first builds a matrix and a vector
         kept = task.calls if task.gradient else 1
         own = Effort(
             operations=back * (task.calls * (factors + 32 * turned) + 128 * task.groups * wires * (features + 27 * segments)),
@@ -86,7 +86,7 @@ class Closed(Method):
 
 @dataclass(frozen=True)
 class _Factored:
-    """A readout as a product: its sign, and a circuit with one readout for each cluster of wires."""
+    """A readout as a product: its sign, and a one-readout circuit for each cluster of wires."""
 
     sign: int
     clusters: tuple[Circuit, ...]
@@ -98,10 +98,10 @@ def _factored(circuit: Circuit) -> tuple[_Factored, ...]:
 
 
 def _factor(circuit: Circuit, word: str) -> _Factored:
-    """Pull a readout back gate by gate as long as it stays one word, and keep the gates it depends on from there on."""
+    """Pull a readout back gate by gate while it stays one word, and keep the earlier gates that it then depends on."""
     sign = 1
     kept: list[Gate] = []
-    held: set[int] = set()  # wires of gates that are kept
+    held: set[int] = set()  # wires of the gates kept
     for gate in reversed(circuit.gates):
         if not any(wire in held or word[wire] != "I" for wire in gate.wires):
             continue
@@ -116,7 +116,7 @@ def _factor(circuit: Circuit, word: str) -> _Factored:
 
 
 def _connected(wires: set[int], gates: Sequence[Gate]) -> list[list[int]]:
-    """The wires that gates tie together, in order."""
+    """The groups of wires connected by gates, in order."""
     clusters = [{wire} for wire in sorted(wires)]
     for gate in gates:
         joined = [cluster for cluster in clusters if not cluster.isdisjoint(gate.wires)]
@@ -130,7 +130,7 @@ def _cluster(circuit: Circuit, wires: list[int], gates: Sequence[Gate], word: st
 
 
 class _Layout:
-    """The factors of all readouts, each computed once: first those of single wires, then those of wider clusters."""
+    """The factors of all readouts, each computed once: those of single wires first, then those of wider clusters."""
 
     def __init__(self, circuit: Circuit) -> None:
         factored = _factored(circuit)
@@ -140,14 +140,14 @@ class _Layout:
         most = max(map(len, cut), default=0)
         self.segments = [
             *zip(*([*[_NONE] * (most - len(own)), *own] for own in cut), strict=True)
-        ]  # of all single wires, first to last
-        words: dict[Circuit, list[str]] = {}  # clusters that differ in what they read alone are one circuit
+        ]  # all single wires, first to last
+        words: dict[Circuit, list[str]] = {}  # clusters that differ only in their readout share a circuit
         for cluster in clusters:
             if cluster.wires > 1:
                 words.setdefault(replace(cluster, readout=("I" * cluster.wires,)), []).extend(cluster.readout)
         self.wide = [replace(cluster, readout=tuple(read)) for cluster, read in words.items()]
         factors = [*self.single, *(replace(cluster, readout=(word,)) for cluster in self.wide for word in cluster.readout)]
-        place = {factor: 1 + at for at, factor in enumerate(factors)}  # 0 is the factor one
+        place = {factor: 1 + at for at, factor in enumerate(factors)}  # index 0 is the constant factor one
         self.levels = (max(len(one.clusters) for one in factored) - 1).bit_length() if any(one.clusters for one in factored) else 0
         lists = [[place[cluster] for cluster in one.clusters] for one in factored]
         self.places = [[*own, *[0] * (2**self.levels - len(own))] for own in lists]
@@ -160,7 +160,7 @@ def _layout(circuit: Circuit) -> _Layout:
 
 
 class _Program:
-    """A layout's constants, for one precision and device."""
+    """The constants of a layout, for one precision and device."""
 
     def __init__(self, circuit: Circuit, like: Tensor) -> None:
         self.layout = layout = _layout(circuit)
@@ -178,7 +178,7 @@ class _Program:
 
 
 @lru_cache(maxsize=128)
-@torch.inference_mode(False)  # what is kept serves training too
+@torch.inference_mode(False)  # cached tensors are used in training too
 def _program(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Program:
     return _Program(circuit, torch.empty(0, dtype=dtype, device=device))
 
@@ -186,8 +186,8 @@ def _program(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Pro
 class _Wires:
     """The means of independent wires, each a vector of (I, X, Y, Z) that gates rotate.
 
-    A wire's gates are cut into segments: up to PIECE angles of inputs, then weights. A segment is a matrix for every monomial
-    of the inputs' features, of weights alone.
+    A wire's gates are cut into segments: up to PIECE angles of inputs, then weights. A segment holds one weight-only matrix for every
+    monomial of the inputs' features.
     """
 
     def __init__(self, layout: _Layout, like: Tensor) -> None:
@@ -209,7 +209,7 @@ class _Wires:
             )
 
     def bind(self, weights_GP: Tensor) -> Evaluator:
-        """The calls with these weights: inputs (1|G, N, I) -> (wires, G, N), or 1 for N where nothing depends on inputs."""
+        """The evaluator for these weights: inputs (1|G, N, I) -> (wires, G, N), with N = 1 if nothing depends on inputs."""
         steps = []
         for monomials, table, chains in zip(self._monomials, self._tables, self._chains, strict=True):
             matrices_UGR4 = torch.stack(chains(weights_GP))

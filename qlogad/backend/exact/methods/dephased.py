@@ -1,6 +1,6 @@
 """Dephased circuits: all wires are dephased between layers, so the state is a probability vector.
 
-A layer is then a classical stochastic matrix, T[b, c] = |<c|U|b>|^2: the control of the same wiring without coherence. Full dephasing
+A layer is then a classical stochastic matrix, T[b, c] = |<c|U|b>|^2: a control with the same wiring but no coherence. Full dephasing
 as in Nielsen and Chuang, section 8.3.6.
 """
 
@@ -30,9 +30,9 @@ class Dephased(Method):
         return ""
 
     def effort(self, task: Task) -> Effort:
-        """A segment that reads inputs has a matrix for every row; a matrix goes through every gate of its segment."""
+        """A segment that reads inputs has one matrix per row; a matrix is built gate by gate."""
         size = 2**task.circuit.wires
-        fixed = varying = 0  # state vectors that are computed once, or for every row of every call
+        fixed = varying = 0  # state vectors computed once, or for every row of every call
         for number, gates in enumerate(_segments(task.circuit)):
             states = (size if number else 1) * (1 + len(gates))
             if any(gate.reads("input") for gate in gates):
@@ -68,10 +68,10 @@ class _Dephased:
         self._fixed = [None if segment.inputs else self._apply(place, None) for place, segment in enumerate(self._segments)]
 
     def __call__(self, inputs_GNI: Tensor) -> Tensor:
-        p_GNR = inputs_GNI.new_ones(1, 1, 1)  # where the wires are: first, all of them in 0
+        p_GNR = inputs_GNI.new_ones(1, 1, 1)  # probabilities of basis states; at first, all wires are 0
         for place, fixed in enumerate(self._fixed):
             map_GNRD = self._apply(place, inputs_GNI) if fixed is None else fixed
-            same = map_GNRD.shape[1] == 1  # for every row
+            same = map_GNRD.shape[1] == 1  # the same matrix for all rows
             p_GNR = p_GNR @ map_GNRD[:, 0] if same else (p_GNR[..., None, :] @ map_GNRD)[..., 0, :]
         return p_GNR.expand(len(self._weights_GP), inputs_GNI.shape[1], -1)
 
@@ -96,7 +96,7 @@ class _Segment:
         self.inputs = any(reads for reads, _ in sections)
 
     def __call__(self, start_RD: Tensor, weights_GP: Tensor, inputs_GNI: Tensor | None) -> Tensor:
-        """States R, each for every row: (1 or G, N R or R, D), the R innermost."""
+        """Apply to R states per row: (1 or G, N R or R, D), R innermost."""
         states, size = start_RD.shape
         psi_GMD = start_RD[None] if inputs_GNI is None else start_RD.repeat(inputs_GNI.shape[1], 1)[None]
         for reads, gates, matrices in self._stretches:

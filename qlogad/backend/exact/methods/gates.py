@@ -1,4 +1,4 @@
-"""State vectors, gate by gate: every gate on a batch of states (N, 2^W). The method that runs any circuit, and the reference."""
+"""State vectors, gate by gate: every gate on a batch of states (N, 2^W). It runs any circuit and is the reference for other methods."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class States:
 
     def __init__(self, circuit: Circuit, weights_GP: Tensor) -> None:
         self._program, self._weights_GP = _program(circuit, weights_GP.dtype, weights_GP.device), weights_GP
-        self._steps: list[list[Step] | None] = []  # of every section; None for one that reads inputs
+        self._steps: list[list[Step] | None] = []  # of every section; None if it reads inputs
         for section, matrices in zip(self._program.sections, self._program.matrices, strict=True):
             if section.inputs:
                 self._steps.append(None)
@@ -64,7 +64,7 @@ class Gates(Method):
         return Effort(
             operations=back * task.calls * amplitudes * sum(4 * 2 ** (size // 4) for size in steps),
             traffic=back * task.calls * _PASSES * size * (1 + len(steps)),
-            # the matrices of gates that read weights; the states; what does not merge with its neighbours
+            # the matrices of gates that read weights; the states; gates that do not merge with their neighbours
             dispatches=back * (30 + task.calls * (12 + 2.5 * len(steps) + 3 * pairs)),
             memory=size * (2 + kept),
         )
@@ -73,11 +73,11 @@ class Gates(Method):
         return States(circuit, weights_GP).means
 
 
-_PASSES = 14  # readings and writings of a batch of states for each gate, measured: it is permuted, multiplied and put back
+_PASSES = 14  # measured reads and writes of a batch of states per gate: it is permuted, multiplied and permuted back
 
 
 class _Program:
-    """What depends on the circuit alone, for one precision and device."""
+    """The circuit-only data, for one precision and device."""
 
     def __init__(self, circuit: Circuit, like: Tensor) -> None:
         self.circuit = circuit
@@ -92,7 +92,7 @@ class _Program:
         self._zero = torch.tensor([1, 0], dtype=complex_type).to(like.device)
 
     def start(self, inputs_GNI: Tensor) -> Tensor:
-        """The product state (1 or G, N or 1, D) that inputs make of |0...0>."""
+        """The product state (1 or G, N or 1, D) that the inputs prepare from |0...0>."""
         firsts = iter(self._firsts(inputs_GNI))
         vectors = []
         for begun, others in zip(self._starts, self._others, strict=True):
@@ -105,6 +105,6 @@ class _Program:
 
 
 @lru_cache(maxsize=128)
-@torch.inference_mode(False)  # what is kept serves training too
+@torch.inference_mode(False)  # cached tensors are used in training too
 def _program(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Program:
     return _Program(circuit, torch.empty(0, dtype=dtype, device=device))

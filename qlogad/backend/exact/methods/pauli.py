@@ -1,9 +1,9 @@
-"""Observables pushed back through a circuit in the Pauli basis, once for all rows and calls (the Heisenberg picture).
+"""Observables pulled back through a circuit in the Pauli basis, once for all rows and calls (the Heisenberg picture).
 
-A circuit without re-uploading is a product state, then gates that read weights alone. Its readouts, taken back through those gates, are
-real vectors over the 4^W Pauli words, and a product state shows of each wire only what its angle moves: 1, cos a and sin a.
+A circuit without re-uploading is a product state followed by gates that read weights only. Its readouts, pulled back through those
+gates, are real vectors over the 4^W Pauli words; of each wire of a product state only 1, cos a and sin a vary with its angle a.
 
-    angles of a row ── (1, cos a, sin a) of every wire, Kronecker product ── @ table (3^W, K), of weights alone ── means
+    angles of a row ── (1, cos a, sin a) of every wire, Kronecker product ── @ weight-only table (3^W, K) ── means
 
 Gates on single wires are real 4x4 matrices, fixed two-wire gates signed permutations of the words, others real 16x16 matrices.
 """
@@ -32,20 +32,20 @@ from qlogad.circuit.gates import matrix
 
 __all__ = ["MOST_WIRES", "Pauli"]
 
-MOST_WIRES = 9  # 4^9 numbers a readout and group: 1 MB in single precision, and as much for every layer a gradient needs
+MOST_WIRES = 9  # 4^9 numbers per readout and circuit: 1 MB in single precision, and as much for every layer with a gradient
 
 
 class Pauli(Method):
-    """Readouts as tables over Pauli words, from the weights alone; a call is one matrix product. Differentiable to any order.
+    """Readouts as weight-only tables over Pauli words; a call is one matrix product. Differentiable to any order.
 
-    Few wires and no re-uploading; the effort of a call does not depend on depth.
+    For few wires without re-uploading; the cost of a call does not depend on depth.
     """
 
     name = "pauli"
 
     def unfit(self, circuit: Circuit) -> str:
         if circuit.wires > MOST_WIRES:
-            return f"it keeps 4^wires numbers a readout, for at most {MOST_WIRES} wires, and the circuit has {circuit.wires}"
+            return f"it needs 4^wires numbers per readout, for at most {MOST_WIRES} wires, and the circuit has {circuit.wires}"
         if any(section.inputs for section in split(circuit).sections):
             return "inputs enter after other gates, as by re-uploading"
         return ""
@@ -81,20 +81,20 @@ class Pauli(Method):
 
 @dataclass(frozen=True)
 class _Moment:
-    """Gates that are applied at once: matrices on disjoint blocks of wires, or fixed two-wire gates that permute words."""
+    """Gates applied at once: matrices on disjoint blocks of wires, or fixed two-wire gates that permute words."""
 
     permutes: bool
-    gates: dict[tuple[int, ...], list[Gate]]  # by block; those that permute, all under ()
+    gates: dict[tuple[int, ...], list[Gate]]  # by block; permutations all under ()
 
     def takes(self, gate: Gate) -> bool:
-        """Whether a gate may come after those that are here."""
+        """Whether a gate can be added after the gates of this moment."""
         if self.permutes or _permutes(gate):
             return (self.permutes and _permutes(gate)) or tuple(sorted(gate.wires)) in self.gates
         wide = {wire for block in self.gates if len(block) == 2 for wire in block}
         return len(gate.wires) == 1 or tuple(sorted(gate.wires)) in self.gates or not wide & set(gate.wires)
 
     def add(self, gate: Gate) -> None:
-        """Apply a gate after those that are here; a two-wire block takes in what stands on its wires."""
+        """Add a gate after the gates of this moment; a two-wire block absorbs blocks on its wires."""
         own = tuple(sorted(gate.wires))
         block = () if self.permutes else next((block for block in self.gates if set(own) <= set(block)), own)
         if block not in self.gates:
@@ -102,7 +102,7 @@ class _Moment:
         self.gates[block].append(gate)
 
     def fill(self, wires: int) -> None:
-        """Give every wire a block, of no gates where it has none."""
+        """Give every wire a block, without gates if it has none."""
         there = {wire for block in self.gates for wire in block}
         self.gates.update({(wire,): [] for wire in range(wires) if wire not in there})
 
@@ -113,7 +113,7 @@ def _permutes(gate: Gate) -> bool:
 
 @cache
 def _is_permutation(name: str) -> bool:
-    """Whether a fixed two-wire gate takes every Pauli word to one, and every basis state."""
+    """Whether a fixed two-wire gate maps Pauli words to Pauli words and basis states to basis states."""
     words = ["".join(letters) for alphabet in (LETTERS, "01") for letters in product(alphabet, repeat=2)]
     return all(pulled(word, Gate(name, (0, 1))) for word in words)
 
@@ -132,47 +132,47 @@ def _moments(gates: Sequence[Gate]) -> list[_Moment]:
     return found
 
 
-_READOUTS = -1  # the axis of the readouts, beside those of the wires
+_READOUTS = -1  # the axis of the readouts, next to those of the wires
 
 
 @dataclass(frozen=True, eq=False)
 class _Move:
-    """Axes put into another order."""
+    """A permutation of axes."""
 
     sizes: tuple[int, ...]
     order: tuple[int, ...]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(G, ...) -> (G, the axes in order)."""
+        """(G, ...) -> (G, the permuted axes)."""
         return x.reshape(len(x), *self.sizes).permute(0, *(1 + axis for axis in self.order))
 
 
 @dataclass(frozen=True, eq=False)
 class _Contract:
-    """One or two blocks of a moment, taken off the end of the observables' axes and put, contracted, at their front."""
+    """Contract one or two blocks of a moment with the last axes of the observables, and put the result at the front."""
 
-    move: _Move | None  # what brings them to the end
+    move: _Move | None  # moves their axes to the end
     chains: tuple[int, ...]
     size: int  # numbers in the observables before
-    matrix: int  # columns of what the blocks are multiplied by
+    matrix: int  # columns of the matrix that the blocks are multiplied by
 
 
 @dataclass(frozen=True, eq=False)
 class _Permute:
-    """A moment of gates that permute words, on observables whose axis of readouts comes first, or last."""
+    """A moment of gates that permute words, on observables whose readout axis comes first or last."""
 
     move: _Move | None
     gates: tuple[Gate, ...]
-    order: tuple[int, ...]  # in which the wires stand before; after it they stand in their own order
+    order: tuple[int, ...]  # of the wires before; afterwards they are in ascending order
     front: bool
     size: int
     matrix: int = 1
 
 
 class _Layout:
-    """How a circuit's table is computed, as far as the circuit alone says it.
+    """How to compute a circuit's table, as far as the circuit alone determines it.
 
-    Observables have an axis for each wire and one for the readouts; the axes are tracked here, so that few moves are needed.
+    Observables have an axis for each wire and one for the readouts; the axes are tracked here, so that few permutations are needed.
     """
 
     def __init__(self, circuit: Circuit) -> None:
@@ -201,7 +201,7 @@ class _Layout:
         if only:
             self._sizes.update(enumerate(self.widths))
         self._axes = [_READOUTS, *(wire for block in moments[-1].gates for wire in block)]
-        self.read = len(self.chains)  # so many chains are those of the last moment
+        self.read = len(self.chains)  # the number of chains of the last moment
         for moment in reversed(moments[:-1]):
             if moment.permutes:
                 self._permute(moment)
@@ -210,7 +210,7 @@ class _Layout:
         self.final = self._move([*range(circuit.wires), _READOUTS])
 
     def _move(self, axes: list[int]) -> _Move | None:
-        """Put the axes into another order."""
+        """Permute the axes into another order."""
         if axes == self._axes:
             return None
         move = _Move(tuple(self._sizes[axis] for axis in self._axes), tuple(self._axes.index(axis) for axis in axes))
@@ -230,7 +230,7 @@ class _Layout:
         self._axes = [_READOUTS, *wires] if front else [*wires, _READOUTS]
 
     def _contract(self, moment: _Moment, columns: Sequence[Floats] | None) -> None:
-        """Block by block, those that stand at the end first; two single wires that stand there at once."""
+        """Contract block by block, those on the last axes first; two single wires there at once."""
         left = dict(moment.gates)
         while left:
             together = next((blocks for blocks in self._at_end() if all(block in left for block in blocks)), None)
@@ -249,7 +249,7 @@ class _Layout:
             self._axes = [*wires, *others]
 
     def _at_end(self) -> list[tuple[tuple[int, ...], ...]]:
-        """The blocks that the last axes may be, the best first."""
+        """The candidate blocks on the last axes, best first."""
         *_, one, two = self._axes
         return [((one, two),), ((one,), (two,)), ((two,),)]
 
@@ -260,7 +260,7 @@ def _layout(circuit: Circuit) -> _Layout:
 
 
 class _Bloch:
-    """A wire that starts from several angles: its means of I, X, Y, Z, less those that are always 0."""
+    """A wire whose start depends on several angles: its means of I, X, Y, Z, without those that are always 0."""
 
     def __init__(self, gates: tuple[Gate, ...], inputs: int) -> None:
         whole = Chain((0,), tuple(Gate(gate.name, (0,), gate.angles) for gate in gates), columns=ZERO)
@@ -273,7 +273,7 @@ class _Bloch:
 
 
 def _cut(widths: Sequence[int], readouts: int) -> int:
-    """Between which wires a call's product is cut in two, so that least is computed in between."""
+    """The wire at which to split a call's product in two, so that the intermediate result is smallest."""
     most = max(1, len(widths))
 
     def between(cut: int) -> int:
@@ -289,7 +289,7 @@ def _begin(block: tuple[int, ...], columns: Sequence[Floats]) -> Floats:
 
 
 def _rows(circuit: Circuit, last: Sequence[Gate]) -> list[Floats]:
-    """What every readout, pulled back through the last gates, reads of each wire: (K, 4) for each; wire 0 has the sign."""
+    """The letters of every readout on each wire after pulling it back through the last gates, (K, 4) each; wire 0 has the sign."""
     words, signs = list(circuit.readout), [1] * len(circuit.readout)
     for gate in reversed(last):
         for place, word in enumerate(words):
@@ -308,7 +308,7 @@ def _together(rows: Sequence[Floats]) -> Floats:
 
 
 class _Program:
-    """A layout's constants, for one precision and device."""
+    """The constants of a layout, for one precision and device."""
 
     def __init__(self, circuit: Circuit, like: Tensor) -> None:
         self._layout = layout = _layout(circuit)
@@ -322,7 +322,7 @@ class _Program:
         """The table (G, F, K) of the readouts, by the features of all wires."""
         layout = self._layout
         blocks = self._chains(weights_GP)
-        x = kron_vectors(blocks[: layout.read])  # (1 or G, K, ...), as long as nothing depends on weights
+        x = kron_vectors(blocks[: layout.read])  # (1 or G, K, ...), 1 while nothing depends on weights
         for step, words in zip(layout.steps, self._words, strict=True):
             moved = x if step.move is None else step.move(x)
             if isinstance(step, _Contract):
@@ -334,7 +334,7 @@ class _Program:
         return moved.reshape(len(moved), -1, self._readouts).expand(len(weights_GP), -1, -1)
 
     def bind(self, weights_GP: Tensor) -> Evaluator:
-        """The calls with these weights: one product for the first wires' features A, then one for the other wires' B, F = A B."""
+        """The evaluator for these weights: a product with the first wires' features A, then with the other wires' B, F = A B."""
         groups, cut = len(weights_GP), self._layout.cut
         others = prod(self._layout.varying[cut:])
         table_GABK = self.table(weights_GP).view(groups, -1, others, self._readouts)
@@ -351,7 +351,7 @@ class _Program:
         return call
 
     def _vectors(self, inputs_GNI: Tensor) -> Sequence[Tensor]:
-        """What the start of every wire that varies shows, (1 or G, N, features)."""
+        """The features of the start of every wire that varies, (1 or G, N, features)."""
         if not self._layout.varying:
             return [inputs_GNI.new_ones(1, 1, 1)]
         if self._layout.begun is None:
@@ -364,9 +364,9 @@ class _Words:
 
     def __init__(self, step: _Permute, like: Tensor) -> None:
         wires = len(step.order)
-        letters = list(np.indices((4,) * wires).reshape(wires, -1))  # of every word before, in the wires' own order
+        letters = list(np.indices((4,) * wires).reshape(wires, -1))  # of every word before, in the order of the wires
         signs = np.ones(4**wires)
-        for gate in step.gates:  # the word after that is pulled back to it
+        for gate in step.gates:  # pull every word back
             one, two = gate.wires
             images = transfer_of_kraus([matrix(gate.name)])[:, 4 * letters[one] + letters[two]]
             place = np.abs(images).argmax(axis=0)
@@ -390,6 +390,6 @@ def _pair(blocks: Sequence[Tensor]) -> Tensor:
 
 
 @lru_cache(maxsize=128)
-@torch.inference_mode(False)  # what is kept serves training too
+@torch.inference_mode(False)  # cached tensors are used in training too
 def _program(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Program:
     return _Program(circuit, torch.empty(0, dtype=dtype, device=device))

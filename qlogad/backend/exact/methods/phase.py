@@ -1,11 +1,11 @@
-"""Re-uploading circuits: weight-only unitaries, and between them a phase for every row and basis state.
+"""Re-uploading circuits: weight-only unitaries, and between them one phase per row and basis state.
 
-A rotation about any axis is a rotation about Z between fixed gates, so every upload is diagonal once those have joined the unitaries:
+A rotation about any axis is a rotation about Z between fixed gates, so every upload is diagonal once those are merged into the unitaries:
 
     psi_0 = U_0 |0>,    psi_l = U_l (exp(i phase_l) psi_(l-1)),    mean_k = sum_b sign_bk |psi_L,b|^2
 
-The derivative is written by hand: lam is the slope of psi, lam_L = 2 sum_k slope_k sign_k psi_L; with chi = exp(i phase_l) psi_(l-1), U_l
-has the slope lam_l chi^+, then lam = U_l^+ lam_l is that of chi, and phase_l has Im(lam chi*).
+The derivative is hand-written: lam is the gradient of psi, lam_L = 2 sum_k slope_k sign_k psi_L; with chi = exp(i phase_l) psi_(l-1), U_l
+has the gradient lam_l chi^+, then lam = U_l^+ lam_l is that of chi, and phase_l has Im(lam chi*).
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from qlogad.circuit.readout import bases
 
 __all__ = ["Phase"]
 
-PASSES = 6  # times that tables and states are read and written, measured over widths and depths
-FORM_UP_TO = 8  # wires: beyond, dense unitaries for whole sequences outgrow the memory that a step needs
+PASSES = 6  # measured reads and writes of tables and states, over widths and depths
+FORM_UP_TO = 8  # wires: beyond, dense unitaries for whole sequences outgrow the memory of a step
 
 
 class Phase(Method):
-    """Uploads as phases between unitaries of weights alone. Any circuit, differentiable to any order; beyond the first it goes
-    through autograd."""
+    """Uploads as phases between weight-only unitaries. Any circuit, differentiable to any order; higher derivatives use
+    autograd."""
 
     name = "phase"
 
@@ -49,9 +49,7 @@ class Phase(Method):
         tables = task.groups * len(later) * size * size * len(bases(circuit.readout))  # complex entries
         states = task.groups * task.rows * size
         steps, built = len(later), sum(map(len, later))
-        each = steps * (12 * size + 40) + 4 * len(
-            circuit.readout
-        )  # on an amplitude; complex products run at two thirds of the rate
+        each = steps * (12 * size + 40) + 4 * len(circuit.readout)  # per amplitude; complex products run at two thirds of the rate
         columns = size * sum(operations(kinds, circuit.wires) for kinds in later)
         return Effort(
             operations=back * (task.groups * columns + task.calls * states * each),
@@ -68,7 +66,7 @@ class Phase(Method):
 
 
 class _Program:
-    """What depends on the circuit alone, for one precision and device."""
+    """The circuit-only data, for one precision and device."""
 
     def __init__(self, circuit: Circuit, like: Tensor) -> None:
         self._fused = Fused(circuit, circuit.gates, [np.eye(2, dtype=complex)] * circuit.wires, like)
@@ -88,14 +86,14 @@ class _Program:
         return run
 
     def forward(self, phase_GEN: Tensor, begin_GD1: Tensor, *unitaries: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The readouts; then the turns by every phase, the states once turned, and the last states."""
+        """The readouts; then the factors exp(i phase), the states multiplied by them, and the final states."""
         turns_GEN = turn(phase_GEN)
         states_GDN = begin_GD1
         turned = []
         for turn_GDN, unitary_GDD in zip(self._uploads.each(turns_GEN), unitaries, strict=True):
             turned.append(states_GDN * turn_GDN)
             states_GDN = unitary_GDD @ turned[-1]
-        parts_GDM = torch.view_as_real(states_GDN).flatten(2).square()  # M: real and imaginary parts of every row
+        parts_GDM = torch.view_as_real(states_GDN).flatten(2).square()  # M: real and imaginary parts of all rows
         mean_GKM = self._signs_DK.mT @ parts_GDM
         return mean_GKM.view(*mean_GKM.shape[:2], states_GDN.shape[2], 2).sum(-1).mT, [turns_GEN, *turned, states_GDN]
 
@@ -122,7 +120,7 @@ def _after(steps: Sequence[Step], states_GDR: Tensor) -> Tensor:
 
 
 class _Pass(torch.autograd.Function):
-    """One call, from the phases, the first state and the unitaries."""
+    """One call as an autograd function of the phases, the first state and the unitaries."""
 
     @staticmethod
     def forward(ctx: Any, program: _Program, *given: Tensor) -> Tensor:
@@ -133,16 +131,16 @@ class _Pass(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors  # once: a recomputed piece gives them no second time
+        saved = ctx.saved_tensors  # only once: a recomputed piece cannot unpack them again
         given, kept = saved[: ctx.count], saved[ctx.count :]
         if not torch.is_grad_enabled():
             return None, *ctx.program.backward(slopes[0], given, kept, ctx.needs_input_grad[1:])
-        reading = [one for one in given if one.requires_grad]  # the derivative of this derivative is wanted
+        reading = [one for one in given if one.requires_grad]  # a second derivative is requested
         found = iter(torch.autograd.grad(ctx.program.forward(*given)[0], reading, slopes[0], create_graph=True, allow_unused=True))
         return None, *(next(found) if one.requires_grad else None for one in given)
 
 
 @lru_cache(maxsize=128)
-@torch.inference_mode(False)  # what is kept serves training too
+@torch.inference_mode(False)  # cached tensors are used in training too
 def _program(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Program:
     return _Program(circuit, torch.empty(0, dtype=dtype, device=device))

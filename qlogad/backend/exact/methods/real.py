@@ -1,4 +1,4 @@
-"""A circuit that reads its inputs once, as one real matrix product: weights make a unitary U, inputs a product state C r with r real.
+"""A circuit that reads its inputs once, as one real matrix product: weights give a unitary U, inputs a product state C r with r real.
 
 The start of a wire is column @ (cos a/2, sin a/2), so the amplitudes are (U C) r with r the Kronecker product of all (cos a/2, sin a/2).
 Split into real and imaginary parts, U C is one real table, built once for all calls:
@@ -27,7 +27,7 @@ from qlogad.circuit.readout import bases
 __all__ = ["Real"]
 
 
-PASSES = 6  # times that what is made is read and written, measured over widths, depths and rows
+PASSES = 6  # measured reads and writes of intermediate results, over widths, depths and rows
 
 
 class Real(Method):
@@ -37,7 +37,7 @@ class Real(Method):
 
     def unfit(self, circuit: Circuit) -> str:
         if starts(circuit) is None:
-            return "a wire's state begins with two angles that read inputs"
+            return "a wire's state depends on two angles that read inputs"
         return "it reads inputs again after the start" if any(section.inputs for section in split(circuit).sections) else ""
 
     def effort(self, task: Task) -> Effort:
@@ -47,7 +47,7 @@ class Real(Method):
         seen = 2 ** (1 + wires) * len(bases(task.circuit.readout))  # 2 D
         table, rows = task.groups * reached * seen, task.groups * task.rows
         back, kept = (3, task.calls) if task.gradient else (1, 1)
-        built = 2 + (2 * len(kinds) if task.gradient else 1)  # tables held
+        built = 2 + (2 * len(kinds) if task.gradient else 1)  # tables in memory
         call = 2 * rows * seen * (reached + len(task.circuit.readout))
         return Effort(
             operations=back * (task.groups * reached * operations(kinds, wires) + task.calls * call),
@@ -73,14 +73,14 @@ class Real(Method):
 
 
 class _Program:
-    """What depends on the circuit alone, for one precision and device."""
+    """The circuit-only data, for one precision and device."""
 
     def __init__(self, circuit: Circuit, like: Tensor) -> None:
         found = starts(circuit)
-        assert found is not None, "unfit says so"
+        assert found is not None, "`unfit` excludes this"
         self.product = Product(found, circuit.inputs, like)
         self.fused = Fused(circuit, after_start(circuit), self.product.columns, like)
-        self.signs_DK = torch.cat([self.fused.signs_DK, self.fused.signs_DK])  # of the real parts, then of the imaginary ones
+        self.signs_DK = torch.cat([self.fused.signs_DK, self.fused.signs_DK])  # for real parts, then imaginary parts
 
     def table(self, weights_GP: Tensor) -> Tensor:
         """[Re | Im] of U C, transposed: (G, R, 2 D)."""
@@ -88,6 +88,6 @@ class _Program:
 
 
 @lru_cache(maxsize=128)
-@torch.inference_mode(False)  # what is kept serves training too
+@torch.inference_mode(False)  # cached tensors are used in training too
 def _program(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Program:
     return _Program(circuit, torch.empty(0, dtype=dtype, device=device))

@@ -1,7 +1,7 @@
-"""Layers as tensors: what they do to states (G, D, R), with as few torch operations as there are layers.
+"""Layers as tensors acting on states (G, D, R), with about one torch operation per layer.
 
-All local matrices of a circuit are one matrix product: a chain of three rotations is multilinear in (cos, sin) of their half angles. Layers
-of them act as Kronecker blocks of a few wires, a permutation is a gather whose derivative is the inverse gather, a diagonal is
+All local matrices of a circuit are one matrix product: a chain of three rotations is multilinear in (cos, sin) of their half angles. Local
+layers act as Kronecker blocks of a few wires, a permutation is a gather whose derivative is the inverse gather, a diagonal is
 exp(i phase) with phases linear in the angles.
 
 Letters beyond the usual: L layers, S rotations in a chain, d = 2^(wires of a block), R columns: basis states, or rows.
@@ -49,9 +49,9 @@ __all__ = [
     "vector_pair",
 ]
 
-NARROW = 8  # columns: a product with fewer is made of transposed states
-PIECE = 2**16  # amplitudes that fit in a cache with what is made of them
-LINE = 16  # columns of a piece at least: neighbours in memory
+NARROW = 8  # columns: with fewer, a product is computed on transposed states
+PIECE = 2**16  # amplitudes that fit in a cache together with their results
+LINE = 16  # least columns of a piece: neighbours in memory
 
 Step = Callable[[Tensor], Tensor]  # states (G, D, R) -> states
 
@@ -72,11 +72,11 @@ class Affine:
 
 
 class Phases:
-    """The phases of diagonal layers, exp(i phase), from what their gates read: (1|G, N, I or P) -> (1|G, E, N).
+    """The phases of diagonal layers, exp(i phase), from the values that their gates read: (1|G, N, I or P) -> (1|G, E, N).
 
-    Angles are taken modulo 4 pi, the period of all gates, before they are added up: their sum would lose digits of large ones.
+    Angles are reduced modulo 4 pi, the period of all gates, before they are added up: sums of large angles would lose digits.
 
-    E: the basis states of all layers in turn; layers that do the same are there once. A: their angles.
+    E: the basis states of all layers in turn, equal layers once. A: their angles.
     """
 
     def __init__(self, diagonals: Sequence[Layer], wires: int, values: int, like: Tensor) -> None:
@@ -104,11 +104,11 @@ class Phases:
         return torch.baddbmm(self._fixed_1E1, self._energy_1EA.expand(groups, -1, -1), angles_GAN)
 
     def each(self, tensor_GEN: Tensor) -> list[Tensor]:
-        """Of every layer its part (1|G, D, N) of a tensor, as a view."""
+        """The part (1|G, D, N) of a tensor for every layer, as views."""
         return [tensor_GEN.narrow(1, place * self._size, self._size) for place in self._which]
 
     def tables(self) -> tuple[Tensor, Tensor]:
-        """Of every layer the phases that angles of one radian give, (L, D, A) with A as in `read`, and the fixed ones (L, D)."""
+        """For every layer the phases for angles of one radian, (L, D, A) with A as in `read`, and the fixed ones (L, D)."""
         count = len(self._fixed_1E1[0]) // self._size
         energy_CDA = self._energy_1EA.view(count, self._size, len(self.read))
         return energy_CDA[self._which], self._fixed_1E1.view(count, self._size)[self._which]
@@ -120,7 +120,7 @@ def turn(phase: Tensor) -> Tensor:
 
 
 def _energy(gate: Gate, wires: int) -> Floats:
-    """The phase that a diagonal gate gives every basis state: of a fixed gate, or for an angle of one radian."""
+    """The phase that a diagonal gate gives every basis state, for one radian if it has an angle."""
     basis = np.arange(2**wires)
     place = reduce(lambda found, wire: 2 * found + (basis >> (wires - 1 - wire) & 1), gate.wires, 0 * basis)
     phase: Floats = np.angle(matrix(gate.name, 1.0).diagonal())[place]
@@ -128,10 +128,10 @@ def _energy(gate: Gate, wires: int) -> Floats:
 
 
 class Locals:
-    """The matrices of local layers, (P weights) -> (L, W, G, 2, 2), up to a phase of the whole.
+    """The matrices of local layers, (P weights) -> (L, W, G, 2, 2), up to a global phase.
 
     Args:
-        columns: what stands before the first layer, (W, 2, 2).
+        columns: matrices before the first layer, (W, 2, 2).
     """
 
     def __init__(self, local: Sequence[Layer], wires: int, values: int, columns: Sequence[Complexes], like: Tensor) -> None:
@@ -160,7 +160,7 @@ def _chain(gates: Sequence[Gate], before: Complexes, rotations: int) -> Complexe
     """A chain as a multilinear function of (cos, sin) of its half angles: (2^S, 2, 2), the first rotation the most significant digit."""
     found = [before]
     for gate in gates:
-        part = terms("rz" if gate.name == "phase" else gate.name)  # they differ by a phase of the whole
+        part = terms("rz" if gate.name == "phase" else gate.name)  # they differ by a global phase
         kinds = (part.cosine, part.sine) if gate.angles else (part.constant,)
         found = [kind @ one for one in found for kind in kinds]
     padded = np.zeros((2**rotations, 2, 2), dtype=complex)
@@ -169,7 +169,7 @@ def _chain(gates: Sequence[Gate], before: Complexes, rotations: int) -> Complexe
 
 
 def kron_tree(parts: Tensor, pair: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Combine along the first axis, in order, neighbours at once."""
+    """Combine along the first axis, in order, as a balanced tree."""
     count = len(parts)
     if count == 1:
         return parts[0]
@@ -190,7 +190,7 @@ def columns_pair(one: Tensor, two: Tensor) -> Tensor:
 
 
 def columns_slopes(parts: Tensor, slope: Tensor) -> Tensor:
-    """The slopes of parts (W, ..., d, N), from that of their product column by column, (..., d^W, N)."""
+    """The gradients of parts (W, ..., d, N), from that of their column-wise product (..., d^W, N)."""
     count = len(parts)
     if count == 1:
         return slope[None]
@@ -215,7 +215,7 @@ def matrix_pair(one: Tensor, two: Tensor) -> Tensor:
 
 
 class _Gather(torch.autograd.Function):
-    """A permutation along the second last axis; its derivative is the inverse one, and no scattered sum."""
+    """A permutation along the second last axis; its derivative is the inverse permutation instead of a scatter-add."""
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, source: Tensor, back: Tensor) -> Tensor:
@@ -233,7 +233,7 @@ def _gather(source: Tensor, back: Tensor, states: Tensor) -> Tensor:
 
 
 def source(gates: Sequence[Gate], wires: int, states: Ints) -> Ints:
-    """Where basis states come from under permutations: new[b] = old[source of b]. Of gates in reverse: where they go."""
+    """The origin of basis states under permutations: new[b] = old[source(b)]. For gates in reverse order: their destination."""
     for gate in reversed(gates):
         *others, last = (wires - 1 - wire for wire in gate.wires)
         if gate.name == "swap":
@@ -248,10 +248,10 @@ def through(blocks: Sequence[Tensor | None], sizes: Sequence[int], states_GDR: T
     """Kronecker blocks (1 or G, d, d) on all wires in order; None leaves its wires alone.
 
     Args:
-        blocks: one for every size.
+        blocks: one per size.
         sizes: wires of each block.
         states_GDR: contiguous.
-        own: they may be overwritten, and are where they are large: no new memory.
+        own: states may be overwritten, which avoids new memory if they are large.
     """
     if states_GDR.numel() <= PIECE or torch.is_grad_enabled():
         return chain(blocks, sizes, states_GDR[:, None]).reshape(states_GDR.shape)
@@ -267,7 +267,7 @@ def through(blocks: Sequence[Tensor | None], sizes: Sequence[int], states_GDR: T
 
 
 def chain(blocks: Sequence[Tensor | None], sizes: Sequence[int], piece_GLDR: Tensor) -> Tensor:
-    """The same on the wires of D alone, between others."""
+    """The same on the wires of D only, with other wires before and after."""
     groups, left, size, right = shape = piece_GLDR.shape
     right *= size
     for block, wires in zip(blocks, sizes, strict=True):
@@ -279,9 +279,9 @@ def chain(blocks: Sequence[Tensor | None], sizes: Sequence[int], piece_GLDR: Ten
 
 
 def stretches(sizes: Sequence[int], columns: int) -> list[tuple[int, slice]]:
-    """Neighbouring blocks that act on a piece of states while it is in cache, the last ones first.
+    """Groups of neighbouring blocks to apply to a piece of states while it is in cache, last group first.
 
-    Each with the number of basis states of the wires before them.
+    Each with the number of basis states of the wires before it.
     """
     found = []
     end = len(sizes)
@@ -295,13 +295,13 @@ def stretches(sizes: Sequence[int], columns: int) -> list[tuple[int, slice]]:
 
 
 def by_wires(states_GDR: Tensor, left: int, wires: int) -> Tensor:
-    """States by what stands before some wires, the wires, and what comes after them: (G, left, d, right)."""
+    """Reshape states to (G, left, d, right): the wires before some wires, those wires, and the wires after them."""
     groups, size, columns = states_GDR.shape
     return states_GDR.view(groups, left, 2**wires, size // left // 2**wires * columns)
 
 
 def pieces(states_GDR: Tensor, left: int, wires: int) -> Sequence[Tensor]:
-    """The same in pieces that fit in a cache, cut where that leaves the wires whole."""
+    """The same in pieces that fit in a cache, cut so that each holds complete wires."""
     whole = by_wires(states_GDR, left, wires)
     count = max(1, -(-whole.numel() // PIECE))
     return whole.chunk(count, dim=1 if left >= count else 3)
@@ -321,22 +321,22 @@ def _product(block_Gdd: Tensor, states_GLdR: Tensor) -> Tensor:
 class Weighted:
     """A circuit with its weights, cut at its uploads."""
 
-    wires_WG22: Tensor  # the first local layer with the columns before it, wire by wire
+    wires_WG22: Tensor  # the first local layer including the columns before it, wire by wire
     blocks: Sequence[Tensor]  # the same as Kronecker blocks (G, d, d)
-    segments: list[list[Step]]  # what comes after it, between uploads
+    segments: list[list[Step]]  # the layers after it, between uploads
 
 
 class Fused:
     """A circuit cut at its uploads, for one precision and device.
 
     Args:
-        circuit: its wires, inputs, weights and readout.
-        gates: those that come after the start of the wires.
+        circuit: provides wires, inputs, weights and readout.
+        gates: the gates after the start of the wires.
         columns: each wire's start (2, 2), a function of (cos a/2, sin a/2), or of (1, 0).
         like: a real tensor of the wanted precision and device.
 
     `uploads` are the diagonals between segments. The means are sums of |amplitude|^2 with `signs_DK`, D the basis states of every
-    measurement basis in turn: the last segment turns the state into each.
+    measurement basis in turn: the last segment rotates the state to each basis.
     """
 
     def __init__(self, circuit: Circuit, gates: tuple[Gate, ...], columns: Sequence[Complexes], like: Tensor) -> None:
@@ -358,7 +358,7 @@ class Fused:
         ]
 
     def __call__(self, weights_GP: Tensor) -> Weighted:
-        """Do what depends on weights alone."""
+        """Do the weight-only work."""
         matrices_LWG22 = self._locals(weights_GP)
         parts = torch.split(matrices_LWG22.transpose(0, 1), self._sizes)
         local = iter(zip(*(kron_tree(part, matrix_pair).unbind(0) for part in parts), strict=True))
@@ -379,22 +379,22 @@ class Fused:
         return weighted
 
     def _turns(self, weights_GP: Tensor) -> list[Tensor]:
-        """The diagonals of weights, (G, D, 1)."""
+        """The diagonals that read weights, (G, D, 1)."""
         return self._diagonals.each(turn(self._diagonals(weights_GP[:, None]))) if self._diagonals else []
 
     def _needed(self, layer: Layer, blocks: Sequence[Tensor]) -> list[Tensor | None]:
-        """None for a block that no gate touches."""
+        """The blocks of a layer; None for blocks without gates."""
         return [block if one else None for block, one in zip(blocks, touched(layer.gates, self._sizes), strict=True)]
 
 
 def touched(gates: Sequence[Gate], sizes: Sequence[int]) -> list[bool]:
-    """Which blocks of so many wires each some single-wire gates act on."""
+    """Which blocks, of the given numbers of wires, have single-wire gates."""
     edges = [0, *accumulate(sizes)]
     return [any(low <= gate.wires[0] < high for gate in gates) for low, high in pairwise(edges)]
 
 
 def _signs(words: Sequence[str], axes: Sequence[str]) -> Floats:
-    """Of every basis state of every measurement basis, (D, K): each word is read in the first basis that serves it."""
+    """The signs of every basis state of every measurement basis, (D, K): each word is read in the first basis that covers it."""
     wires = len(words[0])
     basis = np.arange(2**wires)
     signs = np.zeros((len(axes), len(basis), len(words)))
@@ -408,5 +408,5 @@ def _signs(words: Sequence[str], axes: Sequence[str]) -> Floats:
 
 
 def serving(word: str, axes: Sequence[str]) -> str:
-    """The first measurement basis that a Pauli word can be read in."""
+    """The first measurement basis that covers a Pauli word."""
     return next(axis for axis in axes if all(letter in ("I", along) for letter, along in zip(word, axis, strict=True)))

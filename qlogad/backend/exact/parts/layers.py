@@ -1,7 +1,7 @@
 """A circuit as few layers: Kronecker products of single-wire matrices, permutations of the basis, and diagonals.
 
 Every two-wire gate of the table is a permutation or a diagonal between fixed single-wire gates, as CRX = H CRZ H on its last wire, and so
-is every gate that reads an input (Nielsen and Chuang, section 4.2): nothing else is needed.
+is every gate that reads an input (Nielsen and Chuang, section 4.2): no other kind of layer is needed.
 
     RY ─ CRX ─ RY          local    RY, H RY
     RY ── @ ── RY          diagonal CRZ            local    RY, RY H
@@ -24,12 +24,12 @@ __all__ = ["ROTATIONS", "Cut", "Kind", "Layer", "axis_change", "block_sizes", "c
 
 Kind = Literal["local", "permutation", "diagonal", "upload"]
 
-ROTATIONS = 3  # that a local layer holds on a wire: any single-wire unitary
+ROTATIONS = 3  # per wire in a local layer: enough for any single-wire unitary
 
-NARROW = 10  # wires: up to so many few operations count more than few multiplications
-BLOCK, WIDE_BLOCK = 5, 4  # wires of a Kronecker block at most, up to that width and beyond
+NARROW = 10  # wires: up to this width, the number of torch operations matters more than that of multiplications
+BLOCK, WIDE_BLOCK = 5, 4  # most wires of a Kronecker block, up to that width and beyond it
 
-_TO_Z = {"X": ("h",), "Y": ("sdg", "h"), "Z": ()}  # what turns an axis into Z, in order
+_TO_Z = {"X": ("h",), "Y": ("sdg", "h"), "Z": ()}  # the gates that rotate an axis to Z, in order
 _PERMUTATIONS = ("x", "cx", "swap")
 _DIAGONALS = ("z", "s", "sdg", "t", "tdg", "rz", "phase", "cz", "crz", "rzz")
 _DIAGONAL_OF = {"rx": "rz", "ry": "rz", "crx": "crz", "cry": "crz", "rxx": "rzz", "ryy": "rzz", "cy": "cx"}
@@ -54,11 +54,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class Cut:
-    """A circuit in layers, as far as its readouts see it."""
+    """A circuit in layers, up to what its readouts depend on."""
 
     layers: tuple[Layer, ...]  # the first is local, though it may hold no gate
-    moved: tuple[Layer, ...]  # permutations at the end, the last first: they move the readouts' signs instead
-    ends: tuple[Layer, ...]  # local: one for each measurement basis, where there are several
+    moved: tuple[Layer, ...]  # final permutations, last first: they act on the readouts' signs instead
+    ends: tuple[Layer, ...]  # local: one per measurement basis, if there are several
 
     def kinds(self) -> list[list[Kind]]:
         """The kinds of layers between uploads, without the first."""
@@ -71,7 +71,7 @@ class Cut:
 
 @lru_cache(maxsize=256)
 def cut(circuit: Circuit, gates: tuple[Gate, ...]) -> Cut:
-    """The layers of some gates, and of what turns each measurement basis of a circuit's readout into that of Z.
+    """The layers of some gates, followed by the rotation of each measurement basis of a circuit's readout to Z.
 
     Layers without effect on readouts are omitted: diagonals at the end.
     """
@@ -90,7 +90,7 @@ def cut(circuit: Circuit, gates: tuple[Gate, ...]) -> Cut:
 
 
 def block_sizes(wires: int) -> list[int]:
-    """Wires in blocks of nearly one size."""
+    """Divide wires into blocks of nearly equal size."""
     count = -(-wires // (BLOCK if wires <= NARROW else WIDE_BLOCK))
     return [(wires + place) // count for place in range(count)]
 
@@ -103,11 +103,11 @@ def operations(kinds: Sequence[Kind], wires: int) -> float:
 
 @lru_cache(maxsize=256)
 def layers(gates: tuple[Gate, ...], wires: int) -> tuple[Layer, ...]:
-    """The same circuit in few layers, each gate in the earliest that can hold it.
+    """The same circuit in few layers, each gate in the earliest layer that can hold it.
 
     Args:
         gates: of the table, on any of the wires.
-        wires: how many there are.
+        wires: their number.
 
     >>> from qlogad.circuit.design import assemble
     >>> circuit = assemble("angle-y", "strongly-entangling", wires=4, depth=2, reupload=True)
@@ -115,7 +115,7 @@ def layers(gates: tuple[Gate, ...], wires: int) -> tuple[Layer, ...]:
     ['local', 'upload', 'local', 'permutation', 'local', 'upload', 'local', 'permutation']
     """
     found: list[tuple[Kind, list[Gate]]] = []
-    last = [-1] * wires  # layer on each wire, and the last of them that is not diagonal
+    last = [-1] * wires  # for each wire, its last layer, and its last layer that is not diagonal
     mixed = [-1] * wires
     for gate in chain.from_iterable(map(_parts, gates)):
         kinds = _kinds(gate)
@@ -133,12 +133,12 @@ def layers(gates: tuple[Gate, ...], wires: int) -> tuple[Layer, ...]:
 
 
 def axis_change(axis: str, wire: int) -> tuple[Gate, ...]:
-    """The fixed gates that turn an axis, X, Y or Z, into Z; none where it is I."""
+    """The fixed gates that rotate an axis, X, Y or Z, to Z; none for I."""
     return tuple(Gate(name, (wire,)) for name in _TO_Z.get(axis, ()))
 
 
 def _parts(gate: Gate) -> Iterator[Gate]:
-    """A gate as those that layers are made of."""
+    """Decompose a gate into gates that layers can hold."""
     if gate.name not in _DIAGONAL_OF or (len(gate.wires) == 1 and not gate.reads("input")):
         yield gate
         return
@@ -151,7 +151,7 @@ def _parts(gate: Gate) -> Iterator[Gate]:
 
 
 def _kinds(gate: Gate) -> tuple[Kind, ...]:
-    """The kinds of layer that can hold a gate, the one to open first."""
+    """The kinds of layer that can hold a gate, the preferred one first."""
     if gate.reads("input"):
         return ("upload",)
     own: tuple[Kind, ...] = ("diagonal",) if gate.name in _DIAGONALS else ("permutation",) if gate.name in _PERMUTATIONS else ()

@@ -18,7 +18,7 @@ from qlogad.circuit.gates import terms
 
 __all__ = ["Angles", "Matrices", "Step", "apply", "kron_vectors", "merge"]
 
-Step = tuple[tuple[int, ...], Tensor]  # wires, and what acts on them
+Step = tuple[tuple[int, ...], Tensor]  # wires, and the matrix on them
 
 
 class Angles:
@@ -43,7 +43,7 @@ class _Group:
     """Gates of one size and one source, so that their matrices are computed at once."""
 
     places: tuple[int, ...]  # their positions in the original list
-    angles: Angles | None  # None: they have no angle that depends on anything
+    angles: Angles | None  # None if they read nothing
     frequency: Tensor  # (A,)
     constant: Tensor  # (A, d, d), or its first columns (A, d)
     cosine: Tensor
@@ -63,7 +63,7 @@ class Matrices:
     Args:
         gates: in any order; their matrices come back in this order.
         like: a real tensor of the wanted precision and device.
-        column: only the first column of each, which is what the gate makes of |0...0>.
+        column: only the first column of each, the state that the gate prepares from |0...0>.
     """
 
     def __init__(self, gates: Sequence[Gate], like: Tensor, *, column: bool = False) -> None:
@@ -92,7 +92,7 @@ class Matrices:
         return _Group(tuple(places), Angles(chosen, like) if bound else None, frequency.to(like), constant, cosine, sine)
 
     def __call__(self, values: Tensor) -> list[Tensor]:
-        """Values (..., I or P) -> one (..., d, d) per gate, or (..., d) for columns; no leading axes where it reads nothing."""
+        """Values (..., I or P) -> one (..., d, d) per gate, or (..., d) for columns; no leading axes for gates that read nothing."""
         found: list[Tensor] = [values] * self._count
         for group in self._groups:
             axis = group.constant.ndim
@@ -102,7 +102,7 @@ class Matrices:
 
 
 def merge(gates: Sequence[Gate], matrices: Sequence[Tensor], *, base: int = 2) -> list[Step]:
-    """The same in fewer steps: gates on single wires go into the next gate that shares the wire; see `apply` for the base."""
+    """The same in fewer steps: gates on single wires are merged into the next gate on that wire; see `apply` for `base`."""
     steps: list[Step] = []
     waiting: dict[int, Tensor] = {}
     for gate, given in zip(gates, matrices, strict=True):
@@ -132,7 +132,7 @@ def apply(psi_GND: Tensor, matrix: Tensor, wires: tuple[int, ...], count: int, *
     edges = [0, *(wire + 1 for wire in order)]
     between = [base ** (wire - edge) for wire, edge in zip(order, edges, strict=False)]
     shape = [size for gap in between for size in (gap, base)] + [base ** (count - edges[-1])]
-    axes = [3 + 2 * order.index(wire) for wire in wires]  # where the gate's wires stand in psi
+    axes = [3 + 2 * order.index(wire) for wire in wires]  # the axes of the gate's wires in psi
     rest = [axis for axis in range(2, 2 + len(shape)) if axis not in axes]
     forth = [0, 1, *rest[:-1], *axes, rest[-1]]
     psi = psi_GND.reshape(*batch, *shape).permute(forth)
@@ -144,7 +144,7 @@ def apply(psi_GND: Tensor, matrix: Tensor, wires: tuple[int, ...], count: int, *
 
 
 def _flat(shape: Sequence[int], wires: int, base: int) -> tuple[int, int, int]:
-    """Axes (before ..., gate's wires ..., after) as three."""
+    """Collapse axes (before ..., gate's wires ..., after) to three."""
     return math.prod(shape[: -1 - wires]), base**wires, shape[-1]
 
 

@@ -1,4 +1,4 @@
-"""The product state that a circuit begins with, C r with r real: the Kronecker product of its wires' starts (wire_starts.py)."""
+"""The product state that a circuit starts with, C r with r real: the Kronecker product of its wires' starts (wire_starts.py)."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["Product", "after_start"]
 
 
 def after_start(circuit: Circuit) -> tuple[Gate, ...]:
-    """The gates that come after those that make every wire's start."""
+    """The gates after the ones that prepare every wire's start."""
     return tuple(gate for section in split(circuit).sections for gate in section.gates)
 
 
 class Product:
-    """The product states of wires that each read one angle at most, C r with r real; without starts, |0...0>.
+    """The product state of wires that each read at most one angle, C r with r real; without starts, |0...0>.
 
-    `columns` are C of every wire, `angles` those that r depends on.
+    `columns` are the C of every wire, `angles` those that r depends on.
     """
 
     def __init__(self, found: Sequence[Start], inputs: int, like: Tensor) -> None:
@@ -34,10 +34,10 @@ class Product:
         self.angles = tuple(start.angle for start in found if start.angle is not None)
         self._half = Affine(self.angles, inputs, like, scale=0.5)
         self._every = Affine([start.angle or Angle(None) for start in found], inputs, like, scale=0.5)
-        self._reached = [start.column.shape[1] for start in found]  # columns of each wire's C that r reaches
+        self._reached = [start.column.shape[1] for start in found]  # columns of each wire's C that multiply a part of r
 
     def reached(self) -> list[Complexes]:
-        """What each wire's C does to the part of r that it reads, (2, 1 or 2)."""
+        """Each wire's C restricted to the part of r that it reads, (2, 1 or 2)."""
         return [column[:, :count] for column, count in zip(self.columns, self._reached, strict=True)]
 
     def __call__(self, inputs_GNI: Tensor) -> Tensor:
@@ -49,11 +49,11 @@ class Product:
         return r_MR.view(*inputs_GNI.shape[:2], r_MR.shape[1])
 
     def halves(self, inputs_GNI: Tensor) -> Tensor:
-        """Half the angle of every wire, (W, G, N); zero where it has none."""
+        """Half the angle of every wire, (W, G, N); zero if it has none."""
         return self._every(inputs_GNI.flatten(0, 1)).view(len(self._reached), *inputs_GNI.shape[:2])
 
     def matrix(self, weighted: Weighted) -> Tensor:
-        """The states before the first upload as a matrix on r: [Re | Im], (G, 2 D, R)."""
+        """The states before the first upload as a real matrix on r: [Re | Im], (G, 2 D, R)."""
         if set(self._reached) == {2}:
             states_GDR = reduce(matrix_pair, weighted.blocks)
         else:

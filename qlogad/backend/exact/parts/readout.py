@@ -15,7 +15,7 @@ from qlogad.circuit.readout import is_projector
 
 __all__ = ["Readout"]
 
-_TABLE = 2**12  # up to so many amplitudes the signs are a table and the sums one product; beyond, they are folded wire by wire
+_TABLE = 2**12  # up to this many amplitudes, signs are a table and sums one product; beyond, they are folded wire by wire
 
 
 class Readout:
@@ -75,7 +75,10 @@ class _SameFlips:
         if self._partner is None:
             return self._sums(torch.view_as_real(psi_GND).square().sum(-1))
         products = psi_GND.index_select(-1, self._partner).conj() * psi_GND
-        parts = self._sums(products.real), self._sums(products.imag)  # of the sum s: Re(s), Re(i s) = -Im(s), -Re(s), Im(s)
+        parts = (
+            self._sums(products.real),
+            self._sums(products.imag),
+        )  # of the sum s; i^k s has the real parts Re s, -Im s, -Re s, Im s
         return torch.stack([parts[turn % 2][..., k] * (1, -1, -1, 1)[turn] for k, turn in enumerate(self._turns)], dim=-1)
 
     def _sums(self, values_GND: Tensor) -> Tensor:
@@ -86,7 +89,7 @@ class _SameFlips:
 
 
 def _fold(values_GND: Tensor, word: str) -> Tensor:
-    """One signed sum, halving the values wire by wire."""
+    """One signed sum, halving the number of values wire by wire."""
     for letter in word:
         zero, one = values_GND.chunk(2, dim=-1)
         values_GND = zero - one if letter in "YZ" else zero + one

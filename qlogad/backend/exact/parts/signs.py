@@ -1,7 +1,7 @@
 """Sums over the basis with the signs of Z words, and their transposes: readouts, and the phases of diagonal gates.
 
 A Z word is a mask of wires, its sign on a basis state b is (-1)^(bits of b under the mask). Signs are products over two halves of the
-wires, so that tables stay small where states are large.
+wires, so that tables stay small even for large states.
 
 Letters beyond the usual: H, L basis states of the upper and lower wires, D = H L; R columns.
 """
@@ -24,7 +24,7 @@ from qlogad.circuit.readout import bases, is_projector
 
 __all__ = ["Measurement", "Signs"]
 
-TABLE = 11  # wires: up to so many one table serves
+TABLE = 11  # wires: up to this width one table suffices
 ALL = slice(None)
 
 
@@ -33,8 +33,8 @@ class Signs:
 
     Args:
         masks: wire 0 is the most significant bit.
-        factors: as many.
-        wires: how many there are.
+        factors: one per mask.
+        wires: their number.
         like: a real tensor of the wanted precision and device.
     """
 
@@ -52,7 +52,7 @@ class Signs:
         return [slice(begin, min(begin + step, size)) for begin in range(0, size, step)]
 
     def sums(self, values_GDR: Tensor, part: slice = ALL) -> Tensor:
-        """(G, D, R) -> (G, K, R); of one of the parts, its share."""
+        """(G, D, R) -> (G, K, R); for one of the parts, its contribution."""
         if self._whole_DK is not None:
             return self._whole_DK.mT @ values_GDR
         groups, size, columns = values_GDR.shape
@@ -62,7 +62,7 @@ class Signs:
         return (parts_GKLR * self.low_LK.mT[:, :, None]).sum(2)
 
     def spread(self, values_GKR: Tensor, part: slice = ALL) -> Tensor:
-        """The transpose, (G, K, R) -> (G, D, R); or the part of it."""
+        """The transpose, (G, K, R) -> (G, D, R); or one part of it."""
         if self._whole_DK is not None:
             return self._whole_DK @ values_GKR
         groups, words, columns = values_GKR.shape
@@ -82,7 +82,7 @@ def _table(masks_K: Ints, wires: int) -> Floats:
 
 
 class Measurement:
-    """The readouts of a circuit from its states after `cut.layers`, and the slope of the states from that of the readouts."""
+    """The readouts of a circuit from its states after `cut.layers`, and the gradient of the states from that of the readouts."""
 
     def __init__(self, circuit: Circuit, cut: Cut, like: Tensor) -> None:
         axes = bases(circuit.readout)
@@ -103,7 +103,7 @@ class Measurement:
         return (found_GKN if self._back is None else found_GKN.index_select(1, self._back)).mT
 
     def slope(self, states_GDN: Tensor, slope_GNK: Tensor) -> Tensor:
-        """Of the states (G, D, N): 2 sum_k slope_k O_k psi."""
+        """The gradient of the states (G, D, N): 2 sum_k slope_k O_k psi."""
         slope_GKN = slope_GNK.mT if self._order is None else slope_GNK.mT.index_select(1, self._order)
         parts = torch.split(slope_GKN, [axis.words for axis in self._axes], dim=1)
         first, *others = (axis.slope(states_GDN, part) for axis, part in zip(self._axes, parts, strict=True))
@@ -113,7 +113,7 @@ class Measurement:
 
 
 class _Axis:
-    """The words that one measurement basis serves: Z words and projectors, once the states are turned."""
+    """The words read in one measurement basis: Z words and projectors, after the states are rotated."""
 
     def __init__(self, words: Sequence[str], turn: Sequence[Gate], cut: Cut, wires: int, like: Tensor) -> None:
         self._sizes, self._turn = block_sizes(wires), _turn(turn, wires, like)

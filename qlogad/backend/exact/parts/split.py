@@ -15,7 +15,7 @@ __all__ = ["Section", "Split", "split"]
 
 @dataclass(frozen=True)
 class Section:
-    """Neighbouring gates that read inputs, or that do not."""
+    """Neighbouring gates that all read inputs, or all do not."""
 
     inputs: bool
     gates: tuple[Gate, ...]
@@ -30,7 +30,7 @@ class Split:
 
 
 def split(circuit: Circuit) -> Split:
-    """Take the product-state start off a circuit and cut the rest into sections."""
+    """Split off the product-state start of a circuit and cut the rest into sections."""
     start: list[list[Gate]] = [[] for _ in range(circuit.wires)]
     later: list[Gate] = []
     closed: set[int] = set()  # wires that a later gate has touched

@@ -1,9 +1,9 @@
-"""The weight-only matrices of a circuit that begins with a product state, from which forms are built.
+"""The weight-only matrices of a circuit that starts with a product state, from which forms are built.
 
     psi = matrix_0 r,  r real;   then, for every later upload:   psi <- matrix_l (exp(i phase_l) psi)
 
-Small ones are compiled where numba works, forward and backward (tables_numba.py); else they are made of torch's operations
-(fused.py), and are the same to rounding.
+Small ones are computed by compiled functions if numba works, forward and backward (tables_numba.py); otherwise by torch operations
+(fused.py), with the same result up to rounding.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from qlogad.circuit.circuit import Circuit
 
 __all__ = ["form_of"]
 
-COMPILE_UP_TO = 5  # wires: beyond, products of large blocks are quicker than wire by wire
+COMPILE_UP_TO = 5  # wires: beyond, products of large blocks are faster than going wire by wire
 
 
 def form_of(circuit: Circuit, weights_GP: Tensor) -> Form:
-    """Any circuit as tables; see `Form`."""
+    """The tables of any circuit; see `Form`."""
     return _tables(circuit, weights_GP.dtype, weights_GP.device, _compiles(circuit, weights_GP)).form(weights_GP)
 
 
@@ -39,14 +39,14 @@ def _compiles(circuit: Circuit, like: Tensor) -> bool:
 
 
 class _Tables:
-    """What depends on the circuit alone, for one precision and device."""
+    """The circuit-only data, for one precision and device."""
 
     def __init__(self, circuit: Circuit, like: Tensor, compiles: bool) -> None:
         found = starts(circuit)
         gates = circuit.gates if found is None else after_start(circuit)
         self._product = Product(found or [Start(None, np.array([[1], [0]]))] * circuit.wires, circuit.inputs, like)
         self._fused = Fused(circuit, gates, self._product.columns, like)
-        self._signs_DK = torch.cat([self._fused.signs_DK, self._fused.signs_DK])  # of the real parts, then of the imaginary ones
+        self._signs_DK = torch.cat([self._fused.signs_DK, self._fused.signs_DK])  # for real parts, then imaginary parts
         self._eye_1DD = torch.eye(2**circuit.wires, dtype=self._fused.complex, device=like.device)[None]
         uploads, begun = self._fused.uploads, self._product.angles
         self._angles = (*begun, *(angle for angle in uploads.read if angle not in begun))
@@ -71,10 +71,10 @@ class _Tables:
         return Form("real", self._angles, table_GRD, self._signs_DK, Later(self._energy_LDA, self._fixed_LD, unitary_LGMD))
 
     def matrices(self, weights_GP: Tensor) -> tuple[Tensor, Tensor]:
-        """Real and imaginary parts: the first one (G, 2, D, R), the later ones (L, G, 2, M, D).
+        """Real and imaginary parts: of the first matrix (G, 2, D, R), and of the later ones (L, G, 2, M, D).
 
-        M: the basis states of all measurement bases in turn. They end the last matrix, even if it is the first; the others are
-        padded to as many rows with zeros.
+        M: the basis states of all measurement bases in turn. They are the rows of the last matrix, even if it is the first; the other
+        matrices are padded with zeros to as many rows.
         """
         weighted = self._fused(weights_GP)
         first_GDR = self._product.matrix(weighted)
@@ -89,7 +89,7 @@ class _Tables:
         return first_G2DR, torch.stack(found) if found else none
 
     def blank(self, groups: int) -> tuple[Any, Any]:
-        """Room for the compiled matrices."""
+        """Allocate the compiled matrices."""
         states, uploads, seen = len(self._eye_1DD[0]), len(self._fixed_LD), len(self._fused.signs_DK)
         columns = self._program.start.shape[2] if self._program is not None else 0
         first = np.zeros((groups, 2, states if uploads else seen, columns))
@@ -97,7 +97,7 @@ class _Tables:
 
     @property
     def program(self) -> Any:
-        """What the compiled functions take."""
+        """The argument of the compiled functions."""
         return self._program
 
 
@@ -121,12 +121,12 @@ class _Compiled(torch.autograd.Function):
             found = tables_numba.backward(ctx.tables.program, _doubles(weights_GP), *map(_doubles, slopes))
             return None, torch.from_numpy(found).to(weights_GP.dtype)
         kept = [(one, slope) for one, slope in zip(ctx.tables.matrices(weights_GP), slopes, strict=True) if one.numel()]
-        one, slope = zip(*kept, strict=True)  # the derivative of this derivative is wanted
+        one, slope = zip(*kept, strict=True)  # a second derivative is requested
         return None, torch.autograd.grad(one, weights_GP, slope, create_graph=True)[0]
 
 
 def _joined(parts_LG2MD: Tensor) -> Tensor:
-    """Complex matrices as real ones on real and imaginary parts, (L, G, 2 M, 2 D)."""
+    """Complex matrices as real ones on stacked real and imaginary parts, (L, G, 2 M, 2 D)."""
     real, imaginary = parts_LG2MD.unbind(2)
     return torch.cat([torch.cat([real, -imaginary], dim=3), torch.cat([imaginary, real], dim=3)], dim=2)
 
@@ -136,7 +136,7 @@ def _doubles(values: Tensor) -> Any:
 
 
 def _program(circuit: Circuit, layered: Cut, product: Product) -> Any:
-    """What the compiled functions take."""
+    """Build the argument of the compiled functions."""
     from qlogad.backend.exact.parts.tables_numba import DIAGONAL, LOCAL, PERMUTATION, Program
 
     wires, like = circuit.wires, torch.empty(0, dtype=torch.float64)
@@ -175,6 +175,6 @@ def _program(circuit: Circuit, layered: Cut, product: Product) -> Any:
 
 
 @lru_cache(maxsize=128)
-@torch.inference_mode(False)  # what is kept serves training too
+@torch.inference_mode(False)  # cached tensors are used in training too
 def _tables(circuit: Circuit, dtype: torch.dtype, device: torch.device, compiles: bool) -> _Tables:
     return _Tables(circuit, torch.empty(0, dtype=dtype, device=device), compiles)

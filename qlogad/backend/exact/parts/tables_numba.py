@@ -1,12 +1,12 @@
-"""The layers of a circuit that read weights alone, multiplied up into matrices and differentiated, compiled: see tables.py.
+"""The weight-only layers of a circuit, multiplied into matrices and differentiated, compiled: see tables.py.
 
-A state is a matrix (D, R) of real and imaginary parts, its columns innermost. The backward pass holds no states: it undoes the layers,
-which are unitary, while it carries the slope lam back (Jones, Gacon (2020), arXiv:2009.02823):
+A state is a matrix (D, R) of real and imaginary parts, its columns innermost. The backward pass stores no states: it undoes the layers,
+which are unitary, while it propagates the gradient lam (Jones, Gacon (2020), arXiv:2009.02823):
 
-    psi = M x      slope of M: lam x^+      slope of x: M^+ lam
-    psi = exp(i phase) x                    slope of the phase: Im(lam psi*)
+    psi = M x      gradient of M: lam x^+      of x: M^+ lam
+    psi = exp(i phase) x                    of the phase: Im(lam psi*)
 
-All in double precision, whatever the precision of the weights.
+All computations are in double precision, regardless of the precision of the weights.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ DIAGONAL = 2
 
 
 class Program(NamedTuple):
-    """What is done to states; C chains of rotations, one for each local layer and wire, S rotations in each."""
+    """A circuit as arrays; C chains of rotations, one for each local layer and wire, S rotations in each."""
 
     wires: int
-    layers: Numbers  # (layers, 2): the kind, and which one of its kind
-    cuts: Numbers  # (segments + 1,): the layers of segment s are those from cuts[s] to cuts[s + 1]
-    ends: Numbers  # the local layers that turn the state into each measurement basis; -1: none is needed
-    start: Numbers  # (2, D, R): what the first segment acts on, real and imaginary parts; the others act on the identity
-    touched: Numbers  # (C,): whether the chain does anything
+    layers: Numbers  # (layers, 2): the kind, and the number among those of its kind
+    cuts: Numbers  # (segments + 1,): segment s consists of the layers from cuts[s] to cuts[s + 1]
+    ends: Numbers  # the local layers that rotate the state to each measurement basis; -1 if none is needed
+    start: Numbers  # (2, D, R): the argument of the first segment, real and imaginary parts; the others act on the identity
+    touched: Numbers  # (C,): whether the chain has gates
     slope: Numbers  # (S C, P) and
     shift: Numbers  # (S C,): half the angles of the chains
     table: Numbers  # (C, 2^S, 8): each chain's matrix as a multilinear function of (cos, sin) of the halves
@@ -84,7 +84,7 @@ def _phases(program: Any, weights: Numbers) -> Numbers:
 
 @compiled
 def _turn(state: Numbers, matrix: Numbers, bit: int, back: bool) -> None:
-    """A matrix, or its inverse, on one wire."""
+    """Apply a matrix, or its inverse, to one wire."""
     a, b, c, d, e, f, g, h = matrix
     if back:
         b, c, d, e, f, h = -b, e, -f, c, -d, -h
@@ -102,7 +102,7 @@ def _turn(state: Numbers, matrix: Numbers, bit: int, back: bool) -> None:
 
 @partial(compiled, regroup=True)
 def _outer(found: Numbers, lam: Numbers, state: Numbers, bit: int) -> None:
-    """Add the slope of a matrix on one wire."""
+    """Add the gradient of a matrix on one wire."""
     (lre, lim), (re, im) = lam, state
     for low in range(len(re)):
         if not low & bit:
@@ -132,7 +132,7 @@ def _local(program: Any, matrices: Numbers, layer: int, state: Numbers, back: bo
 
 @compiled
 def _local_slope(program: Any, matrices: Numbers, layer: int, state: Numbers, lam: Numbers, dmatrices: Numbers) -> None:
-    """Undo a local layer, carry the slope back, and add that of the matrices."""
+    """Undo a local layer, propagate the gradient, and add that of the matrices."""
     bit, wire = 1, program.wires - 1
     while wire >= 0:
         chain = layer * program.wires + wire
@@ -145,7 +145,7 @@ def _local_slope(program: Any, matrices: Numbers, layer: int, state: Numbers, la
 
 @compiled
 def _shift(state: Numbers, phases: Numbers, sign: float) -> None:
-    """exp(i sign phase)"""
+    """Multiply by exp(i sign phase)."""
     re, im = state
     for b in range(len(re)):
         cosine, sine = math.cos(phases[b]), sign * math.sin(phases[b])
@@ -218,7 +218,7 @@ def _begin(program: Any, segment: int) -> Numbers:
 def forward(program: Any, weights_GP: Numbers, first: Numbers, later: Numbers) -> None:
     """Fill the matrices, real and imaginary parts: first (G, 2, D or M, R) and later (segments - 1, G, 2, M, D).
 
-    M: basis states of all measurement bases in turn, where a segment is the last one; else D of them are filled.
+    M: basis states of all measurement bases in turn if the segment is the last one; otherwise only D of them are filled.
     """
     size, segments = program.start.shape[1], len(program.cuts) - 1
     for g in range(len(weights_GP)):
@@ -240,7 +240,7 @@ def forward(program: Any, weights_GP: Numbers, first: Numbers, later: Numbers) -
 
 @compiled
 def backward(program: Any, weights_GP: Numbers, first: Numbers, later: Numbers) -> Numbers:
-    """The slopes of the weights, from those of the matrices."""
+    """The gradients of the weights, from those of the matrices."""
     size, segments = program.start.shape[1], len(program.cuts) - 1
     count = len(program.touched)
     found = np.zeros(weights_GP.shape)
@@ -270,7 +270,7 @@ def backward(program: Any, weights_GP: Numbers, first: Numbers, later: Numbers) 
 
 @compiled
 def _half_slopes(table: Numbers, trig: Numbers, dmatrices: Numbers, angles: int) -> Numbers:
-    """The slopes of half the angles of all chains: cos -> -sin, sin -> cos."""
+    """The gradients of half the angles of all chains: cos -> -sin, sin -> cos."""
     count, size, _ = table.shape
     found, slopes = np.zeros(angles), np.empty(size)
     for c in range(count):

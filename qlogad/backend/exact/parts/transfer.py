@@ -40,12 +40,12 @@ __all__ = [
 
 
 LETTERS = "IXYZ"
-ZERO = np.array([[1.0], [0.0], [0.0], [1.0]])  # the wire in state 0: its means of I, X, Y, Z
-PIECE = 3  # rotations in one table: 27 features; more, and the table costs more than a product of two
+ZERO = np.array([[1.0], [0.0], [0.0], [1.0]])  # means of I, X, Y, Z for a wire in state 0
+PIECE = 3  # rotations in one table: 27 features; with more, the table costs more than a product of two
 
 
 def transfer_of_kraus(kraus: Sequence[Complexes]) -> Floats:
-    """The transfer matrix (4^n, 4^n) of a channel on n wires; of a unitary, given that alone.
+    """The transfer matrix (4^n, 4^n) of a channel on n wires; a unitary is a channel with one Kraus operator.
 
     Args:
         kraus: its Kraus operators, (2^n, 2^n) each.
@@ -67,7 +67,7 @@ def kron(one: Floats, two: Floats) -> Floats:
 
 
 def mean_of(letter: str) -> Floats:
-    """The weights of a readout's letter on the means of I, X, Y, Z, (4,); 0 and 1 are (I +- Z) / 2.
+    """The weights of a readout's letter on the means of I, X, Y, Z, (4,); the letters 0 and 1 are (I +- Z) / 2.
 
     >>> mean_of("Y").tolist(), mean_of("1").tolist()
     ([0.0, 0.0, 1.0, 0.0], [0.5, 0.0, 0.0, -0.5])
@@ -77,7 +77,7 @@ def mean_of(letter: str) -> Floats:
 
 
 def pulled(word: str, gate: Gate) -> tuple[str, int] | None:
-    """The readout that, read before a gate, has the mean that `word` has after it: (word, sign); None where it takes several.
+    """Pull a readout back through a gate: (word, sign) with the same mean before the gate; None if that takes several words.
 
     Fixed Clifford gates pull every Pauli word back to one, a rotation those it commutes with; gates that permute basis states
     pull a projector back to one. Gottesman (1998), quant-ph/9807006.
@@ -85,7 +85,7 @@ def pulled(word: str, gate: Gate) -> tuple[str, int] | None:
     >>> pulled("IZ", Gate("cx", (0, 1))), pulled("XI", Gate("rx", (0,), (Angle("weight"),))), pulled("ZI", Gate("h", (0,)))
     (('ZZ', 1), ('XI', 1), ('XI', 1))
     """
-    # one radian stands for any angle: what holds there for a rotation holds everywhere
+    # one radian stands for any angle: a rotation that commutes there commutes at every angle
     angle = 1.0 if any(angle.source for angle in gate.angles) else sum(angle.shift for angle in gate.angles)
     letters = "".join(word[wire] for wire in gate.wires)
     found = _pulled(gate.name, angle, letters)
@@ -101,7 +101,7 @@ def pulled(word: str, gate: Gate) -> tuple[str, int] | None:
 def _pulled(name: str, angle: float, letters: str) -> tuple[str, int] | None:
     unitary = matrix(name, angle)
     if is_projector(letters):
-        chances = np.abs(unitary[int(letters, 2)]) ** 2  # of each basis state before, to end in this one
+        chances = np.abs(unitary[int(letters, 2)]) ** 2  # for each basis state before, the probability to end in this one
         place = int(chances.argmax())
         return (f"{place:0{len(letters)}b}", 1) if math.isclose(chances[place], 1, abs_tol=1e-12) else None
     row = transfer_of_kraus([unitary])[_number(letters)]
@@ -127,11 +127,11 @@ class Piece:
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """Gates one after the other on the same one or two wires, as a matrix: rows @ the product of transfer matrices @ columns."""
+    """Successive gates on the same one or two wires, as a matrix: rows @ the product of transfer matrices @ columns."""
 
     wires: tuple[int, ...]
     gates: tuple[Gate, ...]  # in order of time
-    rows: Floats | None = None  # (r, 4^wires); all of them where None
+    rows: Floats | None = None  # (r, 4^wires); None: all rows
     columns: Floats | None = None  # (4^wires, c)
 
     def pieces(self) -> list[Piece]:
@@ -153,16 +153,16 @@ class Chain:
 
 
 def _factors(gate: Gate) -> Iterator[tuple[Floats, Angle | None]]:
-    """What a gate is a product of: a matrix (1, ., .), or a rotation (3, ., .) with its angle."""
+    """The factors of a gate: a matrix (1, ., .), or a rotation (3, ., .) with its angle."""
     kind = GATES[gate.name]
     if not any(angle.source for angle in gate.angles):
         yield transfer_of_kraus([matrix(gate.name, sum(angle.shift for angle in gate.angles))])[None], None
         return
     (angle,) = gate.angles
     if not kind.controls:
-        yield _rotation(kind.word or "Z"), angle  # `phase` is a z-rotation up to a phase of the whole
+        yield _rotation(kind.word or "Z"), angle  # `phase` is a z-rotation up to a global phase
         return
-    # a controlled rotation is a rotation about P and one back about ZP, by half the angle each
+    # a controlled rotation is a rotation about P and an inverse rotation about ZP, each by half the angle
     half = replace(angle, scale=angle.scale / 2, shift=angle.shift / 2)
     yield _rotation("I" + kind.word), half
     yield _rotation("Z" + kind.word), -half
@@ -170,19 +170,19 @@ def _factors(gate: Gate) -> Iterator[tuple[Floats, Angle | None]]:
 
 @cache
 def _rotation(word: str) -> Floats:
-    """The transfer matrix of a rotation about a word: its parts that go with 1, cos a, sin a."""
+    """The transfer matrix of a rotation about a word: its coefficients of 1, cos a, sin a."""
     size = 2 ** len(word)
     none, quarter, half = (
         transfer_of_kraus([np.cos(angle / 2) * np.eye(size) - 1j * np.sin(angle / 2) * pauli(word)])
         for angle in (0, np.pi / 2, np.pi)
     )
     constant = (none + half) / 2
-    parts: Floats = np.array([constant, (none - half) / 2, quarter - constant]).round(12)  # of entries 0, 1 and -1
+    parts: Floats = np.array([constant, (none - half) / 2, quarter - constant]).round(12)  # entries are 0, 1 and -1
     return parts
 
 
 def _placed(one: Floats, wires: tuple[int, ...], among: tuple[int, ...]) -> Floats:
-    """A transfer matrix on its wires as one on the wires of a chain."""
+    """Embed a transfer matrix on its wires into the wires of a chain."""
     if wires == among:
         return one
     if len(wires) == 2:
@@ -196,7 +196,7 @@ class Features:
 
     def __init__(self, angles: Sequence[Angle], like: Tensor) -> None:
         self._index = torch.tensor([angle.index for angle in angles], dtype=torch.long, device=like.device)
-        # one cosine serves all three: 1 = cos 0 and sin a = cos(a - pi/2)
+        # one cosine gives all three: 1 = cos 0 and sin a = cos(a - pi/2)
         self._scale = like.new_tensor([[0, angle.scale, angle.scale] for angle in angles])
         self._shift = like.new_tensor([[0, angle.shift, angle.shift - math.pi / 2] for angle in angles])
         self._all = [angle.index for angle in angles]
@@ -208,23 +208,23 @@ class Features:
 
 
 class Monomials:
-    """The products of features that tables stand for: 3^m of them, m the most angles that any has; the others' come first."""
+    """The products of features in tables: 3^m of them, m the largest number of angles; angles that a table lacks come first."""
 
     def __init__(self, angles: Sequence[tuple[Angle, ...]], like: Tensor) -> None:
         self.most = max(map(len, angles), default=0)
         self._count = len(angles)
-        # an angle too few reads any value, and its cosine and sine are not looked at
+        # a missing angle reads any value, since its cosine and sine have weight zero
         padded = [(*own, *[Angle(None)] * (self.most - len(own))) for own in angles]
         self._features = Features([own[digit] for digit in range(self.most) for own in padded], like)
 
     def table(self, piece: Piece) -> Floats:
-        """A piece's table by these monomials, (3^m, r, c)."""
+        """A piece's table on these monomials, (3^m, r, c)."""
         table = np.zeros((3**self.most, *piece.table.shape[1:]))
         table[:: 3 ** (self.most - len(piece.angles))] = piece.table
         return table
 
     def __call__(self, values: Tensor) -> Tensor:
-        """(..., I or P) -> (tables, ..., 3^m); the axes between are one where there is no angle."""
+        """(..., I or P) -> (tables, ..., 3^m); leading axes have size one if there is no angle."""
         if not self.most:
             return values.new_ones(self._count, *(1,) * values.ndim)
         features = self._features(values)
@@ -249,12 +249,12 @@ class Chains:
         for shape in shapes:
             tables = [self._monomials.table(piece) for *_, piece in pieces if piece.table.shape[1:] == shape]
             self._groups.append(torch.from_numpy(np.array(tables)).to(like))
-        self._order: list[list[int]] = [[] for _ in chains]  # where the pieces of each chain stand, the last in time first
+        self._order: list[list[int]] = [[] for _ in chains]  # the positions of each chain's pieces, last in time first
         for at, (place, _, _) in sorted(enumerate(pieces), key=lambda found: -found[1][1]):
             self._order[place].append(at)
 
     def __call__(self, values: Tensor) -> list[Tensor]:
-        """Values (..., P or I) -> for each chain (..., r, c); the leading axes are one where no chain has an angle."""
+        """Values (..., P or I) -> for each chain (..., r, c); leading axes have size one if no chain has an angle."""
         if not self._order:
             return []
         monomials = self._monomials(values)

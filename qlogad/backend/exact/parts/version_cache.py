@@ -20,9 +20,9 @@ T = TypeVar("T")
 
 
 class VersionCache(Generic[T]):
-    """What `make` makes of the weights, once for each of their versions: with gradients, and without, as then it has none.
+    """The result of `make` on the weights, computed once per version: one with gradients, one without, which never has them.
 
-    Changes through `weights.data` are not counted and so go unnoticed. Weights created in inference
+    Changes through `weights.data` are not counted and go unnoticed. Weights created in inference
     mode have no version, and nothing is cached for them.
 
     Args:
@@ -55,7 +55,7 @@ class VersionCache(Generic[T]):
         return self._known[gradient]
 
     def _watched(self) -> Tensor:
-        """The weights with a hook: a backward pass that reaches them drops the cached value."""
+        """The weights with a hook: a backward pass that reaches them clears the cached value."""
         if not self._weights.requires_grad:
             return self._weights
         watched, kept = self._weights.view_as(self._weights), weakref.ref(self)

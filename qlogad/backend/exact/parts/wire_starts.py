@@ -1,7 +1,7 @@
-"""How every wire's state begins: gates on single wires that read inputs, before anything else, make a product state.
+"""How every wire's state starts: single-wire gates that read inputs, before any other gates, prepare a product state.
 
-Where a wire reads one angle a, its state is column @ (cos(a/2), sin(a/2)) up to a phase of the whole: 3 real features of a wire,
-1, cos a and sin a, carry everything that any readout can see of it.
+If a wire reads one angle a, its state is column @ (cos(a/2), sin(a/2)) up to a global phase: three real features per wire,
+1, cos a and sin a, determine every readout.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Start", "starts"]
 class Start:
     """One wire's state as a function of its only angle."""
 
-    angle: Angle | None  # None: it does not depend on inputs
+    angle: Angle | None  # None if it does not depend on inputs
     column: Complexes  # (2, 2): state = column @ (cos(a/2), sin(a/2)); without an angle (2, 1)
 
     def bloch(self) -> Floats:
@@ -37,14 +37,14 @@ class Start:
         forms = [(self.column.conj().T @ word @ self.column).real for word in words]  # means = v^T form v, v real
         if self.angle is None:
             return np.array([[form[0, 0]] for form in forms])
-        # cos^2 = (1 + cos a) / 2, sin^2 = (1 - cos a) / 2, cos sin = sin a / 2, of half the angle
+        # in half the angle: cos^2 = (1 + cos a) / 2, sin^2 = (1 - cos a) / 2, cos sin = sin a / 2
         rows = [[(form[0, 0] + form[1, 1]) / 2, (form[0, 0] - form[1, 1]) / 2, (form[0, 1] + form[1, 0]) / 2] for form in forms]
         return np.array(rows)
 
 
 @lru_cache(maxsize=128)
 def starts(circuit: Circuit) -> tuple[Start, ...] | None:
-    """The start of every wire; None where some wire reads two angles, as in H-RY-RZ encodings."""
+    """The start of every wire; None if a wire reads two angles, as in H-RY-RZ encodings."""
     found = [_start(gates) for gates in split(circuit).start]
     return None if any(start is None for start in found) else tuple(start for start in found if start is not None)
 
@@ -59,7 +59,7 @@ def _start(gates: tuple[Gate, ...]) -> Start | None:
     place = reading[0]
     gate = gates[place]
     part = terms(gate.name)
-    if gate.name == "phase":  # diag(1, exp(i a)) is a z-rotation up to a phase of the whole
+    if gate.name == "phase":  # diag(1, exp(i a)) is a z-rotation up to a global phase
         part = terms("rz")
     before, after = _product(gates[:place]) @ zero, _product(gates[place + 1 :])
     columns = [after @ part.cosine @ before, after @ part.sine @ before]  # a rotation is cos(a/2) 1 + sin(a/2) (-i P)

@@ -95,7 +95,7 @@ def test_again_is_the_same_to_the_last_bit():
 
 def test_inputs_that_come_again_do_not_fit():
     assert Real().unfit(assemble("angle-y", "strongly-entangling", 3, 2, reupload=True)).startswith("it reads inputs again")
-    assert Real().unfit(assemble("chen", "strongly-entangling", 3, 1)).startswith("a wire's state begins with two angles")
+    assert Real().unfit(assemble("chen", "strongly-entangling", 3, 1)).startswith("a wire's state depends on two angles")
 
 
 def test_circuits_without_gates_inputs_or_weights():

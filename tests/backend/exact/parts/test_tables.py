@@ -123,5 +123,5 @@ def test_angles_beyond_measure_give_finite_readouts_or_an_error(encoding: str, m
 
 def test_angles_that_overflow_are_refused_in_one_line() -> None:
     circuit = assemble("exponential", "sim14", 3, 1)  # 4 x on its last wire
-    with pytest.raises(BackendError, match=r"^angles lie beyond what torch.float32 holds; scale the inputs"):
+    with pytest.raises(BackendError, match=r"^angles exceed the range of torch.float32; scale the inputs"):
         Exact().bind(circuit, torch.zeros(1, circuit.weights))(torch.full((1, 2, 1), 3e38))
