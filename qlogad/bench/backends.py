@@ -49,7 +49,7 @@ _WITH_OPTIONS = (
 
 
 def specs() -> list[str]:
-    """What is measured: the backends above with their options, then every other one by its name."""
+    """The backends to measure: those above with their options, then all others by name."""
     named = {spec.partition(":")[0] for spec in _WITH_OPTIONS}
     return [*_WITH_OPTIONS, *(name for name in names.known("backend") if name not in named)]
 
@@ -69,8 +69,8 @@ def measure(progress: Progress, specs: Sequence[str], *, rows: int = 1000, loop:
     """A row for each backend that is usable here: expectation values per second in one call, and the speed-up over either loop.
 
     Args:
-        progress: called with what is being measured and how many are done.
-        specs: the backends; those that are unknown, lack their package or are a file that is not there are skipped.
+        progress: called with the backend being measured and how many are done.
+        specs: the backends; unknown ones and those without their package or file are skipped.
         rows: distinct bindings of the angles in one call.
         loop: how many of them the first loop runs; the second runs one.
         repeats: timed repetitions of both.
@@ -105,7 +105,7 @@ def _measure(spec: str, circuit: Circuit, rows: int, loop: int, repeats: int) ->
     weights_GP = torch.randn(1, circuit.weights, generator=generator, dtype=torch.float64)
     inputs_GNI = torch.randn(1, rows, circuit.inputs, generator=generator, dtype=torch.float64)
     bound = open_backend(spec).bind(circuit, weights_GP)
-    kind = bound.estimate(inputs_GNI[:, :1]).provenance["kind"]  # what is done once is done here
+    kind = bound.estimate(inputs_GNI[:, :1]).provenance["kind"]  # this call also does the one-time work
     together, alone, anew = [], [], []
     with torch.no_grad():
         for _ in range(repeats):

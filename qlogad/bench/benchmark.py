@@ -15,21 +15,21 @@ from qlogad.bounds import Between
 
 __all__ = ["Benchmark", "Finding", "Progress", "Repeats", "this_machine"]
 
-Progress = Callable[[str, int], None]  # told what is being done, and a count
-Repeats = Annotated[int, Between(1, 10_000), "Repetitions of each step, of which the median counts."]
+Progress = Callable[[str, int], None]  # called with a step, and a count
+Repeats = Annotated[int, Between(1, 10_000), "Repetitions of each step; the median is reported."]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a benchmark measured."""
+    """The results of a benchmark."""
 
-    facts: object  # for machines, as JSON
+    facts: object  # for programs, as JSON
     text: str  # for people
-    report: Path  # the file that keeps it
+    report: Path  # the file written
 
 
 class Benchmark(ABC):
-    """Something to measure on this machine.
+    """A measurement of this machine.
 
     A subclass is a frozen dataclass: every field has a default and is `Annotated` with its bounds and one line of help. The first line
     of the file's docstring says what is measured and how long it takes.
@@ -40,7 +40,7 @@ class Benchmark(ABC):
 
     @abstractmethod
     def run(self, out: Path, progress: Progress) -> Finding:
-        """Measure, and write a report to a results folder below `out`.
+        """Measure, and write a report to a results folder in `out`.
 
         Raises:
             InputError: an option names something that cannot be used.
@@ -48,7 +48,7 @@ class Benchmark(ABC):
 
 
 def this_machine(*, load: bool = False) -> str:
-    """The machine in words, for reports.
+    """A description of this machine for reports.
 
     Args:
         load: include the load average.

@@ -1,6 +1,6 @@
 """Confidence intervals: how often they contain the truth, in simulation (minutes).
 
-By metric, effective number of sequences and inequality of their weights. Singles are 95 % intervals of one detector
+For each metric, effective number of sequences and shape of their weights. Singles are 95 % intervals of one detector
 (`evaluate.compare.other_sequences`), pairs those of differences (`evaluate.compare.difference`).
 """
 
@@ -28,17 +28,17 @@ Row = dict[str, Any]
 SHAPES = ("equal", "hdfs-like", "adversarial")
 EFFECTIVE = (10, 20, 50, 200)
 METRICS = ("recall", "precision", "f1", "specificity", "mcc")
-RATES = ((0.3, 0.01), (0.6, 0.02), (0.9, 0.01), (0.9, 0.05))  # recall, false alarms
+RATES = ((0.3, 0.01), (0.6, 0.02), (0.9, 0.01), (0.9, 0.05))  # recall, false alarm rate
 DESIGNS = (
     (0.7, 0.7, 0.01, 0.5),
     (0.8, 0.5, 0.01, 0.3),
     (0.7, 0.6, 0.02, 0.8),
-)  # recall left and right, false alarms, share of equal judgements
+)  # recall left and right, false alarm rate, share of equal judgements
 
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage(Benchmark):
-    """Both kinds of interval over all weights and effective numbers."""
+    """Both kinds of interval for all weights and effective numbers."""
 
     def run(self, out: Path, progress: Progress) -> Finding:
         found = measure(progress)
@@ -67,7 +67,7 @@ def weights(shape: str, n: int) -> Floats:
 
 
 def _test(shape: str, n: int) -> tuple[Ints, Floats]:
-    """Labels and multiplicities: n effective anomalies, 4 n effective normals of ten times their weight."""
+    """Labels and multiplicities: n effective anomalies, and 4 n effective normals with ten times their weight."""
     anomalies, normals = weights(shape, n), weights(shape, 4 * n)
     weight_N = np.concatenate([anomalies / anomalies.sum(), 10 * normals / normals.sum()])
     return np.repeat([1, 0], [len(anomalies), len(normals)]), weight_N
@@ -82,7 +82,7 @@ def singles(shape: str, n: int, recall: float, fpr: float, *, sets: int) -> Row:
 
 
 def pairs(shape: str, n: int, left: float, right: float, fpr: float, alike: float, *, sets: int, resamples: int = 500) -> Row:
-    """The coverage of the interval of a difference in F1 between two detectors, where the right one has half the false-alarm rate."""
+    """The coverage of the interval of a difference in F1 between two detectors; the right one has half the false alarm rate."""
     label_N, weight_N = _test(shape, n)
     random = generator(0, "pairs", shape, n)
     rates_2N = np.where(label_N == 1, np.array([[left], [right]]), np.array([[fpr], [fpr / 2]]))

@@ -1,9 +1,9 @@
 """The exact engine against other simulators and the classical cell: every method over a grid (an hour).
 
-Whatever is compared is timed in turns in one process (other environments in processes of their own, while nothing else runs), and medians
-are reported. Each finished point is written at once and not measured again, so a stopped benchmark continues. Next to every time stands
+All contenders are timed in turns in one process (other environments in processes of their own, while nothing else runs), and medians
+are reported. Each point is written when it is finished and not measured again, so a stopped benchmark continues. Next to every time is
 a floor: the operations of the chosen method at the rate of a matrix product on this machine, or its bytes at the rate of a copy, whichever
-is larger. On a machine with a GPU and little else installed, `PYTHONPATH=. python qlogad/bench/engine.py cuda` needs torch and numpy alone
+is larger. On a machine with a GPU and little else installed, `PYTHONPATH=. python qlogad/bench/engine.py cuda` needs torch and numpy only
 and prints its points as lines of JSON.
 """
 
@@ -48,7 +48,7 @@ Row = dict[str, Any]
 Job = Callable[[], object]
 
 WIDTH, HIDDEN, GATES = 32, 128, 4
-# (wires, depth, re-uploading): at least so many times PennyLane's speed, at most so many times the classical cell's time
+# (wires, depth, re-uploading): least multiple of PennyLane's speed, largest multiple of the classical cell's time
 GOALS: dict[tuple[int, int, bool], tuple[float, float | None]] = {
     (4, 1, False): (150, 1.0),
     (4, 2, False): (150, 1.0),
@@ -59,14 +59,14 @@ GOALS: dict[tuple[int, int, bool], tuple[float, float | None]] = {
     (4, 2, True): (60, None),
     (8, 2, True): (30, None),
 }
-WARM = 0.1  # seconds: what is quicker is timed when it has just been run
-LONG = 5.0  # seconds of a step: what takes longer is left out wherever all is as large or larger
-CLOSE = 5.0  # times the quickest prediction: methods beyond are not tried
+WARM = 0.1  # seconds: faster jobs are timed right after an uncounted run
+LONG = 5.0  # seconds per step: a slower contender is left out at all larger points
+CLOSE = 5.0  # times the fastest prediction: slower methods are not tried
 WIDE_GOAL = 5  # times lightning.qubit's speed
-TRIG_UP_TO = 6  # wires: tables of 3^wires rows are never quickest beyond
-PATIENCE = 90  # seconds for a peer at one point, compiling included
+TRIG_UP_TO = 6  # wires: beyond, tables of 3^wires rows are never fastest
+PATIENCE = 90  # seconds for a peer at one point, including compilation
 PEERS = ("PennyLane + JAX, jit", "tensorcircuit-ng + JAX, jit", "lightning.qubit, adjoint")  # as in peers/simulators.py
-REGRET = 1.25  # a planner's choice is that close to the best
+REGRET = 1.25  # a planner's choice counts as good within this factor of the best
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ class Point:
         return f"{self.workload}, {self.wires} wires, depth {self.depth}{again}, batch {self.batch}, T = {self.steps}"
 
     def within(self, other: Point) -> bool:
-        """Whether the other is at least as large in every respect."""
+        """Whether the other point is at least as large in every respect."""
         pairs = ((getattr(self, size), getattr(other, size)) for size in ("reupload", "wires", "depth", "batch", "steps"))
         return self.workload == other.workload and all(one <= two for one, two in pairs)
 
@@ -118,10 +118,10 @@ class Found:
 
 
 class Points:
-    """Finished points, each a line of JSON written at once; those of another machine, torch or qlogad are ignored.
+    """Finished points, each written at once as a line of JSON; those of another machine, torch or qlogad are ignored.
 
     Args:
-        path: the file; None keeps points in memory only. Delete the file to measure again.
+        path: the file, which may be deleted to measure again; None keeps points in memory only.
 
     Raises:
         InputError: the file does not hold points.
@@ -137,12 +137,12 @@ class Points:
     def _read(self, path: Path) -> None:
         try:
             text = path.read_text(encoding="utf-8")
-            self._kept = text[: text.rfind("\n") + 1]  # where writing was stopped, that point is measured again
+            self._kept = text[: text.rfind("\n") + 1]  # without a partly written last line: that point is measured again
             for line in map(json.loads, self._kept.splitlines()):
                 if line["setup"] == self.setup:
                     self.found[Point(**line["point"])] = Found(line["ms"], line["choice"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path} is no list of points of this version; move it away") from error
+            raise InputError(f"{path} does not hold points of this version; move it away") from error
 
     def add(self, point: Point, found: Found) -> None:
         """Add the measurement at a point."""
@@ -181,7 +181,7 @@ class Roofline:
         self.bytes = 8 * 2**24 / _alone(lambda: target.copy_(source), device)
 
     def floor(self, operations: float, traffic: float) -> float:
-        """The least seconds for so many operations and bytes."""
+        """The shortest possible time in seconds for this many operations and bytes."""
         return max(operations / self.operations, traffic / self.bytes)
 
 
@@ -223,9 +223,9 @@ def measure(points: Points, wanted: Sequence[Point], progress: Progress, *, pyth
     """Measure the points that have not been measured yet.
 
     Args:
-        points: where measurements are added.
+        points: measurements are added here.
         wanted: the points, in order.
-        progress: called with what is being measured and how many points are done.
+        progress: called with the point being measured and how many are done.
         python: a Python with JAX, tensorcircuit-ng and PennyLane; None leaves other simulators out.
     """
     left = [point for point in dict.fromkeys(wanted) if point not in points.found and (python or point.workload != "peers")]
@@ -295,7 +295,7 @@ def every_sequence(point: Point) -> Found:
     circuit, x_NTI, engine = circuit_of(point), inputs_of(point), Exact()
     training_step(cell(circuit, engine, point.device), x_NTI)
     method, tables = decided(engine)
-    engines = {"real": Exact("real"), "loop": Exact(second=True)}  # what has second derivatives has no tables
+    engines = {"real": Exact("real"), "loop": Exact(second=True)}  # `second` excludes tables
     if point.wires <= TRIG_UP_TO:
         engines["pauli"] = Exact("pauli")
     jobs: dict[str, Job] = {name: partial(training_step, cell(circuit, one, point.device), x_NTI) for name, one in engines.items()}
@@ -368,7 +368,7 @@ WORKLOADS: dict[str, Callable[[Point], Found]] = {
 
 
 def peer_ms(points: Points, peer: str, point: Point, python: Path) -> float | None:
-    """Another simulator's training step in the environment of another Python, see peers/simulators.py; None if it takes too long."""
+    """Milliseconds of another simulator's training step, run by another Python, see peers/simulators.py; None if it takes too long."""
     if points.too_long(peer, point):
         return None
     file = str(Path(__file__).parent / "peers" / "simulators.py")
@@ -385,7 +385,7 @@ def peer_ms(points: Points, peer: str, point: Point, python: Path) -> float | No
 
 
 def milliseconds(seconds: Mapping[str, float]) -> dict[str, float]:
-    """Seconds to milliseconds."""
+    """Convert seconds to milliseconds."""
     return {name: 1e3 * value for name, value in seconds.items()}
 
 
@@ -476,7 +476,7 @@ _ROWS: dict[str, Callable[[Point, Found], Row]] = {
 
 
 def regrets(points: Points) -> str:
-    """How close the planner's choices are to the best, a sentence for each workload with a choice."""
+    """How close the planner's choices are to the best: one sentence per workload with a choice."""
     told = []
     for workload in ("methods", "sequence"):
         every = [(point, regret_of(one)) for point, one in points.found.items() if point.workload == workload]
@@ -533,7 +533,7 @@ _STYLES = {
 
 
 def _figure(points: Points, path: Path) -> None:
-    """Milliseconds of a training step against wires, a panel for each depth: ours, peers', the classical cell's, the floor."""
+    """Milliseconds of a training step against wires, one panel per depth: ours, peers', the classical cell's, the floor."""
     from matplotlib.figure import Figure
 
     lines: dict[int, dict[str, dict[int, float]]] = {}  # depth, contender, wires
@@ -572,7 +572,7 @@ def inputs_of(point: Point) -> Tensor:
 
 
 def cell(circuit: Circuit, backend: Backend, device: str = "cpu") -> LSTM:
-    """LSTM(32, 128) whose four gates are a linear map, a circuit of their own and a linear map."""
+    """LSTM(32, 128) whose four gates are each a linear map, a circuit and a linear map."""
     generator = torch.Generator().manual_seed(0)
 
     def make(in_features: int, out_features: int, gates: int) -> Wrapped:
@@ -591,7 +591,7 @@ def cell(circuit: Circuit, backend: Backend, device: str = "cpu") -> LSTM:
 
 
 def training_step(module: nn.Module, x_NTI: Tensor) -> None:
-    """Forward and backward."""
+    """One forward and backward pass."""
     module.zero_grad()
     torch.autograd.backward(module(x_NTI)[0].square().mean())
 
@@ -623,13 +623,13 @@ def _peak(spec: str, point: Point) -> float:
 def in_turns(
     jobs: dict[str, Job], device: str, *, rare: frozenset[str] | set[str] = frozenset(), least: int = 5
 ) -> dict[str, float]:
-    """The median seconds of each job, run in turns: at least `least` times each (3 the rare ones), more where it is quick.
+    """The median seconds of each job, run in turns: at least `least` times each (3 for rare ones), more often if it is fast.
 
-    A quick job is run once, uncounted, before every counted run, so that its data are in the caches, as during training.
+    A fast job is run once, uncounted, before every counted run, so that its data are in the caches, as during training.
     """
     quick = set()
     for name, job in jobs.items():
-        first = _once(job, device)  # it may compile
+        first = _once(job, device)  # this run may include compilation
         if min(first, first if name in rare else _once(job, device)) < WARM:
             quick.add(name)
     taken: dict[str, list[float]] = {name: [] for name in jobs}

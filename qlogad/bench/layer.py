@@ -1,6 +1,6 @@
 """One circuit in a network: `QuantumLayer` against PennyLane's `TorchLayer`, same circuit and weights (seconds).
 
-Both stand between the same two linear layers; a step is forward, backward and an Adam update. They are timed in turns on one
+Both are placed between the same two linear layers; a step is forward, backward and an Adam update. They are timed in turns on one
 thread, and medians over repetitions are reported. Their outputs must agree first.
 """
 
@@ -45,7 +45,7 @@ def measure(progress: Progress, *, repeats: int = 5) -> list[Row]:
     """A row for each of CASES: milliseconds per step with either layer, their ratio, and the difference of their outputs.
 
     Args:
-        progress: called with what is being measured and how many are done.
+        progress: called with the case being measured and how many are done.
         repeats: timed steps with each layer.
     """
     import torch
@@ -114,7 +114,7 @@ def _step(model: nn.Module, x_ND: Tensor) -> Callable[[], None]:
         model(x_ND).square().mean().backward()
         optimizer.step()
 
-    step()  # what is done once is done here
+    step()  # includes the one-time work
     return step
 
 

@@ -1,6 +1,6 @@
 """This machine: rates of reading, training and simulating, each next to its floor (minutes).
 
-Whatever is compared is timed in turns (one, other, one, other ...), and medians over repetitions are reported. Machines are noisy: only
+All contenders are timed in turns (one, other, one, other ...), and medians over repetitions are reported. Timings are noisy: only
 ratios carry over to other machines.
 """
 
@@ -37,7 +37,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Machine(Benchmark):
-    """What this machine reads, trains and simulates per second."""
+    """The rates at which this machine reads, trains and simulates."""
 
     lines: Annotated[int, Between(1000, 10**8), "Synthetic log lines for the reading benchmark."] = 200_000
     repeats: Repeats = 5
@@ -92,7 +92,7 @@ from pathlib import Path
 from qlogad.experiment.experiment import Experiment
 from qlogad.experiment.ground import open_source
 data = Experiment.from_document(json.loads(sys.argv[1])).data
-def peak():  # KiB; unlike getrusage, this peak is the process's own and not its parent's
+def peak():  # KiB; unlike getrusage, this peak excludes the parent process
     return int(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")).split()[1])
 open_source(Experiment.from_document({"data": {"lines": 500}, "contender": [{"name": "n", "detector": "new-event"}]}).data)
 before = peak()
@@ -178,7 +178,7 @@ def _epochs(progress: Progress) -> list[Row]:
     seconds = {}
     for number, (name, core) in enumerate(cores.items()):
         progress(f"epochs: {name}", number)
-        DeepLog(core=core, epochs=1).fit(made.validation.normals().features)  # the first call of anything is slow
+        DeepLog(core=core, epochs=1).fit(made.validation.normals().features)  # warm-up
         detector = DeepLog(core=core, epochs=4, patience=4)
         began = time.perf_counter()
         detector.fit(made.train.features, validation=(made.validation.normals().features, None))
@@ -188,7 +188,7 @@ def _epochs(progress: Progress) -> list[Row]:
 
 
 def _engine(repeats: int, progress: Progress) -> list[Row]:
-    """Forward and backward of one recurrent training step: four gates, batch 64, T = 10, float32; bound once, as the cell does."""
+    """Forward and backward of one recurrent training step: four gates, batch 64, T = 10, float32; bound once, as in the cell."""
     import torch
 
     from qlogad.circuit.encoding import assemble

@@ -62,7 +62,7 @@ class Parser(Benchmark):
 
 @dataclass(frozen=True)
 class Setting:
-    """Published for one system: the settings of Drain, and its GA, PA and FTA (None where not among the fourteen)."""
+    """The published settings of Drain for one system, and its GA, PA and FTA (None if not among the fourteen)."""
 
     similarity: float
     depth: int
@@ -95,7 +95,7 @@ SETTINGS: Mapping[str, Setting] = {
 
 @dataclass(frozen=True)
 class Sample:
-    """One system's messages with their true templates, as first given and as corrected."""
+    """One system's messages with their true templates, original and corrected."""
 
     messages: tuple[str, ...]
     original: tuple[str, ...]
@@ -109,7 +109,7 @@ def samples(folder: Path | None = None) -> dict[str, Sample]:
         folder: None: `$QLOGAD_DATA/loghub_2k`.
 
     Raises:
-        InputError: one of a pair is missing, or there is none.
+        InputError: one file of a pair is missing, or there are no samples.
     """
     folder = folder or Path(os.environ.get("QLOGAD_DATA", "")) / "loghub_2k"
     tables: dict[tuple[str, bool], pd.DataFrame] = {}
@@ -141,7 +141,7 @@ def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def masked(message: str, setting: Setting) -> str:
-    """A message with the matches of the system's expressions masked, one expression after the other, and single blanks."""
+    """A message with the matches of the system's expressions masked, one expression after the other, and repeated blanks merged."""
     return " ".join(reduce(lambda text, mask: re.sub(mask, "<:ANY:>", text), setting.masks, message).split())
 
 
@@ -157,7 +157,7 @@ def drain3(sample: Sample, setting: Setting, python: Path) -> list[tuple[int, st
     """The same by Drain3 on the same masked messages, run by a Python that has it.
 
     Raises:
-        InputError: it does not run there.
+        InputError: that Python cannot run it.
     """
     texts = [masked(message, setting) for message in sample.messages]
     given = {"texts": texts, "depth": setting.depth, "similarity": setting.similarity, "max_children": Drain.max_children}
@@ -166,13 +166,13 @@ def drain3(sample: Sample, setting: Setting, python: Path) -> list[tuple[int, st
     except (OSError, subprocess.CalledProcessError) as error:
         reason = error.stderr.strip().splitlines() if isinstance(error, subprocess.CalledProcessError) else [str(error)]
         raise InputError(
-            f"{python} does not run Drain3 ({reason[-1] if reason else 'it exits without a message'}); --peers is a Python that has drain3"
+            f"{python} cannot run Drain3 ({reason[-1] if reason else 'it exits without a message'}); --peers is a Python that has drain3"
         ) from error
     return [(number, template) for number, template in json.loads(run.stdout)]
 
 
 def measure(found: Mapping[str, Sample], progress: Progress, *, python: Path | None = None) -> list[Row]:
-    """A row for each system, and one of their means.
+    """One row per system, and one of their means.
 
     Args:
         found: the samples.

@@ -1,7 +1,7 @@
 """Trials per hour of one fixed study: on the exact engine, on PennyLane, and with two workers (minutes).
 
-All three run the same predetermined points, in turns. The clock starts when every worker has finished its first trial, so that starting
-worker processes (a few seconds each) does not count. Efficiency is the rate of two workers over twice the rate of one.
+All three run the same predetermined points, in turns. The clock starts when every worker has finished its first trial, so that the start
+of worker processes (a few seconds each) does not count. Efficiency is the rate of two workers over twice the rate of one.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Sweep(Benchmark):
 
 
 def fixed(folder: Path, name: str, backend: str, trials: int) -> Study:
-    """The timed study: its points depend on neither backend nor results, and all differ."""
+    """The timed study: its points are all different and depend on neither backend nor results."""
     core = {"kind": "quantum", "wires": 4, "depth": 2, "hidden": 8, "backend": backend}
     contender = {"name": "quantum", "detector": "deeplog", "history": 4, "epochs": 2, "embedding": 4, "core": core}
     files.write(folder / "base.toml", documents.dump({"name": "base", "data": _DATA, "contender": [contender]}))
@@ -69,7 +69,7 @@ def measure(progress: Progress, *, trials: int, repeats: int) -> list[Row]:
     """Trials per hour of every arm, and its ratio to one worker on the exact engine, medians over repetitions.
 
     Args:
-        progress: called with what is being done.
+        progress: called with the current step.
         trials: trials of the study.
         repeats: repetitions of the whole study, the arms in turns.
     """
@@ -103,7 +103,7 @@ def _rate(backend: str, workers: int, trials: int) -> float:
 
 
 def rate(ended: Sequence[FrozenTrial]) -> float:
-    """Trials per hour, counted from when every participating worker has finished its first.
+    """Trials per hour, counted from the moment when every participating worker has finished its first trial.
 
     Raises:
         InputError: no trial ended after that moment.
@@ -115,7 +115,7 @@ def rate(ended: Sequence[FrozenTrial]) -> float:
     begin = max(firsts.values(), default=0.0)
     count = sum(end > begin for end, _ in done)
     if not count:
-        raise InputError(f"{len(done)} trials are too few to tell how fast {len(firsts)} workers are; take more")
+        raise InputError(f"{len(done)} trials are too few to measure the speed of {len(firsts)} workers; use more trials")
     return 3600 * count / (done[-1][0] - begin)
 
 

@@ -1,10 +1,10 @@
-"""Warm starts: what relatives are worth to a study of a wider, deeper circuit on another log (half an hour).
+"""Warm starts: how much earlier studies help one of a wider, deeper circuit on another log (half an hour).
 
     source   3 wires, depth 1, on one log            its best points start the arm "relative", random points of it the arm "random family"
     target   4 wires, depth 2, on another log        the same trials, sampler and seeds in all three arms
 
-Each pair has logs and seeds of its own. The regret of an arm after k trials is its best validation loss so far less the best that any
-arm of the pair has found; its mean over k tells how good a study is if stopped at any time.
+Each pair has logs and seeds of its own. The regret of an arm after k trials is its best validation loss so far minus the best that any
+arm of the pair has found; its mean over k measures how good a study is if stopped at any time.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _DESIGN = {"rows": [1, 3], "gates": ["rx", "ry", "rz", "cx", "crx"], "on": ["eac
 
 @dataclass(frozen=True, kw_only=True)
 class WarmStart(Benchmark):
-    """Regret of studies that start cold, from a relative, and from a random family."""
+    """Regret of studies that start cold, from a related study, and from random points of one."""
 
     repeats: Annotated[int, Between(1, 10_000), "Pairs of studies, each with logs and seeds of its own."] = 5
 
@@ -67,7 +67,7 @@ def measure(folder: Path, *, pairs: int, progress: Progress, trials: int = TRIAL
     Args:
         folder: the results folder.
         pairs: pairs of studies, each with logs and seeds of its own.
-        progress: called with what is being done.
+        progress: called with the current step.
         trials: trials of each study.
     """
     path = folder / "pairs.json"
@@ -93,7 +93,7 @@ def _pair(pair: int, trials: int) -> dict[str, list[float]]:
         frame = pd.read_csv(random / "trials.csv")
         done = frame.index[frame["state"] == "complete"]
         order = seeds.generator(pair, "random family").permutation(len(done))
-        frame.loc[done, AIM] = frame.loc[done, AIM].to_numpy()[order]  # the best of these are random ones
+        frame.loc[done, AIM] = frame.loc[done, AIM].to_numpy()[order]  # so that its best points are random ones
         files.write(random / "trials.csv", escape.csv_table(frame, "%.9g"))
         warm = {"cold": [], "relative": [str(source.parent)], "random family": [str(random)]}
         found = {}
@@ -135,7 +135,7 @@ def _run(study: Study, place: Path) -> Path:
         trial.set_user_attr("index", index)
         try:
             trials.tell(trial, job(trial))
-        except QlogadError as error:  # a design that does not exist on so many wires
+        except QlogadError as error:  # a design that does not exist for this number of wires
             trial.set_user_attr("error", str(error))
             trials.tell(trial, state=TrialState.FAIL)
     write(prepared, {entrant.name: trials_of(study, entrant, trials)}, "")

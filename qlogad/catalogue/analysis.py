@@ -1,7 +1,7 @@
-"""The analysis behind `show --analyse` and `list --analyse`, cached under the digest of the circuits it is about.
+"""The analysis behind `show --analyse` and `list --analyse`, cached under the digest of the analysed circuits.
 
-Each result is one file in the user's cache folder (`documents.cache_folder`), written as soon as it is known, so a killed run loses at most
-one design. A file that does not match its digest is computed again.
+Each result is one file in the user's cache folder (`documents.cache_folder`), written as soon as it is computed, so a killed run loses at
+most one design. A file that does not match its digest is computed again.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ Facts = dict[str, Any]
 Progress = Callable[[str, int], None]
 
 PAIRS, SAMPLES = 5_000, 200  # of states; of gradients
-WIDEST = 12  # wires: 10,000 states of wider circuits would not fit in every memory
-WIDTHS = (2, 4, 6, 8)  # at which the decay of gradients is measured
-_REFERENCE = "strongly-entangling"  # the ansatz behind an encoding that is analysed by itself
+WIDEST = 12  # wires: 10,000 states of wider circuits may not fit in memory
+WIDTHS = (2, 4, 6, 8)  # for measuring the decay of gradients
+_REFERENCE = "strongly-entangling"  # the ansatz used to analyse an encoding
 
 
 def analyse(name: str, role: Role, *, wires: int, depth: int, folder: Path | None = None) -> Facts:
     """All measures of qlogad.evaluate.circuits for one design, from the cache if possible.
 
-    An ansatz is analysed on |0...0>; its live weights, light cones, spectrum and surrogate behind the encoding named in its file.
-    An encoding is analysed by itself, its spectrum and surrogate in front of one layer of strongly-entangling.
+    An ansatz is analysed on |0...0>, except that live weights, light cones, spectrum and surrogate use the encoding named in its file.
+    An encoding is analysed alone, except that spectrum and surrogate use one layer of strongly-entangling after it.
 
     Args:
-        name: a design or its file.
+        name: of a design, or its file.
         role: "ansatz" or "encoding".
-        wires: the width, except for the gradients, which are followed over several widths.
+        wires: the width; gradients are measured at several widths.
         depth: number of layers of an ansatz.
         folder: the cache; by default `documents.cache_folder()`.
 
@@ -62,7 +62,7 @@ def analyse(name: str, role: Role, *, wires: int, depth: int, folder: Path | Non
     found = _read(path)
     if found is None:
         found = json.loads(json.dumps(_measure(design, bare, whole, builds)))
-        with suppress(OSError):  # a folder that cannot be written costs time, not the result
+        with suppress(OSError):  # if the folder is not writable, only the cache is lost
             files.write_facts(path, found)
     return found
 
@@ -174,7 +174,7 @@ def table(role: Role, *, wires: int, depth: int, sort: str, progress: Progress) 
         progress(f"analysing {name}", number)
         try:
             rows.append(summary(name, analyse(name, role, wires=wires, depth=depth)))
-        except WidthError:  # it does not exist on so many wires
+        except WidthError:  # it does not exist for this number of wires
             continue
     return sorted(rows, key=lambda row: row[sort])
 
@@ -243,7 +243,7 @@ def _with_error(value: float, error: float) -> str:
 
 
 def _grouped(spectra: list[list[list[float]]]) -> list[tuple[list[list[float]], str]]:
-    """Equal spectra once, with the inputs that have them."""
+    """Group equal spectra, each with the inputs that have it."""
     groups: dict[str, tuple[list[list[float]], list[str]]] = {}
     for number, each in enumerate(spectra):
         groups.setdefault(json.dumps(each), (each, []))[1].append(f"x{number}")

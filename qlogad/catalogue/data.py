@@ -76,7 +76,7 @@ def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int],
 
 
 def _made_of(contender: Contender) -> str:
-    """A contender in a few words: its detector, and its values of a grid."""
+    """A short description of a contender: its detector, and its values of a grid."""
     like = f", like {contender.like}" if contender.like else ""
     control = f", {contender.control}" if contender.control else ""
     varied = ", ".join(f"{key} = {value}" for key, value in (contender.grid or {}).items() if key != "control")

@@ -1,4 +1,4 @@
-"""Circuit designs as they are listed, shown, planned and exported."""
+"""Circuit designs for listing, showing, planning and export."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from qlogad.errors import InputError, UnknownName, WidthError
 
 __all__ = ["Shown", "export", "plan"]
 
-LIVE_UP_TO = 10  # wires: counting the live weights of wider circuits takes long
+LIVE_UP_TO = 10  # wires: for wider circuits, counting live weights takes long
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What `qlogad show` prints: text for people, facts for machines."""
+    """The output of `qlogad show`: text for people, facts for programs."""
 
     text: str
     facts: dict[str, Any]
 
 
 def size_of(kind: str, wires: int | None, depth: int | None) -> tuple[int, int]:
-    """Wires and depth of the circuits to list."""
+    """The number of wires and the depth of circuits to list."""
     if wires is not None and kind not in ROLES:
         raise InputError(f"only ansatz and encoding have wires, got '{kind}'; leave out --wires")
     if depth is not None and kind != "ansatz":
@@ -42,7 +42,7 @@ def size_of(kind: str, wires: int | None, depth: int | None) -> tuple[int, int]:
 
 
 def width_of(name: str, role: Role, wires: int | None) -> int | None:
-    """The width asked for, or else the only one that a design allows."""
+    """The requested width, or else the only one that a design allows."""
     return wires if wires is not None else Design.load(name, role).wires
 
 
@@ -61,7 +61,7 @@ def design_row(name: str, role: Role, wires: int, depth: int) -> dict[str, Any]:
 
 
 def _values(takes: Takes) -> str:
-    """The values of a feature in words."""
+    """The range of a feature as text."""
     limits = "any" if takes.range is None else " to ".join(str(limit).replace("wires", "W") for limit in takes.range)
     return f"integers, {limits}" if takes.integer else limits
 
@@ -84,10 +84,10 @@ def role_for(name: str, given: str | None) -> tuple[Role, str]:
         if name in names.designs(role):
             return role, ""
     if isdir(name) or name.endswith((".toml", ".qasm")) or "/" in name:
-        names.design_path("ansatz", name)  # says what is wrong with the path
+        names.design_path("ansatz", name)  # raises if something is wrong with the path
     others = [one for kind in names.KINDS for one in names.known(kind)]
     if name in others:
-        raise InputError(f"'{name}' is no circuit design, so there is nothing to draw; leave out --out, or see: qlogad list ansatz")
+        raise InputError(f"'{name}' is not a circuit design, so it cannot be drawn; leave out --out, or see: qlogad list ansatz")
     everything = [*names.designs("ansatz"), *names.designs("encoding"), *others]
     raise UnknownName("design or other thing", name, everything)
 
@@ -149,10 +149,10 @@ def plan(
 ) -> Shown:
     """How the exact engine would run a design as the four gates of a cell: predictions for every method, measurements of the chosen one.
 
-    An ansatz runs behind the encoding named in its file, an encoding in front of one layer of strongly-entangling.
+    An ansatz is run with the encoding named in its file, an encoding with one layer of strongly-entangling.
 
     Args:
-        name: an ansatz or encoding, or a design file.
+        name: of an ansatz or encoding, or a design file.
         wires: the circuit's width.
         depth: number of layers of an ansatz.
         reupload: repeat the encoding before every layer.
@@ -165,7 +165,7 @@ def plan(
     Raises:
         UnknownName: there is no such design.
         DesignError: it does not exist at this width.
-        BackendError: the engine does not run it.
+        BackendError: the engine cannot run it.
     """
     from qlogad.backend.exact import Exact
     from qlogad.catalogue import planning
@@ -192,7 +192,7 @@ def export(
     """Write a design as a drawing (.svg, .png) or as OpenQASM 3 (.qasm).
 
     Args:
-        name: an ansatz or encoding, or a design file.
+        name: of an ansatz or encoding, or a design file.
         path: its suffix selects the format.
         wires: the circuit's width.
         depth: for an ansatz: number of layers, 1 by default.
@@ -207,9 +207,9 @@ def export(
     found, _ = role_for(name, role)
     circuit = Design.load(name, found).build(*size_of(found, width_of(name, found, wires), depth))
     if path.suffix not in (".svg", ".png", ".qasm"):
-        raise InputError(f"a circuit is written as .svg, .png or .qasm, got '{path.name}'")
+        raise InputError(f"a circuit can be written as .svg, .png or .qasm, got '{path.name}'")
     if not path.resolve().parent.is_dir():
-        raise InputError(f"there is no folder '{path.parent}' to write '{path.name}' into; make it first")
+        raise InputError(f"there is no folder '{path.parent}' to write '{path.name}' to; create it first")
     if path.suffix == ".qasm":
         from qlogad.backend.qiskit import to_qasm
 

@@ -1,4 +1,4 @@
-"""What works here: the packages that qlogad requires or offers as extras, and every backend on a circuit with a known answer."""
+"""Check what works on this machine: required and optional packages, and every backend on a circuit with a known answer."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["examine"]
 
-_NOISE = 0.2  # what a device may lose of a readout in so short a circuit
+_NOISE = 0.2  # deviation of a readout allowed for a noisy device in such a short circuit
 _ANGLE = 0.7
 Row = dict[str, str]
 
 
 def examine(progress: Callable[[str, int], None]) -> list[dict[str, Any]]:
-    """A row for each thing examined: `what`, `state` (ok, missing, broken), `detail`."""
+    """One row per check: `what`, `state` (ok, missing, broken), `detail`."""
     rows = [_row("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")]
     extras = _extras()
     for package in extras:
@@ -45,10 +45,10 @@ def _row(what: str, state: str, detail: str) -> Row:
 
 
 def _extras() -> dict[str, str]:
-    """The packages of qlogad's own metadata, each with the extra that installs it: "" if it is required; without those of `dev`."""
+    """The packages in qlogad's own metadata, each with the extra that installs it, "" if required; without those of `dev`."""
     try:
         lines = requires("qlogad") or []
-    except PackageNotFoundError:  # run from its source, without installation
+    except PackageNotFoundError:  # run from source, not installed
         lines = []
     found: dict[str, str] = {}
     for line in lines:
@@ -66,7 +66,7 @@ def _install(package: str, extras: dict[str, str]) -> str:
 
 
 def _version(package: str) -> str:
-    """The installed version, or nothing."""
+    """The installed version, or ""."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -74,12 +74,12 @@ def _version(package: str) -> str:
 
 
 def _backend(name: str, extras: dict[str, str], cuda: bool) -> list[Row]:
-    """A row for each of a backend's checks; a single one if it cannot be imported."""
+    """One row per check of a backend; a single row if it cannot be imported."""
     try:
         checks: tuple[Check, ...] = names.find("backend", name).checks
     except MissingExtra as error:
         return [_row(f"backend {name}", "missing", one_line(error))]
-    except Exception as error:  # whatever a broken installation raises is the finding
+    except Exception as error:  # a broken installation may raise anything; it is reported
         return [_row(f"backend {name}", "broken", one_line(f"{type(error).__name__}: {error}"))]
     rows = []
     for check in checks:
@@ -95,20 +95,20 @@ def _try(spec: str, check: Check, extras: dict[str, str], cuda: bool) -> tuple[s
     found = _version(check.package) if check.package else ""
     try:
         off, allowed, kind = _deviation(spec, check.device)
-    except (MissingExtra, ResultError) as error:  # ResultError: no answers were recorded here
+    except (MissingExtra, ResultError) as error:  # ResultError: a ledger without recorded answers
         return "missing", one_line(error)
     except BackendError as error:
         if check.package and not found:
             return "missing", f"{check.package} is not installed; run: {check.install or _install(check.package, extras)}"
         return ("missing", "no CUDA device") if check.cuda and not cuda else ("broken", one_line(error))
-    except Exception as error:  # whatever a broken installation raises is the finding
+    except Exception as error:  # a broken installation may raise anything; it is reported
         return "broken", one_line(f"{type(error).__name__}: {error}")
     told = f"{check.package} {found}; " if check.package else ""
     return "ok" if off < allowed else "broken", f"{told}two-qubit circuit off by {off:.1e} ({kind})"
 
 
 def _deviation(spec: str, device: str) -> tuple[float, float, str]:
-    """How far readouts are from <Z0> = <Z1> = cos(angle), two qubits entangled after a rotation; how far they may be; their kind."""
+    """The deviation from <Z0> = <Z1> = cos(angle) for two qubits entangled after a rotation; the deviation allowed; the kind of number."""
     import torch
 
     from qlogad.backend.abilities import Key

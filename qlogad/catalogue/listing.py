@@ -1,4 +1,4 @@
-"""What there is: names with one line each; a design drawn and counted; what anything else is, with its keys."""
+"""What can be named: every kind as a list with one line each; one design drawn and counted; anything else described with its keys."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 def rows(kind: str, *, wires: int | None = None, depth: int | None = None, sort: str = "name") -> list[Row]:
-    """The name and one line for everything of a kind, sorted by a column; imports nothing heavy.
+    """The name and a one-line description of everything of a kind, sorted by a column; imports nothing heavy.
 
     Args:
         kind: one of `KINDS`.
@@ -31,7 +31,7 @@ def rows(kind: str, *, wires: int | None = None, depth: int | None = None, sort:
 
     Raises:
         UnknownName: there is no such kind.
-        InputError: there is no such column, or circuits of that size, or the kind has no wires.
+        InputError: there is no such column or circuit size, or the kind has no wires.
     """
     if kind not in KINDS:
         raise UnknownName("kind of thing to list", kind, KINDS)
@@ -39,7 +39,7 @@ def rows(kind: str, *, wires: int | None = None, depth: int | None = None, sort:
     if kind in ROLES and sort in analysis.COLUMNS and sort not in found[0]:
         raise InputError(f"the column '{sort}' is measured; add --analyse")
     check_column(sort, list(found[0]))
-    return sorted(found, key=lambda row: (isinstance(row[sort], str), row[sort]))  # numbers before text, which "-" belongs to
+    return sorted(found, key=lambda row: (isinstance(row[sort], str), row[sort]))  # numbers first, then text such as "-"
 
 
 def _things(kind: names.Kind, wires: int, depth: int) -> list[Row]:
@@ -75,7 +75,7 @@ def analysed(
     """Every ansatz or encoding with its measures, sorted by a column.
 
     Raises:
-        InputError: nothing else can be analysed, or there is no such column.
+        InputError: the kind cannot be analysed, or there is no such column.
     """
     for role in ROLES:
         if kind == role:
@@ -85,18 +85,18 @@ def analysed(
 
 
 def show(name: str, *, wires: int | None = None, depth: int | None = None, analyse: bool = False, role: str | None = None) -> Shown:
-    """Draw and count a design, and analyse it on request; or say what any other named thing is, with its keys.
+    """Draw and count a design, and analyse it on request; or describe any other named thing, with its keys.
 
     Args:
-        name: of an ansatz or encoding, or a design file; or of anything else that `qlogad list` lists by its file.
+        name: of an ansatz or encoding, or a design file; or of anything else that `qlogad list` lists.
         wires: the circuit's width.
         depth: for an ansatz: number of layers, 1 by default.
         analyse: measure the circuit.
         role: "ansatz" or "encoding", for a file that could be either; by default read from its content, else from its folder.
 
     Raises:
-        UnknownName: nothing has that name.
-        DesignError: the file is no design, or does not exist at this width.
+        UnknownName: nothing has this name.
+        DesignError: the file is not a design, or does not exist at this width.
     """
     if role is None and not names.is_design_file(name):
         drawn = any(name in names.designs(one) for one in ROLES)

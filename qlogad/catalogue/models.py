@@ -21,14 +21,14 @@ def export(result: Path, contender: str, folder: Path, *, seed: int | None = Non
     Args:
         result: the folder of the run.
         contender: its name in the table.
-        folder: where the model goes; it is made, or holds the same model of an earlier export.
+        folder: the model's folder; created, unless it holds the same model from an earlier export.
         seed: of its training; None: the first.
         cut: the position in time; None: the first.
 
     Raises:
-        UnknownName: there is no such contender, or it has no such seed or cut.
-        ResultError: there is no finished run, or what it was made with was not kept.
-        InputError: something else is in the folder.
+        UnknownName: there is no such contender, seed or cut.
+        ResultError: there is no finished run, or its detectors or preprocessors were not kept.
+        InputError: the folder holds something else.
     """
     found = trained(result, contender, seed=seed, cut=cut)
     origin = Origin(result.resolve().name, found.contender, found.seed, found.cut)
@@ -38,22 +38,22 @@ def export(result: Path, contender: str, folder: Path, *, seed: int | None = Non
         state = files.read_facts(path)
         preprocessor = Preprocessor.from_state(state, str(path))
         if preprocessor.pipeline.base_ != found.test.features.base:
-            raise ResultError(f"{path} is of other windows than the detector")
+            raise ResultError(f"{path} belongs to other windows than the detector")
         try:
             detector = Detector.load(found.folder)
-        except AccountNeeded:  # whoever loads the model says where its circuits run
+        except AccountNeeded:  # the backend is named when the model is loaded
             detector = Detector.load(found.folder, backend="exact")
     except ResultError as error:
         raise ResultError(f"{error}; {again}") from error
     if detector.threshold_ is None:
         raise ResultError(f"the detector of {contender} has no threshold, so nothing would be an alarm; {again}")
-    kept = {name: (found.folder.parent / name).read_bytes() for name in DETECTOR}  # as they are: no load changes a byte
+    kept = {name: (found.folder.parent / name).read_bytes() for name in DETECTOR}  # copied byte by byte
     write(folder, preprocessor.reading(detector.reads).state(), kept, origin)
     return origin
 
 
 def _refuse_others(folder: Path, origin: Origin) -> None:
-    """Refuse to write over anything but the same model."""
+    """Refuse to overwrite anything but the same model."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not folder.is_dir():
@@ -62,4 +62,4 @@ def _refuse_others(folder: Path, origin: Origin) -> None:
         raise InputError(f"{folder} is not empty and holds no model; name a new folder")
     there = origin_of(folder)
     if there != origin:
-        raise InputError(f"{folder} holds {there or 'a model of no run'}; name a new folder, or remove it first")
+        raise InputError(f"{folder} holds {there or 'a model of unknown origin'}; name a new folder, or remove it first")

@@ -1,6 +1,6 @@
 """The table of `show --plan`: every method of the exact engine for a design, with predicted and, on request, measured time and memory.
 
-The task is a training step of a recurrent cell: G circuits side by side, a batch of rows with inputs of their own, one call per time step,
+The task is a training step of a recurrent cell: G circuits side by side, a batch of rows with different inputs, one call per time step,
 then one backward pass, on one thread.
 """
 
@@ -28,14 +28,14 @@ __all__ = ["GROUPS", "Peak", "table", "text"]
 
 GROUPS = 4  # the gates of an LSTM
 REPEATS = 7
-LONG = 2.0  # seconds: steps that take longer are not repeated
+LONG = 2.0  # seconds: slower steps are not repeated
 CPU = torch.device("cpu")
 
 Row = dict[str, Any]
 
 
 def table(circuit: Circuit, *, rows: int = 64, calls: int = 10, double: bool = False, every: bool = False) -> list[Row]:
-    """Every method with its predicted and measured milliseconds and megabytes, quickest first; the first is chosen.
+    """Every method with its predicted and measured milliseconds and megabytes, fastest first; the first is chosen.
 
     Args:
         circuit: has inputs and weights.
@@ -85,7 +85,7 @@ def _measure(task: Task, method: str) -> tuple[float, float]:
         torch.autograd.grad(torch.stack(means).sum(), (weights_GP, inputs_GNI), materialize_grads=True)
 
     with one_thread():
-        step()  # builds what is cached for good
+        step()  # builds everything that is cached
         with Peak() as peak:
             step()
         taken: list[float] = []
@@ -97,7 +97,7 @@ def _measure(task: Task, method: str) -> tuple[float, float]:
 
 
 class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """The peak of the bytes held by tensors made inside it, after each operation; memory used within an operation is not counted.
+    """The peak number of bytes held by tensors created in this context, after each operation; temporary memory is not counted.
 
     >>> with Peak() as peak:
     ...     total = torch.zeros(1000).add(1).sum()

@@ -9,7 +9,7 @@ __all__ = ["Board"]
 
 
 class Board:
-    """A table of the best trials, redrawn in place; where stderr is not a terminal, a line for every tenth of the trials."""
+    """A table of the best trials, redrawn in place; if stderr is not a terminal, a line for every tenth of the trials."""
 
     def __enter__(self) -> Board:
         from rich.console import Console
@@ -33,7 +33,7 @@ class Board:
             self._live.update(Text(layout(text), no_wrap=True), refresh=True)
 
     def preparing(self, what: str, count: int) -> None:
-        """Count in a step whose length is unknown."""
+        """Show the count of a step whose length is unknown."""
         self._draw(f"{what}: {count}")
 
     def prepared(self, text: str) -> None:

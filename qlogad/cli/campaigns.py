@@ -1,4 +1,4 @@
-"""What the verbs of `hardware` print about campaigns."""
+"""Output of the `hardware` verbs about campaigns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def print_campaigns(found: Sequence[Collected], skipped: Mapping[str, str], resu
     """Print the state of campaigns.
 
     Raises:
-        QlogadError: one has stopped or was skipped; one that waits for its device is no failure.
+        QlogadError: one has stopped or was skipped; a campaign that waits for its device is no failure.
     """
     from qlogad.hardware.campaign import not_begun
 

@@ -1,4 +1,4 @@
-"""Commands from files: `verbs/x_y.py` is `qlogad x-y`, a folder is a group, and a file is imported only when its verb is needed.
+"""Commands from files: `verbs/x_y.py` is `qlogad x-y`, a folder is a group, and a file is imported only when its verb is used.
 
 The docstring of a verb's module is its help and ends with a line `Example: qlogad ...`. Its `verb` is a function with one parameter for
 each argument and option, or a `TyperGroup`. Other packages add verbs as entry points `qlogad.verbs` (name -> module).
@@ -59,7 +59,7 @@ class Verbs(Mapping[str, Command]):
 
 
 def of_module(name: str, module: ModuleType) -> Command:
-    """The command of a verb's module."""
+    """Make the command of a verb's module."""
     told, _, example = (inspect.getdoc(module) or "").rpartition("\n\nExample: ")
     if isinstance(module.verb, TyperGroup):
         module.verb.help, module.verb.epilog = told, f"Example: {example}"
@@ -68,19 +68,19 @@ def of_module(name: str, module: ModuleType) -> Command:
 
 
 def command(name: str, verb: Callable[..., None], told: str, example: str) -> Command:
-    """A command whose arguments and options are a function's parameters."""
+    """Make a command whose arguments and options are a function's parameters."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(name, help=told, epilog=f"Example: {example}", context_settings=SETTINGS)(verb)
     return cast(TyperCommand, get_command(app))
 
 
 def group(name: str, verbs: Mapping[str, Command], told: str) -> TyperGroup:
-    """A command that has verbs."""
+    """Make a group of verbs."""
     commands = cast(dict[str, Any], verbs)  # only ever read
     return TyperGroup(name=name, commands=commands, help=told, rich_markup_mode=None, context_settings=SETTINGS)
 
 
 def root() -> TyperGroup:
-    """`qlogad` itself."""
+    """Make the command `qlogad` itself."""
     about = "Quantum-classical experiments in log anomaly detection: one detector, two cores, the same features, the same judge."
     return group("qlogad", Verbs("qlogad.cli.verbs", "qlogad.verbs"), about)

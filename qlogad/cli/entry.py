@@ -23,12 +23,12 @@ def main() -> None:
         sys.argv.append("--help")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # characters that the terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")  # for characters outside the terminal's encoding
     warnings.showwarning = printing.show_warning
     settle_caches()
     try:
         code = root().main(prog_name="qlogad", standalone_mode=False)
-        if code == failures.INTERRUPTED:  # what Typer makes of Ctrl-C
+        if code == failures.INTERRUPTED:  # Typer returns this code after Ctrl-C
             raise KeyboardInterrupt
         sys.exit(code)
     except (Exception, KeyboardInterrupt) as error:

@@ -14,10 +14,10 @@ __all__ = ["parameters"]
 
 
 def parameters(cls: type[Any]) -> list[Parameter]:
-    """A keyword for every field of a dataclass, as Typer reads them: `--name`, its bounds, its help and its default.
+    """One keyword for every field of a dataclass, as Typer reads them: `--name`, its bounds, its help and its default.
 
     Args:
-        cls: fields have defaults and are `Annotated` with one line of help, numbers with their bounds (`Between`) too.
+        cls: its fields have defaults and are `Annotated` with one line of help, and numbers with their bounds (`Between`).
     """
     hints = get_type_hints(cls, include_extras=True)
     return [

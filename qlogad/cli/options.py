@@ -1,4 +1,4 @@
-"""Options that several verbs share."""
+"""Options shared by several verbs."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ __all__ = [
     "Workers",
 ]
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-Out = Annotated[Path, typer.Option(help="The folder that holds results folders.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Out = Annotated[Path, typer.Option(help="The folder of results folders.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set judge.seeds=2")]
 Workers = Annotated[int, typer.Option(min=0, max=4096, help="Worker processes; 0 means one per core.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Discard what earlier calls finished.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Discard the results of earlier calls.")]
 
 # ---------------------------------------------------------------- hardware
 

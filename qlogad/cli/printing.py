@@ -1,4 +1,4 @@
-"""Everything that the command line prints: results on stdout, notes on stderr, and no control sequence in either."""
+"""Everything that the command line prints: results on stdout, notes on stderr, neither with control sequences."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["note", "result", "show_warning", "table", "warn"]
 
 
 def result(facts: object, text: str, as_json: bool) -> None:
-    """Print a result: facts as JSON for machines, or a text for people."""
+    """Print a result: facts as JSON for programs, or a text for people."""
     _print(json.dumps(facts, indent=1) if as_json else text, sys.stdout)
 
 
 def table(rows: Sequence[dict[str, Any]], as_json: bool) -> None:
-    """Print rows: as JSON for machines, or as a table for people."""
+    """Print rows: as JSON for programs, or as a table for people."""
     _print(json.dumps(rows, indent=1) if as_json else escape.table(rows, "simple"), sys.stdout)
 
 
@@ -30,7 +30,7 @@ def note(text: str) -> None:
 
 
 def warn(warnings: Iterable[str]) -> None:
-    """Print warnings, a line each."""
+    """Print warnings, one per line."""
     for warning in warnings:
         note(f"warning: {warning}")
 
@@ -38,7 +38,7 @@ def warn(warnings: Iterable[str]) -> None:
 def show_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
 ) -> None:
-    """Print a Python warning in one line; stands in for `warnings.showwarning`."""
+    """Print a Python warning in one line; replaces `warnings.showwarning`."""
     kind = "" if issubclass(category, QlogadWarning) else f" ({category.__name__})"
     note(f"warning: {one_line(message)}{kind}")
 

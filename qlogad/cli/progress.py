@@ -9,7 +9,7 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """A counter while preparing, then a bar while cells run; where stderr is not a terminal, a line for every tenth of the cells."""
+    """A counter while preparing, then a bar while cells run; if stderr is not a terminal, a line for every tenth of the cells."""
 
     def __enter__(self) -> Progress:
         from rich.console import Console
@@ -34,7 +34,7 @@ class Progress:
         self._bar.stop()
 
     def preparing(self, what: str, count: int) -> None:
-        """Count in a step whose length is unknown."""
+        """Show the count of a step whose length is unknown."""
         self._bar.update(self._task, description=terminal(what), completed=count)
 
     def prepared(self, text: str) -> None:

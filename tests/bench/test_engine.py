@@ -67,7 +67,7 @@ def test_a_stopped_benchmark_goes_on(tmp_path):
 def test_another_file_is_refused(tmp_path, text):
     path = tmp_path / "points.jsonl"
     path.write_text(text)
-    with pytest.raises(InputError, match="is no list of points of this version; move it away"):
+    with pytest.raises(InputError, match="does not hold points of this version; move it away"):
         Points(path)
 
 

@@ -210,7 +210,7 @@ def test_designs_are_written_to_files(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"sim14{suffix}"
     designs.export("sim14", path, wires=3, depth=1)
     assert path.stat().st_size > 500
-    with pytest.raises(InputError, match="make it first"):
+    with pytest.raises(InputError, match="create it first"):
         designs.export("sim14", tmp_path / "no" / f"a{suffix}", wires=3, depth=1)
 
 

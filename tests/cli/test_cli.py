@@ -93,7 +93,7 @@ def test_ctrl_c_says_that_nothing_is_lost(tmp_path: Path) -> None:
         while not (tmp_path / "results" / "quickstart" / "work").exists() and process.poll() is None:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        assert "the same command goes on from there" in process.communicate()[1]
+        assert "the same command continues from there" in process.communicate()[1]
     assert process.returncode == 130
 
 
@@ -119,7 +119,7 @@ BAD = {
     "an injection": (["run", "quickstart", "--set", "data.inject=swop:3"], "swap:3"),
     "a name of two lines": (["run", "quickstart", "--set", "name='''a\nb'''"], "one line"),
     "a path that is missing": (["data", "describe", "bgl"], "path: is required"),
-    "a detector to draw": (["show", "deeplog", "--out", "deeplog.svg"], "no circuit design"),
+    "a detector to draw": (["show", "deeplog", "--out", "deeplog.svg"], "not a circuit design"),
     "a depth of an encoding": (["show", "zz", "--depth", "2"], "leave out --depth"),
     "no such option": (["run", "quickstart", "--nope"], "see: qlogad run --help"),
     "a typo in an option": (["list", "ansatz", "--wirs", "3"], "--wires"),
@@ -210,7 +210,7 @@ def test_a_run_writes_its_folder_and_says_the_same_to_machines(tmp_path: Path) -
     again = qlogad("run", "twins.toml", "--workers", "1", "--json", cwd=tmp_path)
     cells = len({row["cell"] for row in json.loads(again.stdout)})
     assert "were reused" not in first.stderr
-    assert f"{cells} of {cells} cells had finished in an earlier run and were reused" in again.stderr
+    assert f"{cells} of {cells} cells were finished by an earlier run and reused" in again.stderr
     rows = json.loads(again.stdout)
     assert {row["contender"] for row in rows} == {"lstm", "quantum", "quantum frozen"}
     assert len(rows) == (folder / "runs.csv").read_text().count("\n") - 1

@@ -174,7 +174,7 @@ def test_the_command_names_the_file_and_fails(finished: tuple[Path, Record], tmp
     command = [sys.executable, "-m", "qlogad", "report", "--check"]
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert found.returncode == 1
-    assert "results/small/runs.csv is not what its record gives" in found.stderr
+    assert "results/small/runs.csv differs from its record" in found.stderr
     assert "results/older" in found.stdout
     assert f"no {FILE}" in found.stdout
 

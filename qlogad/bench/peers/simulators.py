@@ -1,6 +1,6 @@
-"""The same training step on other simulators, timed in an environment of their own: only torch, numpy, PennyLane, JAX, tensorcircuit-ng.
+"""The same training step on other simulators, timed in a separate environment: only torch, numpy, PennyLane, JAX, tensorcircuit-ng.
 
-Run as a file by the engine benchmark, with the Python that has them:
+Run as a file by the engine benchmark, with a Python that has these packages:
 `python simulators.py '["PennyLane + JAX, jit", 4, 2]'` takes peer, wires and depth as JSON and prints JSON.
 The workload is that of engine.py: batch 64, T = 10, input 32, hidden 128, RY encoding, strongly-entangling layers, four gates with
 their own linear maps, forward and backward, float32, one thread; beside it torch.nn.LSTM(32, 128) in the same process.

@@ -1,4 +1,4 @@
-"""Run a benchmark; by default `machine`. Each compares in one run, because only ratios carry over to other machines.
+"""Run a benchmark, by default `machine`. Each compares within one run, because only ratios carry over to other machines.
 
 Example: qlogad bench engine --out results
 """
@@ -25,7 +25,7 @@ class Benchmarks(TyperGroup):
     """A command for every benchmark; its help imports none of them."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Without a name, the benchmark is `machine`."""
+        """Insert `machine` if no benchmark is named."""
         named = args and (not args[0].startswith("-") or args[0] in SETTINGS["help_option_names"])
         return super().parse_args(ctx, args if named else ["machine", *args])
 
@@ -51,7 +51,7 @@ class Benchmarks(TyperGroup):
         return command(cmd_name, run, names.headline("benchmark", cmd_name), f"qlogad bench {cmd_name} --out results")
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """One line each."""
+        """List the benchmarks, one line each."""
         with formatter.section("Benchmarks"):
             formatter.write_dl([(name, names.headline("benchmark", name)) for name in names.known("benchmark")])
 

@@ -1,4 +1,4 @@
-"""Check a detector, backend, parser, view or circuit design against the laws of its kind, by name or as module:Class.
+"""Check a detector, backend, parser, view or circuit design against the contract of its kind, by name or as module:Class.
 
 Example: qlogad check length
 """
@@ -21,7 +21,7 @@ def verb(
     name: Annotated[
         str, typer.Argument(help="deeplog, sim14, aer:shots=200, ...; or module:Class, also in the working directory.")
     ],
-    kind: Annotated[str | None, typer.Option(help="The kind meant, where things of several kinds have the name.")] = None,
+    kind: Annotated[str | None, typer.Option(help="The kind, if things of several kinds have this name.")] = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:

@@ -20,4 +20,4 @@ def verb(as_json: Json = False) -> None:
         rows = examine(progress.preparing)
     printing.table(rows, as_json)
     if any(row["state"] == "broken" for row in rows):
-        raise QlogadError("something that is installed does not work; see the lines marked 'broken'")
+        raise QlogadError("something installed does not work; see the lines marked 'broken'")

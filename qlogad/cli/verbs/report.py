@@ -1,7 +1,7 @@
-"""Make tables and figures again from the record of a results folder, without its data set and its cells.
+"""Rewrite tables and figures from the record of a results folder, without its data set or its cells.
 
-With --check nothing is written: committed files are compared with what the record gives. With --set the same cells are judged otherwise
-than declared; the result is shown, and written only where --out says.
+With --check nothing is written: committed files are compared with what the record gives. With --set the same cells are judged by other
+rules than declared; the result is printed, and written only if --out is given.
 
 Example: qlogad report results/quickstart --set judge.metric=recall
 """
@@ -25,13 +25,11 @@ def verb(
     results: Annotated[
         list[Path] | None, typer.Argument(metavar="RESULT", help="Results folders; with --check by default all in results.")
     ] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Fail where files differ from what the record gives; write nothing.")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Fail if files differ from what the record gives; write nothing.")] = False,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Judge otherwise: --set judge.metric=recall")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change how cells are judged: --set judge.metric=recall")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The folder that new results folders are written to.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder to write new results folders to.")] = None,
     as_json: Json = False,
 ) -> None:
     if check:
@@ -40,7 +38,9 @@ def verb(
         _check(results, as_json)
         return
     if not results:
-        raise InputError("name a results folder, results/quickstart say, or compare all with their records: qlogad report --check")
+        raise InputError(
+            "name a results folder, such as results/quickstart, or compare all with their records: qlogad report --check"
+        )
     for folder in results:
         _report(folder, overrides or [], folder if out is None and not overrides else out and out / folder.resolve().name, as_json)
 
@@ -75,4 +75,4 @@ def _check(results: list[Path] | None, as_json: bool) -> None:
     differ = [folder / name for folder, one in found.items() for name in one.differ]
     if differ:
         more = f" (and {len(differ) - 1} more)" if len(differ) > 1 else ""
-        raise QlogadError(f"{differ[0]}{more} is not what its record gives; make it again: qlogad report {differ[0].parent}")
+        raise QlogadError(f"{differ[0]}{more} differs from its record; write it again: qlogad report {differ[0].parent}")

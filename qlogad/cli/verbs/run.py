@@ -28,7 +28,7 @@ def verb(
     workers: Workers = 0,
     fresh: Fresh = False,
     storage: Annotated[
-        str | None, typer.Option(help="postgresql://user@host/database: machines that share --out work on one run.")
+        str | None, typer.Option(help="postgresql://user@host/database, for machines that share --out to work on one run.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -46,7 +46,7 @@ def verb(
     printing.note(f"report: {out / loaded.name / 'table.md'}")
     if record.reused:
         cells = counted(len(record.cells) + len(record.failed), "cell")
-        printing.note(f"{record.reused} of {cells} had finished in an earlier run and were reused; --fresh runs them again")
+        printing.note(f"{record.reused} of {cells} were finished by an earlier run and reused; --fresh runs them again")
     for what, cause in record.failed.items():
         printing.note(f"failed: {what}: {cause}")
     if record.failed:

@@ -1,4 +1,4 @@
-"""Draw a circuit design, count its weights and measure it; or say what anything else that is listed is, with its keys.
+"""Draw a circuit design, count its weights and measure it; or describe anything else that `qlogad list` lists, with its keys.
 
 Example: qlogad show strongly-entangling --wires 4 --depth 2
 """
@@ -19,7 +19,7 @@ __all__ = ["verb"]
 def verb(
     name: Annotated[
         str,
-        typer.Argument(help="A name that qlogad list shows: a design, detector, dataset, view, ...; or a design file."),
+        typer.Argument(help="A name listed by qlogad list: a design, detector, dataset, view, ...; or a design file."),
     ],
     role: Annotated[str | None, typer.Option(help="ansatz or encoding, for a file that could be either.")] = None,
     wires: Annotated[int | None, typer.Option(help="Number of wires; by default 4, or the only number the design allows.")] = None,

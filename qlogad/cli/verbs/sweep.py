@@ -32,7 +32,8 @@ def verb(
     workers: Workers = 1,
     fresh: Fresh = False,
     storage: Annotated[
-        str | None, typer.Option(help="A journal file, or postgresql://user@host/db: all who name the same one share the work.")
+        str | None,
+        typer.Option(help="A journal file, or postgresql://user@host/db; all sweeps that name the same one share the work."),
     ] = None,
     winners: Annotated[
         int,

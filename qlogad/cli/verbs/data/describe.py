@@ -17,7 +17,7 @@ __all__ = ["verb"]
 
 
 def verb(
-    name: Annotated[str, typer.Argument(help="A dataset, or an experiment file, whose [data] table is read.")],
+    name: Annotated[str, typer.Argument(help="A dataset, or an experiment file with a [data] table.")],
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:

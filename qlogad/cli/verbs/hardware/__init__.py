@@ -1,1 +1,1 @@
-"""Take a trained detector to a device."""
+"""Run a trained detector on a device."""

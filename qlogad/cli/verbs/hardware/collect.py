@@ -1,4 +1,4 @@
-"""Continue everything that was submitted; what has finished is replayed without network or account.
+"""Continue all submitted campaigns; recorded answers are replayed without network or account.
 
 Example: qlogad hardware collect results/quickstart --wait 600
 """

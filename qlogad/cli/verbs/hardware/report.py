@@ -1,4 +1,4 @@
-"""Write the ladder from exact numbers to the device: ladder.md, ladder.csv and ladder.png, from what was collected; no device is asked.
+"""Write the ladder from exact numbers to the device, ladder.md, ladder.csv and ladder.png, from recorded answers; no device is contacted.
 
 Example: qlogad hardware report results/quickstart
 """

@@ -1,4 +1,4 @@
-"""Write the trained detector of a finished run as a model: a folder that takes raw lines, with parser, vocabulary and threshold.
+"""Write the trained detector of a finished run as a model: a folder with parser, vocabulary and threshold that scores raw lines.
 
 It holds templates, which are made of log lines. Load it with qlogad.Model.load(folder).
 
@@ -21,7 +21,7 @@ __all__ = ["verb"]
 def verb(
     result: Result,
     contender: Contender,
-    out: Annotated[Path, typer.Option(help="The folder of the model; it is made.")],
+    out: Annotated[Path, typer.Option(help="The folder of the model; it is created.")],
     seed: Seed = None,
     cut: Cut = None,
     as_json: Json = False,
