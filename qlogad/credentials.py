@@ -27,8 +27,8 @@ _PAIR = re.compile(
     r"(?P<value>'(?:[^'\\]|\\.)*'?|\"(?:[^\"\\]|\\.)*\"?|[^\s&;'\"]+)",
     re.IGNORECASE,
 )
-_LONGEST = 24  # characters of a user name; tokens in its place are longer
-_LEAST = 8  # characters of a variable's value: shorter ones are ordinary words
+_LONGEST = 24  # characters of a user name; a longer one is a token
+_LEAST = 8  # characters of a variable's value; shorter values are ordinary words
 
 
 def named(key: str) -> bool:
@@ -41,11 +41,11 @@ def named(key: str) -> bool:
 
 
 def known() -> Iterator[tuple[str, str]]:
-    """The environment variables with names of secrets, longest value first."""
+    """The environment variables whose names are those of secrets, longest value first."""
     for name, value in sorted(os.environ.items(), key=lambda item: -len(item[1])):
         if (
             len(value) >= _LEAST and _VARIABLE.search(name) and not (os.path.isabs(value) and os.path.lexists(value))
-        ):  # where one lies
+        ):  # not an existing path
             yield name, value
 
 

@@ -1,6 +1,6 @@
 """Documents: TOML in, frozen dataclasses out, and back; with dotted overrides, a JSON Schema and a content digest.
 
-Validation by pydantic, with qlogad's errors: one line with the place in the document, what was found and what would fit.
+Validation by pydantic, with qlogad's errors: one line with the key, what was found and what would fit.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def read(path: str | Path) -> Document:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise DocumentError(f"{path} is not text in UTF-8 (byte {error.start}), so it is no TOML file; check the path") from error
+        raise DocumentError(f"{path} is not UTF-8 text (byte {error.start}), so it is not a TOML file; check the path") from error
     except OSError as error:
         raise DocumentError(f"cannot read {path}: {error.strerror or error}; check the path and its permissions") from error
     return parse(text, str(path))
@@ -160,7 +160,7 @@ def _what_fits(error: Mapping[str, Any]) -> str:
             hint = did_you_mean(error["input"], known) if isinstance(error["input"], str) else ""
             return f"got {given}{hint}; known: {context['expected']}"
         case "tuple_type" | "list_type":
-            return f"a list, in brackets, is expected, got {given}"
+            return f"a list in brackets is expected, got {given}"
         case "model_attributes_type" | "dataclass_type" | "dict_type":
             return f"a table such as {{ key = value }} is expected, got {given}"
     return f"{message[0].lower() + message[1:]}, got {given}"
@@ -365,7 +365,7 @@ def _position(items: list[Any], part: str, assignment: str) -> int:
 
 
 class Variant(ABC):
-    """A base whose dataclasses are distinguished by the key `kind` of their tables, looked up when a table is read."""
+    """Base class of dataclasses distinguished by the key `kind` of their tables; a kind is looked up when a table is read."""
 
     @classmethod
     @abstractmethod
@@ -383,10 +383,10 @@ class Variant(ABC):
 
     @classmethod
     def chosen(cls, table: object) -> type[Any]:
-        """The dataclass named by a table.
+        """The dataclass that a table selects by its kind.
 
         Raises:
-            InputError: it is not a table, or names none.
+            InputError: it is not a table, or has no known kind.
         """
         if not isinstance(table, Mapping):
             raise InputError(f"a table such as {{ kind = '{cls.kinds()[0]}' }} is expected, got {shown(table, 80)}")
@@ -438,7 +438,7 @@ def plain(value: Any) -> Any:
 
 
 def refuse_objects(value: Any, where: str) -> None:
-    """Refuse objects that a file cannot hold, such as a Qiskit circuit, in a table to be stored as text.
+    """Refuse objects that a text file cannot hold, such as a Qiskit circuit.
 
     Raises:
         DocumentError: with the key, and how to write a circuit.
@@ -452,7 +452,7 @@ def refuse_objects(value: Any, where: str) -> None:
             refuse_objects(item, where)
     elif not isinstance(value, (str, int, float, date, clock, type(None))):
         raise DocumentError(
-            f"{where}: a {type(value).__name__} is no text, number or list; a circuit is named here by its file: "
+            f"{where}: a {type(value).__name__} is not text, a number or a list; name a circuit by its file: "
             "Design.from_circuit(circuit).save('mine.toml'), then 'mine.toml'"
         )
 
@@ -491,7 +491,7 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} has no place in a document")
+        raise ValueError(f"{value} cannot be written to a document")
     return value
 
 

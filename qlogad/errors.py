@@ -1,4 +1,4 @@
-"""Every error qlogad raises on purpose; each states what was expected, what was found, and the mend.
+"""Every error that qlogad raises on purpose; each states what was expected, what was found, and how to fix it.
 
 QlogadError
 ├── InputError               something the user wrote or pointed at; the command line exits with 2
@@ -7,16 +7,16 @@ QlogadError
 │   ├── DesignError          a circuit design, encoding or circuit is not well formed
 │   │   └── WidthError       a design does not exist on so many wires
 │   ├── ResultError          a results folder, a saved model or a ledger is damaged, or does not fit what reads it
-│   │   └── AccountNeeded    a saved model names a backend that may use an account of the user's, which only the user may name
+│   │   └── AccountNeeded    a saved model names a backend that may use an account, so the user must choose the backend
 │   └── UnknownName          no detector, dataset, backend, ansatz, encoding ... of that name
 ├── FileError                a file cannot be written; what stood there before is kept
 ├── MissingExtra             an optional package is not installed
 ├── NotFitted                a detector or pipeline was used before `fit`
 ├── BackendError             a backend cannot run this circuit (width, gate, gradient, device)
-├── Pending                  a device has not answered yet; the same command later goes on from there
+├── Pending                  a device has not answered yet; the same command continues later
 └── StorageError             a study's storage cannot be reached, read or written; what was recorded is kept
 
-QlogadWarning                a Python warning: what was asked is done, and may not be what was meant; a run lists it in its table
+QlogadWarning                a Python warning: the request was carried out, perhaps not as intended; a run lists it in its table
 """
 
 from collections.abc import Iterable
@@ -54,7 +54,7 @@ _SHOWN = 40  # characters of a shown value
 
 
 class QlogadError(Exception):
-    """The root of the tree: catch it to catch everything qlogad raises on purpose. Its text is free of secrets and control codes."""
+    """The base class: catch it to catch every error qlogad raises on purpose. Its text is free of secrets and control codes."""
 
     def __init__(self, *said: object) -> None:
         super().__init__(*map(_harmless, said))
@@ -93,7 +93,7 @@ class ResultError(InputError):
 
 
 class AccountNeeded(ResultError):
-    """A saved model names a backend that may use an account of the user's; only the user may name one."""
+    """A saved model names a backend that may use an account; only the user may choose such a backend."""
 
 
 class FileError(QlogadError, OSError):
@@ -124,7 +124,7 @@ class StorageError(QlogadError):
 
 
 class QlogadWarning(UserWarning):
-    """What was asked is done, and may not be what was meant. Its text is free of secrets and control codes."""
+    """The request was carried out, perhaps not as intended. Its text is free of secrets and control codes."""
 
     def __init__(self, *said: object) -> None:
         super().__init__(*map(_harmless, said))
