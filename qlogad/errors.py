@@ -5,7 +5,7 @@ QlogadError
 │   ├── DocumentError        a TOML document does not fit its schema
 │   ├── DataError            a log, label file or window table cannot be used as it is
 │   ├── DesignError          a circuit design, encoding or circuit is not well formed
-│   │   └── WidthError       a design does not exist on so many wires
+│   │   └── WidthError       a design does not exist for this number of wires
 │   ├── ResultError          a results folder, a saved model or a ledger is damaged, or does not fit what reads it
 │   │   └── AccountNeeded    a saved model names a backend that may use an account, so the user must choose the backend
 │   └── UnknownName          no detector, dataset, backend, ansatz, encoding ... of that name

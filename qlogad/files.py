@@ -267,7 +267,7 @@ _MENDS = {
 
 @contextmanager
 def _told(path: Path, what: str = "write") -> Iterator[None]:
-    """Turn a system error into one that names the file and the mend."""
+    """Turn a system error into one that names the file and the fix."""
     try:
         yield
     except FileError:

@@ -244,7 +244,7 @@ class IBMTarget(Target):
     # ------------------------------------------------------------ jobs
 
     def _where(self, prepared: _Translated) -> Any:
-        """Where jobs go: the device, or a batch or session on it, opened with the first job and anew once the service has closed it."""
+        """Where jobs go: the device, or a batch or session on it, opened with the first job and reopened after the service closes it."""
         if self.local or self.mode == "job":
             return prepared.device
         if self._opened is None or not (_ask(self._opened.details) or {}).get("accepting_jobs"):

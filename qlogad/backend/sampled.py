@@ -109,7 +109,7 @@ class SampledBound(Bound):
     """A circuit with bound weights on a target.
 
     Without names, a row is identified by its angles: equal rows of a call share samples, whatever their order. Names make them
-    independent. Calls are numbered from 0: a later call samples anew, and a new binding with the same key repeats the samples.
+    independent. Calls are numbered from 0: a later call draws new samples, and a new binding with the same key repeats the samples.
     """
 
     def __init__(self, backend: SampledBackend, circuit: Circuit, weights_GP: Tensor, key: Key) -> None:

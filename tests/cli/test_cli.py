@@ -209,7 +209,7 @@ def test_a_run_writes_its_folder_and_says_the_same_to_machines(tmp_path: Path) -
 
     again = qlogad("run", "twins.toml", "--workers", "1", "--json", cwd=tmp_path)
     cells = len({row["cell"] for row in json.loads(again.stdout)})
-    assert "were reused" not in first.stderr
+    assert "and reused" not in first.stderr
     assert f"{cells} of {cells} cells were finished by an earlier run and reused" in again.stderr
     rows = json.loads(again.stdout)
     assert {row["contender"] for row in rows} == {"lstm", "quantum", "quantum frozen"}

@@ -234,7 +234,7 @@ def test_windows_made_anew_are_not_those_that_were_submitted(result):
     found = submit(result, "quantum", "aer", windows=3)
     facts = result / "cells" / found.asked.cell / "cell.json"
     files.write_facts(facts, files.read_facts(facts) | {"base": "0" * 16})
-    assert [("made anew" in cause) for cause in collect(result)[1].values()] == [True]
+    assert [("have changed since" in cause) for cause in collect(result)[1].values()] == [True]
 
 
 def test_a_backend_that_is_gone_keeps_no_other_campaign_from_going_on(result, double, tmp_path):
