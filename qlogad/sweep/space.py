@@ -235,7 +235,7 @@ class DesignSpace:
         name = design.name
         if design.before or design.after or design.needs or design.init != "uniform":
             raise DocumentError(
-                f"ansatz '{name}' has more than rows of one layer, so the design space cannot contain it; name it in core.ansatz"
+                f"ansatz '{name}' consists of more than the rows of a layer, so the design space cannot contain it; name it in core.ansatz"
             )
         if not self.rows[0] <= len(design.layer) <= self.rows[1]:
             raise DocumentError(f"ansatz '{name}' has {len(design.layer)} rows, the design space {list(self.rows)}; widen rows")
