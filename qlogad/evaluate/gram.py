@@ -46,7 +46,7 @@ def gram(
         DesignError: the circuit is dephased.
         BackendError: inputs or weights do not fit the circuit, or one row's state does not fit the memory.
 
-    >>> from qlogad.circuit.design import assemble
+    >>> from qlogad.circuit.encoding import assemble
     >>> circuit = assemble("angle-y", "identity", wires=1, depth=0)
     >>> gram(circuit, torch.zeros(0), torch.tensor([[0.0], [math.pi / 2]])).round(decimals=3).tolist()
     [[1.0, 0.5], [0.5, 1.0]]

@@ -64,7 +64,7 @@ class Exact(Backend):
     Raises:
         BackendError: there is no such method, it lacks second derivatives with `second`, or the memory limit is invalid.
 
-    >>> from qlogad.circuit.design import assemble
+    >>> from qlogad.circuit.encoding import assemble
     >>> circuit = assemble("angle-y", "basic-entangler", wires=2, depth=0)
     >>> Exact().bind(circuit, torch.zeros(1, 0))(torch.zeros(1, 1, 2)).tolist()
     [[[1.0, 1.0]]]

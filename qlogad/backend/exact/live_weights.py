@@ -50,7 +50,7 @@ def live_weights(circuit: Circuit, generator: np.random.Generator, *, draws: int
         draws: the number of random draws of weights.
         encoding: computes the circuit's inputs; None: free inputs.
 
-    >>> from qlogad.circuit.design import assemble
+    >>> from qlogad.circuit.encoding import assemble
     >>> live_weights(assemble("angle-y", "basic-entangler", wires=3, depth=1), np.random.default_rng(0))
     3
     """

@@ -109,7 +109,7 @@ def layers(gates: tuple[Gate, ...], wires: int) -> tuple[Layer, ...]:
         gates: of the table, on any of the wires.
         wires: their number.
 
-    >>> from qlogad.circuit.design import assemble
+    >>> from qlogad.circuit.encoding import assemble
     >>> circuit = assemble("angle-y", "strongly-entangling", wires=4, depth=2, reupload=True)
     >>> [layer.kind for layer in layers(circuit.gates, 4)]
     ['local', 'upload', 'local', 'permutation', 'local', 'upload', 'local', 'permutation']

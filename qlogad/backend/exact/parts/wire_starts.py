@@ -29,7 +29,7 @@ class Start:
     def bloch(self) -> Floats:
         """(4, 3): the means of I, X, Y, Z as a linear map of (1, cos a, sin a); without an angle (4, 1).
 
-        >>> from qlogad.circuit.design import assemble
+        >>> from qlogad.circuit.encoding import assemble
         >>> starts(assemble("angle-y", "identity", 1, 0))[0].bloch().round().astype(int).tolist()
         [[1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 1, 0]]
         """
