@@ -132,9 +132,7 @@ def _precision(fitted: Fitted, part: Literal["validation", "test"]) -> float:
     labels_N = rows.labels.window_N
     if not (labels_N == 1).any() or not (labels_N == 0).any():
         what = "injected" if part == "test" else "labelled"
-        raise DataError(
-            f"cut {fitted.ground.cut}: validation needs both {what} anomalies and normal windows; choose another cut"
-        )
+        raise DataError(f"cut {fitted.ground.cut}: validation needs both {what} anomalies and normal windows; choose another cut")
     return metrics.pr_auc(fitted.detector.anomaly_score(rows.features), labels_N, rows.features.weight_N)
 
 
