@@ -35,12 +35,12 @@ class Data:
     source: Mapping[str, Any] = field(default_factory=dict)
     window: Window | None = None  # None: the data set's own default
     split: SplitBy = field(default_factory=SplitBy)
-    # `name` ("drain" unless said), the settings of that parser, and of any: `known`, a file of templates that are kept (see
-    # qlogad.logs.parser.known), and `max_templates`, the most that are kept, the least frequent in training being dropped
+    # `name` (default "drain"), that parser's settings, and for every parser `known`, a file of known templates (see
+    # qlogad.logs.parser.known), and `max_templates`, the most templates to keep: those least frequent in training are dropped
     parser: Mapping[str, Any] = field(default_factory=dict)
-    masks: Mapping[str, str] | None = None  # name -> regular expression of variable parts; instead of the data set's own
-    extra_masks: Mapping[str, str] | None = None  # applied before the data set's own
-    training: Training = "normals"  # which windows: the normal ones, or all as they come; see qlogad.experiment.fit_rule
+    masks: Mapping[str, str] | None = None  # name -> regular expression of variable parts; replaces the data set's masks
+    extra_masks: Mapping[str, str] | None = None  # applied before the data set's masks
+    training: Training = "normals"  # the windows to train on: the normal ones, or all; see qlogad.experiment.fit_rule
     inject: str | None = None  # "swap:3", "move:3", "repeat:2", "delay:60": labelled anomalies made from held-out normals
     seed: Seed = 0  # of the injections
 
@@ -52,19 +52,19 @@ class Data:
             {one.name: getattr(parser, one.name) for one in fields(parser) if one.init} if is_dataclass(parser) else {}
         )
         name = {} if isinstance(parser, Drain) else {"name": self.parser["name"]}
-        object.__setattr__(self, "parser", name | settings | documents.plain(steering))  # with what holds unless said
+        object.__setattr__(self, "parser", name | settings | documents.plain(steering))  # including defaults
         if self.inject is not None:
             parse_spec(self.inject)
 
     def new_parser(self, *, parsed: bool = False, dataset: Dataset | None = None) -> Parser:
-        """The parser, not fitted yet; of messages that are event ids already (`parsed`), the one that leaves them as they are.
+        """A new parser, not fitted; for messages that are already event ids (`parsed`), the one that leaves them unchanged.
 
         Args:
             parsed: messages are event ids.
-            dataset: as `open` gives it; its masks apply to known templates. Default: they are of masked messages already.
+            dataset: as returned by `open`; its masks are applied to known templates. None: these are masked already.
 
         Raises:
-            UnknownName, DocumentError: there is no such parser, or no such setting of it.
+            UnknownName, DocumentError: there is no such parser, or it has no such setting.
             DataError: the known templates cannot be read, or are more than `max_templates`.
         """
         parser: Parser = Identity() if parsed else self._own_parser()
@@ -94,7 +94,7 @@ class Data:
         return documents.from_mapping(Steering, own, "[data] parser")
 
     def open(self) -> Dataset:
-        """The data set itself, its keys checked, with the masks that apply.
+        """Open the data set, check its keys and set its masks.
 
         Raises:
             UnknownName, DocumentError, DataError: with the key or file at fault.
@@ -108,14 +108,14 @@ class Data:
             taken = dict(extra)
             object.__setattr__(dataset, "masks", (*extra, *((name, text) for name, text in own if name not in taken)))
             object.__setattr__(dataset, "mask_starts", "")
-            Mask(dataset.masks)  # together they may be none
-        self.new_parser(dataset=dataset)  # files that are missing are told before the log is read
+            Mask(dataset.masks)  # a combination may be invalid
+        self.new_parser(dataset=dataset)  # a missing file is reported before the log is read
         return dataset
 
 
 @dataclass(frozen=True)
 class Steering:
-    """The keys that every parser has."""
+    """The keys common to all parsers."""
 
     known: str | None = None  # a file of templates, or a model's folder
     max_templates: MaxTemplates | None = None
@@ -125,12 +125,12 @@ def _check_masks(data: Data) -> None:
     for key in ("masks", "extra_masks"):
         for name, text in (getattr(data, key) or {}).items():
             if not name.isidentifier():
-                raise DocumentError(f"[data] {key}: {shown(name)} is no name of a mask; write a word, such as IP")
+                raise DocumentError(f"[data] {key}: {shown(name)} is not a name for a mask; write a word, such as IP")
             try:
                 re.compile(text)
             except re.error as error:
                 raise DocumentError(
-                    f"[data] {key}: {name} = {shown(text, 80)} is no regular expression: {error}; correct it, or quote it with '...'"
+                    f"[data] {key}: {name} = {shown(text, 80)} is not a regular expression: {error}; correct it, or quote it with '...'"
                 ) from error
 
 

@@ -299,7 +299,7 @@ def _ground(data: Data, source: Source, views: Sequence[str], split: Split) -> G
     if data.training == "normals":
         train_W = train_W[windows.label_W[train_W] == 0]
     if len(train_W) == 0:
-        raise DataError(f"cut {split.name}: there is no normal training window before it; choose a later cut")
+        raise DataError(f"cut {split.name}: no normal training window before the cut; choose a later cut")
     parser = data.new_parser(parsed=events.parsed, dataset=source.dataset)
     pipeline = FeaturePipeline(views=tuple(views), parser=parser)
     context = documents.digest(data, split.train, split.validation, split.test, split.in_flight)
