@@ -97,7 +97,7 @@ def test_masks_of_a_data_set_are_replaced_or_added_to() -> None:
     ("keys", "says"),
     [
         ({"masks": {"IP": "[0-9"}}, "masks: IP"),
-        ({"extra_masks": {"I P": "x"}}, "'I P' is no name"),
+        ({"extra_masks": {"I P": "x"}}, "'I P' is not a name"),
         ({"masks": {"A": "(?P<B>x)", "B": "y"}}, "cannot be used"),
         ({"parser": {"known": "nowhere.txt"}}, "nowhere.txt"),
         ({"parser": {"max_templates": 0}}, "max_templates is 1 or more"),
