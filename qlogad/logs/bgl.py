@@ -6,20 +6,16 @@
 Time is read from DATETIME, to the microsecond, as the machine's clock showed it (EPOCH counts UTC: seven or eight hours later).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
 from qlogad.logs.dataset import Dataset, LogRecord, RawLine
 from qlogad.logs.layout import Layout, masks_of
-from qlogad.logs.line_files import Files, LineFiles, listed
+from qlogad.logs.line_files import Files, LineFiles
 from qlogad.logs.line_reader import LineReader
 
 __all__ = ["Bgl", "format_line", "parse_line"]
-
-_LAYOUT = Layout("bgl").complete()
-_READER = LineReader(_LAYOUT)
 
 
 @dataclass(frozen=True)
@@ -31,17 +27,12 @@ class Bgl(LineFiles, Dataset):
 
     path: Files  # the log, plain, gz, bz2 or xz
 
+    layout = Layout("bgl").complete()
     default_window = "count"
     masks = masks_of("bgl")
 
-    @property
-    def layout(self) -> Layout:
-        """That of all BGL logs."""
-        return _LAYOUT
 
-    def files(self) -> Sequence[str]:
-        """The logs."""
-        return listed(self.path)
+_READER = LineReader(Bgl.layout)
 
 
 def parse_line(text: str, number: int = 1, offset: int = 0) -> LogRecord | str:

@@ -3,15 +3,13 @@
 A line that names several blocks belongs to each of them once; a line without a block belongs to no session.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
 from qlogad.logs.dataset import Dataset, File
 from qlogad.logs.layout import Layout, masks_of
-from qlogad.logs.line_files import Files, LineFiles, listed
-from qlogad.logs.tables import read_labels
+from qlogad.logs.line_files import Files, LineFiles
 
 __all__ = ["Hdfs"]
 
@@ -31,18 +29,6 @@ class Hdfs(LineFiles, Dataset):
     def layout(self) -> Layout:
         """That of the raw log, or of the table."""
         return _layout(self.format)
-
-    def files(self) -> Sequence[str]:
-        """The logs."""
-        return listed(self.path)
-
-    def label_file(self) -> str | None:
-        """The table of labels."""
-        return self.labels
-
-    def session_labels(self) -> Mapping[str, int] | None:
-        """Labels by block; empty without a label file: all labels are then unknown."""
-        return read_labels(self.labels) if self.labels else {}
 
 
 @cache

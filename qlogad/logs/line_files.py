@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from qlogad.documents import digest
@@ -15,6 +15,7 @@ from qlogad.logs.dataset import File, Intake, LogRecord, RawLine
 from qlogad.logs.layout import FILE, ROLES, Layout
 from qlogad.logs.line_reader import read_records
 from qlogad.logs.raw_lines import expand, file_digest, pick_lines, read_lines
+from qlogad.logs.tables import read_labels
 
 __all__ = ["Files", "LineFiles", "listed", "sources"]
 
@@ -60,51 +61,56 @@ def _members(pattern: str) -> list[str]:
 
 
 class LineFiles(ABC):
-    """Data sets whose files hold lines of one layout. A class that is one has the fields, and says which are files."""
+    """Data sets whose files hold lines of one layout. A class that is one has `path` as a field, and any other of these that it allows."""
+
+    path: Files | None  # the log: a file, several, globs, archives
+    train: Files | None = None  # instead: a log for training ...
+    test: Files | None = None  # ... and one to be judged
+    labels: File | None = None  # a table of labels by session
 
     @property
     @abstractmethod
     def layout(self) -> Layout:
         """How its lines are read, complete."""
 
-    @abstractmethod
-    def files(self) -> Sequence[str]:
-        """Its logs, as written in an experiment, in order."""
+    def files(self) -> list[str]:
+        """Its logs, as written in an experiment, in order; those for testing are the last."""
+        return [path for paths in (self.path, self.train, self.test) for path in listed(paths)]
 
-    def test_files(self) -> Sequence[str]:
-        """The last of its logs, where they are given to be judged; none if the source defines no split."""
-        return ()
-
-    def label_file(self) -> str | None:
-        """A table of labels, if there is one."""
-        return None
+    def unfolded(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[RawLine]:
+        """The lines of its layout in the lines of a file: the same, unless a line can hold several."""
+        return lines
 
     def records(self, intake: Intake) -> Iterator[LogRecord]:
         """Every line in file order, file by file."""
         archives = Archives()
         try:
-            names, held = sources(self.files()), len(sources(self.test_files()))
+            names, held = sources(self.files()), len(sources(listed(self.test)))
             first = len(names) - held if held else None
-            yield from read_records(self.layout, _opened(names, intake, archives, first), intake)
+            opened = _opened(names, intake, archives, first)
+            yield from read_records(self.layout, ((name, self.unfolded(lines, intake)) for name, lines in opened), intake)
         finally:
             archives.close()
 
     def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[LogRecord]:
         """Lines of its layout, wherever they come from."""
-        return read_records(self.layout, [("", lines)], intake)
+        return read_records(self.layout, [("", self.unfolded(lines, intake))], intake)
 
     def source_digest(self) -> str:
         """Digest of its files and how they are read."""
         names = sources(self.files())
         packed = {archive: file_digest(archive) for archive in {_stored(name) for name in names}}
-        labels = self.label_file()
         by_name = any(FILE in way for role in ROLES for way in self.layout.fields(role))
         said = _relative(names) if by_name or any(_stored(name) != name for name in names) else []
-        return digest(self.layout, [packed[_stored(name)] for name in names], said, file_digest(labels) if labels else "")
+        return digest(self.layout, [packed[_stored(name)] for name in names], said, file_digest(self.labels) if self.labels else "")
 
     def text(self, lines: Iterable[int]) -> dict[int, str]:
         """The text of the given line numbers, reread from the files."""
         return pick_lines(sources(self.files()), lines)
+
+    def session_labels(self) -> Mapping[str, int] | None:
+        """Labels by session: those of the table, none without one; None if lines have labels themselves."""
+        return None if self.layout.fields("label") else read_labels(self.labels) if self.labels else {}
 
 
 def _stored(name: str) -> str:

@@ -12,7 +12,7 @@
 The same keys in a file of its own are a format: format = "mine.toml".
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from qlogad import documents
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, File, Intake, LogRecord
 from qlogad.logs.layout import Layout, masks_of
-from qlogad.logs.line_files import Files, LineFiles, listed
+from qlogad.logs.line_files import Files, LineFiles
 from qlogad.logs.tables import read_labels
 
 __all__ = ["Lines"]
@@ -60,23 +60,11 @@ class Lines(LineFiles, Layout, Dataset):
         whole: Layout = self.__dict__["_whole"]
         return whole
 
-    def files(self) -> Sequence[str]:
-        """The logs in order; those for training first."""
-        return listed(self.path) + listed(self.train) + listed(self.test)
-
-    def test_files(self) -> Sequence[str]:
-        """The logs to be judged."""
-        return listed(self.test)
-
     def records(self, intake: Intake) -> Iterator[LogRecord]:
         """Every line in file order, labelled by its number where labels are of lines."""
         label_of = read_labels(self.labels) if self.labels is not None and self.labels_by == "line" else {}
         for record in super().records(intake):
             yield record._replace(label=label_of.get(str(record.line), -1)) if label_of else record
-
-    def label_file(self) -> str | None:
-        """The table of labels."""
-        return self.labels
 
     def options(self) -> dict[str, Any]:
         """The layout alone: no file is needed to read such lines."""

@@ -1,0 +1,24 @@
+"""Liberty: syslog of a machine at Sandia with 512 processors, 2004 to 2005.  Oliner and Stearley, DSN 2007, doi:10.1109/DSN.2007.103.
+
+LABEL EPOCH      DATE       NODE  SYSLOG
+-     1131566461 2005.11.09 dn228 Nov 9 12:01:01 dn228/dn228 crond(pam_unix)[2915]: session closed for user root
+"""
+
+from dataclasses import dataclass
+
+from qlogad.logs.dataset import Dataset
+from qlogad.logs.layout import Layout, masks_of
+from qlogad.logs.line_files import Files, LineFiles
+
+__all__ = ["Liberty"]
+
+
+@dataclass(frozen=True)
+class Liberty(LineFiles, Dataset):
+    """Raw Liberty lines; a line whose first field is not '-' is an alert of that category. Sessions are nodes; time is EPOCH, in UTC."""
+
+    path: Files  # the log, plain, gz, bz2 or xz
+
+    layout = Layout("thunderbird").complete()
+    default_window = "count"
+    masks = masks_of("thunderbird")
