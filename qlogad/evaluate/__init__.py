@@ -1,1 +1,1 @@
-"""Numbers out: metrics of scores and alarms, and the statistics that compare them."""
+"""Metrics of scores and alarms, statistics that compare detectors, and analyses of circuits."""

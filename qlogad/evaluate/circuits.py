@@ -1,8 +1,8 @@
-"""What a circuit can do, before any training: cost, expressibility, entanglement, gradients, spectrum, light cones, surrogates.
+"""Properties of untrained circuits: expressibility, entanglement, gradients, spectrum, light cones, surrogates.
 
 Expressibility and entangling capability: Sim, Johnson, Aspuru-Guzik (2019), arXiv:1905.10876. Gradients: McClean et al. (2018),
-arXiv:1803.11173. Spectrum and trigonometric features: Schuld, Sweke, Meyer (2021), arXiv:2008.08605. Everything runs on `exact`. These
-numbers describe a circuit; none of them says that it detects anything.
+arXiv:1803.11173. Spectrum and trigonometric features: Schuld, Sweke, Meyer (2021), arXiv:2008.08605. Everything runs on `exact`. None of
+these numbers predicts how well a detector with the circuit performs.
 """
 
 from __future__ import annotations
@@ -49,23 +49,23 @@ __all__ = [
 
 Random = np.random.Generator
 
-_CHUNK = 2**14  # amplitudes of one call: the engine is fastest where states stay in the processor's cache
-_LARGEST = 1_500  # features up to which a surrogate is fitted
-_NOISE = 1e-24  # a variance below is rounding: the derivative is 0
-_PREPARED = 5  # wires up to which the span of the prepared states is measured
+_CHUNK = 2**14  # amplitudes per call: the engine is fastest while the states fit in the CPU cache
+_LARGEST = 1_500  # largest number of features for which a surrogate is fitted
+_NOISE = 1e-24  # a smaller variance is rounding error, and the derivative is taken as 0
+_PREPARED = 5  # largest number of wires for which the span of the prepared states is measured
 
 
 # ---------------------------------------------------------------- states
 
 
 def random_states(circuit: Circuit, count: int, random: Random) -> Complexes:
-    """States (count, 2^W) of the circuit, its weights and inputs uniform in [0, 2 pi).
+    """States (count, 2^W) of the circuit, with weights and inputs uniform in [0, 2 pi).
 
     Raises:
-        DesignError: the circuit is dephased, and has no pure states.
+        DesignError: the circuit is dephased and has no pure states.
     """
     if circuit.dephased:
-        raise DesignError("a dephased circuit has no pure states to look at; analyse the circuit it was made from")
+        raise DesignError("a dephased circuit has no pure states; analyse the circuit it was made from")
     angles = 2 * math.pi * random.random((count, circuit.weights + circuit.inputs))
     weights_GP, inputs_GI = torch.from_numpy(angles).tensor_split([circuit.weights], dim=1)
     rows = max(1, _CHUNK >> circuit.wires)
@@ -79,7 +79,7 @@ def random_states(circuit: Circuit, count: int, random: Random) -> Complexes:
 
 
 def haar_states(wires: int, count: int, random: Random) -> Complexes:
-    """States (count, 2^W) drawn uniformly from all states."""
+    """Haar-random states (count, 2^W)."""
     states_ND = random.normal(size=(count, 2**wires)) + 1j * random.normal(size=(count, 2**wires))
     normed: Complexes = states_ND / np.linalg.norm(states_ND, axis=1, keepdims=True)
     return normed
@@ -90,22 +90,22 @@ def haar_states(wires: int, count: int, random: Random) -> Complexes:
 
 @dataclass(frozen=True)
 class Expressibility:
-    """How far the fidelities of random pairs of states are from those of uniformly random states; lower is more expressive."""
+    """Divergence of the fidelities of random pairs of states from those of Haar-random states; lower is more expressive."""
 
     value: float  # Kullback-Leibler divergence, nats
-    spread: float  # standard deviation of one draw of as many pairs, which this is the mean of several of
-    floor: float  # what as many pairs of uniformly random states give on average: do not rank below it
+    spread: float  # standard deviation over single draws of as many pairs; `value` is a mean over several draws
+    floor: float  # mean divergence of as many Haar-random pairs: values below it cannot be ranked
 
 
 def expressibility(circuit: Circuit, random: Random, *, pairs: int = 5_000, bins: int = 75) -> Expressibility:
-    """Sim et al.'s expressibility of a circuit on |0...0>, with the floor that sampling sets."""
+    """Sim et al.'s expressibility of a circuit applied to |0...0>, with its sampling floor."""
     return kl_to_haar(random_states(circuit, 2 * pairs, random), bins=bins)
 
 
 def kl_to_haar(states_ND: Complexes, *, bins: int = 75, pairings: int = 16) -> Expressibility:
-    """The divergence of the fidelities of pairs of states, one of each half, from those of Haar-random states.
+    """KL divergence between the fidelities of pairs of states, one from each half, and those of Haar-random states.
 
-    One rare pair near fidelity 1 weighs much, so the mean over several pairings of the same states is given.
+    A single rare pair with fidelity near 1 has a large effect, so the result is a mean over several pairings of the same states.
     """
     first, second = states_ND[: len(states_ND) // 2].conj(), states_ND[len(states_ND) // 2 :][: len(states_ND) // 2]
     counts = []
@@ -118,7 +118,7 @@ def kl_to_haar(states_ND: Complexes, *, bins: int = 75, pairings: int = 16) -> E
 
 
 def _log_haar(size: int, bins: int) -> Floats:
-    """The log of each bin's Haar probability, (1 - l)^(D - 1) - (1 - u)^(D - 1), in a form that does not underflow."""
+    """The log of each bin's Haar probability, (1 - l)^(D - 1) - (1 - u)^(D - 1), computed without underflow."""
     left_B = np.arange(bins) / bins
     ratio_B = (bins - 1 - np.arange(bins)) / (bins - np.arange(bins))
     log_B: Floats = (size - 1) * np.log1p(-left_B) + np.log1p(-(ratio_B ** (size - 1)))
@@ -126,7 +126,7 @@ def _log_haar(size: int, bins: int) -> Floats:
 
 
 def _divergence(count_B: Ints, log_B: Floats) -> Floats:
-    """Of histograms (..., B) from a distribution given by its logs."""
+    """KL divergence of histograms (..., B) from a distribution given by its log probabilities."""
     share_B = count_B / count_B.sum(-1, keepdims=True)
     logs: Floats = np.log(share_B, out=np.zeros_like(share_B), where=share_B > 0) - log_B
     result: Floats = (share_B * logs).sum(-1)
@@ -135,7 +135,7 @@ def _divergence(count_B: Ints, log_B: Floats) -> Floats:
 
 @cache
 def sampling_floor(size: int, pairs: int, bins: int) -> float:
-    """The mean divergence that `pairs` pairs of uniformly random states of dimension `size` show by chance; 400 simulated histograms."""
+    """Mean divergence of `pairs` pairs of Haar-random states of dimension `size`, from 400 simulated histograms."""
     log_B = _log_haar(size, bins)
     mass_B = np.exp(log_B)
     random = np.random.Generator(np.random.PCG64(0))
@@ -146,7 +146,7 @@ def sampling_floor(size: int, pairs: int, bins: int) -> float:
 
 
 def entangling_capability(circuit: Circuit, random: Random, *, samples: int = 10_000) -> float:
-    """The mean Meyer-Wallach measure of the circuit's states, weights and inputs uniform: 0 for product states, at most 1."""
+    """Mean Meyer-Wallach measure over uniform weights and inputs, in [0, 1]; 0 for product states."""
     return float(meyer_wallach(random_states(circuit, samples, random)).mean())
 
 
@@ -166,12 +166,12 @@ def meyer_wallach(states_ND: Complexes) -> Floats:
 
 
 def gradient_variance(circuit: Circuit, random: Random, *, samples: int = 200) -> Floats:
-    """The variance (K, P) of every readout's derivative by every weight, weights and inputs uniform in [0, 2 pi); exact gradients."""
+    """Variance (K, P) of the derivative of each readout by each weight, over weights and inputs uniform in [0, 2 pi)."""
     return variance(gradients(circuit, random, samples=samples))[0]
 
 
 def variance(slopes_NX: Floats) -> tuple[Floats, Floats]:
-    """The variance (...) of N samples (N, ...), and its standard error; what is no more than rounding is 0.
+    """Variance (...) of N samples (N, ...), and its standard error; variances within rounding error are 0.
 
     >>> variance(np.array([1.0, -1.0] * 50))[0].round(2)
     np.float64(1.01)
@@ -184,7 +184,7 @@ def variance(slopes_NX: Floats) -> tuple[Floats, Floats]:
 
 
 def gradients(circuit: Circuit, random: Random, *, samples: int = 200) -> Floats:
-    """The derivatives (N, K, P) of readouts by weights at N random points, weights and inputs uniform in [0, 2 pi)."""
+    """Derivatives (N, K, P) of readouts by weights at N points, with weights and inputs uniform in [0, 2 pi)."""
     angles = torch.from_numpy(2 * math.pi * random.random((samples, circuit.weights + circuit.inputs)))
     weights_GP, inputs_GI = angles.tensor_split([circuit.weights], dim=1)
     rows = max(1, 4 * _CHUNK >> circuit.wires)
@@ -209,18 +209,18 @@ def _slopes(circuit: Circuit, weights_GP: torch.Tensor, inputs_GI: torch.Tensor)
 def plateau(
     build: Callable[[int], Circuit], widths: Sequence[int], random: Random, *, samples: int = 200
 ) -> list[dict[str, float | int]]:
-    """Gradient variance against width, for the local readout <Z_0> and the global Z on all wires.
+    """Gradient variance as a function of width, for the local readout <Z_0> and for the global readout <Z...Z>.
 
     Args:
-        build: a circuit for each number of wires; widths that it refuses are left out.
+        build: makes a circuit for a number of wires; widths at which it raises DesignError are skipped.
         widths: numbers of wires.
-        random: from `qlogad.seeds`.
-        samples: random weights, at least 200 for 10 % precision.
+        random: a generator, see `qlogad.seeds`.
+        samples: number of random points; at least 200 for a precision of 10 %.
 
     Returns:
-        A row for each width: wires, then local and global of the first weight that moves both (else one of them), those that act on
-        wire 0 before others, and their means over all weights, each with its standard error (`local_error`, ...). A barren plateau
-        shows as a variance that falls exponentially.
+        One row per width: `wires`; `local` and `global`, the variances for the first weight that affects both readouts (else one of
+        them), preferably on wire 0; `local_mean` and `global_mean`, over all weights; each with its standard error (`local_error`,
+        ...). In a barren plateau the variance falls exponentially with the width.
     """
     rows: list[dict[str, float | int]] = []
     for wires in widths:
@@ -243,7 +243,7 @@ def plateau(
 
 
 def _followed(circuit: Circuit, variance_KP: Floats) -> int:
-    """The weight that a plateau is followed by."""
+    """The weight whose gradient variance is tracked over widths."""
     acting = [angle.index for gate in circuit.gates if 0 in gate.wires for angle in _weights(gate)]
     order = [*acting, *(angle.index for gate in circuit.gates for angle in _weights(gate))]
     both = [weight for weight in order if variance_KP[:, weight].all()]
@@ -252,7 +252,7 @@ def _followed(circuit: Circuit, variance_KP: Floats) -> int:
 
 
 def _mean_variance(slopes_NP: Floats) -> tuple[float, float]:
-    """The mean over P weights of the variance of N samples, and its standard error."""
+    """Variance of N samples, averaged over P weights, and its standard error."""
     samples = len(slopes_NP)
     square_N = ((slopes_NP - slopes_NP.mean(0)) ** 2).mean(1)
     value = float(square_N.sum() / (samples - 1))
@@ -268,16 +268,16 @@ def _weights(gate: Gate) -> list[Angle]:
 
 @dataclass(frozen=True)
 class Cone:
-    """What a readout can depend on: nothing outside changes it."""
+    """The part of a circuit that a readout can depend on."""
 
     wires: tuple[int, ...]
-    gates: tuple[int, ...]  # their places in the circuit
+    gates: tuple[int, ...]  # their positions in the circuit, from 0
     inputs: tuple[int, ...]
     weights: tuple[int, ...]
 
 
 def light_cone(circuit: Circuit, word: str) -> Cone:
-    """The backward light cone of a readout, from the wiring alone.
+    """The backward light cone of a readout, a Pauli word with one letter per wire, from the wiring alone.
 
     >>> from qlogad.circuit.design import Design
     >>> light_cone(Design.load("separable", "ansatz").build(3), "IZI").weights
@@ -295,7 +295,7 @@ def light_cone(circuit: Circuit, word: str) -> Cone:
 
 
 def _seen(circuit: Circuit) -> Circuit:
-    """The circuit without the gates that no readout can depend on."""
+    """The circuit without gates outside the light cones of all readouts."""
     kept = {place for word in circuit.readout for place in light_cone(circuit, word).gates}
     return replace(circuit, gates=tuple(gate for place, gate in enumerate(circuit.gates) if place in kept), dephased=())
 
@@ -304,11 +304,11 @@ def _seen(circuit: Circuit) -> Circuit:
 
 
 def spectrum(circuit: Circuit) -> list[dict[float, int]]:
-    """For each input the frequencies w >= 0 at which readouts can vary with it, and how many pairs of paths lead to each.
+    """For each input, the frequencies w >= 0 of the readouts' Fourier series in it, with their multiplicities.
 
-    A rotation adds -1, 0 or 1 to a frequency (times its scale), a controlled rotation also one half. Uploads outside every readout's
-    light cone do not count. Coefficients outside the spectrum are 0; inside they may be. The multiplicity is the number of pairs of
-    eigenvalues of the generators with that difference: how much freedom a coefficient has.
+    A rotation adds -1, 0 or 1 (times its scale) to a frequency, a controlled rotation also -1/2 or 1/2. Uploads outside every readout's
+    light cone do not count. Fourier coefficients outside the spectrum are 0; those inside may be 0. The multiplicity of a frequency is
+    the number of pairs of generator eigenvalues with that difference, and bounds the freedom of its coefficient.
     """
     found: list[Counter[float]] = [Counter({0.0: 1}) for _ in range(circuit.inputs)]
     for gate in _seen(circuit).gates:
@@ -323,7 +323,7 @@ def spectrum(circuit: Circuit) -> list[dict[float, int]]:
 
 @cache
 def _differences(name: str) -> dict[float, int]:
-    """Differences of the eigenvalues of a gate's generator, on its own wires, and how many pairs have each."""
+    """Differences of the eigenvalues of a gate's generator, on its own wires, with the number of pairs for each."""
     kind = GATES[name]
     if name == "phase":
         values = [0.0, 1.0]
@@ -331,7 +331,9 @@ def _differences(name: str) -> dict[float, int]:
         half = [0.5, -0.5] * (2 ** (kind.wires - kind.controls) // 2)
         values = [0.0] * (2**kind.wires - len(half)) + half
     least = min(Counter(values).values())
-    values = [value for value, times in Counter(values).items() for _ in range(times // least)]  # spectators double every pair
+    values = [
+        value for value, times in Counter(values).items() for _ in range(times // least)
+    ]  # wires not acted on double every pair
     return dict(Counter(one - two for one in values for two in values))
 
 
@@ -340,15 +342,15 @@ def _differences(name: str) -> dict[float, int]:
 
 @dataclass(frozen=True)
 class Surrogate:
-    """A linear model on fixed features of the circuit's inputs (gate angles) that is the circuit, exactly, for any weights."""
+    """A linear model on fixed features of the circuit's inputs (gate angles) that equals the circuit exactly, for any weights."""
 
     kind: str  # "fourier": products of cos and sin; "product": of Bloch components; "prepared": entries of the encoded state
     features: int
-    error: float | None  # largest deviation on unseen inputs after a least-squares fit; None: too many features to fit
+    error: float | None  # largest error on unseen inputs after a least-squares fit; None: too many features to fit
 
     @property
     def verified(self) -> bool:
-        """Whether the fit was made and is exact to 1e-9."""
+        """Whether the model was fitted, with an error of at most 1e-9."""
         return self.error is not None and self.error <= 1e-9
 
 
@@ -356,11 +358,11 @@ Features = Callable[[Floats], Floats]  # inputs (N, I) -> features (N, F)
 
 
 def surrogate(circuit: Circuit, random: Random, *, largest: int = _LARGEST) -> Surrogate:
-    """The smallest feature map found in which the circuit is linear, checked by least squares at random weights.
+    """The smallest of the known feature maps in which the circuit is linear, verified by least squares at random weights.
 
     "fourier" has (2 r + 1)^d features for d inputs uploaded r times by Pauli rotations; "product" at most 4^d for an encoding that acts
-    once, wire by wire; "prepared" at most 4^W for any encoding that acts once. Where an encoding is not affine in the features of a
-    window, the inputs here are its gate angles.
+    once, wire by wire; "prepared" at most 4^W for any encoding that acts once. If an encoding is not affine in the features of a window,
+    the inputs are its gate angles.
     """
     kinds = [("fourier", *_fourier(circuit)), *_product(circuit, random), *_prepared(circuit, random)]
     kind, count, features = min(kinds, key=lambda found: found[1])
@@ -381,7 +383,7 @@ def _misfit(circuit: Circuit, features: Features, count: int, random: Random) ->
 
 
 def _period(circuit: Circuit) -> float:
-    """How many turns it takes until the slowest input angle has made a whole one; at most 16."""
+    """The number of turns after which the slowest input angle has completed one turn; at most 16."""
     slowest = [min((w for w in each if w > 0), default=1.0) for each in spectrum(circuit)]
     return min(16.0, max([1.0, *(1 / w for w in slowest)]))
 
@@ -401,13 +403,13 @@ def _fourier(circuit: Circuit) -> tuple[int, Features]:
 
 
 def _products(parts: Sequence[Floats], rows: int) -> Floats:
-    """The products of one feature of each part, (N, product of their numbers)."""
+    """All products of one feature per part, (N, product of the parts' sizes)."""
     start: Floats = np.ones((rows, 1))
     return reduce(lambda one, two: (one[:, :, None] * two[:, None, :]).reshape(rows, -1), parts, start)
 
 
 def _product(circuit: Circuit, random: Random) -> list[tuple[str, int, Features]]:
-    """Where inputs enter once, on single wires and before everything else: products of the wires' Bloch vectors."""
+    """If inputs enter once, on single wires and before all other gates: products of the wires' Bloch components."""
     seen = _seen(circuit)
     parts = split(seen)
     if any(section.inputs for section in parts.sections):
@@ -422,7 +424,7 @@ def _product(circuit: Circuit, random: Random) -> list[tuple[str, int, Features]
 
 
 def _prepared(circuit: Circuit, random: Random) -> list[tuple[str, int, Features]]:
-    """Where no gate with weights comes before one with inputs: the prepared state's Pauli means."""
+    """If no gate with weights precedes one with inputs: the Pauli expectation values of the prepared state."""
     seen = _seen(circuit)
     last = max((place for place, gate in enumerate(seen.gates) if gate.reads("input")), default=-1)
     if seen.wires > _PREPARED or last < 0 or any(gate.reads("weight") for gate in seen.gates[: last + 1]):
@@ -432,7 +434,7 @@ def _prepared(circuit: Circuit, random: Random) -> list[tuple[str, int, Features
 
 
 def _spanned(circuit: Circuit, random: Random) -> tuple[int, Features]:
-    """An orthogonal basis of the span of 1 and the circuit's readouts as functions of its inputs, from random inputs."""
+    """An orthogonal basis of the span of 1 and the circuit's readouts as functions of its inputs, computed at random inputs."""
     bound = Exact().bind(circuit, torch.zeros(1, 0, dtype=torch.float64))
 
     def whole(inputs_NI: Floats) -> Floats:
@@ -452,20 +454,20 @@ def _spanned(circuit: Circuit, random: Random) -> tuple[int, Features]:
 
 @dataclass(frozen=True)
 class Monomial:
-    """A readout that is a product of single-wire means: no entanglement can be seen in it.
+    """A readout that is a product of single-wire expectation values, and so shows no entanglement.
 
-    Where a wire's gates are rotations of which one reads an input, its factor is a cos(x - b) + c.
+    If a wire's gates are rotations and one of them reads an input, its factor has the form a cos(x - b) + c.
     """
 
     readout: str
     sign: int
-    word: str  # the Pauli word after the product part: factor j is the mean of its letter on wire j
-    wires: tuple[tuple[Gate, ...], ...]  # for each wire, the single-wire gates before it, on wire 0
+    word: str  # Pauli word measured after the single-wire gates: factor j is the expectation value of letter j
+    wires: tuple[tuple[Gate, ...], ...]  # for each wire, its single-wire gates, rewritten to act on wire 0
     inputs: int
     weights: int
 
     def __call__(self, weights_P: Floats, inputs_NI: Floats) -> Floats:
-        """The mean (N,), from one-wire circuits alone."""
+        """The readout (N,), computed from one-wire circuits."""
         found = np.full(len(inputs_NI), float(self.sign))
         for gates, letter in zip(self.wires, self.word, strict=True):
             if letter != "I":
@@ -477,7 +479,7 @@ class Monomial:
 
     @property
     def text(self) -> str:
-        """As a formula: `f1(x0, w0)` is the mean on wire 1 after its own gates."""
+        """The readout as a formula: ⟨Z1⟩(x0, w0) is the expectation value on wire 1 after that wire's own gates."""
         factors = []
         for wire, (gates, letter) in enumerate(zip(self.wires, self.word, strict=True)):
             if letter != "I":
@@ -489,10 +491,10 @@ class Monomial:
 
 
 def closed_form(circuit: Circuit) -> tuple[Monomial, ...] | None:
-    """Every readout as a product of single-wire means, where the circuit is rotations followed by Clifford gates; else None.
+    """Every readout as a product of single-wire expectation values if the circuit is rotations followed by Clifford gates; else None.
 
-    Going backwards, a fixed Clifford gate turns a Pauli word into another one, and a gate that commutes with the word drops out. QuLog's
-    circuit at one layer is of this kind: its readouts are products of cosines.
+    In the Heisenberg picture a fixed Clifford gate maps a Pauli word to a Pauli word, and a gate that commutes with the word drops out.
+    QuLog's circuit with one layer is of this kind: its readouts are products of cosines.
     """
     found = [_monomial(circuit, word) for word in circuit.readout]
     return None if circuit.dephased or any(one is None for one in found) else tuple(one for one in found if one is not None)
@@ -502,7 +504,7 @@ def _monomial(circuit: Circuit, readout: str) -> Monomial | None:
     if is_projector(readout):
         return None
     word, sign = list(readout), 1
-    kept: list[list[Gate]] = [[] for _ in range(circuit.wires)]  # from the first gate that does not map words to words
+    kept: list[list[Gate]] = [[] for _ in range(circuit.wires)]  # the gates before those that map words to words
     for gate in reversed(circuit.gates):
         letters = "".join(word[wire] for wire in gate.wires)
         if set(letters) == {"I"}:
@@ -533,7 +535,7 @@ def _fixed(gate: Gate) -> bool:
 
 @cache
 def _conjugated(name: str, letters: str, angle: float) -> tuple[int, str] | None:
-    """U* P U as a signed Pauli word, where it is one."""
+    """U* P U as a signed Pauli word; None if it is not one."""
     unitary = matrix(name, angle)
     turned = unitary.conj().T @ pauli(letters) @ unitary
     for candidate in product("IXYZ", repeat=len(letters)):

@@ -1,6 +1,6 @@
-"""What a difference is worth: intervals over sequences, paired contrasts over sequences and over seeds, Holm, power beforehand.
+"""Statistics of comparisons: intervals over sequences, paired contrasts over sequences and seeds, Holm's correction, power analysis.
 
-The unit is the pattern (distinct sequence, test, episode), never the window: see Dror et al., ACL 2018, doi:10.18653/v1/P18-1128.
+The sampling unit is the pattern (a distinct sequence, test or episode), never the window: Dror et al., ACL 2018, doi:10.18653/v1/P18-1128.
 
 Letters: N rows of one cut, C clusters (patterns), K detectors or seeds, B draws, T simulated test sets.
 """
@@ -40,9 +40,9 @@ __all__ = [
     "sign_flip",
 ]
 
-BLOCK = 2**22  # cells of the largest block of draws
-EXACT_SIGNS = 16  # up to this many pairs every one of the 2^n sign patterns is tried
-_CAUTION = 5.0  # sequences' worth of weight with which the agreement of seeds is taken as full until alarms show otherwise
+BLOCK = 2**22  # largest number of array elements in a block of draws
+EXACT_SIGNS = 16  # up to this many pairs, all 2^n sign patterns are enumerated
+_CAUTION = 5.0  # prior weight, in effective sequences, on full agreement between seeds
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class Detectable:
-    """The smallest differences that the data can be expected to show; inf where not even 1 would."""
+    """Minimum detectable differences; inf if even a difference of 1 is not detectable."""
 
     recall: float  # between two detectors on the same anomalies
     false_positive_rate: float  # between two detectors on the same normals
     effective_anomalies: float
     effective_normals: float
-    family: int  # contrasts that Holm corrects for
+    family: int  # number of contrasts in Holm's correction
     alpha: float
     power: float
 
@@ -76,15 +76,15 @@ def detectable(
     alpha: float = 0.05,
     power: float = 0.8,
 ) -> Detectable:
-    """What the test windows can tell, from labels, multiplicities and the threshold alone: to be printed before training.
+    """Minimum detectable differences of a test set, from its labels and multiplicities; available before training.
 
     Args:
         labels: N labels of the distinct test rows, 1 is an anomaly.
         weight: N multiplicities; default ones.
-        fpr: the rate of false alarms that thresholds are set to; None: no such rule binds them.
-        family: how many contrasts are declared; the first step of Holm's procedure tests at alpha / family.
-        alpha: two-sided level of the family.
-        power: the chance wanted of finding the difference.
+        fpr: the false positive rate that thresholds are set to, in [0, 1); None if thresholds are set otherwise.
+        family: number of declared contrasts; the first step of Holm's procedure tests at alpha / family.
+        alpha: two-sided significance level of the family, in (0, 1).
+        power: the desired probability of detecting the difference, in (0, 1).
 
     >>> found = detectable([1] * 400 + [0] * 1600, fpr=0.01)
     >>> round(found.recall, 2), round(found.false_positive_rate, 3)
@@ -101,21 +101,20 @@ def detectable(
 def detectable_difference(
     n: float, *, base: float | None = None, family: int = 1, alpha: float = 0.05, power: float = 0.8
 ) -> float:
-    """The smallest difference d of two paired proportions that n pairs show with the wanted power; inf if none in reach does.
+    """The smallest difference d of two paired proportions that n pairs detect with the given power; inf if there is none.
 
     Solves n d^2 = (z_{1 - alpha / 2} sqrt(psi) + z_power sqrt(psi - d^2))^2 for d: the sample size of McNemar's test (Connor,
-    Biometrics 1987, doi:10.2307/2531961). The share psi of pairs that the two detectors judge differently is not known beforehand;
-    taken is that of two detectors whose alarms have nothing to do with each other: p (1 - q) + q (1 - p) at rates p and q = p + d.
-    With `base`, p is known, as the rate of false alarms is that a threshold allows; without, p = (1 - d) / 2, where psi is largest.
-    Twins that agree more can show a smaller difference: this is the conservative side. A normal approximation: below some twenty
-    patterns, or where n psi is below some five, it is a rough guide.
+    Biometrics 1987, doi:10.2307/2531961). The share psi of discordant pairs is not known beforehand; it is taken as that of two
+    detectors with independent alarms, p (1 - q) + q (1 - p) at rates p and q = p + d. With `base`, p is known, as is the false
+    positive rate that a threshold allows; without, p = (1 - d) / 2, where psi is largest. This is conservative: detectors that agree
+    more often can show a smaller difference. It is a normal approximation, and rough below about 20 patterns or n psi of about 5.
 
     >>> round(detectable_difference(400), 3), round(detectable_difference(400, base=0.01), 3)
     (0.099, 0.032)
     """
     if not (0 < alpha < 1 and 0 < power < 1 and family >= 1 and (base is None or 0 <= base < 1)):
         raise DataError(
-            f"alpha and power lie in (0, 1), a base rate in [0, 1), and a family has a member, got {alpha}, {power}, {base}, {family}"
+            f"alpha and power must be in (0, 1), base in [0, 1) and family at least 1, got {alpha}, {power}, {base}, {family}"
         )
     z_alpha, z_power = norm.ppf(1 - alpha / family / 2), norm.ppf(power)
 
@@ -131,7 +130,7 @@ def detectable_difference(
 
 
 def interval(values: ArrayLike, level: float = 0.95) -> Interval:
-    """The central quantiles of draws; undefined (NaN) ones are left out, NaN if all are."""
+    """The central percentile interval of draws, ignoring undefined (NaN) ones; NaN if all are undefined."""
     values_B = np.asarray(values, dtype=np.float64)
     values_B = values_B[~np.isnan(values_B)]
     low, high = np.quantile(values_B, [(1 - level) / 2, (1 + level) / 2]) if len(values_B) else (math.nan, math.nan)
@@ -150,25 +149,25 @@ def other_sequences(
     draws: int = 1000,
     seed: int = 0,
 ) -> list[Confusion]:
-    """Draws of the counts that detectors would have had, were the test made of other sequences as frequent as these.
+    """Draws of the confusion counts that detectors would have on a test set of other sequences with the same frequencies.
 
-    If a sequence of a class raises an alarm with a chance p, however frequent it is, then the weight of alarms has a known distribution
-    for every p. Each draw here is the p at which what was observed is the quantile that the draw has: every sequence is given a uniform
-    number, and p is the number at which, in rising order, the observed weight of alarms is reached (even draws) or surpassed (odd
-    ones). That inverts the test of p exactly, by the mid-P rule (Lancaster, JASA 1961; Hannig, Statistica Sinica 2009): without weights
-    quantiles of these draws are the mid-P version of Clopper and Pearson's interval, and where no alarm or only alarms were seen, they are
-    not of width zero. Metrics of both classes are functions of independent draws. Class sizes stay as they are.
+    The model: a sequence of a class raises an alarm with probability p, independent of its frequency, so the weight of alarms has a known
+    distribution for every p. A draw of p is a draw from the fiducial distribution: every sequence gets a uniform number, and p is the
+    number at which, in ascending order, the observed weight of alarms is reached (even draws) or exceeded (odd draws). This inverts the
+    test of p exactly, by the mid-P rule (Lancaster, JASA 1961; Hannig, Statistica Sinica 2009): without weights, quantiles of the draws
+    are the mid-P version of the Clopper-Pearson interval, and the interval has nonzero width even if no sequence or every sequence raised
+    an alarm. The two classes are drawn independently; class sizes are fixed.
 
     Args:
-        sides: one array for each contender: (N,) decisions, or (K, N) of its K seeds, which share what they agree on.
+        sides: one array per contender: (N,) decisions, or (K, N) for its K seeds, whose draws share what the seeds agree on.
         labels: N labels, 1 is an anomaly.
         weight: N multiplicities; default ones.
-        cluster: N cluster names or numbers; default every row (a distinct sequence) its own.
-        draws: B.
-        seed: equal seeds, equal draws.
+        cluster: N cluster names or numbers; default: every row (a distinct sequence) is its own cluster.
+        draws: B, the number of draws.
+        seed: equal seeds give equal draws.
 
-    Returns:
-        for each side counts of shape (B,) or (B, K).
+        Returns:
+            Counts of shape (B,) or (B, K) for each side.
 
     >>> (drawn,) = other_sequences([[True, True, False, False] * 9], [1, 1, 1, 0] * 9)
     >>> interval(drawn.specificity).low > 0.6, interval(drawn.specificity).high
@@ -193,9 +192,9 @@ def other_sequences(
 
 
 def rates(total_T: Floats, weight_C: Floats, draws: int, turn: int, random: np.random.Generator) -> Floats:
-    """(B, T) draws of the chance of an alarm, given the weight of alarms observed T times among clusters of these weights.
+    """(B, T) draws of the probability of an alarm, given T observed weights of alarms among clusters of these weights.
 
-    Whether a draw takes the lower or the upper end goes by its number, in another rhythm for every `turn`.
+    The draw's number decides whether it takes the lower or the upper end, in a pattern that differs for each `turn`.
     """
     size, slack = len(weight_C), 1e-9 * weight_C.sum()
     found_BT = np.full((draws, len(total_T)), np.nan)
@@ -215,9 +214,9 @@ def rates(total_T: Floats, weight_C: Floats, draws: int, turn: int, random: np.r
 
 
 def _shared(rate_BK: Floats, hit_KC: Floats, weight_C: Floats) -> Floats:
-    """Draws of several seeds, which err on the same sequences only in part: the mean over seeds varies less than one seed does.
+    """Draws for several seeds whose errors are only partly on the same sequences, so that their mean varies less than one seed.
 
-    The share of a seed's variance that the mean has is seen from how alarms agree, and taken as 1 as far as few alarms show it.
+    The ratio of the mean's variance to a seed's is estimated from the agreement of alarms, shrunk towards 1 if there are few.
     """
     total = weight_C.sum()
     if len(hit_KC) == 1 or not total:
@@ -242,9 +241,9 @@ def coverage(
     sets: int = 1000,
     seed: int = 0,
 ) -> dict[str, float]:
-    """How often the 95 % intervals of metrics hold the true value, simulated on test sets with these labels and multiplicities.
+    """Coverage of the 95 % intervals of metrics, in [0, 1], simulated on test sets with these labels and multiplicities.
 
-    In each of the simulated sets every row raises an alarm with the chance that its class has.
+    In each simulated set, an anomaly raises an alarm with probability `recall`, a normal row with probability `fpr`.
 
     >>> 0.93 < coverage(["f1"], [1] * 50 + [0] * 200, recall=0.7, fpr=0.02)["f1"] < 0.97
     True
@@ -269,7 +268,7 @@ def coverage(
 
 
 def _held(truth: Floats, seen_T: Floats, drawn_BT: Floats) -> float:
-    """The share of simulated sets, of those where the metric is defined, whose interval holds the truth."""
+    """The share of simulated sets whose interval contains the truth, among those where the metric is defined."""
     whole_BT = drawn_BT[:, ~np.isnan(seen_T)]
     if not whole_BT.shape[1]:
         return math.nan
@@ -279,23 +278,25 @@ def _held(truth: Floats, seen_T: Floats, drawn_BT: Floats) -> float:
 
 
 def _rows(labels: ArrayLike, weight: ArrayLike | None, cluster: ArrayLike | None) -> tuple[Bools, Floats, Ints]:
-    """Checked labels, weights and cluster numbers from 0 on."""
+    """Checked labels, weights, and cluster numbers from 0."""
     labels_N = np.asarray(labels) == 1
     weight_N = np.ones(len(labels_N)) if weight is None else np.asarray(weight, dtype=np.float64)
     named_N = np.arange(len(labels_N)) if cluster is None else np.asarray(cluster)
     if not len(named_N) == len(labels_N) == len(weight_N) or len(labels_N) == 0:
-        raise DataError(f"one label, weight and cluster per row, got {len(labels_N)}, {len(weight_N)} and {len(named_N)}")
+        raise DataError(
+            f"one label, weight and cluster are needed per row, got {len(labels_N)}, {len(weight_N)} and {len(named_N)}"
+        )
     return labels_N, weight_N, np.unique(named_N, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
 def _by_cluster(weight_N: Floats, alarms_KN: Bools, cluster_N: Ints) -> tuple[Floats, Floats]:
-    """The weight of each cluster that has any, and how much of it each detector raises an alarm for."""
+    """The weight of each cluster with a positive one, and the part of it for which each detector raises an alarm."""
     weight_C, *hits = (_sums(cluster_N, weight_N * own_N, int(cluster_N.max()) + 1) for own_N in (1.0, *alarms_KN))
     return weight_C[weight_C > 0], np.stack(hits)[:, weight_C > 0]
 
 
 def _sums(cluster_N: Ints, values_N: Floats, clusters: int) -> Floats:
-    """(C,) the sum of the values in each cluster."""
+    """The sum of the values in each cluster, (C,)."""
     return np.bincount(cluster_N, weights=values_N, minlength=clusters).astype(np.float64)
 
 
@@ -304,9 +305,9 @@ def _sums(cluster_N: Ints, values_N: Floats, clusters: int) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Paired:
-    """Two contenders on the rows of one cut. Clusters are numbered alike in all cuts: one number is one sequence."""
+    """Two contenders on the rows of one cut. A cluster number means the same sequence in all cuts."""
 
-    left: ArrayLike  # (K, N) alarms of its seeds, or scores where the metric is an area; one row for a contender without randomness
+    left: ArrayLike  # (K, N) alarms per seed, or scores if the metric is an area; one row for a deterministic contender
     right: ArrayLike
     labels: ArrayLike
     weight: ArrayLike
@@ -315,22 +316,20 @@ class Paired:
 
 @dataclass(frozen=True, eq=False)
 class Difference:
-    """A difference of two contenders, averaged over seeds and cuts, on these sequences and on others like them."""
+    """A difference of two contenders, averaged over seeds and cuts, with its bootstrap draws over sequences."""
 
     mean: float
     drawn_B: Floats
-    effective_n: float  # of the class with fewer sequences, of those that the metric reads
-    told_apart: (
-        float  # the effective number of sequences that the two judge differently, by their pull on the metric; NaN for areas
-    )
+    effective_n: float  # of the smaller class, among those that the metric depends on
+    told_apart: float  # effective number of sequences judged differently, weighted by their effect on the metric; NaN for areas
 
     @property
     def evidence(self) -> float:
-        """The effective number of sequences that can speak for a side: no more than are judged differently, or are there."""
+        """The effective number of sequences that bear on the difference: those judged differently; for areas, all."""
         return self.effective_n if math.isnan(self.told_apart) else self.told_apart
 
     def interval(self, level: float = 0.95) -> Interval:
-        """The bootstrap interval, of quantiles that are as far out as Student's t asks of so few (Hesterberg, Am. Stat. 2015)."""
+        """Bootstrap percentile interval, its quantiles widened for small samples by Student's t (Hesterberg, Am. Stat. 2015)."""
         n = self.effective_n
         if not n > 1:
             return Interval(math.nan, math.nan, level)
@@ -340,17 +339,17 @@ class Difference:
 
 
 def difference(metric: str, cuts: Sequence[Paired], *, resamples: int = 1000, seed: int = 0) -> Difference:
-    """The difference left - right of a metric over bootstrap resamples of whole sequences, seeds and cuts as they are.
+    """The difference left - right of a metric, bootstrapped over whole sequences with seeds and cuts fixed.
 
-    A resample draws sequences once, for both sides, all seeds and all cuts, and the difference is taken inside it. Sequences that are
-    an anomaly at some cut are drawn among themselves, and so are the others; a resample that leaves a cut without one of the classes
-    does not count. Seeds at which the metric is undefined are left out on both sides; in a resample an undefined MCC is 0, chance.
+    A resample draws sequences once for both sides, all seeds and all cuts, and the difference is computed within it. Sequences that are
+    an anomaly at some cut form one stratum, all others another; a resample in which a cut lacks one of the classes is discarded. Seeds
+    at which the metric is undefined are left out on both sides; within a resample, an undefined MCC counts as 0 (chance).
 
     Args:
         metric: one of METRICS or AREAS of evaluate.metrics.
         cuts: the contenders on every cut.
-        resamples: B.
-        seed: equal seeds and cuts, equal resamples, whoever the contenders are.
+        resamples: B, the number of resamples.
+        seed: equal seeds and cuts give equal resamples, independent of the contenders.
 
     >>> labels, ones, numbers = [1] * 50 + [0] * 50, [1.0] * 100, list(range(100))
     >>> one = Paired([[True] * 26 + [False] * 74], [[True] * 25 + [False] * 75], labels, ones, numbers)
@@ -376,7 +375,7 @@ def difference(metric: str, cuts: Sequence[Paired], *, resamples: int = 1000, se
 
 
 class _Table:
-    """What resamples of one cut are made of."""
+    """The data of one cut, prepared for resampling."""
 
     def __init__(self, metric: str, cut: Paired, cluster_N: Ints, clusters: int) -> None:
         self.metric, self.cluster_N = metric, cluster_N
@@ -399,7 +398,7 @@ class _Table:
         self.sound = bool(self.defined_K.any() and self.holds_2C.any(axis=1).all())
 
     def difference(self, times_BC: Floats) -> Floats:
-        """(B,) left - right, averaged over seeds; NaN where a class is lacking."""
+        """left - right, averaged over seeds, (B,); NaN where a class is missing."""
         left_BK, right_BK = self._sides(times_BC, soft=True)
         both_BK = (left_BK - right_BK)[:, self.defined_K]
         lacking_B = (times_BC @ self.weight_2C.T == 0).any(axis=1)
@@ -407,7 +406,7 @@ class _Table:
         return np.where(lacking_B, np.nan, mean_B)
 
     def _sides(self, times_BC: Floats, *, soft: bool) -> tuple[Floats, Floats]:
-        """The metric of either side, (B, K) each; soft: MCC is 0 where it is undefined."""
+        """The metric of each side, (B, K); with `soft`, an undefined MCC is 0."""
         if self.metric in AREAS:
             weight_BN = times_BC[:, self.cluster_N] * self.weight_N
             left, right = (
@@ -425,7 +424,7 @@ class _Table:
 
 
 def _pull(metric: str, hit_2: Floats, per_class: Sequence[Floats]) -> Floats:
-    """(2,) how much a little more weight of alarms moves a metric, at this weight of alarms on normals and on anomalies."""
+    """Sensitivity (2,) of a metric to the weight of alarms on normals and on anomalies, at the given weights."""
     size_2 = np.array([own_N.sum() for own_N in per_class])
     ends = []
     for factor in (0.999, 1.001):
@@ -439,17 +438,17 @@ def _pull(metric: str, hit_2: Floats, per_class: Sequence[Floats]) -> Floats:
 
 
 def _strata(holds_2C: Bools) -> Ints:
-    """The stratum of each cluster: as few as keep both classes in every resample of one cut.
+    """The stratum of each cluster, with as few strata as keep both classes in every resample of one cut.
 
-    They are clusters with an anomaly, and those without. (Clusters holding both labels are no stratum of their own: what nobody can
-    tell apart would then be as frequent in every resample, and intervals too short.) Where every cluster holds an anomaly, the mixed
-    ones must be told from the pure.
+    The strata are the clusters with an anomaly and those without. Clusters with both labels are not a stratum of their own: their
+    frequency would then be fixed, and intervals too short. Only if every cluster contains an anomaly are mixed clusters separated
+    from pure ones.
     """
     return np.asarray(holds_2C[0] if holds_2C[1].all() else holds_2C[1]).astype(np.int64)
 
 
 def _times(stratum_C: Ints, resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each cluster is in a resample, (b, C) at a time; they depend on the strata and the seed alone."""
+    """Multiplicities of clusters in resamples, in blocks (b, C); they depend only on the strata and the seed."""
     random = generator(seed, "bootstrap")
     members = [np.flatnonzero(stratum_C == stratum) for stratum in np.unique(stratum_C)]
     for start in range(0, resamples, step := max(1, BLOCK // len(stratum_C))):
@@ -466,27 +465,27 @@ def _times(stratum_C: Ints, resamples: int, seed: int) -> Iterator[Floats]:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A paired difference over seeds on these very cuts. It supports no claim on other sequences, nor on other times."""
+    """A paired difference over seeds on the given cuts. It supports no claim about other sequences or other times."""
 
     mean: float
-    low: float  # of Student's interval of the seeds' means over cuts; NaN with one seed
+    low: float  # lower end of Student's interval over the seeds' means; NaN with one seed
     high: float
-    p: float  # two-sided, exact sign flip over seeds (each seed's mean over cuts)
+    p: float  # two-sided, sign-flip test over seeds (of each seed's mean over cuts)
     between_cuts: float  # standard deviation of the cuts' means
     between_seeds: float  # standard deviation over seeds inside a cut, averaged (root mean square)
     cells: int
-    undefined: int  # cells left out because they or their metric are missing
-    seeds: int  # those that have a cell
+    undefined: int  # cells left out because they are missing or their metric is undefined
+    seeds: int  # seeds with at least one defined cell
 
 
 def contrast(difference: ArrayLike, *, level: float = 0.95) -> Contrast:
-    """Judge a paired difference of two contenders over seed x cut cells.
+    """Statistics of a paired difference of two contenders over seed x cut cells.
 
-    Cuts are not drawn: their training windows overlap, and no resampling of two or three of them covers what it says.
+    Cuts are not resampled: their training windows overlap, and resampling two or three of them would not give valid intervals.
 
     Args:
-        difference: (cuts, seeds) differences, NaN where undefined; the same column is the same seed in every cut.
-        level: of the interval.
+        difference: (cuts, seeds) differences, NaN where undefined; a column is the same seed in every cut.
+        level: confidence level of the interval, in (0, 1).
 
     >>> contrast([[0.1, 0.2, 0.1, 0.2, 0.1, 0.2]] * 3).p
     0.03125
@@ -501,7 +500,7 @@ def contrast(difference: ArrayLike, *, level: float = 0.95) -> Contrast:
     own_CS = cells_CS - np.array(
         [[row[keep].mean() if keep.any() else 0.0] for row, keep in zip(cells_CS, defined_CS, strict=True)]
     )
-    means = mean + np.nanmean(own_CS[:, defined_CS.any(axis=0)], axis=0)  # a cell that is missing takes no cut's share away
+    means = mean + np.nanmean(own_CS[:, defined_CS.any(axis=0)], axis=0)  # a missing cell does not change the cuts' weights
     seeds = len(means)
     half = float(student.ppf((1 + level) / 2, seeds - 1) * means.std(ddof=1)) / math.sqrt(seeds) if seeds > 1 else math.nan
     return Contrast(
@@ -518,9 +517,9 @@ def contrast(difference: ArrayLike, *, level: float = 0.95) -> Contrast:
 
 
 def sign_flip(differences: ArrayLike, *, seed: int = 0) -> float:
-    """Two-sided p of a zero mean, if each paired difference were as likely with either sign (Fisher, 1935).
+    """Two-sided p value of the sign-flip test that paired differences are symmetric about zero (Fisher, 1935).
 
-    All 2^n sign patterns up to n = 16, a random 2^16 of them beyond. The smallest p of n pairs is 2^(1 - n): five cannot reach .05.
+    Enumerates all 2^n sign patterns up to n = 16, and samples 2^16 beyond. The smallest possible p is 2^(1 - n): 5 pairs cannot reach .05.
 
     >>> sign_flip([1.0, 2.0, 0.5]), sign_flip([0.0, 0.0])
     (0.25, 1.0)
@@ -533,13 +532,13 @@ def sign_flip(differences: ArrayLike, *, seed: int = 0) -> float:
         flips_FN = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
     else:
         flips_FN = generator(seed, "signs").integers(2, size=(2**EXACT_SIGNS, n))
-        flips_FN[0] = 0  # what was observed is one of the patterns
+        flips_FN[0] = 0  # the observed signs are one of the patterns
     sums_F = np.abs((1 - 2 * flips_FN) @ pairs_N)
     return float(np.mean(sums_F >= sums_F[0] - 1e-9 * np.abs(pairs_N).sum()))
 
 
 def holm(p: ArrayLike) -> Floats:
-    """Holm's adjusted p values, in the order given (Scand. J. Statistics 1979). NaN stays NaN and counts in the family.
+    """Holm's adjusted p values, in the given order (Scand. J. Statistics 1979). NaN stays NaN and counts towards the family.
 
     >>> holm([0.01, 0.04, 0.03]).round(4).tolist()
     [0.03, 0.06, 0.06]

@@ -15,10 +15,10 @@ __all__ = ["check_device", "unfit_for"]
 
 @lru_cache(maxsize=8)
 def _pairs(device: str) -> tuple[tuple[int, int], ...]:
-    """The pairs of qubits that a device couples.
+    """The pairs of qubits coupled by a device.
 
     Raises:
-        BackendError: it is not a device, or has all-to-all coupling.
+        BackendError: the name is not a device, or the device has all-to-all coupling.
     """
     from qlogad.backend.backend import open_backend
 
@@ -40,7 +40,7 @@ def check_device(device: str, where: str, *, coupled: bool) -> None:
     try:
         _pairs(device) if coupled else open_backend(device)
     except (UnknownName, BackendError) as error:
-        raise DocumentError(f"{where}: {error} (a device is written 'ibm:fake_torino', say)") from error
+        raise DocumentError(f"{where}: {error} (write a device as in 'ibm:fake_torino')") from error
 
 
 def unfit_for(circuit: Circuit, device: str) -> int:

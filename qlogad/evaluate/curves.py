@@ -1,4 +1,4 @@
-"""How sure a precision-recall curve is: a pointwise interval for other sequences as frequent as these."""
+"""Uncertainty of a precision-recall curve: pointwise intervals over other sequences with the same frequencies."""
 
 from __future__ import annotations
 
@@ -22,18 +22,17 @@ def precision_band(
     draws: int = 200,
     seed: int = 0,
 ) -> tuple[Floats, Floats]:
-    """The interval of the precision at which a share of the anomalies is found, low (R,) and high (R,); pointwise, not for all at once.
+    """Pointwise intervals of the precision at given recalls: low (R,) and high (R,).
 
-    The rates of alarms of either class at every threshold are drawn as `evaluate.compare.other_sequences` draws them at one: where no
-    normal sequence lies above a threshold, one of other sequences still may. (Resamples of the sequences at hand would never have
-    one there, and their interval would be of no width.)
+    At every threshold the alarm rates of both classes are drawn as in `evaluate.compare.other_sequences`. Unlike a bootstrap, this gives
+    an interval of nonzero width where no observed normal sequence scores above the threshold, since another one might.
 
     Args:
         scores_N: higher is more anomalous; +inf is allowed.
-        label_N: 1 is an anomaly; both kinds occur.
-        weight_N: how many windows each row stands for.
+        label_N: 1 is an anomaly, 0 normal; both must occur.
+        weight_N: the number of windows that each row represents.
         cluster_N: the sequence of each row, from 0.
-        recall_R: shares in (0, 1].
+        recall_R: recalls in (0, 1].
 
     >>> low, high = precision_band(np.arange(40.0), np.repeat([0, 1], 20), np.ones(40), np.arange(40), np.array([0.5]))
     >>> bool(0.5 < low[0] < 0.9), float(high[0])
@@ -42,7 +41,7 @@ def precision_band(
     random = generator(seed, "precision-recall")
     order_N = np.argsort(-scores_N, kind="stable")
     falling_N = scores_N[order_N]
-    last_T = np.flatnonzero(np.append(falling_N[1:] != falling_N[:-1], True))  # where a threshold can lie: after equal scores
+    last_T = np.flatnonzero(np.append(falling_N[1:] != falling_N[:-1], True))  # possible thresholds: after the last of equal scores
     seen, drawn = [], []
     for turn, label in enumerate((1, 0)):
         own_N = weight_N * (label_N == label)
@@ -55,7 +54,7 @@ def precision_band(
 
 
 def _precision(true_BT: Floats, false_BT: Floats, recall_R: Floats) -> Floats:
-    """(B, R) precision at the first threshold that finds a share of the anomalies; at the lowest, if none does."""
+    """Precision (B, R) at the highest threshold that reaches each recall; at the lowest threshold if none does."""
     wanted_R = recall_R * true_BT.max() * (1 - 1e-12)
     place_BR = np.stack([np.minimum(np.searchsorted(true_T, wanted_R), len(true_T) - 1) for true_T in true_BT])
     true_BR, false_BR = (np.take_along_axis(each_BT, place_BR, axis=1) for each_BT in (true_BT, false_BT))

@@ -1,7 +1,7 @@
-"""Fidelity kernels: how alike a circuit makes two inputs, |<psi(x)|psi(y)>|^2, for all pairs of many rows.
+"""Fidelity kernels: |<psi(x)|psi(y)>|^2 for all pairs of rows.
 
-Havlicek et al. (2019), arXiv:1804.11326, equation 2. States are made once for each row where they fit in memory, and the pairs are
-matrix products of blocks of them.
+Havlicek et al. (2019), arXiv:1804.11326, equation 2. Each row's state is computed once if all states fit in memory; the inner products
+are matrix products of blocks of states.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from qlogad.errors import BackendError, DesignError
 
 __all__ = ["gram"]
 
-MOST_ROWS = 1_024  # of a block: a larger product is no quicker, and a larger block is slower to transpose
+MOST_ROWS = 1_024  # rows per block: larger products are no faster, and larger blocks slower to transpose
 
-Progress = Callable[[int, int], None]  # blocks done, of how many
+Progress = Callable[[int, int], None]  # blocks done, blocks in total
 
 
 def gram(
@@ -35,16 +35,16 @@ def gram(
     """The fidelities (N, M) of the circuit's states, in [0, 1]; without gradients.
 
     Args:
-        circuit: not dephased; its readout plays no part.
-        weights_P: radians; float32 or float64, whose rounding the fidelities have.
+        circuit: not dephased; its readout is ignored.
+        weights_P: radians; float32 or float64, the precision of the result.
         inputs_NI: (N, I), radians.
-        others_MI: (M, I); by default the same rows, and each pair is computed once: symmetric, with ones on the diagonal.
-        memory: gigabytes to use, beside the fidelities themselves.
+        others_MI: (M, I), radians. Default: the same rows; the result is then symmetric with ones on the diagonal.
+        memory: gigabytes to use, besides the fidelities themselves.
         progress: called after every block.
 
     Raises:
         DesignError: the circuit is dephased.
-        BackendError: inputs or weights do not fit the circuit, or one row's state does not fit the memory.
+        BackendError: inputs or weights do not fit the circuit, or a single state does not fit in `memory`.
 
     >>> from qlogad.circuit.encoding import assemble
     >>> circuit = assemble("angle-y", "identity", wires=1, depth=0)
@@ -72,7 +72,7 @@ def gram(
 
 
 def _fidelities(one_ND: Tensor, other_MD: Tensor, found_NM: Tensor) -> None:
-    """|<one|other>|^2 of all pairs of states, from real products: torch is several times quicker on their squares than on complex ones."""
+    """|<one|other>|^2 of all pairs of states, from real matrix products, which torch squares several times faster than complex ones."""
     real_ND = torch.cat([one_ND.real, one_ND.imag], dim=1)
     torch.mm(real_ND, torch.cat([other_MD.real, other_MD.imag], dim=1).mT, out=found_NM)
     imaginary_NM = real_ND @ torch.cat([other_MD.imag, -other_MD.real], dim=1).mT
@@ -80,20 +80,18 @@ def _fidelities(one_ND: Tensor, other_MD: Tensor, found_NM: Tensor) -> None:
 
 
 def _rows(circuit: Circuit, weights_P: Tensor, memory: float) -> int:
-    """Rows of a block: the states of two, what making them takes, and all their pairs fit in memory."""
+    """Rows per block, so that the states of two blocks, the memory to compute them, and all their pairs fit in `memory`."""
     amplitude = 2 * weights_P.element_size()
     allowed, state = 1e9 * memory / amplitude, 8 * 2**circuit.wires
     rows = int((math.sqrt(state**2 + 8 * allowed) - state) / 4)  # state * rows + 2 * rows^2 = allowed
     if rows < 1:
         needed = amplitude * (state + 2) / 1e9
-        raise BackendError(
-            f"a state of {circuit.wires} wires needs about {needed:.2g} GB, and {memory:g} GB are allowed; allow more"
-        )
+        raise BackendError(f"a state of {circuit.wires} wires needs about {needed:.2g} GB, but memory = {memory:g} GB; raise it")
     return min(rows, MOST_ROWS)
 
 
 class _States:
-    """The states of rows in blocks (R, 2^W): all of them kept where they fit in a quarter of the memory, else the latest block."""
+    """The states of rows in blocks (R, 2^W); keeps all of them if they fit in a quarter of the memory, else only the latest block."""
 
     def __init__(self, circuit: Circuit, weights_P: Tensor, inputs_NI: Tensor, rows: int, memory: float) -> None:
         self._bound = Exact(memory=memory).bind(circuit, weights_P.detach()[None])

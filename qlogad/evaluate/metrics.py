@@ -1,8 +1,8 @@
-"""How good scores and alarms are, in the terms of Fawcett, Pattern Recognition Letters 2006, doi:10.1016/j.patrec.2005.10.010.
+"""Metrics of scores and alarms, as defined by Fawcett, Pattern Recognition Letters 2006, doi:10.1016/j.patrec.2005.10.010.
 
-A row counts `weight` times (all windows) or once (distinct windows: leave the weight out). What is undefined, such as the precision
-of no alarms, is NaN; nothing here warns. A metric of alarms is a property of `Confusion`; as a field of `Metrics` it is a column of
-runs.csv, and with a heading in `HEADINGS` of the tables too.
+A row counts `weight` times (to judge all windows) or once (to judge distinct windows: omit the weight). Undefined values, such as the
+precision without alarms, are NaN, without a warning. A metric of alarms is a property of `Confusion`; as a field of `Metrics` it becomes
+a column of runs.csv, and with an entry in `HEADINGS` also a column of tables.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ __all__ = [
     "roc_auc",
 ]
 
-AREAS = ("pr_auc", "roc_auc")  # metrics of scores, at every threshold
-Compared = Literal["f1", "recall", "mcc", "pr_auc", "roc_auc"]  # what contrasts may compare
-HEADINGS = {  # of the metrics that tables show, in their order
+AREAS = ("pr_auc", "roc_auc")  # metrics of scores, over all thresholds
+Compared = Literal["f1", "recall", "mcc", "pr_auc", "roc_auc"]  # metrics that contrasts may compare
+HEADINGS = {  # column headings of tables, in order
     "f1": "F1",
     "precision": "precision",
     "recall": "recall",
@@ -47,7 +47,7 @@ HEADINGS = {  # of the metrics that tables show, in their order
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """Counts of true and false, positives and negatives: scalars or arrays of one shape, and the metrics of that shape.
+    """Confusion counts, scalars or arrays of one shape, and metrics of the same shape.
 
     >>> float(Confusion(true_positive=3, false_positive=1, true_negative=5, false_negative=0).precision)
     0.75
@@ -86,17 +86,17 @@ class Confusion:
 
     @property
     def mcc(self) -> Floats:
-        """Matthews' correlation in [-1, 1]; 0 is chance; NaN where all labels or all decisions are alike."""
+        """Matthews' correlation in [-1, 1]; 0 is chance; NaN if all labels or all decisions are equal."""
         tp, fp, tn, fn = self.true_positive, self.false_positive, self.true_negative, self.false_negative
         return _ratio(tp * tn - fp * fn, np.sqrt(tp + fp) * np.sqrt(tp + fn) * np.sqrt(tn + fp) * np.sqrt(tn + fn))
 
 
-METRICS = tuple(name for name, one in vars(Confusion).items() if isinstance(one, property))  # of alarms, at one threshold
+METRICS = tuple(name for name, one in vars(Confusion).items() if isinstance(one, property))  # metrics of alarms, at one threshold
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """One row of a results table. Shares lie in [0, 1], undefined values are NaN."""
+    """One row of a results table. Shares are in [0, 1]; undefined values are NaN."""
 
     precision: float
     recall: float
@@ -106,27 +106,27 @@ class Metrics:
     balanced_accuracy: float
     pr_auc: float  # average precision
     roc_auc: float
-    base_rate: float  # the share of anomalies; also the PR-AUC of chance
-    all_positive_f1: float  # the F1 of an alarm for every window
+    base_rate: float  # the share of anomalies; also the PR-AUC of random scores
+    all_positive_f1: float  # the F1 of raising an alarm for every window
     n: float  # windows
     n_anomalies: float
     distinct: int  # rows
     distinct_anomalies: int
-    effective_n: float  # of the anomalies
+    effective_n: float  # effective number of distinct anomalies
     false_alarms: float
 
 
 def measure(scores: ArrayLike, alarms: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> Metrics:
-    """Every metric of one set of windows.
+    """All metrics on one set of windows.
 
     Args:
         scores: N scores, higher is more anomalous; +inf is allowed.
         alarms: N decisions.
         labels: N labels, 1 is an anomaly.
-        weight: N multiplicities. Default: ones, which judges distinct windows.
+        weight: N multiplicities, 0 or more. Default: ones, to judge distinct windows.
 
     Raises:
-        DataError: lengths differ, a score is NaN, a weight is negative.
+        DataError: lengths differ, a score is NaN, a label is not 0 or 1, or a weight is negative.
 
     >>> result = measure([0.1, 0.9, 0.8], [False, True, True], [0, 1, 0], [8, 1, 1])
     >>> result.recall, result.precision, round(result.specificity, 3), result.base_rate
@@ -151,7 +151,7 @@ def measure(scores: ArrayLike, alarms: ArrayLike, labels: ArrayLike, weight: Arr
 
 
 def confusion(alarms: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> Confusion:
-    """The confusion counts of N decisions against N labels (1 is an anomaly), each counted `weight` times."""
+    """Confusion counts of N decisions and N labels (1 is an anomaly), each row counted `weight` times."""
     alarms_N, labels_N, weight_N = _checked(alarms, labels, weight)
     fired_N = alarms_N.astype(np.bool_)
     sums = [float(weight_N[fired_N == fired][labels_N[fired_N == fired] == label].sum()) for fired, label in CELLS]
@@ -162,7 +162,7 @@ CELLS = ((True, True), (True, False), (False, False), (False, True))  # (alarm, 
 
 
 def effective_n(weight: ArrayLike) -> float:
-    """How many equally frequent patterns would vary as much: 1 / sum p^2 over patterns of share p (Kish, 1965); 0 without any.
+    """Kish's effective sample size (1965): 1 / sum p^2 over patterns with shares p; 0 without patterns.
 
     >>> effective_n([5, 5, 5]), round(effective_n([98, 1, 1]), 2)
     (3.0, 1.04)
@@ -173,7 +173,7 @@ def effective_n(weight: ArrayLike) -> float:
 
 
 def roc_auc(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> float:
-    """The chance that an anomaly scores above a normal window, ties counted half; NaN unless both are there."""
+    """The probability that an anomaly scores above a normal window, ties counted half; NaN unless both occur."""
     scores_N, labels_N, weight_N = _checked(scores, labels, weight)
     return float(area("roc_auc", scores_N, labels_N, weight_N[None])[0])
 
@@ -185,7 +185,7 @@ def pr_auc(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None
 
 
 def area(name: str, scores: ArrayLike, labels: ArrayLike, weight_BN: Floats) -> Floats:
-    """(B,) areas of one set of scores under B sets of weights; `name` is one of AREAS.
+    """The areas (B,) of one set of scores under B sets of weights; `name` is one of AREAS.
 
     >>> area("roc_auc", [0.1, 0.9, 0.5], [0, 1, 0], np.array([[1.0, 1, 1], [2, 1, 0]])).tolist()
     [1.0, 1.0]
@@ -202,12 +202,14 @@ def area(name: str, scores: ArrayLike, labels: ArrayLike, weight_BN: Floats) -> 
         below_BG = normals_B[:, None] - np.cumsum(normals_BG, axis=1) + normals_BG / 2
         return _ratio((anomalies_BG * below_BG).sum(axis=1), anomalies_B * normals_B)
     true_BG = np.cumsum(anomalies_BG, axis=1)
-    precision_BG = np.nan_to_num(_ratio(true_BG, true_BG + np.cumsum(normals_BG, axis=1)))  # none has been reached: nothing to add
+    precision_BG = np.nan_to_num(
+        _ratio(true_BG, true_BG + np.cumsum(normals_BG, axis=1))
+    )  # without weight so far: contributes nothing
     return _ratio((anomalies_BG * precision_BG).sum(axis=1), anomalies_B)
 
 
 def pr_curve(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> tuple[Floats, Floats]:
-    """Precision and recall at every threshold, from the highest score down, (G,) each; recall is NaN without anomalies."""
+    """Precision and recall (G,) at every threshold, from the highest score down; recall is NaN without anomalies."""
     anomalies_G, normals_G = _by_score(scores, labels, weight)
     true_G = np.cumsum(anomalies_G)
     return _ratio(true_G, true_G + np.cumsum(normals_G)), _ratio(true_G, anomalies_G.sum())
@@ -234,10 +236,10 @@ def _checked(values: ArrayLike, labels: ArrayLike, weight: ArrayLike | None) -> 
     weight_N = np.ones(len(labels_N)) if weight is None else np.asarray(weight, dtype=np.float64)
     if not len(values_N) == len(labels_N) == len(weight_N):
         raise DataError(
-            f"one label and one weight per row: got {len(values_N)} rows, {len(labels_N)} labels, {len(weight_N)} weights"
+            f"one label and one weight are needed per row, got {len(values_N)} rows, {len(labels_N)} labels, {len(weight_N)} weights"
         )
     if np.isnan(values_N).any():
-        raise DataError("scores contain NaN; the detector's training has diverged, look at its loss")
+        raise DataError("scores contain NaN; the detector's training probably diverged, check its loss")
     if not np.isin(labels_N, (0, 1)).all() or (weight_N < 0).any():
-        raise DataError("labels are 0 (normal) or 1 (anomaly), and weights are 0 or more")
+        raise DataError("labels must be 0 (normal) or 1 (anomaly), and weights 0 or more")
     return values_N, labels_N.astype(np.bool_), weight_N

@@ -1,4 +1,4 @@
-"""How well a parser finds the true templates: grouping accuracy (GA), parsing accuracy (PA), F1 of template accuracy (FTA).
+"""Accuracy of a parser: grouping accuracy (GA), parsing accuracy (PA), F1 of template accuracy (FTA).
 
 GA: Zhu et al., ICSE-SEIP 2019, arXiv:1811.03509. PA: Dai et al., TSE 2020, arXiv:2001.03038. FTA: Khan et al., ICSE 2022,
 doi:10.1145/3510003.3510101, as counted by Jiang et al., ISSTA 2024, arXiv:2308.10828.
@@ -17,32 +17,34 @@ __all__ = ["Parsed", "parsing"]
 
 @dataclass(frozen=True)
 class Parsed:
-    """Shares in [0, 1]; higher is better."""
+    """Accuracies of a parser, shares in [0, 1]; higher is better."""
 
-    ga: float  # of messages whose group is, whole and alone, a true group
-    pa: float  # of messages whose template is, character by character, the true one
+    ga: float  # share of messages whose group is exactly a true group
+    pa: float  # share of messages whose template equals the true one, character by character
     fta: float  # harmonic mean of `precision` and `recall`
-    precision: float  # of found templates that all their messages truly have
-    recall: float  # such templates, by the number of true ones
+    precision: float  # share of found templates that are correct for all their messages
+    recall: float  # number of such templates, divided by the number of true ones
 
 
 def parsing(found: Sequence[str], truth: Sequence[str], groups: Sequence[Hashable] | None = None) -> Parsed:
     """Compare the template found for each message with its true one.
 
     Args:
-        found: M templates, one for each message.
+        found: M templates, one per message.
         truth: M true templates.
-        groups: M names of the groups the parser put the messages into. Default: messages of one template are a group.
+        groups: M group names, as the parser assigned them. Default: messages with the same template form a group.
 
     Raises:
-        DataError: there is no message, or not one of each for every message.
+        DataError: there are no messages, or the lengths differ.
 
     >>> parsing(["sent <*>", "sent <*>", "stop"], ["sent <*>", "sent <*>", "stop now"])
     Parsed(ga=1.0, pa=0.6666666666666666, fta=0.5, precision=0.5, recall=0.5)
     """
     groups = found if groups is None else groups
     if not len(found) == len(truth) == len(groups) > 0:
-        raise DataError(f"a template is needed for each message: {len(found)} found, {len(truth)} true ones, {len(groups)} groups")
+        raise DataError(
+            f"one found template, true template and group are needed per message, got {len(found)}, {len(truth)} and {len(groups)}"
+        )
     found_size, true_size, both = Counter(groups), Counter(truth), Counter(zip(groups, truth, strict=True))
     grouped = sum(size for (group, true), size in both.items() if size == found_size[group] == true_size[true])
     right = Counter(mine for mine, true in zip(found, truth, strict=True) if mine == true)

@@ -1,1 +1,1 @@
-"""From windows to what detectors read: the shared ragged base and the views on it."""
+"""From windows to the inputs of detectors: the shared ragged base and the views on it."""

@@ -1,4 +1,4 @@
-"""The event count vector of a window, its order forgotten. Xu et al., SOSP 2009, doi:10.1145/1629575.1629587."""
+"""The event count vector of a window, which ignores order. Xu et al., SOSP 2009, doi:10.1145/1629575.1629587."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Counts"]
 
 @dataclass(frozen=True)
 class Counts(View):
-    """How often each event type occurs: (N, V + 1); the last column counts events not seen in training.
+    """The number of occurrences of each event type, (N, V + 1); the last column counts events not seen in training.
 
     >>> from qlogad import Features
     >>> Features.from_sequences([[0, 1, 1], [5]], size=2).view("counts").tolist()
@@ -26,11 +26,11 @@ class Counts(View):
 
     @classmethod
     def fit(cls, base: Base) -> Self:
-        """There is nothing to learn."""
+        """Does nothing: this view has no fitted state."""
         return cls()
 
     def make(self, base: Base) -> Floats:
-        """The counts of every row; they sum to the row's length."""
+        """The counts (N, V + 1); each row sums to its length."""
         width = base.size + 1
         counts_NV = np.bincount(base.row_E * width + base.ids_E, minlength=len(base) * width).reshape(-1, width)
         return counts_NV.astype(np.float64)

@@ -1,4 +1,4 @@
-"""The shared base of every detector: windows as ragged rows of event ids, equal rows stored once with their multiplicity.
+"""The shared input of all detectors: windows as ragged rows of event ids, with equal rows stored once and their multiplicity.
 
 Letters: W windows, N distinct rows, E events of the rows end to end, V event types seen in training, D width of a view.
 """
@@ -29,21 +29,21 @@ MAX_SIZE = 10**6  # event types
 class Features:
     """Windows as rows of event ids. Ids are 0..V-1; V itself means "not seen in training".
 
-    A row stands for all windows with the same ids and the same label; a detector reads rows, the judge counts windows. For a detector
-    that reads more of an event than its id (times, levels, values: views that are `apart`) every window is a row.
+    A row represents all windows with the same ids and the same label; detectors read rows, evaluation counts windows. For detectors that
+    read more of an event than its id (times, levels, values: views with `apart`), every window is a row.
     """
 
     ids_E: Ints  # event ids of all rows, end to end
     offsets_N1: Ints  # row n is ids_E[offsets_N1[n]:offsets_N1[n + 1]]
-    weight_N: Floats  # how many windows the row stands for
+    weight_N: Floats  # the number of windows that the row represents
     vocabulary: tuple[str, ...]  # V templates, by id
     row_W: Ints  # window -> row
     window_keys_W: Texts  # window -> its key (a session's identifier, or its position)
-    event_line_E: Ints  # source line of each event of the row's first window; -1 where there is none
-    seen_N: Bools  # an equal sequence of ids was in the training part
+    event_line_E: Ints  # source line of each event in the row's first window; -1 if unknown
+    seen_N: Bools  # whether the training part contains the same sequence of ids
     base: str = ""  # digest of data, parser state, split, windows and vocabulary: equal for all contenders of a comparison
     views: Mapping[str, View] = field(default_factory=lambda: MappingProxyType({}))  # fitted on training rows
-    per_event: Columns | None = None  # what events say beside their ids; None where windows of equal ids are one row
+    per_event: Columns | None = None  # other attributes of events; None if windows with equal ids are merged into one row
     _made: dict[str, Floats] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
@@ -74,31 +74,31 @@ class Features:
 
     @property
     def columns(self) -> Columns:
-        """What each event says beside its id.
+        """The attributes of each event besides its id.
 
         Raises:
-            DataError: windows of equal ids are one row here, so it is not known which of them would be meant.
+            DataError: windows with equal ids are merged into one row, so their attributes are not unique.
         """
         if self.per_event is None:
             raise DataError(
-                "these rows stand for all windows of equal ids, so their events have no one time, level or value; "
-                "take windows apart: FeaturePipeline.transform(..., apart=True)"
+                "windows with equal ids are merged into one row here, so their events have no unique time, level or value; "
+                "keep windows apart: FeaturePipeline.transform(..., apart=True)"
             )
         return self.per_event
 
     def view(self, name: str) -> Floats:
-        """One view: (V, D), (N, D) or (E, D), as its `of` says. Made when it is first asked for; do not write to it.
+        """A view as an array (V, D), (N, D) or (E, D), depending on its `of`. Computed on first use and cached: do not modify it.
 
         Raises:
             UnknownName: there is no such view.
-            DataError: it is fitted on training rows, and none was; or it needs rows apart.
+            DataError: the view is not fitted, or it needs windows apart.
         """
         if name not in self._made:
             self._made[name] = view_of(self.views, name).make(self)
         return self._made[name]
 
     def take(self, rows: Sequence[int] | Ints) -> Features:
-        """The features of some rows, with the windows that belong to them."""
+        """The features of a subset of rows, with the windows that they represent."""
         rows_R = np.asarray(rows, dtype=np.int64)
         new_N = np.full(len(self), -1, dtype=np.int64)
         new_N[rows_R] = np.arange(len(rows_R))
@@ -118,12 +118,12 @@ class Features:
         )
 
     def view_digest(self, name: str) -> str:
-        """A digest of one view; a twin and its controls must agree on it."""
+        """A digest of one view; a quantum detector and its controls must have the same one."""
         found = view_of(self.views, name)
         return digest(name, found.state(), self.base, self.ids_E, self.offsets_N1, *(self._columns_of(found.apart)))
 
     def digest(self, reads: Sequence[str]) -> str:
-        """A digest of all that a detector sees that reads these views."""
+        """A digest of everything that a detector reading these views sees."""
         found = {name: view_of(self.views, name) for name in sorted(reads)}
         states = {name: view.state() for name, view in found.items()}
         some_apart = any(view.apart for view in found.values())
@@ -145,20 +145,20 @@ class Features:
         values: Sequence[Sequence[Sequence[str]]] | None = None,
         views: Sequence[str] | Mapping[str, View] = (),
     ) -> Features:
-        """Features of plain lists of event ids, one row each (equal rows stay apart; give `weight` for multiplicities).
+        """Features from lists of event ids, one row each (equal rows are not merged; pass `weight` for multiplicities).
 
         Args:
-            sequences: N lists of ids >= 0.
-            size: V; ids of V and above are unseen. Default: the largest id + 1.
+            sequences: N lists of ids, 0 or more.
+            size: V; ids of V or more count as unseen. Default: the largest id + 1.
             weight: N multiplicities. Default: ones.
-            times: seconds since 1970 of every event, in N lists as long as the sequences. Default: unknown, NaN.
-            levels: "INFO" say, of every event. Default: "".
-            components: the writer of every event. Default: "".
+            times: seconds since 1970 of every event, N lists as long as the sequences. Default: NaN (unknown).
+            levels: severity of every event, such as "INFO". Default: "".
+            components: the component that wrote every event. Default: "".
             values: the variable parts of every event's message. Default: none.
-            views: names of views, which are then fitted on these rows; or the `views` of training rows.
+            views: names of views to fit on these rows; or the fitted `views` of training features.
 
         Raises:
-            DataError: a window is no list of whole numbers from 0, or what is said of its events does not go with it.
+            DataError: a window is not a list of integers of 0 or more, or the attributes of events do not match the sequences.
 
         >>> features = Features.from_sequences([[0, 1, 1], [2]], times=[[0.0, 0.5, 2.0], [9.0]])
         >>> len(features), features.size, features.row(0).tolist(), features.columns.time_E.tolist()
@@ -167,7 +167,7 @@ class Features:
         rows = [_ids(row) for row in sequences]
         ids_E = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
         if len(ids_E) and int(ids_E.min()) < 0:
-            raise DataError(f"event ids are 0 or more, got {int(ids_E.min())}")
+            raise DataError(f"event ids must be 0 or more, got {int(ids_E.min())}")
         if size is None:
             size = int(ids_E.max()) + 1 if len(ids_E) else 0
             if size > MAX_SIZE:
@@ -197,30 +197,30 @@ class Features:
 
 
 def _flat(name: str, given: Sequence[Sequence[T]] | None, lengths_N: Sequence[int], unknown: T) -> Sequence[T]:
-    """What is given of each event of each row, end to end; or `unknown` for all."""
+    """An attribute of all events of all rows, end to end; `unknown` for each if it was not given."""
     if given is None:
         return [unknown] * sum(lengths_N)
     if [len(own) for own in given] != list(lengths_N):
-        raise DataError(f"{name} are lists as long as the windows, one item for each event: {counted(len(lengths_N), 'window')}")
+        raise DataError(f"{name} must be lists as long as the windows, one item per event of {counted(len(lengths_N), 'window')}")
     return [item for own in given for item in own]
 
 
 def _ids(row: Sequence[int]) -> Ints:
     """The event ids of one window."""
-    expected = "a window is a list of event ids, whole numbers from 0"
+    expected = "a window must be a list of event ids, integers of 0 or more"
     try:
         found = np.asarray(row)
-    except ValueError:  # lists of several lengths
+    except ValueError:  # nested lists of different lengths
         raise DataError(f"{expected}, got {shown(row)}") from None
     if found.ndim != 1 or (len(found) and found.dtype.kind not in "iu"):
-        hint = "; number the events first, as pandas.factorize does" if found.dtype.kind in "UO" else ""
+        hint = "; number the events first, for example with pandas.factorize" if found.dtype.kind in "UO" else ""
         raise DataError(f"{expected}, got {shown(row)}{hint}")
     return found.astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """What is known of each row: 1 is an anomaly, 0 normal."""
+    """Labels of rows and, if known, of their events: 1 is an anomaly, 0 normal."""
 
     window_N: Ints
     event_E: Ints | None = None
@@ -228,4 +228,4 @@ class Labels:
     def __post_init__(self) -> None:
         values = set(np.unique(self.window_N).tolist())
         if not values <= {0, 1}:
-            raise DataError(f"labels are 0 (normal) and 1 (anomaly), got {sorted(values)}")
+            raise DataError(f"labels must be 0 (normal) or 1 (anomaly), got {sorted(values)}")

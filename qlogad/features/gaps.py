@@ -1,4 +1,4 @@
-"""The seconds between an event and the one before it in its window, as in the time part of LogAnomaly's and DeepLog's kin.
+"""The seconds between an event and the previous one in its window.
 
 Du et al., CCS 2017, doi:10.1145/3133956.3134015: the elapsed time is the first of an event's parameters.
 """
@@ -18,7 +18,7 @@ __all__ = ["Gaps"]
 
 @dataclass(frozen=True)
 class Gaps(View):
-    """Seconds since the event before, (E, 1), as they are; NaN for the first event of a window and where a time is not known.
+    """Seconds since the previous event, (E, 1), not scaled; NaN for the first event of a window and where a time is unknown.
 
     >>> from qlogad import Features
     >>> Features.from_sequences([[0, 1, 1]], times=[[10.0, 10.5, 12.0]]).view("gaps")[:, 0].tolist()
@@ -30,7 +30,7 @@ class Gaps(View):
 
     @classmethod
     def fit(cls, base: Base) -> Self:
-        """There is nothing to learn."""
+        """Does nothing: this view has no fitted state."""
         return cls()
 
     def make(self, base: Base) -> Floats:

@@ -1,4 +1,4 @@
-"""The sequence of event ids itself: what every other view goes with (DeepLog and its kin read nothing else)."""
+"""The sequence of event ids, which every other view accompanies; DeepLog and similar detectors read only this."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["Ids"]
 
 @dataclass(frozen=True)
 class Ids(View):
-    """The event ids, (E, 1); as whole numbers they are `features.ids_E`."""
+    """The event ids as floats, (E, 1); `features.ids_E` has them as integers."""
 
     of: ClassVar[Literal["event"]] = "event"
 
     @classmethod
     def fit(cls, base: Base) -> Self:
-        """There is nothing to learn."""
+        """Does nothing: this view has no fitted state."""
         return cls()
 
     def make(self, base: Base) -> Floats:

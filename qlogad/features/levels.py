@@ -1,4 +1,4 @@
-"""The severity that a line gives itself ("INFO", "ERROR", ...), one column for each that training shows."""
+"""The severity level of a line ("INFO", "ERROR", ...), one-hot encoded over the levels in training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Levels"]
 
 @dataclass(frozen=True)
 class Levels(View):
-    """1 in the column of an event's level, (E, L + 1); the last column is a level not seen in training.
+    """One-hot levels of events, (E, L + 1); the last column is for levels not seen in training.
 
     >>> from qlogad import Features
     >>> Features.from_sequences([[0, 1]], levels=[["INFO", "WARN"]], views=["levels"]).view("levels").tolist()
@@ -29,7 +29,7 @@ class Levels(View):
 
     @classmethod
     def fit(cls, base: Base) -> Self:
-        """Learn which levels there are."""
+        """Collect the levels that occur in training."""
         columns = base.columns
         return cls(tuple(sorted(columns.levels[place] for place in np.unique(columns.level_E))))
 

@@ -1,7 +1,7 @@
-"""From windows to features: the parser and the vocabulary are fitted on training windows, then frozen.
+"""From windows to features: parser, vocabulary and views are fitted on training windows, then frozen.
 
 lines of training windows ─► parser ─► vocabulary ─► ids of any windows ─► distinct rows, each with its multiplicity ─► views
-                                                                       └─► rows apart, with what events say beside their ids ─► views
+                                                                       └─► one row per window, with all attributes of events ─► views
 """
 
 from __future__ import annotations
@@ -29,19 +29,23 @@ __all__ = ["FeaturePipeline"]
 
 
 class FeaturePipeline:
-    """Everything between windows and a detector, fitted on the training windows alone.
+    """All steps between windows and a detector, fitted on training windows only.
 
-    After `fit`: `vocabulary_` (V templates, by id) and `base_` (the digest that all contenders of a comparison share).
+    After `fit`: `vocabulary_` (V templates, by id) and `base_` (a digest that all contenders of a comparison share).
     """
 
     vocabulary_: tuple[str, ...]
     base_: str
     _templates: list[int]  # the parser's template id, by event id
     _seen: frozenset[str]  # fingerprints of the training sequences
-    _fitted: dict[str, View]  # those that learn, on the training windows
+    _fitted: dict[str, View]  # views with fitted state
 
     def __init__(self, views: Sequence[str] = ("ids",), *, parser: Parser) -> None:
-        """Args: `views`, names of files of this folder; `parser`, not yet fitted (`Drain()`, or `Identity()` for parsed events).
+        """Create an unfitted pipeline.
+
+        Args:
+            views: names of views, see `qlogad list view`.
+            parser: not yet fitted: `Drain()`, or `Identity()` for parsed events.
 
         Raises:
             UnknownName: there is no such view.
@@ -51,12 +55,12 @@ class FeaturePipeline:
         self._kinds: dict[str, type[View]] = {name: names.find("view", name) for name in self.views}
 
     def fit(self, events: Events, windows: Windows, context: str = "") -> Self:
-        """Fit the parser on the lines of the training windows, each once and in source order, number the templates they show, fit views.
+        """Fit the parser on the distinct lines of the training windows in source order, build the vocabulary, and fit the views.
 
         Args:
             events: the log.
             windows: its training windows.
-            context: what else the base digest must cover, such as the digest of the split.
+            context: additional text that the base digest covers, such as the digest of the split.
 
         Raises:
             DataError: there are no training windows.
@@ -82,7 +86,7 @@ class FeaturePipeline:
         return self
 
     def event_ids(self, events: Events) -> Ints:
-        """The event id of every line, (E,): 0..V-1, or V where the training windows show no such template.
+        """The event id of every line, (E,): 0..V-1, or V for templates not seen in the training windows.
 
         Raises:
             NotFitted: before `fit`.
@@ -91,12 +95,12 @@ class FeaturePipeline:
         return self._numbered(self.parser.ids(events.texts))[events.text_E]
 
     def transform(self, events: Events, windows: Windows, *, apart: bool = False) -> tuple[Features, Labels]:
-        """Windows as distinct rows of (ids, label) in order of their first window, with all views.
+        """Windows as distinct rows of (ids, label), ordered by their first window, with all views.
 
         Args:
             events: the log.
             windows: any of its windows.
-            apart: every window is a row, with the times, levels, components and values of its events: for views that read them.
+            apart: make every window a row, with the times, levels, components and values of its events, for views that read them.
 
         Raises:
             NotFitted: before `fit`.
@@ -106,7 +110,7 @@ class FeaturePipeline:
         unknown = int((windows.label_W < 0).sum())
         if unknown:
             raise DataError(
-                f"{unknown} of {len(windows)} windows have no label; take the labelled ones: windows.take(windows.label_W >= 0)"
+                f"{unknown} of {len(windows)} windows have no label; select the labelled ones: windows.take(windows.label_W >= 0)"
             )
         return self._rows(events, windows, apart)
 
@@ -138,7 +142,7 @@ class FeaturePipeline:
         return features, Labels(np.maximum(windows.label_W[first_N], 0).astype(np.int64))
 
     def _columns(self, events: Events, windows: Windows, template_T: Ints) -> Columns:
-        """What the windows' events say beside their ids; times are the windows', where a delay may have been injected."""
+        """The attributes of the windows' events; times come from the windows, where delays may have been injected."""
         event_U, which_M = np.unique(windows.event_M, return_inverse=True)
         values_U = list(self._parameters(events, event_U, template_T))
         value_P, values = coded([value for own in values_U for value in own])
@@ -156,8 +160,8 @@ class FeaturePipeline:
         return replace(distinct.take(which_M.reshape(-1)), time_E=windows.time_M)
 
     def _parameters(self, events: Events, event_U: Ints, template_T: Ints) -> Iterator[tuple[str, ...]]:
-        """The variable parts of some events' messages by their templates; of messages without one, what the masks cut out."""
-        as_cut: dict[int, bool] = {}  # text -> whether its parameters are what the masks cut out, and nothing else
+        """The variable parts of messages according to their templates; for messages without one, the masked parts."""
+        as_cut: dict[int, bool] = {}  # template -> whether its parameters are exactly the masked parts
         for event, text in zip(event_U.tolist(), events.text_E[event_U].tolist(), strict=True):
             cut, template = events.values_E[event], int(template_T[text])
             if text not in as_cut:
@@ -166,7 +170,7 @@ class FeaturePipeline:
             yield cut if as_cut[text] else self.parser.parameters(template, events.texts[text], cut)
 
     def state(self) -> dict[str, Any]:
-        """What was fitted, as JSON types."""
+        """The fitted state, as JSON types."""
         self._check()
         return {
             "views": list(self.views),
@@ -179,7 +183,7 @@ class FeaturePipeline:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The fitted pipeline that `state()` was taken from."""
+        """The fitted pipeline with the state that `state()` returned."""
         pipeline = cls(state["views"], parser=load_parser(state["parser"]))
         pipeline._templates = list(state["templates"])
         pipeline.vocabulary_ = tuple(pipeline.parser.templates[template] for template in pipeline._templates)
@@ -192,7 +196,7 @@ class FeaturePipeline:
     def _numbered(self, template_T: Ints) -> Ints:
         """Event ids for the parser's template ids."""
         size = len(self._templates)
-        id_P = np.full(len(self.parser.templates) + 1, size, dtype=np.int64)  # the last place, -1, is "no match"
+        id_P = np.full(len(self.parser.templates) + 1, size, dtype=np.int64)  # the last entry, index -1, is "no match"
         id_P[self._templates] = np.arange(size)
         return id_P[template_T]
 
@@ -202,7 +206,7 @@ class FeaturePipeline:
 
 
 def _sequences(id_M: Ints, offsets_W1: Ints) -> list[bytes]:
-    """Each window's ids as bytes: equal sequences, equal bytes."""
+    """Each window's ids as bytes; equal sequences give equal bytes."""
     data = memoryview(id_M.astype("<i8").tobytes())
     return [bytes(data[start:end]) for start, end in pairwise((offsets_W1 * 8).tolist())]
 

@@ -1,4 +1,4 @@
-"""From raw lines to features: how a log is read, grouped into windows and parsed, fitted once and then frozen.
+"""From raw lines to features: reading, windowing and parsing of a log, fitted once and then frozen.
 
 lines ─► data set's format, masks ─► events ─► window rule ─► windows ─► pipeline ─► features
 """
@@ -32,15 +32,15 @@ _ANEW = "install what it was made with, or export the model anew"
 
 @dataclass(frozen=True, eq=False)
 class Preprocessor:
-    """Everything between raw lines and a detector. The files of its data set play no part; its format and options do."""
+    """All steps between raw lines and a detector. Holds the format and options of its data set, not its files."""
 
-    name: str | None  # the data set's; None: it is not installed, and cannot be saved
-    dataset: Dataset  # whose format the lines have
-    masks: tuple[tuple[str, str], ...]  # (name, regular expression): what is cut out of messages before they are parsed
-    mask_starts: str  # a hint for speed: see `Mask`
+    name: str | None  # name of the data set; None: not installed under a name, so it cannot be saved
+    dataset: Dataset  # defines the format of the lines
+    masks: tuple[tuple[str, str], ...]  # (name, regular expression) of parts that are masked before parsing
+    mask_starts: str  # an optimisation hint: see `Mask`
     window: Window
     pipeline: FeaturePipeline  # fitted
-    silence: float  # in seconds: a session is complete after a longer one, see `complete`; inf: never
+    silence: float  # seconds without an event after which a session is complete, see `complete`; inf: never
     _mask: Mask = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -48,22 +48,22 @@ class Preprocessor:
 
     @classmethod
     def of(cls, name: str | None, dataset: Dataset, window: Window, pipeline: FeaturePipeline, training: Windows) -> Self:
-        """That of a data set whose windows a pipeline was fitted on.
+        """The preprocessor of a data set, given a pipeline fitted on its windows.
 
         Args:
-            name: of the data set, as experiments write it; None: it has none.
+            name: the data set's name in experiments; None if it has none.
             dataset: the data set.
-            window: how its windows are made.
-            pipeline: fitted.
-            training: the windows it was fitted on.
+            window: the window rule.
+            pipeline: the fitted pipeline.
+            training: the windows that the pipeline was fitted on.
         """
         return cls(name, dataset, dataset.masks, dataset.mask_starts, window, pipeline, longest_silence(training))
 
     def events(self, lines: Lines, progress: Callable[[int], None] | None = None) -> Events:
-        """The events of raw lines (or of the log at a path); their labels are known where the lines themselves have them.
+        """The events of raw lines, or of the log at a path; labels are known only if the lines contain them.
 
         Raises:
-            DataError: the log cannot be read, or not one line was understood.
+            DataError: the log cannot be read, or no line matches the format.
         """
         return read_events(self.dataset, progress, lines=lines, mask=self._mask)
 
@@ -71,39 +71,39 @@ class Preprocessor:
         """The windows of events; windows by count or by time begin at the first event.
 
         Raises:
-            DataError: no event has the session or the time that windows are made by.
+            DataError: the window rule needs a session or a time that no event has.
         """
         return make_windows(events, self.window)
 
     def complete(self, events: Events, windows: Windows) -> Bools:
-        """Which of all windows no later line belongs to, (W,): see `qlogad.logs.windows.complete`."""
+        """Whether each window is complete, (W,), so that no later line can join it: see `qlogad.logs.windows.complete`."""
         return complete(events, windows, self.window, self.silence)
 
     def features(self, events: Events, windows: Windows, reads: Sequence[str] = ("ids",)) -> Features:
-        """What a detector that reads these views gets of windows; their labels play no part."""
+        """Features of windows for a detector that reads these views; labels are ignored."""
         return self.labelled(events, replace(windows, label_W=np.zeros_like(windows.label_W)), reads)[0]
 
     def labelled(self, events: Events, windows: Windows, reads: Sequence[str] = ("ids",)) -> tuple[Features, Labels]:
-        """`features` of windows with their labels; one that is unknown counts as normal."""
+        """Features of windows with their labels; an unknown label counts as normal."""
         return self.pipeline.transform(events, replace(windows, label_W=np.maximum(windows.label_W, 0)), apart=any_apart(reads))
 
     def reading(self, reads: Sequence[str]) -> Self:
-        """The same with these views alone, for a detector that reads no others."""
+        """A copy restricted to these views, for a detector that reads no others."""
         state = self.pipeline.state()
         return replace(
             self, pipeline=FeaturePipeline.from_state({**state, "views": [view for view in state["views"] if view in reads]})
         )
 
     def state(self) -> dict[str, Any]:
-        """Everything in it as JSON types, without the files of its data set.
+        """Its state as JSON types, without the files of its data set.
 
         Raises:
-            DataError: the data set has no name that a file could hold.
+            DataError: the data set is not installed under a name.
         """
         if self.name is None:
             raise DataError(
-                f"the data set {type(self.dataset).__name__} has no name that a model could be loaded by; install it as an entry point of "
-                "qlogad.datasets"
+                f"the data set {type(self.dataset).__name__} is not installed under a name, which loading a model needs; "
+                "install it as an entry point of qlogad.datasets"
             )
         return {
             "format": FORMAT,
@@ -118,35 +118,43 @@ class Preprocessor:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], where: str) -> Self:
-        """The one that `state()` was taken from. Nothing in it makes a module be imported but what is installed under its name.
+        """The preprocessor with the state that `state()` returned. Imports only what is installed under the names it holds.
 
         Args:
             state: what was saved.
             where: the name used in error messages.
 
         Raises:
-            ResultError: it is of another format, names what is not installed, or is not as it was saved.
+            ResultError: the state has another format version, names something that is not installed, or was altered.
         """
         if state.get("format") != FORMAT:
-            raise ResultError(f"{where} is of format {shown(state.get('format'))}, this qlogad reads {FORMAT}; {_ANEW}")
+            raise ResultError(
+                f"{where} has format {shown(state.get('format'))}, but this version of qlogad reads {FORMAT}; {_ANEW}"
+            )
         try:
             saved = documents.from_mapping(_Saved, state, where, strict=True)
             dataset = names.find("dataset", saved.dataset).reader(saved.options, "options")
             if type(dataset).read is Dataset.read:
-                raise DataError(f"the data set '{saved.dataset}' reads its own files only: its class has no method `read`")
+                raise DataError(f"the data set '{saved.dataset}' can only read its own files: its class has no method `read`")
             pipeline = FeaturePipeline.from_state(state["pipeline"])
             silence = math.inf if saved.silence is None else saved.silence
             return cls(saved.dataset, dataset, saved.masks, saved.mask_starts, saved.window, pipeline, silence)
         except InputError as error:
             said = str(error) if str(error).startswith(where) else f"{where}: {error}"
             raise ResultError(f"{said}; {_ANEW}") from error
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:  # of a view or parser that checks nothing
-            raise ResultError(f"{where} is not as it was saved ({one_line(error, 100)}); {_ANEW}") from error
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            IndexError,
+            AttributeError,
+        ) as error:  # from a view or parser that does not check its state
+            raise ResultError(f"{where} is damaged ({one_line(error, 100)}); {_ANEW}") from error
 
 
 @dataclass(frozen=True)
 class _Saved:
-    """What is saved of a preprocessor."""
+    """The saved state of a preprocessor."""
 
     format: int
     dataset: str
@@ -160,7 +168,7 @@ class _Saved:
 
 @dataclass(frozen=True)
 class _Pipeline:
-    """What is saved of a pipeline; its parser and its views look at their own."""
+    """The saved state of a pipeline; parser and views check their own parts."""
 
     views: tuple[str, ...]
     parser: Mapping[str, Any]

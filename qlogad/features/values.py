@@ -1,4 +1,4 @@
-"""The numbers in a line's message: those variable parts of each template that are numbers in training, on a scale of their own.
+"""The numbers in messages: each numeric variable part of a template, standardised by its mean and deviation in training.
 
 Du et al., CCS 2017, doi:10.1145/3133956.3134015: parameters of a template form a vector, normalised by the mean and the standard
 deviation in training.
@@ -22,18 +22,18 @@ _NUMBER = re.compile(r"[-+]?\d{1,300}(?:\.\d+)?(?:[eE][-+]?\d{1,2})?", re.ASCII)
 
 @dataclass(frozen=True)
 class Slot:
-    """A variable part of a template that was a number wherever training shows it."""
+    """A variable part of a template that is always a number in training."""
 
     event: int  # the id of the template
-    place: int  # among its variable parts, from 0
-    column: int  # of the view
+    place: int  # index among the template's variable parts, from 0
+    column: int  # column of the view
     mean: float
-    deviation: float  # above 0; 1 where training shows one number
+    deviation: float  # standard deviation, above 0; 1 if training has a single value
 
 
 @dataclass(frozen=True)
 class Values(View):
-    """Standard scores by template and variable part, (E, D), D the most numbers in one template; NaN where there is none.
+    """Standard scores of numeric parts, (E, D), D the largest number of them in one template; NaN where there is none.
 
     >>> from qlogad import Features
     >>> values = [[["a", "1"], ["b", "3"], ["c", "12"]]]
@@ -48,7 +48,7 @@ class Values(View):
 
     @classmethod
     def fit(cls, base: Base) -> Self:
-        """Learn which parts are numbers, and their scales."""
+        """Find the numeric parts, with their means and deviations."""
         slot_P, number_P = _slots(base.columns, base.ids_E), _numbers(base.columns)
         weight_P = np.repeat(base.weight_N[base.row_E], np.diff(base.columns.value_offsets_E1))
         known_S, which_P = np.unique(slot_P, return_inverse=True)
@@ -60,7 +60,7 @@ class Values(View):
         mean_S = np.bincount(which_P, weights=weight_P * filled_P, minlength=len(known_S)) / total_S
         square_P = weight_P * (filled_P - mean_S[which_P]) ** 2
         deviation_S = np.sqrt(np.bincount(which_P, weights=square_P, minlength=len(known_S)) / total_S)
-        deviation_S = np.where(deviation_S > 1e-12 * np.abs(mean_S), deviation_S, 1.0)  # below is rounding
+        deviation_S = np.where(deviation_S > 1e-12 * np.abs(mean_S), deviation_S, 1.0)  # smaller ones are rounding error
         slots: list[Slot] = []
         for place in np.flatnonzero(numeric_S).tolist():
             event, part = divmod(int(known_S[place]), _MOST)
@@ -69,7 +69,7 @@ class Values(View):
         return cls(tuple(slots))
 
     def make(self, base: Base) -> Floats:
-        """The numbers of every event, in standard deviations from the mean in training."""
+        """The numbers of every event (E, D), in standard deviations from the mean in training."""
         width = max((slot.column for slot in self.slots), default=-1) + 1
         scores_ED = np.full((len(base.ids_E), width), np.nan)
         if not self.slots:
@@ -88,17 +88,17 @@ class Values(View):
         return scores_ED
 
 
-_MOST = 10_000  # variable parts of a message; later ones are not told apart
+_MOST = 10_000  # variable parts per message; later ones are treated as one
 
 
 def _slots(columns: Columns, ids_E: Ints) -> Ints:
-    """A number of each value's template and place."""
+    """One integer per value that identifies its template and place."""
     lengths_E = np.diff(columns.value_offsets_E1)
     place_P = np.arange(len(columns.value_P)) - np.repeat(columns.value_offsets_E1[:-1], lengths_E)
     return np.repeat(ids_E, lengths_E) * _MOST + np.minimum(place_P, _MOST - 1)
 
 
 def _numbers(columns: Columns) -> Floats:
-    """Values as numbers; NaN where they are none."""
+    """Values as floats; NaN for values that are not numbers."""
     number_V = [float(word) if _NUMBER.fullmatch(word) else np.nan for word in columns.values]
     return np.asarray([*number_V, np.nan], dtype=np.float64)[columns.value_P]

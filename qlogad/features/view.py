@@ -1,6 +1,6 @@
-"""What a detector reads beside the event ids: views, each fitted on training rows and then a pure function of any rows.
+"""Views: inputs of detectors besides the event ids. Each is fitted on training rows and then a pure function of any rows.
 
-    base (ids and, where windows are rows apart, times, levels, components, values) ─► fit on training rows ─► make ─► one array
+    base (ids; with windows apart also times, levels, components, values) ─► fit on training rows ─► make ─► one array
 
 Letters: N rows, E events of the rows end to end, V event types seen in training, P values of the events end to end, D width of a view.
 """
@@ -24,19 +24,19 @@ __all__ = ["Base", "Columns", "View", "any_apart", "coded", "fit_views", "learns
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """What each event of rows apart says beside its id, rows end to end. Words are stored as places in a table."""
+    """Attributes of events besides their ids, rows end to end. Strings are stored as indices into a table."""
 
     time_E: Floats  # seconds since 1970; NaN unknown
-    level_E: Places  # a place in `levels`
-    levels: tuple[str, ...]  # "INFO", ...; "" where the log has none
-    component_E: Places  # a place in `components`
+    level_E: Places  # index into `levels`
+    levels: tuple[str, ...]  # "INFO", ...; "" if the log has none
+    component_E: Places  # index into `components`
     components: tuple[str, ...]
-    value_P: Places  # a place in `values`: the variable parts of the events' messages, event after event, in the order of position
-    value_offsets_E1: Ints  # those of event e are value_P[value_offsets_E1[e]:value_offsets_E1[e + 1]]
+    value_P: Places  # index into `values`: variable parts of messages, events end to end, in order of position
+    value_offsets_E1: Ints  # event e has value_P[value_offsets_E1[e]:value_offsets_E1[e + 1]]
     values: tuple[str, ...]
 
     def take(self, event_C: Ints) -> Columns:
-        """The columns of some events."""
+        """The attributes of a subset of events."""
         starts_C, lengths_C = self.value_offsets_E1[:-1][event_C], np.diff(self.value_offsets_E1)[event_C]
         return Columns(
             time_E=self.time_E[event_C],
@@ -57,10 +57,10 @@ class Columns:
         components: Sequence[str],
         values: Sequence[Sequence[str]],
     ) -> Columns:
-        """The columns of events given one by one.
+        """Build the columns from one item per event.
 
         Raises:
-            DataError: they are not equally many.
+            DataError: the lengths differ.
 
         >>> columns = Columns.of_events([0.0, 1.5], ["INFO", "INFO"], ["", ""], [("12", "a"), ()])
         >>> columns.levels, columns.level_E.tolist(), columns.value_offsets_E1.tolist()
@@ -68,7 +68,7 @@ class Columns:
         """
         counts = {"times": len(times), "levels": len(levels), "components": len(components), "values": len(values)}
         if len(set(counts.values())) > 1:
-            raise DataError(f"every event has a time, a level, a component and a list of values, got {counts}")
+            raise DataError(f"every event needs a time, a level, a component and a list of values, got {counts}")
         level_E, level_words = coded(levels)
         component_E, component_words = coded(components)
         value_P, value_words = coded([value for own in values for value in own])
@@ -85,7 +85,7 @@ class Columns:
 
 
 def coded(words: Sequence[str]) -> tuple[Places, tuple[str, ...]]:
-    """Words as places in the table of distinct ones, which are in order of first appearance.
+    """Strings as indices into the table of distinct ones, which is ordered by first appearance.
 
     >>> coded(["b", "a", "b"])[1]
     ('b', 'a')
@@ -96,14 +96,14 @@ def coded(words: Sequence[str]) -> tuple[Places, tuple[str, ...]]:
 
 
 class Base(Protocol):
-    """What views are made from: rows of event ids, and what else each event says. Every `Features` is one."""
+    """The input of views: rows of event ids and the attributes of events. `Features` implements it."""
 
     @property
     def ids_E(self) -> Ints: ...  # event ids of all rows, end to end; V is "not seen in training"
     @property
     def offsets_N1(self) -> Ints: ...
     @property
-    def weight_N(self) -> Floats: ...  # how many windows each row stands for
+    def weight_N(self) -> Floats: ...  # the number of windows that each row represents
     @property
     def vocabulary(self) -> tuple[str, ...]: ...  # V templates, by id
     @property
@@ -113,45 +113,45 @@ class Base(Protocol):
     @property
     def row_E(self) -> Ints: ...  # the row of each event
     @property
-    def columns(self) -> Columns: ...  # a DataError where windows of equal ids are one row
+    def columns(self) -> Columns: ...  # raises DataError if windows with equal ids are merged
     def __len__(self) -> int: ...  # N
 
 
 class View(ABC):
-    """What a detector reads beside the ids. One view per file of this folder, named as the file: `reads = ("counts",)`.
+    """An input of detectors besides the ids. One view per file of this folder, named after it: `reads = ("counts",)`.
 
-    A concrete view is a frozen dataclass; its fields are what it learnt from training rows, and its saved form.
+    A concrete view is a frozen dataclass; its fields are its fitted state, which is also what is saved.
     """
 
-    of: ClassVar[Literal["template", "row", "event"]]  # what a row of the array describes: V, N or E of them
-    apart: ClassVar[bool] = False  # whether it reads `base.columns`; then windows of equal ids are not one row
+    of: ClassVar[Literal["template", "row", "event"]]  # what a row of the array describes; there are V, N or E of them
+    apart: ClassVar[bool] = False  # whether it reads `base.columns`, so that windows with equal ids are not merged
 
     @classmethod
     @abstractmethod
     def fit(cls, base: Base) -> Self:
-        """Learn from training rows, each as often as it weighs."""
+        """Fit on training rows, weighted by their multiplicity."""
 
     @abstractmethod
     def make(self, base: Base) -> Floats:
-        """The array of any rows, (V, D), (N, D) or (E, D); NaN where nothing is known. A row's part does not depend on other rows."""
+        """The view as an array (V, D), (N, D) or (E, D); NaN where unknown. The values of a row do not depend on other rows."""
 
     def state(self) -> dict[str, Any]:
-        """What was learnt, as JSON types."""
+        """The fitted state, as JSON types."""
         found: dict[str, Any] = documents.plain(self)
         return found
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The fitted view that `state()` was taken from.
+        """The fitted view with the state that `state()` returned.
 
         Raises:
-            DocumentError: the state is not of this view.
+            DocumentError: the state does not fit this view.
         """
         return documents.from_mapping(cls, state, f"the state of view '{names.name_of('view', cls) or cls.__name__}'", strict=True)
 
 
 def any_apart(views: Sequence[str]) -> bool:
-    """Whether one of these views needs windows as rows apart.
+    """Whether any of these views needs windows apart.
 
     >>> any_apart(["ids", "counts"])
     False
@@ -160,28 +160,28 @@ def any_apart(views: Sequence[str]) -> bool:
 
 
 def learns(kind: type[View]) -> bool:
-    """Whether a view learns from training rows; one that does not is the same for all rows."""
+    """Whether a view has fitted state."""
     return len(fields(kind)) > 0  # type: ignore[arg-type]  # a concrete view is a dataclass
 
 
 def fit_views(views: Sequence[str], base: Base) -> dict[str, View]:
-    """Views by name, fitted on training rows, of those that learn."""
+    """The named views that have fitted state, fitted on training rows."""
     kinds: dict[str, type[View]] = {name: names.find("view", name) for name in views}
     return {name: kind.fit(base) for name, kind in kinds.items() if learns(kind)}
 
 
 def view_of(views: Mapping[str, View], name: str) -> View:
-    """A fitted view among some; one that learns nothing need not be among them.
+    """The fitted view of that name; a view without fitted state need not be in `views`.
 
     Raises:
-        DataError: it learns from training rows, and none of these did.
+        DataError: the view has fitted state, and is not in `views`.
     """
     if name in views:
         return views[name]
     kind: type[View] = names.find("view", name)
     if learns(kind):
         raise DataError(
-            f"these features have no view '{name}', only {', '.join(views) or 'ids'}: it is fitted on training rows; "
-            f"name it where they are made, FeaturePipeline(views=('{name}',)) or Features.from_sequences(..., views=('{name}',))"
+            f"these features have no fitted view '{name}', only {', '.join(views) or 'ids'}; "
+            f"request it when making them: FeaturePipeline(views=('{name}',)) or Features.from_sequences(..., views=('{name}',))"
         )
     return kind()

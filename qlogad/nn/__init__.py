@@ -1,1 +1,1 @@
-"""Torch modules: the circuit as a layer, the cores a detector can run with, the recurrent cell and the one training loop."""
+"""Torch modules: circuits as layers, the cores of a detector, recurrent cells and the training loop."""

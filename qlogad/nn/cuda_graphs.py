@@ -1,7 +1,7 @@
 """The loops of loops.py on a CUDA device, recorded once for each shape and replayed as one launch (CUDA graphs).
 
-A step is some dozens of small kernels whose launches cost more than their work; a replay launches all steps at once. Recordings keep
-memory of their own, so they are taken on demand: `run(..., through=graphs)`. Rows of different lengths are run step by step.
+A step consists of dozens of small kernels that cost more to launch than to run; a replay launches all steps at once. A recording holds
+its own memory, so recording is opt-in: `run(..., through=cuda_graphs)`. Rows of different lengths are run step by step.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from qlogad.nn.loops import Kind, Live, Slopes, States, Tables, Trace, blocks
 
 __all__ = ["backward", "blocks", "forward"]
 
-KEPT = 16  # recordings; the oldest one goes first
-WARM_UP = 3  # runs before a recording
+KEPT = 16  # recordings kept; the oldest is dropped first
+WARM_UP = 3  # runs before recording
 
 
 def forward(kind: Kind, maps: Sequence[Tables], live: Live) -> tuple[States, list[Trace]]:
@@ -60,7 +60,7 @@ class _Recording:
         for kept, new in zip(_tensors(self._given), _tensors(given), strict=True):
             kept.copy_(new)
         self._graph.replay()
-        return _mapped(torch.clone, self._found)  # the next replay writes where this one wrote
+        return _mapped(torch.clone, self._found)  # the next replay overwrites these tensors
 
 
 _recordings: dict[Any, _Recording] = {}
@@ -87,7 +87,7 @@ def _tensors(tree: Any) -> Iterator[Tensor]:
 
 
 def _mapped(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
-    """The same nested lists and tuples with every tensor changed."""
+    """The same nested lists and tuples with a function applied to every tensor."""
     if tree is None or isinstance(tree, Tensor):
         return None if tree is None else function(tree)
     parts = [_mapped(function, part) for part in tree]

@@ -1,4 +1,4 @@
-"""What a training run gave, epoch by epoch: data, without torch."""
+"""The history of a training run, epoch by epoch, as plain data without torch."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ __all__ = ["Epoch", "History"]
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch gave."""
+    """The result of one epoch."""
 
     number: int  # from 1
-    loss: float  # mean over the steps, before each step
-    validation: float | None  # None where there is nothing to validate on
+    loss: float  # mean of the batch losses, each computed before its step
+    validation: float | None  # validation loss; None without validation data
     seconds: float
-    last: bool = False  # nothing comes after it: all epochs are run, or patience is at its end
+    last: bool = False  # training stopped here: all epochs done, or patience exhausted
 
 
 @dataclass(frozen=True)
 class History:
-    """What a training run gave."""
+    """The history of a training run."""
 
     epochs: tuple[Epoch, ...]
     best: int  # the epoch whose weights were kept, from 1; 0: the initial ones
 
     @property
     def seconds(self) -> float:
-        """Wall clock of all epochs."""
+        """Wall-clock time of all epochs."""
         return sum(epoch.seconds for epoch in self.epochs)
 
     @property
     def validated(self) -> bool:
-        """Whether there was a validation loss to stop by; without one nobody can tell when to stop."""
+        """Whether every epoch has a validation loss, so that early stopping was possible."""
         return all(epoch.validation is not None for epoch in self.epochs)
 
     @property

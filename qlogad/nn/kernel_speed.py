@@ -1,8 +1,8 @@
-"""How quick the whole-sequence kernel is on this machine: what the planner weighs a loop over the steps against.
+"""The speed of the whole-sequence kernel on this machine, which the planner compares with a loop over the steps.
 
-A row's features, F of them, are made and multiplied with a table of J columns, and both ways back: 6 F J operations, and as many
-as 250 F take; the phases of later uploads count as features, and their unitaries as tables. The rate is measured once per machine
-and kept, as those of the planner are.
+Forward and backward, a row with F features and a table of J columns costs 6 F J operations for the products and about 250 F for the
+features; the phases of later uploads count as features, their unitaries as tables. The rate is measured once per machine and cached,
+like those of the planner.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ from qlogad.nn.whole_sequence import Tabled, Weights, run
 __all__ = ["COMPILING", "DEFAULT", "IN_TORCH", "Speed", "kernel_memory", "saved_by_compiling", "speed_of"]
 
 
-FEATURE = 250  # operations that would take as long as one feature with its derivative, measured over widths
+FEATURE = 250  # cost of one feature and its derivative in operations, measured over several widths
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Of the kernel on one thread."""
+    """The speed of the kernel on one thread."""
 
-    operations: float  # a second, floating-point
+    operations: float  # floating-point operations per second
 
     def seconds(self, form: Form, rows: int, *, gradient: bool) -> float:
-        """What a kernel takes for so many rows of all steps together, besides its cell; forward and backward, or forward alone."""
+        """Seconds for `rows` rows over all steps, without the cell itself: forward and backward, or forward alone."""
         features = form.table.shape[1] + (0 if form.later is None else form.later.energy_LDA[..., 0].numel())
         both = len(form.table) * rows * (6 * form.multiplied + FEATURE * features) / self.operations
         return both if gradient else both / 3
 
 
-DEFAULT = Speed(7e10)  # where nothing can be kept between runs
-IN_TORCH = Speed(1.2e10)  # the same of loops that are not compiled
-COMPILING = 40.0  # seconds of one core that the kernels of a recurrent cell take until they are compiled, once on a machine
+DEFAULT = Speed(7e10)  # used where measurements cannot be cached
+IN_TORCH = Speed(1.2e10)  # the same for uncompiled loops in torch
+COMPILING = 40.0  # seconds of one CPU core to compile the kernels of a recurrent cell, once per machine
 
 
 def saved_by_compiling(wires: int, rows: int) -> float:
-    """Seconds that a compiled kernel saves over loops in torch in one pass forward and backward, about.
+    """Approximate seconds that a compiled kernel saves over loops in torch, in one forward and backward pass.
 
-    From speeds as they were measured on one machine, so that everybody plans alike.
+    Computed from fixed reference speeds, so that every machine plans alike.
 
     Args:
-        wires: of the circuit, whose inputs enter once.
-        rows: of all circuits and time steps together.
+        wires: of a circuit that encodes its inputs once.
+        rows: total over all circuits and time steps.
     """
     features = 1 << wires
     operations = rows * features * (12 * features + FEATURE)
@@ -60,12 +60,12 @@ def saved_by_compiling(wires: int, rows: int) -> float:
 
 
 def kernel_memory(form: Form, rows: int) -> float:
-    """The bytes that a kernel holds for so many rows: features and columns, and their derivatives."""
+    """Bytes that a kernel needs for that many rows: features and columns, and their derivatives."""
     return 2.0 * rows * len(form.table) * form.made * form.table.element_size()
 
 
 def speed_of(like: Tensor) -> Speed:
-    """The kernel's speed in the precision and on the device of a tensor, measured where it is not known; compiled, if that may be."""
+    """The kernel's speed for a tensor's precision and device, measured if not cached; compiled where that is allowed."""
     return _speed(like.dtype, like.device, like.device.type == "cpu" and works())
 
 
@@ -80,7 +80,7 @@ WIRES, FEW, MANY, STEPS, GATES, SMALL = 6, 16, 64, 8, 4, 4
 
 
 def _measure(dtype: torch.dtype, compiled: bool, device: torch.device) -> Speed:
-    """From the seconds that more rows take with a wide table, beyond those that they take with a narrow one."""
+    """Measured from the extra time that additional rows take with a wide table compared with a narrow one."""
     with allowed(compiled), one_thread(), torch.inference_mode(False), torch.enable_grad():
         seconds = _more(WIRES, dtype, device) - _more(1, dtype, device)
     operations = GATES * STEPS * (MANY - FEW) * 2**WIRES * (6 * 2 ** (WIRES + 1) + FEATURE)
@@ -88,7 +88,7 @@ def _measure(dtype: torch.dtype, compiled: bool, device: torch.device) -> Speed:
 
 
 def _more(wires: int, dtype: torch.dtype, device: torch.device) -> float:
-    """The seconds that a training step takes longer with many rows than with few."""
+    """The extra seconds of a training step with many rows compared with few."""
     generator = torch.Generator().manual_seed(0)
 
     def drawn(*shape: int) -> Tensor:
@@ -100,7 +100,7 @@ def _more(wires: int, dtype: torch.dtype, device: torch.device) -> float:
     none = drawn(0, 0)
     learnt = [(2 * SMALL, wires), (1, wires), (wires, SMALL), (1, SMALL)]
     reduce, bias, expand, expand_bias = (drawn(GATES, *shape).requires_grad_() for shape in learnt)
-    later = (none[..., None], none, none[..., None, None])  # nothing is uploaded again
+    later = (none[..., None], none, none[..., None, None])  # no re-uploading
     tables = Tabled([Weights(reduce, bias, form.table, form.signs_DK, *later, expand, expand_bias)], form.compiled)
 
     def step(x_NTI: Tensor) -> None:

@@ -1,8 +1,8 @@
-"""Parameterized circuits as torch modules: their weights are registered parameters, so they train, move, save and count.
+"""Parameterized circuits as torch modules: their weights are registered parameters, to be trained, moved, saved and counted as usual.
 
-`QuantumLayer` is one circuit in a network of anybody's own. `GateCircuits` is the circuits of a cell's gates, side by side: their weights
-serve a whole batch and every time step alike, so `prepare` does whatever depends on the weights alone once, and what it returns serves
-all steps of a sequence.
+`QuantumLayer` is a single circuit for use in any network. `GateCircuits` holds the circuits of a cell's gates side by side. Their weights
+are shared by the whole batch and all time steps, so `prepare` does the work that depends on the weights only once and returns a
+function for all steps of a sequence.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ __all__ = ["GateCircuits", "InitOf", "Prepared", "QuantumLayer", "start"]
 SMALL_ANGLE = 0.1  # radians
 
 Prepared = Callable[[Tensor], Tensor]
-InitOf = Literal["design", "uniform", "small-angle", "identity-block"]  # as the design says, or one of its kinds
+InitOf = Literal["design", "uniform", "small-angle", "identity-block"]  # as the ansatz's file says, or one of the kinds it can name
 
 
 def start(circuit: Circuit, gates: int, generator: torch.Generator) -> Tensor:
-    """The weights (G, P), radians, that training starts from.
+    """The initial weights (G, P) in radians, as `circuit.init` says.
 
-    `uniform` in [-pi, pi]; `small-angle`: normal, of mean 0 and standard deviation 0.1, close to the circuit without rotations
-    (Zhang et al. (2022), arXiv:2203.09376); `identity-block`: uniform, each layer's undoing starting from the layer's own weights
-    and what stands outside the layers from 0, so that no layer does anything (Grant et al. (2019), arXiv:1903.05076).
+    `uniform` in [-pi, pi]; `small-angle`: normal with mean 0 and standard deviation 0.1, close to the circuit without rotations
+    (Zhang et al. (2022), arXiv:2203.09376); `identity-block`: uniform, but each inverse layer starts with the weights of the layer it
+    undoes, and weights outside the layers with 0, so that the blocks act as the identity (Grant et al. (2019), arXiv:1903.05076).
     """
     if circuit.init == "small-angle":
         return SMALL_ANGLE * torch.randn(gates, circuit.weights, generator=generator)
@@ -52,19 +52,19 @@ def start(circuit: Circuit, gates: int, generator: torch.Generator) -> Tensor:
 
 
 class GateCircuits(nn.Module):
-    """G copies of one circuit, each with weights of its own: (1|G, N, D) features -> (G, N, K) readouts in [-1, 1].
+    """G copies of one circuit, each with its own weights: (1|G, N, D) features -> (G, N, K) readouts in [-1, 1].
 
     Args:
         circuit: the structure the copies share.
-        gates: G.
+        gates: G, the number of copies.
         backend: where the circuits run.
-        generator: draws the initial weights as the circuit's `init` says: see `start`. Its seed is also that of all shots.
-        frozen: the weights stay as drawn; they are saved and counted all the same.
-        encoding: computes the circuit's inputs from features, with weights of its own where it has some: scalings start at 1, angle
-            tables uniform in [-pi, pi]. Without one the features are the inputs, in radians.
+        generator: draws the initial weights, see `start`; its seed also seeds the shots.
+        frozen: keep the initial weights; they are still saved and counted.
+        encoding: computes the circuit's inputs from the features. Its own weights, if any, start at 1 (scalings) or uniform in
+            [-pi, pi] (angle tables). None: the features are the inputs, in radians.
 
-    All its parameters are quantum weights. `executions` counts the circuits that were run, one for each of the G copies, N rows and
-    measurement bases; it is no part of the saved state.
+    All its parameters are quantum weights. `executions` counts circuit runs, one per copy, row and measurement basis; it is not part of
+    the saved state.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class GateCircuits(nn.Module):
             self.encoding_GE = nn.Parameter(torch.cat([torch.ones(gates, scales), tables_GT], dim=1), requires_grad=not frozen)
 
     def prepare(self, key: Key | None = None, *, calls: int = CALLS) -> Prepared:
-        """Bind the present weights: the function (1|G, N, D) -> (G, N, K) for all time steps of one forward pass, `calls` or so."""
+        """Bind the current weights; returns a function (1|G, N, D) -> (G, N, K) for one forward pass of about `calls` time steps."""
         bound = self.backend.bind(self.circuit, self.weights_GP, key=key or self.key, calls=calls)
 
         def run(x_GND: Tensor) -> Tensor:
@@ -103,10 +103,9 @@ class GateCircuits(nn.Module):
         return run
 
     def form(self, rows: int, key: Key | None = None, *, calls: int = CALLS) -> Form | None:
-        """The present weights as tables for a whole-sequence kernel that will run so many rows in `calls` steps.
+        """The current weights as tables for a whole-sequence kernel over `rows` rows in about `calls` steps.
 
-        None where the backend has no tables for this circuit, a loop over `calls` steps or so is quicker, or the features are not its
-        inputs.
+        None if the backend has no tables for this circuit, a loop over the steps is faster, or an encoding computes the inputs.
         """
         if not self.backend.abilities.forms or self.encoding is not None:
             return None
@@ -119,7 +118,7 @@ class GateCircuits(nn.Module):
         return self.backend.bind(self.circuit, self.weights_GP, key=key or self.key, calls=calls).form(rows, kernel)
 
     def count(self, rows: int) -> None:
-        """So many rows have been, or will be, run by each of the G copies."""
+        """Add `rows` rows, run by each of the G copies, to `executions`."""
         self.executions += self.gates * rows * self.bases
 
     def inputs(self, x_GND: Tensor) -> Tensor:
@@ -136,25 +135,25 @@ class GateCircuits(nn.Module):
 class QuantumLayer(nn.Module):
     """A parameterized circuit as an ordinary torch module: features (..., D) -> readouts (..., K) in [-1, 1].
 
-    The encoding puts the features into the circuit, the ansatz follows with the weights, and the readouts are expectation values or
-    probabilities. Both shapes stand in `in_features` (D) and `out_features` (K). All its parameters are quantum weights, in radians;
-    like any module it moves and changes its precision with `to`, copies, pickles and saves, and it has derivatives of its weights and
-    features. Backends that sample draw the same shots again for the same features.
+    The encoding loads the features into the circuit, the ansatz with the weights follows, and the readouts are expectation values or
+    probabilities. The sizes are `in_features` (D) and `out_features` (K). All parameters are quantum weights, in radians unless they
+    are scalings. Like any module it supports `to`, `copy.deepcopy`, pickling and `state_dict`, and it is differentiable in weights and
+    features. Sampling backends draw the same shots for the same features.
 
     Args:
-        wires: of the circuit; unless said, those of a circuit made elsewhere, else 4.
-        ansatz: a name of `qlogad list ansatz`, the path of a design or OpenQASM file, or a circuit: a Design, Qiskit's, a PennyLane
-            QNode, TorchLayer or tape; see `Design.from_circuit`, which also takes the shapes of a QNode's weights. One that reads
-            features itself stands without an encoding.
-        encoding: a name of `qlogad list encoding`, or a file or circuit likewise; it says how many features the wires hold.
+        wires: of the circuit; None: those of a circuit passed as ansatz or encoding, else 4.
+        ansatz: a name from `qlogad list ansatz`, the path of a design or OpenQASM file, or a circuit: a Design, a Qiskit circuit, a
+            PennyLane QNode, TorchLayer or tape; see `Design.from_circuit`, which also takes the shapes of a QNode's weights. An ansatz
+            that reads the features itself takes no encoding.
+        encoding: a name from `qlogad list encoding`, or a file or circuit as above; determines D, the number of features.
         backend: where the circuit runs: a name with its target and options, such as "exact" or "aer:shots=1024", or a backend.
         depth: layers of the ansatz.
-        readout: what is read: "z" on every wire, "x+z", "zz", "parity", "probabilities", ...; or words: see qlogad.circuit.readout.
-        init: how the weights start: "design" as the ansatz says, "uniform" in [-pi, pi], "small-angle" or "identity-block"; see `start`.
-        reupload: the encoding before every layer of the ansatz.
-        scaling: every upload multiplies the features by weights of its own, which start at 1.
-        values: how many different integers there are, where the encoding takes integers and has a weight for each.
-        seed: of the initial weights and of shots.
+        readout: "z" (on every wire), "x+z", "zz", "parity", "probabilities", ...; or Pauli words: see qlogad.circuit.readout.
+        init: initial weights: "design" (as the ansatz says), "uniform" in [-pi, pi], "small-angle" or "identity-block"; see `start`.
+        reupload: repeat the encoding before every layer of the ansatz.
+        scaling: every upload multiplies the features by its own trained weights, which start at 1.
+        values: the number of distinct integers, for an encoding that takes integers and has a weight for each.
+        seed: for the initial weights and the shots.
 
     >>> layer = QuantumLayer(wires=4, ansatz="sim14", encoding="angle-y", backend="exact", seed=0)
     >>> layer(torch.zeros(32, 10, 4)).shape, sum(weight.numel() for weight in layer.parameters())
@@ -162,8 +161,8 @@ class QuantumLayer(nn.Module):
     >>> model = nn.Sequential(nn.Linear(20, 4), layer, nn.Linear(4, 2))
 
     Raises:
-        InputError: there is no such design, backend, readout or init, or the designs do not fit the wires; on a call: the features are no
-            tensor of the layer's width, precision and device, or outside the encoding's range.
+        InputError: there is no such design, backend, readout or init, or the designs do not fit the wires; on a call: the features are
+            not a tensor of the layer's width, precision and device, or are outside the encoding's range.
         BackendError: the backend cannot run the circuit; on a call: a feature or weight is not finite.
     """
 
@@ -196,10 +195,10 @@ class QuantumLayer(nn.Module):
         self.in_features, self.out_features = encoder.features(self.wires), len(circuit.readout)
         opened = open_backend(backend) if isinstance(backend, str) else backend
         if not isinstance(opened, Backend):
-            raise InputError(f"backend is a name such as 'exact', or a backend, got {shown(backend)}")
+            raise InputError(f"backend must be a name such as 'exact' or a Backend, got {shown(backend)}")
         if self.wires > opened.abilities.max_wires:
             raise BackendError(
-                f"backend '{opened.name}' runs up to {opened.abilities.max_wires} wires, got {self.wires}; use fewer"
+                f"backend '{opened.name}' runs at most {opened.abilities.max_wires} wires, got {self.wires}; use fewer"
             )
         self.circuits = GateCircuits(circuit, backend=opened, generator=seeds.torch_generator(seed, "weights"), encoding=encoder)
 
@@ -208,7 +207,7 @@ class QuantumLayer(nn.Module):
         """The circuit that is run."""
         return self.circuits.circuit
 
-    @torch._disable_dynamo  # type: ignore[attr-defined]  # torch.compiler.disable, but loaded with the first call
+    @torch._disable_dynamo  # type: ignore[attr-defined]  # torch.compiler.disable, without its import cost
     def forward(self, x: Tensor) -> Tensor:
         x = self._checked(x)
         with torch.autocast(x.device.type, enabled=False):
@@ -216,11 +215,13 @@ class QuantumLayer(nn.Module):
         return mean_NK.reshape(*x.shape[:-1], self.out_features)
 
     def _checked(self, x: Tensor) -> Tensor:
-        """The features, in the precision of the weights where they are integers and may be, or autocast has lowered theirs."""
+        """The features, checked; cast to the weights' precision if they are integers or autocast has lowered their precision."""
         if not isinstance(x, Tensor):
-            raise InputError(f"features are a torch tensor (..., {self.in_features}), got {type(x).__name__}; use torch.as_tensor")
+            raise InputError(
+                f"features must be a torch tensor (..., {self.in_features}), got {type(x).__name__}; use torch.as_tensor"
+            )
         if x.layout != torch.strided:
-            raise InputError(f"features are a dense tensor, got {x.layout}; use x.to_dense()")
+            raise InputError(f"features must be a dense tensor, got {x.layout}; use x.to_dense()")
         weights = self._ready()
         got = x.shape[-1] if x.ndim else 0
         if got != self.in_features:
@@ -236,22 +237,22 @@ class QuantumLayer(nn.Module):
         return x
 
     def _ready(self) -> Tensor:
-        """The weights, where a circuit can be run with them, and here."""
+        """The weights, checked to be usable for running the circuit in this context."""
         if torch._C._functorch.maybe_current_level() is not None or torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
             raise InputError(
-                "a QuantumLayer does not run inside torch.func.vmap, grad or jacrev, nor in torch.jit.trace; give it all rows at once, "
+                "a QuantumLayer cannot run inside torch.func.vmap, grad or jacrev, or torch.jit.trace; pass all rows at once, "
                 "(..., D), and take derivatives with torch.autograd"
             )
         weights = self.circuits.weights_GP
         if weights.is_meta:
-            raise InputError("weights on the device meta have no values; call layer.to_empty(device='cpu') and load a state")
+            raise InputError("weights on the meta device have no values; call layer.to_empty(device='cpu') and load a state_dict")
         if weights.dtype not in (torch.float32, torch.float64):
             raise InputError(f"circuits run in float32 or float64, got weights of {weights.dtype}; call layer.float()")
         return weights
 
     def _mend(self, features: int) -> str:
         if not features:
-            return "give a row of features or more"
+            return "pass at least one row of features"
         try:
             other = self.encoding.wires_for(features)
             fits = self.encoding.features(other) == features and other <= self.circuits.backend.abilities.max_wires

@@ -3,17 +3,17 @@
 One map of a cell at one step:
 
     angles = drive + hidden h      features = products of functions of the angles      values = table features
-    means = values, or signs values^2 (a form with signs)      gates = expand means + bias
+    means = values, or signs values^2 (in a form with signs)      gates = expand means + bias
 
-A circuit that reads its inputs again turns its values psi, real and imaginary parts, before they are squared, once for each upload:
+With data re-uploading, the values psi (real and imaginary parts) go through one more step per upload before they are squared:
 
     turned = exp(i (energy angles + fixed)) psi      psi <- unitary turned
 
-Backward: reverse differentiation by hand.
+The backward pass is hand-written reverse-mode differentiation.
 
-Letters: A angles, F features, J values, K means, H units; D amplitudes, L later uploads, M rows of their unitaries; G gates; R and E
-the linear maps on both sides, G or 1 of each. Rows are innermost, those that run longest first: arrays of all steps begin with (T, B)
-and end in n, steps, blocks and rows of a block. Here all rows are one block.
+Letters: A angles, F features, J values, K means, H hidden units; D amplitudes, L later uploads, M rows of their unitaries; G gates;
+R and E linear maps before and after the circuits, G or 1 of each. Arrays over all steps have shape (T, B, ..., n): steps, blocks, ...,
+rows of a block, longest rows first. Here all rows form one block.
 """
 
 from __future__ import annotations
@@ -41,44 +41,44 @@ __all__ = [
 ]
 
 Kind = Literal["lstm", "gru"]
-Live = Sequence[int] | None  # how many rows still run at every step; None: all of them
+Live = Sequence[int] | None  # rows still running at each step; None: all of them
 
 
 class Tables(NamedTuple):
     """One map of a cell."""
 
-    drive: Tensor  # (T, B, R, A, n), radians: what the inputs add to the angles
+    drive: Tensor  # (T, B, R, A, n), radians: the inputs' contribution to the angles
     hidden: Tensor  # (R, H, A)
     table: Tensor  # (G, F, J)
-    signs: Tensor | None  # (J or M, K), and F = 2^A of the first angles; without them J = K and F = 3^A
+    signs: Tensor | None  # (J or M, K), with F = 2^A for the first angles; None: J = K and F = 3^A
     energy: Tensor  # (L, D, A)
     fixed: Tensor  # (L, D), radians
-    unitary: Tensor  # (L, G, M, 2 D); only the last one has more rows than 2 D
+    unitary: Tensor  # (L, G, M, 2 D); only the last may have M > 2 D
     expand: Tensor  # (E, K, H)
     bias: Tensor  # (E, H)
 
 
 class Trace(NamedTuple):
-    """What the forward pass of one map leaves for the backward pass."""
+    """What the forward pass of one map saves for the backward pass."""
 
     features: Tensor  # (T, B, R, F, n)
-    values: Tensor  # (T, B, G, J or M, n), the last ones
-    means: Tensor  # (T, B, G, K, n); without signs the values themselves
+    values: Tensor  # (T, B, G, J or M, n), after the last upload
+    means: Tensor  # (T, B, G, K, n); without signs, the values themselves
     turns: Tensor  # (T, B, R, L, 2 D, n), cosines and sines
     turned: Tensor  # (T, B, G, L, 2 D, n)
 
 
 class States(NamedTuple):
-    """What the cell itself leaves."""
+    """What the cell itself saves for the backward pass."""
 
     hidden: Tensor  # (T, B, H, n), after every step
     gates: Tensor  # (T, B, G, H, n), activated, in torch's order: i f g o, or r z n
-    cell: Tensor  # (T, B, H, n), after every step; of a GRU: r * h, which its candidate sees of the state
-    squashed: Tensor | None = None  # tanh of the cell; a GRU has none
+    cell: Tensor  # (T, B, H, n), after every step; for a GRU: r * h, the state seen by its candidate
+    squashed: Tensor | None = None  # tanh of the cell; None for a GRU
 
 
 class Slopes(NamedTuple):
-    """Derivatives of the loss inside one map: in the angles, 0 for rows that have ended, and in weights, summed over steps and rows."""
+    """Derivatives of the loss inside one map: in the angles (0 for rows that have ended) and, summed over steps and rows, the weights."""
 
     angles: Tensor  # (T, B, R, A, n)
     table: Tensor  # (B, G, F, J)
@@ -88,19 +88,19 @@ class Slopes(NamedTuple):
 
 
 def blocks(rows: int) -> tuple[int, int]:
-    """How many blocks, and of how many rows: here one of all."""
+    """The number of blocks and the rows per block: here one block of all rows."""
     return 1, rows
 
 
 def new_states(kind: Kind, tables: Tables, live: Live) -> States:
-    """Room for a cell's states."""
+    """Uninitialised states of a cell."""
     units, gates = tables.hidden.shape[1], 4 if kind == "lstm" else 3
     sizes = [(units,), (gates, units), (units,), *([(units,)] if kind == "lstm" else [])]
     return States(*(_blank(tables.drive, live, *size) for size in sizes))
 
 
 def new_trace(tables: Tables, live: Live) -> Trace:
-    """Room for the trace of one map."""
+    """The uninitialised trace of one map."""
     groups, features, values = tables.table.shape
     uploads, states = tables.fixed.shape
     means = _blank(tables.drive, live, groups, tables.expand.shape[1])
@@ -115,7 +115,7 @@ def new_trace(tables: Tables, live: Live) -> Trace:
 
 
 def new_slopes(tables: Tables) -> Slopes:
-    """Room for the derivatives inside one map: zeros."""
+    """Derivatives inside one map, initialised to zero."""
     blocks, groups = tables.drive.shape[1], len(tables.table)
     expand = tables.drive.new_zeros(blocks, groups, *tables.expand.shape[1:])
     table, unitary = (tables.drive.new_zeros(blocks, *one.shape) for one in (tables.table, tables.unitary))
@@ -123,14 +123,14 @@ def new_slopes(tables: Tables) -> Slopes:
 
 
 def forward(kind: Kind, maps: Sequence[Tables], live: Live) -> tuple[States, list[Trace]]:
-    """Run a cell from the zero state: an LSTM of one map, a GRU of two, the second one its candidate's."""
+    """Run a cell from the zero state: an LSTM has one map, a GRU two, the second for its candidate."""
     return (_lstm_forward if kind == "lstm" else _gru_forward)(maps, live)
 
 
 def backward(
     kind: Kind, maps: Sequence[Tables], traces: Sequence[Trace], states: States, live: Live, hidden: Tensor, cell: Tensor
 ) -> list[Slopes]:
-    """The derivatives inside every map, from those in all hidden states (T, B, H, n) and in the last cell (B, H, n)."""
+    """The derivatives inside every map, given those in all hidden states (T, B, H, n) and in the last cell (B, H, n)."""
     if kind == "lstm":
         return _lstm_backward(maps, traces, states, live, hidden, cell)
     return _gru_backward(maps, traces, states, live, hidden)
@@ -200,7 +200,7 @@ def _gru_backward(maps: Sequence[Tables], traces: Sequence[Trace], states: State
 
 
 def _forward(tables: Tables, trace: Trace, t: int, h_HN: Tensor) -> Tensor:
-    """The gates (G, H, N) before they are activated."""
+    """The gates (G, H, N) before activation."""
     rows, real = h_HN.shape[1], tables.signs is not None
     angles = torch.baddbmm(tables.drive[t, 0, ..., :rows], tables.hidden.mT, h_HN.expand(len(tables.hidden), -1, -1))
     features = _features(angles[:, : _first(tables)], real)
@@ -220,7 +220,7 @@ def _forward(tables: Tables, trace: Trace, t: int, h_HN: Tensor) -> Tensor:
 
 
 def _backward(tables: Tables, trace: Trace, slopes: Slopes, t: int, gates: Tensor) -> Tensor:
-    """The derivative (H, N) in the state, from that in the gates (G, H, N)."""
+    """The derivative (H, N) in the state, given that in the gates (G, H, N)."""
     rows = gates.shape[2]
     slopes.expand[0].baddbmm_(trace.means[t, 0, ..., :rows], gates.mT)
     slopes.bias[0] += gates.sum(2)
@@ -246,12 +246,12 @@ def _backward(tables: Tables, trace: Trace, slopes: Slopes, t: int, gates: Tenso
 
 
 def _first(tables: Tables) -> int:
-    """How many angles the features are made of."""
+    """The number of angles that the features are computed from."""
     return tables.hidden.shape[2] if tables.signs is None else tables.table.shape[1].bit_length() - 1
 
 
 def _turned(values: Tensor, turns: Tensor, *, back: bool = False) -> Tensor:
-    """Real and imaginary parts times exp(i phase), or exp(-i phase)."""
+    """Real and imaginary parts, multiplied by exp(i phase) or, if `back`, exp(-i phase)."""
     (real, imaginary), (cosine, sine) = values.chunk(2, dim=1), turns.chunk(2, dim=1)
     sine = -sine if back else sine
     return torch.cat([real * cosine - imaginary * sine, real * sine + imaginary * cosine], dim=1)
@@ -271,7 +271,7 @@ def _features(angles_RAN: Tensor, real: bool) -> Tensor:
 
 
 def _angles(features_RFN: Tensor, slopes_RFN: Tensor, angles: int, real: bool) -> Tensor:
-    """The derivative (R, A, N) in the angles, from that in the features: cos turns into -sin, sin into cos."""
+    """The derivative (R, A, N) in the angles, given that in the features: cos becomes -sin, and sin becomes cos."""
     base, found = 2 if real else 3, []
     if not angles:
         return features_RFN[:, :0]
@@ -292,7 +292,7 @@ def _zero(tables: Tables) -> Tensor:
 
 
 def _blank(like: Tensor, live: Live, *size: int) -> Tensor:
-    """Room for all steps; zero where rows end, since what is not written there must not be seen."""
+    """An array for all steps; zeroed if rows end early, because entries after their end are never written."""
     shape = (*like.shape[:2], *size, like.shape[-1])
     return like.new_empty(shape) if live is None else like.new_zeros(shape)
 
@@ -302,7 +302,7 @@ def _before(kept_TBHN: Tensor, t: int) -> Tensor:
 
 
 def _keep(kept_TBHN: Tensor, t: int, new_HM: Tensor, old_HN: Tensor) -> Tensor:
-    """The state after a step, for rows that have ended the one before it."""
+    """The state after a step; rows that have ended keep their previous state."""
     new_HN = _carry(new_HM, old_HN)
     kept_TBHN[t, 0] = new_HN
     return new_HN

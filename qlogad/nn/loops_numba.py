@@ -1,13 +1,12 @@
-"""The loops over the steps of a sequence, compiled by numba: what loops.py does in torch, for processors.
+"""The loops over the steps of a sequence, compiled by numba for the CPU; the same computation as loops.py in torch.
 
-Rows are innermost everywhere, so that every inner loop is a vector operation over the rows of a block. What a block gives depends
-neither on the other blocks nor on the threads that share the blocks. The first call compiles, which takes some seconds; the result
-is kept on disk.
+Rows are innermost everywhere, so that every inner loop is a vector operation over the rows of a block. The result of a block depends
+neither on other blocks nor on the number of threads. The first call compiles, which takes some seconds; the result is cached on disk.
 
-    tanh x = x / (1 + x^2 / (3 + x^2 / (5 + ...)))      Lambert's continued fraction (DLMF 4.39.1), cut where it is exact to rounding
-    sin, cos: Taylor's series within pi/4 (DLMF 4.19), in double precision
+    tanh x = x / (1 + x^2 / (3 + x^2 / (5 + ...)))      Lambert's continued fraction (DLMF 4.39.1), truncated where it is exact to rounding
+    sin, cos: Taylor series within pi/4 (DLMF 4.19), in double precision
 
-Arrays of all steps begin with (T, B) and end in n: steps, blocks, rows of a block. Other letters as in loops.py.
+Arrays over all steps have shape (T, B, ..., n): steps, blocks, ..., rows of a block. Other letters as in loops.py.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ __all__ = ["backward", "blocks", "forward"]
 
 _log = logging.getLogger(__name__)
 
-BLOCK = 64  # rows of a block, at most
-SLOW = 2.0  # seconds of compiling that are worth a word
-LANES = 16  # rows of a block are a multiple of it: one vector register
+BLOCK = 64  # largest number of rows in a block
+SLOW = 2.0  # seconds of compilation beyond which the user is told
+LANES = 16  # the rows of a block are a multiple of this: one vector register
 
 
 class Constants(NamedTuple):
@@ -46,7 +45,7 @@ class Constants(NamedTuple):
 
     half: Any
     one: Any
-    top: Any  # where tanh is 1 to rounding
+    top: Any  # tanh is 1 to rounding above this
     over: tuple[Any, ...]  # tanh(x) / x is over / under, polynomials in x^2, highest power first
     under: tuple[Any, ...]
 
@@ -55,7 +54,7 @@ SINE = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(8))
 COSINE = tuple((-1) ** k / math.factorial(2 * k) for k in range(9))
 TWICE = 4 * math.pi  # the period of every gate
 QUARTERS = tuple(map(float.fromhex, ("0x1.921fb54p+0", "0x1.10b4611p-30", "0x1.4c4c6628b80dcp-59")))
-# of a turn: pi / 2 in three parts, 29 bits in the first two, so that up to 2^24 of them are exact without fused multiply-adds too
+# pi / 2 in three parts, the first two of 29 bits, so that up to 2^24 multiples are exact even without fused multiply-add
 
 
 @compiled
@@ -72,7 +71,7 @@ def _tanh(x: Any, constants: Constants) -> Any:
 
 @compiled
 def _turn(cosines: Numbers, sines: Numbers, angles: Numbers, scale: float, rows: int) -> None:
-    """Cosine and sine of the first scaled angles, as many as there is room for."""
+    """Cosine and sine of the first scaled angles, as many as `cosines` holds."""
     for r in range(cosines.shape[0]):
         for a in range(cosines.shape[1]):
             for n in range(rows):
@@ -122,7 +121,7 @@ def _features(features: Numbers, cosines: Numbers, sines: Numbers, real: bool, r
 
 @compiled
 def _uploads(tables: Any, trace: Any, states: Numbers, angles: Numbers, t: int, b: int, rows: int) -> None:
-    """Turn the states (G, 2 D, n) by every later upload; the last ones go into the trace."""
+    """Apply every later upload to the states (G, 2 D, n); the final states go into the trace."""
     energy, fixed, unitary = tables[6], tables[7], tables[8]
     values, turns, turned = trace[1][t, b], trace[3][t, b], trace[4][t, b]
     size = fixed.shape[1]
@@ -149,7 +148,7 @@ def _uploads(tables: Any, trace: Any, states: Numbers, angles: Numbers, t: int, 
 
 @compiled
 def _uploads_backward(tables: Any, trace: Any, slopes: Any, dlast: Numbers, dfirst: Numbers, t: int, b: int, rows: int) -> None:
-    """From the derivatives in the last values those in the first ones, and, which are added, in the angles and the unitaries."""
+    """Derivatives in the first values, given those in the last; those in the angles and the unitaries are accumulated."""
     energy, unitary = tables[6], tables[8]
     turns, turned = trace[3][t, b], trace[4][t, b]
     dangles, dunitary = slopes[0][t, b], slopes[4][b]
@@ -173,7 +172,7 @@ def _uploads_backward(tables: Any, trace: Any, slopes: Any, dlast: Numbers, dfir
 
 @compiled
 def _rotate(out: Numbers, states: Numbers, turns: Numbers, sign: int, rows: int) -> None:
-    """exp(i phase) psi, or exp(-i phase) psi."""
+    """exp(i phase) psi or, for a negative sign, exp(-i phase) psi."""
     size = len(turns) // 2
     for d in range(size):
         for n in range(rows):
@@ -184,7 +183,7 @@ def _rotate(out: Numbers, states: Numbers, turns: Numbers, sign: int, rows: int)
 
 @compiled
 def _forward(real: bool, tables: Any, trace: Any, state: Numbers, gates: Numbers, t: int, b: int, rows: int) -> None:
-    """One map's gates, before they are activated, from a state (1, H, n); the trace is filled."""
+    """One map's gates before activation, given a state (1, H, n); fills the trace."""
     drive, hidden, table, signs, expand, bias, _, fixed, _ = tables
     copies = drive.shape[2]
     features, values, means = trace[0][t, b], trace[1][t, b], trace[2][t, b]
@@ -196,7 +195,7 @@ def _forward(real: bool, tables: Any, trace: Any, state: Numbers, gates: Numbers
     _features(features, cosines, sines, real, rows)
     begun = np.empty((len(table), table.shape[2], angles.shape[2]), angles.dtype) if len(fixed) else values
     for g in range(len(table)):
-        np.dot(table[g].T, features[g if copies > 1 else 0], begun[g])  # of a form without signs these are the means
+        np.dot(table[g].T, features[g if copies > 1 else 0], begun[g])  # for a form without signs these are the means
     if len(fixed):
         _uploads(tables, trace, begun, angles, t, b, rows)
     for g in range(len(table)):
@@ -211,7 +210,7 @@ def _forward(real: bool, tables: Any, trace: Any, state: Numbers, gates: Numbers
 
 @compiled
 def _first(real: bool, angles: Numbers, features: Numbers) -> int:
-    """How many angles the features are made of."""
+    """The number of angles that the features are computed from."""
     if not real:
         return len(angles[0])
     count = 0
@@ -224,8 +223,8 @@ def _first(real: bool, angles: Numbers, features: Numbers) -> int:
 def _backward(
     real: bool, tables: Any, trace: Any, slopes: Any, dgates: Numbers, dstate: Numbers, t: int, b: int, rows: int
 ) -> None:
-    """From the derivatives in one map's gates (G, H, n) those in its angles, and, which are added, in its weights and the state
-    (1, H, n). Beyond the rows that run, derivatives are 0."""
+    """Derivatives in one map's angles, given those in its gates (G, H, n); those in its weights and in the state (1, H, n) are
+    accumulated. Derivatives of rows that have ended are 0."""
     drive, hidden, table, signs, expand, _, _, fixed, _ = tables
     copies, ones = drive.shape[2], np.ones(dstate.shape[2], dstate.dtype)
     features, values, means = trace[0][t, b], trace[1][t, b], trace[2][t, b]
@@ -260,7 +259,7 @@ def _backward(
 
 @compiled
 def _half_angles(dangles: Numbers, features: Numbers, slopes: Numbers, rows: int) -> None:
-    """Add to derivatives in angles, from those in products of (cos, sin) of half the angles: cos -> -sin / 2, sin -> cos / 2."""
+    """Accumulate derivatives in angles, given those in products of (cos, sin) of half the angles: cos -> -sin / 2, sin -> cos / 2."""
     half = dangles.dtype.type(0.5)
     for r in range(dangles.shape[0]):
         size, a = features.shape[1] // 2, 0
@@ -276,7 +275,7 @@ def _half_angles(dangles: Numbers, features: Numbers, slopes: Numbers, rows: int
 
 @compiled
 def _whole_angles(dangles: Numbers, features: Numbers, slopes: Numbers, rows: int) -> None:
-    """The same for products of (1, cos, sin), one angle after the other; `slopes` is used up."""
+    """The same for products of (1, cos, sin), one angle after the other; `slopes` is overwritten."""
     for r in range(dangles.shape[0]):
         size = features.shape[1]
         for a in range(dangles.shape[1]):
@@ -309,7 +308,7 @@ def _squash(gates: Numbers, g: int, constants: Constants, rows: int) -> None:
 
 @compiled
 def _stay(new: Numbers, old: Numbers, rows: int) -> None:
-    """Rows that have ended keep what they had."""
+    """Rows that have ended keep their previous state."""
     for u in range(new.shape[1]):
         for n in range(rows, new.shape[2]):
             new[0, u, n] = old[0, u, n]
@@ -463,7 +462,7 @@ def _gru_backward(
 
 
 def blocks(rows: int) -> tuple[int, int]:
-    """How many blocks, and of how many rows."""
+    """The number of blocks and the rows per block."""
     count = max(1, -(-rows // BLOCK))
     return count, -(-max(rows, 1) // (count * LANES)) * LANES
 
@@ -490,7 +489,7 @@ _BACKWARD: dict[Kind, Any] = {"lstm": _lstm_backward, "gru": _gru_backward}
 
 
 def _every_block(kernel: Any, maps: Sequence[Tables], live: Live, *arguments: Any) -> None:
-    """Run a kernel on every block, in as many threads as torch uses."""
+    """Run a kernel on every block, with as many threads as torch uses."""
     steps, count, _, _, rows = maps[0].drive.shape
     live_T = np.full(steps, count * rows) if live is None else np.array(live, dtype=np.int64)
     constants, known, began = _constants(maps[0].drive.dtype), len(kernel.signatures), time.perf_counter()
@@ -507,11 +506,11 @@ def _every_block(kernel: Any, maps: Sequence[Tables], live: Live, *arguments: An
             for block in range(1, count):
                 run(block)
     if len(kernel.signatures) > known and (seconds := time.perf_counter() - began) > SLOW:
-        _log.warning("compiled a sequence kernel in %.0f s; it is kept on disk for the next time", seconds)
+        _log.warning("compiled a sequence kernel in %.0f s; it is cached on disk for later runs", seconds)
 
 
 def _parts(maps: Sequence[Tables], traces: Sequence[Trace]) -> list[Any]:
-    """Every map as kernels take it: whether its form is `real`, its weights, its trace."""
+    """The kernel arguments of every map: whether its form is `real`, its weights and its trace."""
     found: list[Any] = []
     for one, trace in zip(maps, traces, strict=True):
         signs = one.table.new_empty(1, 0, 0) if one.signs is None else one.signs[None]
@@ -531,9 +530,9 @@ def _arrays(tensors: Sequence[Tensor]) -> tuple[Numbers, ...]:
 
 
 class _Single:
-    """One thread for every product, as long as somebody is inside: threads share blocks, not products.
+    """Context that limits BLAS to one thread: threads are spread over blocks, not over single products.
 
-    The count is the whole process's: the first one in sets it, the last one out puts it back.
+    The limit is process-wide: the first thread to enter sets it, the last to leave restores it.
     """
 
     def __init__(self) -> None:
@@ -561,8 +560,8 @@ _SINGLE = _Single()
 
 @cache
 def _blas() -> list[Any]:
-    """The libraries that products may go through."""
-    import_module("scipy.linalg.cython_blas")  # numba's products go through it
+    """The BLAS libraries that may compute the products."""
+    import_module("scipy.linalg.cython_blas")  # used by numba's matrix products
     return list(ThreadpoolController().select(user_api="blas").lib_controllers)
 
 
@@ -575,7 +574,7 @@ def _constants(dtype: torch.dtype) -> Constants:
 
 
 def _convergent(terms: int) -> tuple[list[float], list[float]]:
-    """tanh(x) / x = 1 / (1 + x^2 / (3 + x^2 / (5 + ...))) up to so many terms, as a ratio of two polynomials in x^2."""
+    """tanh(x) / x = 1 / (1 + x^2 / (3 + x^2 / (5 + ...))) truncated after `terms` terms, as a ratio of two polynomials in x^2."""
     over, under = [[0], [1]], [[1], [1]]
     for odd in range(3, 2 * terms, 2):
         for found in (over, under):

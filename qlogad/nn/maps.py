@@ -1,6 +1,6 @@
-"""The maps that a core makes: a linear map per gate, or a narrow middle (a circuit, or its stand-in) between two of them.
+"""The maps that a core makes: a linear map per gate, or a narrow middle (a circuit, or its replacement) between two linear maps.
 
-A map takes (..., in) to (gates, ..., out); what depends on its weights alone is done once by `prepare`, for all time steps.
+A map takes (..., in) to (gates, ..., out); `prepare` does the work that depends on the weights only, once for all time steps.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ class Map(nn.Module, ABC):
 
     @abstractmethod
     def prepare(self, *, calls: int = CALLS) -> Prepared:
-        """Do what depends on weights alone; the function (..., in) -> (gates, ..., out) for all time steps, `calls` or so."""
+        """Do the work that depends on the weights only; returns a function (..., in) -> (gates, ..., out) for about `calls` steps."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.prepare()(x)
 
 
 class MapFactory(Protocol):
-    """What a cell asks for: a map of the sizes it needs."""
+    """A function that makes a map of the sizes a cell needs."""
 
     def __call__(self, in_features: int, out_features: int, gates: int) -> Map: ...
 
 
 class GateLinear(nn.Module):
-    """G linear maps side by side, or one that is tied over them: (1|G, N, in) -> (G, N, out). Starts as torch.nn.Linear does."""
+    """G linear maps side by side, or one shared by all gates: (1|G, N, in) -> (G, N, out). Initialised like torch.nn.Linear."""
 
     def __init__(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -66,23 +66,23 @@ class Linear(Map):
 
 
 class Middle(Protocol):
-    """What stands between two linear maps: a torch module, (1|G, N, I) -> (G, N, K)."""
+    """The module between two linear maps: a torch module, (1|G, N, I) -> (G, N, K)."""
 
     def prepare(self, *, calls: int = CALLS) -> Prepared:
-        """As of a map."""
+        """As in `Map.prepare`, for (1|G, N, I) -> (G, N, K)."""
 
     def form(self, rows: int, *, calls: int) -> Form | None:
-        """It as tables, where it is a circuit that has some."""
+        """The module as tables for a whole-sequence kernel; None if it has none."""
 
     def count(self, rows: int) -> None:
-        """So many rows have been, or will be, run."""
+        """Count `rows` rows as run."""
 
 
 class Diagonal(nn.Module):
-    """A circuit's stand-in in `same-wrapper`: readout k is tanh(s_k x_k + b_k) of input k, with at most `budget` weights per gate.
+    """The replacement of a circuit in `same-wrapper`: readout k is tanh(s_k x_k + b_k), with at most `budget` weights per gate.
 
-    Weights are spent on the scales first (a wire without one has s = 1), then on the shifts (else b = 0). Should inputs and
-    readouts differ in number, readout k takes input k modulo their number.
+    Weights are assigned to the scales first (without one, s = 1), then to the shifts (without one, b = 0). If the numbers of inputs
+    and readouts differ, readout k takes input k modulo the number of inputs.
     """
 
     def __init__(self, inputs: int, readouts: int, gates: int, budget: int, generator: torch.Generator) -> None:
@@ -103,10 +103,10 @@ class Diagonal(nn.Module):
         return lambda x_GNI: torch.tanh(torch.addcmul(shift_G1K, scale_G1K, x_GNI[..., source_K]))
 
     def form(self, rows: int, *, calls: int) -> None:
-        """It is no circuit, and no table."""
+        """None: it is not a circuit and has no tables."""
 
     def count(self, rows: int) -> None:
-        """It runs no circuits."""
+        """Does nothing: it runs no circuits."""
 
     def forward(self, x_GNI: Tensor) -> Tensor:
         return self.prepare()(x_GNI)
@@ -116,9 +116,10 @@ class Wrapped(Map):
     """A narrow middle between two linear maps, (..., in) -> (gates, ..., out): reduce to I, (1|G, N, I) -> (G, N, K), expand.
 
     Args:
-        middle: makes the middle; called last, so that twins start from the same linear maps.
-        limits: the range that a tanh brings the reduced features into; it stays a thousandth inside, where roots have derivatives.
-        shared: one linear map on each side, tied over the gates.
+        middle: makes the middle; called last, so that controls start from the same linear maps.
+        limits: the range into which a tanh maps the reduced features, short of its ends by a thousandth, so that derivatives of
+            square roots stay finite. None: no tanh.
+        shared: all gates share one linear map on each side.
     """
 
     def __init__(
@@ -146,7 +147,7 @@ class Wrapped(Map):
         return lambda x: _batched(lambda x_1NI: self.expand(inner(self.reduce(x_1NI))), x)
 
     def inner(self, calls: int = CALLS) -> Prepared:
-        """The middle behind what brings reduced features into its limits, (1|G, N, I) -> (G, N, K)."""
+        """The middle, preceded by the tanh if there are limits: (1|G, N, I) -> (G, N, K)."""
         middle = self.middle.prepare(calls=calls)
         if self.limits is None:
             return middle
@@ -154,17 +155,17 @@ class Wrapped(Map):
         return lambda x_GNI: middle(center + reach * torch.tanh(x_GNI))
 
     def form(self, rows: int, calls: int = CALLS) -> Form | None:
-        """The middle as tables for a whole-sequence kernel that will run so many rows in so many calls; None where it is none."""
+        """The middle as tables for a whole-sequence kernel over `rows` rows in `calls` calls; None if it has no tables."""
         return self.middle.form(rows, calls=calls) if self.limits is None else None
 
 
 class Direct(Map):
-    """A middle that takes the features as they are, and a linear map behind it: (..., in) -> (gates, ..., out).
+    """A middle that takes the features directly, followed by a linear map: (..., in) -> (gates, ..., out).
 
     Args:
-        inputs: how many features the middle takes; those beyond the ones given are 0.
-        middle: makes the middle; called last, so that twins start from the same linear map.
-        shared: one linear map, tied over the gates.
+        inputs: number of features the middle takes; missing ones are filled with 0.
+        middle: makes the middle; called last, so that controls start from the same linear map.
+        shared: all gates share one linear map.
     """
 
     def __init__(
@@ -195,12 +196,12 @@ def _batched(function: Prepared, x: Tensor) -> Tensor:
 
 
 def tabled(maps: Sequence[Map], rows: int, steps: int = CALLS) -> Tabled | None:
-    """The weights of the maps of a cell, if the circuits of all of them are tables; they are counted as run, then.
+    """The weights of a cell's maps, if all of their circuits have tables; their rows are then counted as run. None otherwise.
 
     Args:
-        maps: as `run` takes them.
-        rows: how many rows each circuit will run in all.
-        steps: how many steps they are run in.
+        maps: as `whole_sequence.run` takes them.
+        rows: total number of rows that each circuit runs.
+        steps: the number of steps in which they run.
     """
     found = []
     for module in maps:
@@ -214,7 +215,7 @@ def tabled(maps: Sequence[Map], rows: int, steps: int = CALLS) -> Tabled | None:
 
 
 def _weights(module: Wrapped, form: Form) -> Weights:
-    """The weights of one map; the angles' scales and shifts go into its first linear map."""
+    """The weights of one map, with the angles' scales and shifts merged into its first linear map."""
     reduce, bias = cast(Tensor, module.reduce.weight_GIO), cast(Tensor, module.reduce.bias_G1O)
     index, scale, shift = ([getattr(angle, name) for angle in form.angles] for name in ("index", "scale", "shift"))
     if index != list(range(reduce.shape[2])):

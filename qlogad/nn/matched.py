@@ -1,7 +1,7 @@
-"""The separable circuit that has as many live weights as an entangled one: entanglement's control at equal effective size.
+"""A separable circuit with as many live weights as an entangled one: the control for entanglement at equal effective size.
 
-A separable circuit behind one encoding has at most two live weights a wire for <Z>; encoding again raises that, since a readout is then a
-trigonometric polynomial of higher degree (Schuld, Sweke, Meyer (2021), arXiv:2008.08605).
+With one encoding, a separable circuit has at most two live weights per wire for <Z>; re-uploading raises that number, because a readout
+is then a trigonometric polynomial of higher degree (Schuld, Sweke, Meyer (2021), arXiv:2008.08605).
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from qlogad.errors import DesignError
 __all__ = ["matched"]
 
 MAX_UPLOADS = 64
-_STALLED = 3  # uploads without a new live weight: more will not bring any
+_STALLED = 3  # give up after this many uploads without a new live weight
 
 
 def matched(separable: Callable[[int], Circuit], live: int, encoding: Encoding | None = None) -> Circuit:
-    """The separable circuit of the fewest uploads that reaches so many live weights, and has exactly as many weights.
+    """The separable circuit with the fewest uploads that reaches `live` live weights, with exactly that many trained weights.
 
-    Rotations beyond them stay at angles that are drawn once and never change: which ones, a pivoted QR of the Jacobian says.
+    The other rotations keep fixed random angles; a pivoted QR decomposition of the Jacobian selects the weights to train.
 
     Args:
-        separable: the circuit that encodes so many times, with a general rotation on every wire after each.
-        live: how many live weights to reach.
-        encoding: makes the circuit's inputs, where they are not free; without weights of its own.
+        separable: given a number of uploads, the circuit with a general rotation on every wire after each.
+        live: the number of live weights to reach.
+        encoding: computes the circuit's inputs from features, without weights of its own; None: the inputs are free.
 
     Raises:
-        DesignError: no number of uploads reaches them.
+        DesignError: no number of uploads reaches it.
     """
     reached: list[int] = []
     for uploads in range(MAX_UPLOADS + 1):
@@ -47,13 +47,13 @@ def matched(separable: Callable[[int], Circuit], live: int, encoding: Encoding |
         if uploads > _STALLED and reached[-1] == reached[-1 - _STALLED]:
             break
     raise DesignError(
-        f"control 'no-entanglement-matched': a separable circuit stays at {max(reached)} live weights however often it encodes, and "
-        f"{live} are wanted; compare with 'no-entanglement' and report the difference, or use fewer layers"
+        f"control 'no-entanglement-matched': a separable circuit reaches at most {max(reached)} live weights with any number of uploads, "
+        f"but {live} are needed; compare with 'no-entanglement' and report the difference, or use fewer layers"
     )
 
 
 def _keep(circuit: Circuit, count: int, encoding: Encoding | None) -> Circuit:
-    """The same circuit with so many weights, independent of each other; the others become numbers."""
+    """The same circuit with only `count` independent weights; the others become constants."""
     if circuit.weights == count:
         return circuit
     random = seeds.generator(0, "matched", "angles")

@@ -17,11 +17,11 @@ __all__ = ["CoreNetwork"]
 
 
 class CoreNetwork(nn.Module):
-    """A network around the maps of a core: it counts its weights and circuits, and gives and takes its state as arrays.
+    """A network around the maps of a core: counts its weights and circuit runs, and exports and restores its state as arrays.
 
     Args:
-        core: what makes its maps.
-        values: how many different integers its circuits are fed, where they are fed integers.
+        core: makes the maps.
+        values: the number of distinct integers, if its circuits encode integers.
     """
 
     def __init__(self, core: Core, values: int | None = None) -> None:
@@ -29,17 +29,17 @@ class CoreNetwork(nn.Module):
         self.core, self.values = core, values
 
     def layers(self) -> list[GateCircuits]:
-        """The circuits in it."""
+        """Its quantum layers."""
         return [module for module in self.modules() if isinstance(module, GateCircuits)]
 
     @property
     def priced(self) -> bool:
-        """Whether its circuits run where every row counts: where shots are drawn, or on a device."""
+        """Whether every circuit run has a cost: on a sampling backend, or on a device."""
         return any(not layer.backend.abilities.differentiable for layer in self.layers())
 
     @property
     def executions(self) -> int:
-        """Circuits run so far."""
+        """The number of circuit runs so far."""
         return sum(layer.executions for layer in self.layers())
 
     @property
@@ -48,20 +48,20 @@ class CoreNetwork(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def weights(self) -> dict[str, int]:
-        """Registered weights by kind, and the live ones of the circuits."""
+        """The number of registered weights by kind ("quantum", "classical", "total"), and of the circuits' "live" ones."""
         quantum = sum(weight.numel() for layer in self.layers() for weight in layer.parameters())
         live = sum(layer.gates for layer in self.layers()) * self.core.live(self.values)
         return {"quantum": quantum, "classical": self.total - quantum, "total": self.total, "live": live}
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Its state by name."""
+        """Its state_dict as numpy arrays."""
         return {name: value.detach().cpu().numpy() for name, value in self.state_dict().items()}
 
     def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """The inverse of `arrays`; ready for scoring.
+        """Load what `arrays` returned, and switch to evaluation mode.
 
         Raises:
-            ResultError: they are those of another network, or not finite.
+            ResultError: the arrays belong to another network, or are not finite.
         """
         own = {
             name: Array(str(value.dtype).removeprefix("torch."), tuple(value.shape)) for name, value in self.state_dict().items()

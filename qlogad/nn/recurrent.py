@@ -1,14 +1,14 @@
-"""Recurrent cells over any map of a core, in torch's conventions. All start from zeros.
+"""Recurrent cells with the maps of any core, in torch's conventions. All states start at zero.
 
     LSTM   [x_t, h] ── map ──► i f g o      c <- sigmoid(f) c + sigmoid(i) tanh(g)      h <- sigmoid(o) tanh(c)
     GRU    [x_t, h] ── map ──► r z          n = tanh(candidate([x_t, sigmoid(r) h]))    h <- (1 - sigmoid(z)) n + sigmoid(z) h
 
-Hochreiter, Schmidhuber (1997); Cho et al. (2014), arXiv:1406.1078. A circuit reads the state whole, so the GRU resets the state
-before the candidate's map, as Cho et al. do; torch.nn.GRU resets what its linear map made of the state, which is the same where r = 1.
+Hochreiter, Schmidhuber (1997); Cho et al. (2014), arXiv:1406.1078. The GRU applies the reset gate to the state before the candidate's
+map, as Cho et al. do, because a circuit is not linear in the state; torch.nn.GRU applies it after the map. The two agree where r = 1.
 
-`sequence` runs a whole sequence of an LSTM: torch's own kernel for the linear map, one autograd function where the circuit is a table
-(whole_sequence.py), a step loop with the input part of the reduction done for all steps at once for any other wrapped middle, and the plain
-step loop else. A law holds all of them equal; `gru_sequence` does the same for a GRU.
+`sequence` runs a whole sequence of an LSTM: with torch's own kernel for the linear map, with one autograd function if the circuit has
+tables (whole_sequence.py), with a step loop after one reduction of the inputs of all steps for other wrapped middles, and with the plain
+step loop otherwise. Tests hold all of them equal. `gru_sequence` does the same for a GRU.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from qlogad.nn.whole_sequence import run
 
 __all__ = ["GRU", "LSTM", "gru_sequence", "gru_step_loop", "sequence", "step_loop"]
 
-Live = Sequence[int] | None  # how many rows, the first ones, still run at every step; None: all of them
+Live = Sequence[int] | None  # the number of leading rows that still run at each step; None: all of them
 States = tuple[Tensor, tuple[Tensor, Tensor]]
 GruStates = tuple[Tensor, tuple[Tensor]]
 
 
 class LSTM(nn.Module):
-    """One recurrent layer, (N, T, width) -> (N, T, hidden) and the last (h, c), each (N, hidden).
+    """One LSTM layer, (N, T, width) -> (N, T, hidden) and the last (h, c), each (N, hidden).
 
     Args:
-        width: features of a step.
-        hidden: H, units of the cell.
+        width: features per step.
+        hidden: H, hidden units of the cell.
         make: makes the map (width + hidden -> hidden, 4 gates); with the linear map this is torch.nn.LSTM, bias = b_ih + b_hh.
 
     >>> from functools import partial
@@ -52,11 +52,11 @@ class LSTM(nn.Module):
         self.map = make(width + hidden, hidden, 4)
 
     def forward(self, x_NTI: Tensor, lengths_N: Tensor | None = None) -> States:
-        """All hidden states and the last (h, c); a row keeps its states after its own length, 0 to T steps.
+        """All hidden states and the last (h, c); row n keeps its state after `lengths_N[n]` steps, from 0 to T.
 
         Raises:
-            InputError: the inputs are not (N, T, width) with a step or more, or not of the weights' precision and device; or the
-                lengths are not those of N rows of at most T steps.
+            InputError: the inputs are not (N, T, width) with T of at least 1, or not of the weights' precision and device; or the
+                lengths are not N integers from 0 to T.
         """
         _check(self, self.width, x_NTI)
         zero_NH = x_NTI.new_zeros(len(x_NTI), self.hidden)
@@ -71,12 +71,12 @@ class LSTM(nn.Module):
 
 
 class GRU(nn.Module):
-    """One gated recurrent layer, (N, T, width) -> (N, T, hidden) and the last state (h,), (N, hidden).
+    """One GRU layer, (N, T, width) -> (N, T, hidden) and the last state (h,), (N, hidden).
 
     Args:
-        width: features of a step.
-        hidden: H, units of the cell.
-        make: makes two maps, of the gates r and z, and of the candidate; maps that are tied over gates are tied over r and z.
+        width: features per step.
+        hidden: H, hidden units of the cell.
+        make: makes two maps, one for the gates r and z and one for the candidate; maps shared by all gates are shared by r and z.
     """
 
     def __init__(self, width: int, hidden: int, *, make: MapFactory) -> None:
@@ -106,7 +106,7 @@ def sequence(module: Map, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> 
 
 
 def step_loop(module: Map, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> States:
-    """The definition: the map is called on [x_t, h] step by step, with the rows that still run."""
+    """The reference implementation: calls the map on [x_t, h] step by step, with the rows that still run."""
     gates = module.prepare(calls=x_NTI.shape[1])
     h_NH, c_NH = zero_NH, zero_NH
     outputs = []
@@ -168,7 +168,7 @@ def gru_sequence(module: Map, candidate: Map, x_NTI: Tensor, zero_NH: Tensor, li
 
 
 def gru_step_loop(module: Map, candidate: Map, x_NTI: Tensor, zero_NH: Tensor, live: Live = None) -> GruStates:
-    """The definition of the GRU, step by step."""
+    """The reference implementation of the GRU, step by step."""
     gates, new = (one.prepare(calls=x_NTI.shape[1]) for one in (module, candidate))
     h_NH = zero_NH
     outputs = []
@@ -192,13 +192,15 @@ def _rows(x_NTI: Tensor, live: Live) -> Sequence[int]:
 
 
 def _carry(new_MH: Tensor, old_NH: Tensor) -> Tensor:
-    """The states after a step: rows that have ended keep theirs."""
+    """The states after a step; rows that have ended keep their previous state."""
     return new_MH if len(new_MH) == len(old_NH) else torch.cat([new_MH, old_NH[len(new_MH) :]])
 
 
 def _check(module: nn.Module, width: int, x_NTI: Tensor) -> None:
     if x_NTI.ndim != 3 or x_NTI.shape[2] != width or not x_NTI.shape[1]:
-        raise InputError(f"a cell takes (N, T, {width}), T of 1 or more, got {tuple(x_NTI.shape)}; rows may have length 0 instead")
+        raise InputError(
+            f"inputs must have shape (N, T, {width}) with T of at least 1, got {tuple(x_NTI.shape)}; give empty rows the length 0"
+        )
     weight = next(module.parameters())
     if x_NTI.dtype != weight.dtype or x_NTI.device != weight.device:
         got, want = f"{x_NTI.dtype} on {x_NTI.device}", f"{weight.dtype} on {weight.device}"
@@ -206,13 +208,13 @@ def _check(module: nn.Module, width: int, x_NTI: Tensor) -> None:
 
 
 def _untouched(module: nn.Module, x_NTI: Tensor, hidden: int) -> Tensor:
-    """The states where no row takes a step: zeros, whose derivatives are zeros too."""
+    """The states if no row takes a step: zeros, with zero derivatives."""
     read = torch.cat([tensor.flatten()[:0] for tensor in (x_NTI, *module.parameters())])
     return x_NTI.new_zeros(*x_NTI.shape[:2], hidden) + read.sum()
 
 
 def _unpadded(x_NTI: Tensor, lengths_N: Tensor | None) -> Tensor:
-    """The inputs with zeros where they do not count: they may be anything, and 0 times NaN is NaN."""
+    """The inputs with their padding set to zero: it may hold NaN, and 0 times NaN is NaN."""
     if lengths_N is None:
         return x_NTI
     beyond_NT = lengths_N[:, None] <= torch.arange(x_NTI.shape[1], device=lengths_N.device)
@@ -220,11 +222,11 @@ def _unpadded(x_NTI: Tensor, lengths_N: Tensor | None) -> Tensor:
 
 
 def _order(x_NTI: Tensor, lengths_N: Tensor) -> tuple[Tensor, Tensor, list[int]]:
-    """The rows by length, the longest first, so that padding never reaches a circuit; the way back; and how many run at each step."""
+    """Rows sorted by length, longest first, so that no circuit sees padding; the inverse permutation; and the rows running at each step."""
     rows, steps = x_NTI.shape[:2]
     if lengths_N.shape != (rows,) or lengths_N.is_floating_point() or ((lengths_N < 0) | (lengths_N > steps)).any():
         raise InputError(
-            f"lengths are {rows} integers from 0 to {steps}, one for each row; got {lengths_N.dtype} {lengths_N.tolist()!s:.60}"
+            f"lengths must be {rows} integers from 0 to {steps}, one for each row; got {lengths_N.dtype} {lengths_N.tolist()!s:.60}"
         )
     order_N = torch.argsort(lengths_N, descending=True, stable=True)
     live_T = (lengths_N[:, None] > torch.arange(steps, device=lengths_N.device)).sum(0)

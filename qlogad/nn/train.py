@@ -40,7 +40,7 @@ Decay = Annotated[float, Between(0, 1, "low")]
 Tolerance = Annotated[float, Between(0, 1, "high")]
 
 
-USUAL = 10  # epochs for each one of patience: about what trainings take that patience ends
+USUAL = 10  # epochs per unit of patience: typical length of a training that stops early
 
 
 @dataclass(frozen=True)
@@ -48,39 +48,39 @@ class Schedule:
     """How long and how fast to train.
 
     Raises:
-        DataError: a number that is out of range.
+        DataError: a number is out of range.
     """
 
-    epochs: Epochs = 30  # at most
+    epochs: Epochs = 30  # the largest number of epochs
     batch: Batch = 128  # rows per step
-    lr: LearningRate = 0.01  # Adam's step
-    clip: Clip = 1.0  # largest norm of a gradient
+    lr: LearningRate = 0.01  # Adam's learning rate
+    clip: Clip = 1.0  # gradients are clipped to this norm
     patience: Patience = 8  # epochs without a better validation loss before stopping
-    decay: Decay = 1.0  # of the step, after every epoch that is no better
-    tolerance: Tolerance = 0.0  # share of the best validation loss that a better one is lower by
+    decay: Decay = 1.0  # factor on the learning rate after every epoch without improvement
+    tolerance: Tolerance = 0.0  # an improvement lowers the validation loss by more than this share
 
     def __post_init__(self) -> None:
         documents.enforce(self, DataError)
 
     @property
     def expected(self) -> int:
-        """About how many epochs a training will take."""
+        """A rough estimate of the number of epochs a training will take."""
         return min(self.epochs, USUAL * self.patience)
 
 
 def check_device(name: str) -> None:
-    """Whether torch can use a device of that name.
+    """Check that torch can compute on a device.
 
     Raises:
-        DataError: it cannot.
+        DataError: it cannot, or there is no such device.
     """
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise DataError(f"device is a torch device such as 'cpu' or 'cuda:0', got {shown(name)}") from None
+        raise DataError(f"device must be a torch device such as 'cpu' or 'cuda:0', got {shown(name)}") from None
     there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     if device.type not in there:
-        raise DataError(f"device is 'cpu', 'cuda' or 'mps', got {shown(name)}: nothing is computed on that here")
+        raise DataError(f"device must be 'cpu', 'cuda' or 'mps', got {shown(name)}")
     if (device.index or 0) >= there[device.type]:
         found = counted(there[device.type], f"{device.type} device")
         raise DataError(f"device is '{name}', but torch finds {found} here; use device = 'cpu', or see `qlogad doctor`")
@@ -100,15 +100,15 @@ def train(
 
     Args:
         module: its parameters that require a gradient are trained.
-        loss: row numbers (B,) -> the mean loss of that batch, weighted as the caller wants.
-        rows: how many rows there are.
-        validation: the loss to stop by; without it all epochs are run and the last weights kept.
-        schedule: length and pace.
-        seed: of the shuffling; the order of an epoch depends on the seed and the epoch's number only.
+        loss: maps row numbers (B,) to the mean loss of that batch.
+        rows: the number of training rows.
+        validation: returns the validation loss for early stopping; None: run all epochs and keep the last weights.
+        schedule: epochs, batch size, learning rate and stopping rule.
+        seed: for shuffling; the order within an epoch depends on the seed and the epoch's number only.
         report: called after each epoch.
 
     Raises:
-        QlogadError: the loss is no longer a number.
+        QlogadError: the loss is no longer finite.
     """
     weights = [parameter for parameter in module.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(weights, lr=schedule.lr)
@@ -125,7 +125,9 @@ def train(
         epochs.append(Epoch(number, total, held, time.perf_counter() - started, last))
         if not math.isfinite(total) or (held is not None and not math.isfinite(held)):
             found = f"loss {total}, validation {held}"
-            raise QlogadError(f"training diverged in epoch {number} ({found}); try a smaller step, lr = {schedule.lr / 10:g}")
+            raise QlogadError(
+                f"training diverged in epoch {number} ({found}); try a smaller learning rate, lr = {schedule.lr / 10:g}"
+            )
         if report is not None:
             report(epochs[-1])
         if held is None:

@@ -1,9 +1,9 @@
-"""Whole sequences of a recurrent cell as one autograd function, for maps whose circuit is a table of functions of its angles.
+"""Whole sequences of a recurrent cell as one autograd function, for maps whose circuits have tables (backend/form.py).
 
     inputs of all steps ── one product ──► drive ──► the loop (loops.py in torch, loops_numba.py compiled) ──► states of all steps
 
 The derivatives of the first linear maps are one product over all steps and rows, after the loop's backward pass. The step loop in
-recurrent.py is the definition; this gives the same to rounding, with first derivatives only.
+recurrent.py is the reference implementation; this agrees with it to rounding, and has first derivatives only.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from qlogad.nn.loops import Kind, Live, Slopes, States, Tables, Trace
 
 __all__ = ["Tabled", "Weights", "quickest", "run"]
 
-AT_ONCE = 1 << 20  # numbers: more are not made at once, to be summed
+AT_ONCE = 1 << 20  # largest number of terms computed at once before summation
 
 
 class Loops(Protocol):
-    """The loops over the steps: the module `loops`, or the compiled one."""
+    """The loops over the steps: the module `loops`, `loops_numba` or `cuda_graphs`."""
 
     def blocks(self, rows: int) -> tuple[int, int]: ...
 
@@ -59,24 +59,24 @@ class Weights(NamedTuple):
 
 
 class Tabled(NamedTuple):
-    """The maps of a cell whose circuits are tables."""
+    """The maps of a cell whose circuits all have tables."""
 
     maps: list[Weights]
-    compiled: bool  # the loops over the steps may be
+    compiled: bool  # whether the loops over the steps may be compiled
 
 
 def run(kind: Kind, tables: Tabled, x_NTI: Tensor, live: Live, through: Loops | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """All hidden states (N, T, H), the last one (N, H), and an LSTM's last cell (N, H), from the zero state.
 
     Args:
-        kind: of the cell.
-        tables: of an LSTM one map of four gates; of a GRU one of two and one of one, the candidate's.
-        x_NTI: the inputs.
-        live: how many rows, the first ones, still run at each step; the others keep their state. None: all of them.
-        through: the loops; else the quickest there are, compiled or not as the tables say.
+        kind: the kind of cell.
+        tables: for an LSTM one map of four gates; for a GRU one of two gates and one for the candidate.
+        x_NTI: the inputs (N, T, I).
+        live: the number of leading rows that still run at each step; the others keep their state. None: all of them.
+        through: the loops to use; None: the fastest available, compiled only if `tables` allows it.
 
     Raises:
-        BackendError: inputs or weights are not finite; and, in the backward pass, where second derivatives are asked for.
+        BackendError: inputs or weights are not finite; in the backward pass: second derivatives are requested.
     """
     tensors = [tensor for one in tables.maps for tensor in one]
     with allowed(tables.compiled):
@@ -93,7 +93,7 @@ class _Sequence(torch.autograd.Function):
         x_TBIn = _rows_last(x_NTI.detach(), *chosen.blocks(len(x_NTI)))
         tables = [_tables(one, _drive(one, x_TBIn)) for one in maps]
         states, traces = chosen.forward(kind, tables, live)
-        if not torch.isfinite(states.hidden[-1].sum()):  # what is not finite stays so
+        if not torch.isfinite(states.hidden[-1].sum()):  # a non-finite value persists to the last step
             raise BackendError("inputs are not all finite; scale them before the circuit, or look for NaN in the features")
         ctx.kind, ctx.live, ctx.chosen, ctx.rows = kind, live, chosen, len(x_NTI)
         drives = [one.drive for one in tables]
@@ -114,7 +114,7 @@ class _Sequence(torch.autograd.Function):
         blocks, _, size = states.hidden.shape[1:]
         hidden = torch.zeros_like(states.hidden) if every_NTH is None else _rows_last(every_NTH, blocks, size)
         if last_NH is not None:
-            hidden = hidden.clone()  # it may be the caller's own gradient
+            hidden = hidden.clone()  # do not modify the caller's gradient in place
             hidden[-1] += _rows_last(last_NH[:, None], blocks, size)[0]
         cell = torch.zeros_like(hidden[0]) if cell_NH is None else _rows_last(cell_NH[:, None], blocks, size)[0]
         tables = [_tables(one, drive) for one, drive in zip(maps, drives, strict=True)]
@@ -122,7 +122,7 @@ class _Sequence(torch.autograd.Function):
         found: list[Tensor | None] = []
         dx = torch.zeros_like(x_TBIn) if ctx.needs_input_grad[3] else None
         for place, (one, slope) in enumerate(zip(maps, slopes, strict=True)):
-            late = 1 - place  # an LSTM's map and a GRU's first one see the state after the step before
+            late = 1 - place  # an LSTM's map and a GRU's first map see the state after the previous step
             found += _weight_slopes(one, slope, x_TBIn, states.cell if place else states.hidden[:-1], late)
             if dx is not None:
                 dx += torch.matmul(one.reduce[:, : dx.shape[2]].transpose(0, 1).flatten(1), slope.angles.flatten(2, 3))
@@ -130,7 +130,7 @@ class _Sequence(torch.autograd.Function):
 
 
 def _weight_slopes(one: Weights, slope: Slopes, x_TBIn: Tensor, seen: Tensor, late: int) -> Sequence[Tensor | None]:
-    """The derivatives in one map's weights; those in the map of the angles are a product over all steps and rows."""
+    """The derivatives in one map's weights; those in its first linear map are one product over all steps and rows."""
     reduce = torch.cat([_outer(x_TBIn, slope.angles), _outer(seen, slope.angles[late:])], dim=1)
     table, expand, bias, unitary = (part.sum(0) for part in slope[1:])
     if len(one.expand) == 1:
@@ -139,7 +139,7 @@ def _weight_slopes(one: Weights, slope: Slopes, x_TBIn: Tensor, seen: Tensor, la
 
 
 def _outer(one_TBIn: Tensor, other_TBRAn: Tensor) -> Tensor:
-    """(R, I, A), the sum over steps and rows."""
+    """Sum of outer products over steps and rows, (R, I, A)."""
     joined_TBCn = other_TBRAn.flatten(2, 3)
     if len(one_TBIn) * one_TBIn.shape[1] * one_TBIn.shape[2] * joined_TBCn.shape[2] <= AT_ONCE:
         total_IC = torch.matmul(one_TBIn, joined_TBCn.mT).sum((0, 1))
@@ -151,7 +151,7 @@ def _outer(one_TBIn: Tensor, other_TBRAn: Tensor) -> Tensor:
 
 
 def _drive(one: Weights, x_TBIn: Tensor) -> Tensor:
-    """(T, B, R, A, n): what the inputs and the bias add to the angles of every step."""
+    """The contribution of inputs and bias to the angles of every step, (T, B, R, A, n)."""
     weight_FI = one.reduce[:, : x_TBIn.shape[2]].mT.flatten(0, 1)
     drive = one.reduce_bias.flatten()[:, None] + torch.matmul(weight_FI, x_TBIn)
     return drive.view(*drive.shape[:2], len(one.reduce), one.reduce.shape[2], drive.shape[3])
@@ -164,7 +164,7 @@ def _tables(one: Weights, drive: Tensor) -> Tables:
 
 
 def _rows_last(x_NTI: Tensor, blocks: int, size: int) -> Tensor:
-    """(T, B, I, n), zeros in rows that there are not."""
+    """Transpose to (T, B, I, n), filling the last block with zero rows."""
     rows, steps, width = x_NTI.shape
     if rows < blocks * size:
         x_NTI = torch.cat([x_NTI, x_NTI.new_zeros(blocks * size - rows, steps, width)])
@@ -172,7 +172,7 @@ def _rows_last(x_NTI: Tensor, blocks: int, size: int) -> Tensor:
 
 
 def _rows_first(y_TBIn: Tensor, rows: int) -> Tensor:
-    """(N, T, I)"""
+    """Transpose back to (N, T, I)."""
     return y_TBIn.permute(1, 3, 0, 2).flatten(0, 1)[:rows]
 
 
@@ -182,7 +182,7 @@ def _grouped(kind: type[Any], tensors: Sequence[Tensor | None]) -> list[Any]:
 
 
 def quickest(like: Tensor) -> Loops:
-    """Compiled loops on a processor where numba works and may compile, else those in torch."""
+    """Compiled loops on the CPU if numba works and compilation is allowed, else those in torch."""
     return _fast() if like.device.type == "cpu" and works() else loops
 
 

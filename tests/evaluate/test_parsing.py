@@ -46,5 +46,5 @@ def test_the_truth_itself_has_all_and_one_group_has_what_a_single_template_gives
 
 @pytest.mark.parametrize(("found", "truth"), [([], []), (["a"], []), (["a"], ["a", "a"])])
 def test_messages_without_a_template_are_refused(found, truth) -> None:
-    with pytest.raises(DataError, match="template is needed for each message"):
+    with pytest.raises(DataError, match="are needed per message"):
         parsing(found, truth)

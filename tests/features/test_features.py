@@ -145,7 +145,7 @@ def test_wrong_input_is_refused():
         Features.from_sequences([[0]]).view("count")
     with pytest.raises(DataError, match="0 or more"):
         Features.from_sequences([[0, -1]])
-    with pytest.raises(DataError, match="labels are 0"):
+    with pytest.raises(DataError, match="labels must be 0"):
         Labels(np.asarray([0, -1]))
     with pytest.raises(DataError, match="times are lists as long as the windows"):
         Features.from_sequences([[0, 1]], times=[[0.0]])

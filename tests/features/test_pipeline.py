@@ -102,7 +102,7 @@ def test_rows_apart_are_the_windows_and_what_their_events_say(sessions, parser):
     np.testing.assert_array_equal(apart.event_line_E, events.line_E[windows.event_M])
     np.testing.assert_array_equal(apart.columns.time_E, windows.time_M)
     np.testing.assert_array_equal(apart.columns.level_E, windows.event_M % 2)
-    with pytest.raises(DataError, match="take windows apart"):
+    with pytest.raises(DataError, match="keep windows apart"):
         _ = merged.columns
 
 

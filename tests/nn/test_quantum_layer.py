@@ -229,7 +229,7 @@ def test_weights_in_a_precision_that_no_circuit_has_are_refused(precision: torch
 def test_transforms_that_it_does_not_follow_are_refused() -> None:
     layer = QuantumLayer()
     for transformed in (torch.func.vmap(layer), torch.func.jacrev(layer), torch.func.grad(lambda x: layer(x).sum())):
-        with pytest.raises(QlogadError, match="give it all rows at once"):
+        with pytest.raises(QlogadError, match="pass all rows at once"):
             transformed(GOOD)
 
 
@@ -247,7 +247,7 @@ def test_transforms_that_it_does_not_follow_are_refused() -> None:
         ({"ansatz": "sim144"}, "did you mean 'sim14'"),
         ({"encoding": "angle_y"}, "did you mean 'angle-y'"),
         ({"backend": "exakt"}, "did you mean 'exact'"),
-        ({"backend": 3}, "backend is a name"),
+        ({"backend": 3}, "backend must be a name"),
         ({"readout": "zed"}, "zed"),
         ({"values": "many"}, "values is an integer"),
         ({"encoding": "table"}, "say how many"),

@@ -158,7 +158,7 @@ def test_circuits_are_counted_once_where_one_map_of_a_cell_has_no_table() -> Non
 )
 @pytest.mark.parametrize("make", [cell, gru])
 def test_lengths_that_do_not_fit_are_refused(make: Callable[[Core], LSTM | GRU], lengths: torch.Tensor) -> None:
-    with pytest.raises(InputError, match="lengths are 3 integers from 0 to 4, one for each row"):
+    with pytest.raises(InputError, match="lengths must be 3 integers from 0 to 4, one for each row"):
         make(Classical())(torch.randn(3, 4, 3), lengths)
 
 
@@ -221,7 +221,7 @@ def test_where_no_row_takes_a_step_states_and_gradients_are_zero(
 def test_inputs_that_do_not_fit_are_refused_in_one_line(make: Callable[[Core], LSTM | GRU], core: Core) -> None:
     module = make(core)
     for shape in ((2, 4, 2), (2, 4, 4), (2, 0, 3), (4, 3), (3,), (1, 2, 4, 3)):
-        with pytest.raises(InputError, match=r"^a cell takes \(N, T, 3\), T of 1 or more, got \([^\n]*$"):
+        with pytest.raises(InputError, match=r"^inputs must have shape \(N, T, 3\) with T of at least 1, got \([^\n]*$"):
             module(torch.zeros(shape))
     for wrong in (
         torch.zeros(2, 4, 3, dtype=torch.float64),

@@ -1,6 +1,6 @@
-"""Controls: what must stand beside a quantum core before anything is said for its circuit, one per file, named by its file.
+"""Controls: ablations that a claim about a quantum core must be compared with, one per file; the file name is the control's name.
 
-`same-wrapper` asks whether the circuit earns its place, `same-total` whether a saving of weights is the circuit's, `frozen` whether
-training the angles matters, `no-entanglement` whether entanglement does (`no-entanglement-matched`: at as many live weights), `dephased`
-whether coherence does.
+`same-wrapper` tests whether the circuit contributes at all, `same-total` whether a saving of weights is due to the circuit, `frozen`
+whether training the angles matters, `no-entanglement` whether entanglement matters (`no-entanglement-matched`: at the same number of
+live weights), and `dephased` whether coherence matters.
 """

@@ -1,4 +1,4 @@
-"""What a control is: it makes, from a quantum core, the core that stands beside it in the table. One per file, named by its file."""
+"""The interface of a control: it derives a comparison core from a quantum core. One per file; the file name is the control's name."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ __all__ = ["Control", "changed", "control"]
 
 
 class Control(ABC):
-    """One way to take away what a circuit is said to do."""
+    """An ablation: derives the core to compare a quantum core with."""
 
     @abstractmethod
     def of(self, core: Core) -> Core:
-        """The control of a core that runs circuits.
+        """The control of a quantum core.
 
         Raises:
-            InputError: a core of this kind cannot be controlled like that.
+            InputError: this control does not apply to a core of this kind.
         """
 
 
 def control(name: str, core: Core) -> Core:
-    """The control of that name for a quantum core.
+    """The named control of a quantum core.
 
     Raises:
-        UnknownName: with the nearest known name.
-        InputError: the core runs no circuits, cannot be controlled like that, or would not be changed.
+        UnknownName: there is no such control; the message suggests the nearest name.
+        InputError: the core runs no circuits, the control does not apply to it, or it would change nothing.
 
     >>> from qlogad import Quantum
     >>> control("frozen", Quantum(wires=2)).frozen
@@ -38,21 +38,23 @@ def control(name: str, core: Core) -> Core:
     """
     found: Control = names.find("control", name)()
     if core.backend is None:
-        raise InputError(f"control '{name}' is made from a quantum core, got kind = '{core.kind}'; say `like` a quantum contender")
+        raise InputError(f"control '{name}' needs a quantum core, got kind = '{core.kind}'; set `like` to a quantum contender")
     made = found.of(core)
     if made == core:
-        raise InputError(f"control '{name}' changes nothing in this core: it would stand beside itself; choose another control")
+        raise InputError(
+            f"control '{name}' changes nothing in this core, so it would be compared with itself; choose another control"
+        )
     return made
 
 
 def changed(core: Core, **values: object) -> Core:
-    """A core with some of its fields replaced.
+    """A copy of a core with some fields replaced.
 
     Raises:
-        InputError: it has no such field.
+        InputError: the core has no such field.
     """
-    table: Any = core  # a dataclass, as every core is
+    table: Any = core  # every core is a dataclass
     for name in values.keys() - {field.name for field in fields(table)}:
-        raise InputError(f"a core of kind '{core.kind}' has no key '{name}' that this control could set; choose another control")
+        raise InputError(f"a core of kind '{core.kind}' has no key '{name}', which this control sets; choose another control")
     made: Core = replace(table, **values)
     return made

@@ -1,4 +1,4 @@
-"""The circuit as a classical stochastic process of the same wiring: no phases between the layers; runs on `exact`."""
+"""The circuit, fully dephased between layers: a classical stochastic process with the same wiring. Runs on `exact` only."""
 
 from qlogad.nn.controls.control import Control, changed
 from qlogad.nn.core.core import Core

@@ -1,4 +1,4 @@
-"""The circuit stays random; everything around it is trained."""
+"""The circuit keeps its random initial weights; everything around it is trained."""
 
 from qlogad.nn.controls.control import Control, changed
 from qlogad.nn.core.core import Core

@@ -1,4 +1,4 @@
-"""The circuit without its gates on two and more wires, the CX of amplitude state preparation among them."""
+"""The circuit without its multi-wire gates, including the CX gates of amplitude state preparation."""
 
 from qlogad.nn.controls.control import Control, changed
 from qlogad.nn.core.core import Core

@@ -1,4 +1,4 @@
-"""A separable circuit that encodes as often as it needs for the circuit's number of live weights."""
+"""A separable circuit that re-uploads the features often enough to match the circuit's number of live weights."""
 
 from qlogad.nn.controls.control import Control, changed
 from qlogad.nn.core.core import Core
@@ -7,7 +7,7 @@ __all__ = ["NoEntanglementMatched"]
 
 
 class NoEntanglementMatched(Control):
-    """Does entanglement matter, at as many live weights?"""
+    """Does entanglement matter, at the same number of live weights?"""
 
     def of(self, core: Core) -> Core:
         return changed(core, matched=True)

@@ -1,4 +1,4 @@
-"""A classical cell, as large as the weights of the whole quantum network allow."""
+"""A classical cell, as large as possible without exceeding the weights of the whole quantum network."""
 
 from qlogad.nn.controls.control import Control
 from qlogad.nn.core.core import Core
@@ -8,7 +8,7 @@ __all__ = ["SameTotal"]
 
 
 class SameTotal(Control):
-    """Is a saving of weights the circuit's?"""
+    """Is a saving of weights due to the circuit?"""
 
     def of(self, core: Core) -> Core:
         return SameTotalCore(of=core)

@@ -1,4 +1,4 @@
-"""The same linear maps in and out; the circuit becomes tanh of a diagonal affine map with at most its live weights."""
+"""The same linear maps in and out; the tanh of a diagonal affine map, with at most the circuit's live weights, replaces the circuit."""
 
 from typing import cast
 
@@ -11,7 +11,7 @@ __all__ = ["SameWrapper"]
 
 
 class SameWrapper(Control):
-    """Does the circuit earn its place?"""
+    """Does the circuit contribute anything?"""
 
     def of(self, core: Core) -> Core:
-        return SameWrapperCore(of=cast(Quantum, core))  # which refuses what is none
+        return SameWrapperCore(of=cast(Quantum, core))  # raises if it is not a Quantum

@@ -1,10 +1,10 @@
-"""The cores a detector can run with, one kind per file: a file's name is the `kind` of a core's table.
+"""The cores a detector can run with, one per file; the file name is the `kind` in a core's TOML table.
 
     Classical     x ── linear ──► out                                   a linear map per gate, as in torch.nn.LSTM
     Quantum       x ── linear ──► angles ── circuit ──► <Z> ── linear ──► out
     SameWrapper   x ── linear ──► a      ── tanh(s a + b) ──► ── linear ──► out        (control)
 
-The public names load on first use.
+Public names are imported on first use.
 """
 
 from importlib import import_module

@@ -18,10 +18,10 @@ __all__ = ["Classical"]
 
 @dataclass(frozen=True)
 class Classical(Core):
-    """A linear map per gate: the cell is torch's own LSTM."""
+    """A linear map per gate, so that the recurrent cell is torch.nn.LSTM."""
 
     kind: Literal["classical"] = "classical"
-    hidden: Annotated[int, Between(1, 8_192)] = 32  # H, units of the cell
+    hidden: Annotated[int, Between(1, 8_192)] = 32  # H, hidden units of the cell
 
     linear: ClassVar[bool] = True
 

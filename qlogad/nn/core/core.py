@@ -1,7 +1,7 @@
-"""What a core is: it makes the maps of a network, (..., in) -> (gates, ..., out). The same detector class runs with any of them.
+"""The interface of a core: a factory of a network's maps, (..., in) -> (gates, ..., out). A detector class runs with any core.
 
-A core is a frozen dataclass in a file of its own whose first field is `kind`, the file's name; its fields are the keys of its table.
-`hidden` and `map` are all that it has to have; every field has a default.
+A core is a frozen dataclass in a file of its own. Its first field, `kind`, is the file's name; its fields are the keys of its TOML
+table, and each has a default. Only `hidden` and `map` are required.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ __all__ = ["Core", "Encoded"]
 
 
 class Core(documents.Variant):
-    """What runs inside a detector's network."""
+    """The part of a detector's network that is classical or quantum."""
 
     kind: str
 
-    linear: ClassVar[bool] = False  # its maps are linear: a network that is not recurrent has to bend what they give
+    linear: ClassVar[bool] = False  # its maps are linear: a network that is not recurrent adds a nonlinearity
 
     @classmethod
     def kinds(cls) -> list[str]:
@@ -40,78 +40,83 @@ class Core(documents.Variant):
     def of_kind(cls, kind: str) -> type[Core]:
         found = names.find("core", kind)
         if not (dataclasses.is_dataclass(found) and issubclass(found, cls)):
-            raise TypeError(f"core '{kind}' is no dataclass below {cls.__name__}, but {found!r}")
+            raise TypeError(f"core '{kind}' must be a dataclass that inherits from {cls.__name__}, got {found!r}")
         return found
 
     @property
     @abstractmethod
     def hidden(self) -> int:
-        """H, units of the cell."""
+        """H, hidden units of the cell."""
 
     @abstractmethod
     def map(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> Map:
-        """The map of one cell, its weights drawn by `generator`.
+        """The map of one cell: a module (..., in_features) -> (gates, ..., out_features), its weights drawn from `generator`.
 
         Raises:
-            DesignError: there is no such map.
-            BackendError: its circuits cannot be trained where they are to run.
+            DesignError: no map of these sizes exists.
+            BackendError: the backend cannot train its circuits.
         """
 
     def check(self) -> None:
-        """Build what can be built before there is data; an InputError or a BackendError where that fails. No code of others is run."""
+        """Build what can be built without data, running no third-party code.
+
+        Raises:
+            InputError: the core is not valid.
+            BackendError: its backend cannot run or train its circuits.
+        """
 
     def code(self) -> tuple[str, ...]:
-        """The modules, by dotted name, of others' code that its numbers depend on; none where its own kind's file imports all of it."""
+        """Dotted names of third-party modules that its results depend on, beyond what the file of its kind imports."""
         return ()
 
     @property
     def backend(self) -> str | None:
-        """Where its circuits run; None: it has none."""
+        """The backend of its circuits; None if it runs no circuits."""
         return None
 
     def with_backend(self, backend: str) -> Self:
-        """The same core with its circuits, if any, on another backend."""
+        """A copy whose circuits, if any, run on another backend."""
         return self
 
     def circuits(self) -> tuple[Circuit, ...]:
-        """The different circuits of its maps; each gate of a cell has one of each, with weights of its own."""
+        """The distinct circuits of its maps; each gate of a cell has one of each, with its own weights."""
         return ()
 
     def live(self, values: int | None = None) -> int:
-        """The live weights of one gate's circuits: how many directions of their weights the readouts can tell apart.
+        """The number of live weights in one gate's circuits: the rank of the Jacobian of the readouts in the weights.
 
         Args:
-            values: how many different integers the features take, where they are integers.
+            values: the number of distinct integers, if the features are integers.
         """
         return 0
 
     def resolve(self, count: Callable[[Core], int]) -> Core:
-        """The core that makes the maps: itself, unless a size of it depends on the network around it.
+        """The core that makes the maps: itself, unless its size depends on the network around it.
 
         Args:
-            count: the weights of a whole network (embedding and head included) with the core it is given.
+            count: the number of weights of the whole network (with embedding and head), given a core.
         """
         return self
 
 
 class Encoded(ABC):
-    """A core whose features may go into an encoding as they are, with no linear map before it."""
+    """A core whose encoding can take the features directly, without a linear map before it."""
 
     @abstractmethod
     def encoding_on(self) -> tuple[Encoding, int]:
-        """The encoding, and on how many wires it stands."""
+        """The encoding and its number of wires."""
 
     @abstractmethod
     def direct(self, in_features: int, out_features: int, gates: int, generator: torch.Generator, values: int | None = None) -> Map:
-        """The map of one cell whose features go in as they are.
+        """The map of one cell that encodes the features directly.
 
         Args:
-            values: how many different integers the features take, where they are integers.
+            values: the number of distinct integers, if the features are integers.
 
         Raises:
-            DesignError: the wires do not hold the features, or the core cannot be fed them.
+            DesignError: the features do not fit on the wires, or the core cannot take them directly.
         """
 
     @abstractmethod
     def aliases(self, features_ND: NDArray[np.float64], values: int | None = None) -> str:
-        """One line on features that it cannot tell apart when it is fed them as they are; "" where there are none."""
+        """A one-line warning about features (N, D) that the encoding maps to the same state; "" if there are none."""

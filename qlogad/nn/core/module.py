@@ -1,12 +1,11 @@
-"""A core of one's own: an ordinary torch module per gate between two linear maps, x ── linear ──► a ── module ──► b ── linear ──► out.
+"""A custom core: a torch module per gate between two linear maps, x ── linear ──► a ── module ──► b ── linear ──► out.
 
     def mlp(inputs: int, readouts: int) -> nn.Module: ...
 
     Module(factory=mlp)                                       in Python
-    core = { kind = "module", factory = "package:mlp" }       in an experiment, for a package that is installed
+    core = { kind = "module", factory = "package:mlp" }       in an experiment, for an installed package
 
-A file of an experiment may name the code of an installed package; what a program has written (a saved detector, a record) never makes
-any code be imported.
+An experiment file may name code of an installed package. Loading a saved detector or a record never imports code that it names.
 """
 
 from __future__ import annotations
@@ -41,9 +40,9 @@ Size = Annotated[int, Between(1, 8_192)]
 
 
 def _unsaved(given: object, info: ValidationInfo) -> object:
-    if info.mode == "json":  # a program has written it
+    if info.mode == "json":  # read from a saved file
         raise ValueError(
-            f"its module was made by {shown(given, 80)}, and no saved file makes qlogad import code; import it yourself, and give it: "
+            f"its module was made by {shown(given, 80)}, and code named in a saved file is never imported; import it yourself and pass it: "
             "load(folder, core=Module(factory=...))"
         )
     return given
@@ -51,10 +50,10 @@ def _unsaved(given: object, info: ValidationInfo) -> object:
 
 @dataclass(frozen=True)
 class Module(Core, documents.Written):
-    """A torch module of one's own per gate, in the place where a quantum core has its circuit.
+    """A custom torch module per gate, in place of a quantum core's circuit.
 
-    `factory(inputs, readouts)` makes a module (N, inputs) -> (N, readouts) of features that no range bounds; it is called once for each
-    gate, with torch's generator seeded by the network's. A module judges every row by itself, in training and scoring alike.
+    `factory(inputs, readouts)` returns a module (N, inputs) -> (N, readouts) of unbounded features. It is called once per gate, with
+    torch's global generator seeded from the network's. The module must treat rows independently, in training and scoring alike.
 
     >>> import torch
     >>> core = Module(factory=lambda inputs, readouts: torch.nn.Sequential(torch.nn.Linear(inputs, readouts), torch.nn.Tanh()))
@@ -62,24 +61,26 @@ class Module(Core, documents.Written):
     torch.Size([4, 3, 5])
     """
 
-    factory: Annotated[str | Factory, BeforeValidator(_unsaved)]  # a function, or package:function of a package that is installed
+    factory: Annotated[str | Factory, BeforeValidator(_unsaved)]  # a function, or "package:function" of an installed package
     kind: Literal["module"] = "module"
-    inputs: Size = 4  # of the module
-    readouts: Size = 4  # of the module
-    hidden: Size = 32  # H, units of the cell
-    shared: bool = False  # the linear maps in and out are tied over the gates
+    inputs: Size = 4  # input features of the module
+    readouts: Size = 4  # output features of the module
+    hidden: Size = 32  # H, hidden units of the cell
+    shared: bool = False  # all gates share the linear maps in and out
 
     def __post_init__(self) -> None:
         documents.enforce(self, DesignError)
         if isinstance(self.factory, str):
             module, _, name = self.factory.partition(":")
             if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
-                raise DesignError(f"factory is a function, or text such as 'package:function', got {shown(self.factory, 80)}")
+                raise DesignError(
+                    f"factory must be a function, or a string such as 'package:function', got {shown(self.factory, 80)}"
+                )
         elif not callable(self.factory):
-            raise DesignError(f"factory is a function (inputs, readouts) -> torch module, got {shown(self.factory, 80)}")
+            raise DesignError(f"factory must be a function (inputs, readouts) -> torch module, got {shown(self.factory, 80)}")
 
     def table(self) -> dict[str, Any]:
-        """Its fields, a function by its name."""
+        """Its fields, with a function replaced by its name."""
         table = {field.name: getattr(self, field.name) for field in fields(self)}
         return table | {
             "factory": self.factory if isinstance(self.factory, str) else f"{_place(self.factory)}:{_called(self.factory)}"
@@ -87,7 +88,7 @@ class Module(Core, documents.Written):
 
     def code(self) -> tuple[str, ...]:
         place = _place(self.factory)
-        return () if place.partition(".")[0] == torch.__name__ else (place,)  # torch counts by its version, as everywhere
+        return () if place.partition(".")[0] == torch.__name__ else (place,)  # torch is identified by its version, as everywhere
 
     def check(self) -> None:
         if isinstance(self.factory, str):
@@ -124,10 +125,10 @@ class _SideBySide(nn.Module):
         return self.forward
 
     def form(self, rows: int, *, calls: int) -> None:
-        """It is no circuit, and no table."""
+        """None: a module has no tables."""
 
     def count(self, rows: int) -> None:
-        """It runs no circuits."""
+        """Does nothing: a module runs no circuits."""
 
     def forward(self, x_GNI: Tensor) -> Tensor:
         inputs_GNI = x_GNI.expand(len(self.modules_G), -1, -1)
@@ -135,10 +136,10 @@ class _SideBySide(nn.Module):
 
 
 def _made(make: Factory, inputs: int, readouts: int) -> nn.Module:
-    """A module that is one, and of the right width."""
+    """A new module, checked to be a torch module of the right width."""
     made: object = make(inputs, readouts)
     if not isinstance(made, nn.Module):
-        raise DesignError(f"factory '{_called(make)}' makes a torch module, got {shown(made, 80)}")
+        raise DesignError(f"factory '{_called(make)}' must return a torch module, got {shown(made, 80)}")
     training = made.training
     with torch.no_grad():
         given: object = made.eval()(torch.zeros(2, inputs))
@@ -146,13 +147,14 @@ def _made(make: Factory, inputs: int, readouts: int) -> nn.Module:
     if not isinstance(given, Tensor) or given.shape != (2, readouts):
         shape = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
         raise DesignError(
-            f"factory '{_called(make)}' makes a module (N, {inputs}) -> (N, {readouts}), and two rows gave {shape}; set inputs and readouts"
+            f"factory '{_called(make)}' must return a module (N, {inputs}) -> (N, {readouts}), but two rows gave {shape}; "
+            "set inputs and readouts"
         )
     return made
 
 
 def _place(factory: str | Factory) -> str:
-    """The module that a factory stands in, by dotted name."""
+    """The dotted name of the module that defines a factory."""
     if isinstance(factory, str):
         return factory.partition(":")[0]
     return str(getattr(factory, "__module__", None) or type(factory).__module__)
@@ -163,7 +165,7 @@ def _called(make: Factory) -> str:
 
 
 def _found(factory: str) -> Factory:
-    """The function of an installed package."""
+    """The function named by "package:function"."""
     _check_installed(factory)
     place, _, name = factory.partition(":")
     try:
@@ -171,9 +173,9 @@ def _found(factory: str) -> Factory:
         for part in name.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
-        raise DesignError(f"factory '{factory:.80}' is not there: {error}") from error
+        raise DesignError(f"factory '{factory:.80}' cannot be imported: {error}") from error
     if not callable(found):
-        raise DesignError(f"factory '{factory:.80}' is no function, but {shown(found, 80)}")
+        raise DesignError(f"factory '{factory:.80}' must be a function, got {shown(found, 80)}")
     make: Factory = found
     return make
 
@@ -182,13 +184,13 @@ def _check_installed(factory: str) -> None:
     package = factory.partition(":")[0].partition(".")[0]
     if not _installed(package):
         raise DesignError(
-            f"factory '{factory:.80}': no installed package has '{package:.40}'; install it, or give the function itself in Python"
+            f"factory '{factory:.80}': no installed package provides '{package:.40}'; install it, or pass the function itself in Python"
         )
 
 
 @cache
 def _installed(package: str) -> bool:
-    """Whether an import of a package finds what a distribution has installed; nothing is imported."""
+    """Whether a package would be imported from an installed distribution; nothing is imported."""
     names = packages_distributions().get(package, ())
     spec = find_spec(package) if names else None
     if spec is None:
@@ -198,7 +200,7 @@ def _installed(package: str) -> bool:
 
 
 def _provides(name: str, package: str, places: set[Path]) -> bool:
-    """Whether a distribution's files, or the folder it is developed in, hold a package's."""
+    """Whether a distribution provides a package, among its files or, if editable, in its source folder."""
     found = distribution(name)
     own = {Path(str(found.locate_file(file))).resolve() for file in found.files or () if file.parts[0].partition(".")[0] == package}
     if places & (own | {path.parent for path in own}):

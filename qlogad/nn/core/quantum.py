@@ -1,9 +1,9 @@
 """The quantum core: a circuit per gate, x ── linear ──► angles ── circuit ──► <Z> ── linear ──► out.
 
-A linear map into each gate's circuit is the cell of Chen, Yoo, Fang (2020), arXiv:2009.01783; `shared=True` ties the linear maps on
-both sides over the gates, the cell of QuLog (2024), arXiv:2412.13529. The linear map gives as many features as the encoding takes on
-the circuit's wires: for angle encodings the angles, in radians and unbounded, as in QuLog (Chen et al. put an arctan on top: that is the
-encoding `chen`, not another core). Where the encoding takes a range, a tanh brings them into it.
+With one linear map per gate this is the cell of Chen, Yoo, Fang (2020), arXiv:2009.01783; with `shared=True` all gates share both
+linear maps, as in QuLog (2024), arXiv:2412.13529. The first linear map returns as many features as the encoding takes on the circuit's
+wires: for angle encodings unbounded angles in radians, as in QuLog (Chen et al. apply an arctan: see the encoding `chen`). For an
+encoding with a limited range, a tanh maps them into it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = ["Quantum"]
 class Quantum(Core, Encoded):
     """A parameterized circuit per gate, between two linear maps.
 
-    `encoding` and `ansatz` are names, paths of design files, or circuits made elsewhere, which become designs: `Design.from_circuit`.
+    `encoding` and `ansatz` are names, paths of design files, or circuits of another library, converted by `Design.from_circuit`.
     """
 
     kind: Literal["quantum"] = "quantum"
@@ -50,16 +50,16 @@ class Quantum(Core, Encoded):
     wires: Annotated[int, Between(1, MAX_WIRES)] = 4
     depth: Annotated[int, Between(0, MAX_DEPTH)] = 1  # layers of the ansatz
     backend: str = "exact"
-    hidden: Annotated[int, Between(1, 8_192)] = 32  # H, units of the cell
-    shared: bool = False  # the linear maps in and out are tied over the gates (the cell of QuLog)
-    reupload: bool = False  # the encoding before every layer of the ansatz
-    scaling: bool = False  # every upload multiplies the features by trained weights of its own
-    readout: str | tuple[str, ...] = "z"  # a name, several joined by "+", or words: see circuit/readout.py
-    frozen: bool = False  # the circuit's weights stay as drawn
-    entangling: bool = True  # False: without the gates on two and more wires
-    matched: bool = False  # True: a separable circuit of as many live weights in its place (nn/matched.py)
-    dephased: bool = False  # True: every wire loses its phases after each encoding and each layer
-    init: InitOf = "design"  # how the weights start; else as the file says
+    hidden: Annotated[int, Between(1, 8_192)] = 32  # H, hidden units of the cell
+    shared: bool = False  # all gates share the linear maps in and out (the cell of QuLog)
+    reupload: bool = False  # repeat the encoding before every layer of the ansatz
+    scaling: bool = False  # every upload multiplies the features by its own trained weights
+    readout: str | tuple[str, ...] = "z"  # a name, several joined by "+", or Pauli words: see circuit/readout.py
+    frozen: bool = False  # the circuit's weights keep their initial values
+    entangling: bool = True  # False: drop all multi-wire gates
+    matched: bool = False  # True: use a separable circuit with as many live weights (nn/matched.py)
+    dephased: bool = False  # True: dephase every wire after each encoding and each layer
+    init: InitOf = "design"  # initial weights; "design": as the ansatz's file says
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "encoding", _as_data(self.encoding, "encoding"))
@@ -67,7 +67,7 @@ class Quantum(Core, Encoded):
         documents.enforce(self, DesignError)
 
     def circuit(self) -> Circuit:
-        """The circuit of every gate."""
+        """The circuit that every gate runs."""
         if self.matched:
             return _matched(replace(self, matched=False, frozen=False))
         init = None if self.init == "design" else self.init
@@ -97,22 +97,23 @@ class Quantum(Core, Encoded):
         return Encoding.of(self.encoding, self.ansatz), self.wires
 
     def encoder(self, values: int | None = None) -> Encoding:
-        """What makes the circuit's inputs from features.
+        """The encoding, which computes the circuit's inputs from features.
 
         Args:
-            values: how many different integers the features take, where they are integers.
+            values: the number of distinct integers, if the features are integers.
 
         Raises:
-            DesignError: the encoding takes integers, which a linear map does not give.
+            DesignError: the encoding takes integers but `values` is None: a linear map returns real numbers.
         """
         encoding = Encoding.of(self.encoding, self.ansatz)
         if encoding.design.takes.integer:
             if values is None:
                 raise DesignError(
-                    f"encoding '{encoding.design.name}' takes integers, and a core's linear map gives numbers; use angle-y, say"
+                    f"encoding '{encoding.design.name}' takes integers, but a core's linear map returns real numbers; "
+                    "use another one, such as angle-y"
                 )
             return Encoding.of(self.encoding, self.ansatz, values=values, scaling=self.scaling)
-        if not self.scaling or self.matched:  # a matched circuit has all its live weights in itself
+        if not self.scaling or self.matched:  # the live weights of a matched circuit are all in the circuit
             return encoding
         one = encoding.circuit(encoding.features(self.wires), self.wires)
         return Encoding.of(self.encoding, self.ansatz, uploads=self.circuit().inputs // max(1, one.inputs), scaling=True)
@@ -140,13 +141,13 @@ class Quantum(Core, Encoded):
         )
 
     def aliases(self, features_ND: NDArray[np.float64], values: int | None = None) -> str:
-        return "" if self.scaling else self.encoder(values).aliases(features_ND, self.wires)  # trained scalings bring them apart
+        return "" if self.scaling else self.encoder(values).aliases(features_ND, self.wires)  # trained scalings separate them
 
     def room(self, in_features: int, values: int | None = None) -> Encoding:
-        """The encoding, once it is clear that the core's wires hold so many features.
+        """The encoding, checked to hold that many features on the core's wires.
 
         Raises:
-            DesignError: they do not; with the wires that would, or another way.
+            DesignError: they do not fit; the message suggests a number of wires or an alternative.
         """
         encoding = self.encoder(values)
         limits, many = encoding.limits(self.wires), "" if values is None else f" of {values} values"
@@ -155,7 +156,7 @@ class Quantum(Core, Encoded):
         try:
             fix = f"use wires = {encoding.wires_for(in_features)}"
         except DesignError:
-            fix = "no width does; use another encoding"
+            fix = "no number of wires does; use another encoding"
         raise DesignError(
             f"encoding '{encoding.design.name}' does not hold {in_features} features{many} on {self.wires} wires; {fix}, or feed = 'linear'"
         )
@@ -164,10 +165,12 @@ class Quantum(Core, Encoded):
         circuit, backend = self.circuit(), open_backend(self.backend)
         if not (backend.abilities.differentiable or backend.abilities.shift):
             raise BackendError(
-                f"backend '{self.backend}' gives no gradients, so a core cannot be trained on it; use 'exact' or 'pennylane'"
+                f"backend '{self.backend}' has no gradients, so a core cannot be trained on it; use 'exact' or 'pennylane'"
             )
         if circuit.wires > backend.abilities.max_wires:
-            raise BackendError(f"backend '{self.backend}' runs up to {backend.abilities.max_wires} wires, got {circuit.wires}")
+            raise BackendError(
+                f"backend '{self.backend}' runs at most {backend.abilities.max_wires} wires, got {circuit.wires}; use fewer"
+            )
 
         def middle() -> GateCircuits:
             return GateCircuits(circuit, gates=gates, backend=backend, generator=generator, frozen=self.frozen, encoding=encoding)
@@ -183,7 +186,7 @@ class Quantum(Core, Encoded):
         circuit: Circuit,
         middle: Callable[[], Middle],
     ) -> Wrapped:
-        """The linear maps of this core around any middle of the circuit's width."""
+        """This core's linear maps around any middle with the circuit's number of inputs and readouts."""
         encoding = self.encoder()
         return Wrapped(
             in_features,
@@ -199,7 +202,7 @@ class Quantum(Core, Encoded):
 
 
 def _as_data(given: object, role: Role) -> object:
-    """A name or a path as it is; whatever else says a circuit, and what lies in an OpenQASM file, as a design."""
+    """A name or path unchanged; circuits of other libraries and OpenQASM files as a Design."""
     return given if isinstance(given, str) and not given.endswith(".qasm") else Design.of(given, role)
 
 
@@ -207,7 +210,7 @@ def _as_data(given: object, role: Role) -> object:
 def _matched(core: Quantum) -> Circuit:
     if core.encoder().design.role == "ansatz":
         raise DesignError(
-            "a circuit that reads features itself has no separable twin behind the same encoding; use another control"
+            "an ansatz that reads features itself has no separable counterpart with the same encoding; use another control"
         )
 
     def separable(uploads: int) -> Circuit:

@@ -1,4 +1,4 @@
-"""Control: a classical core as large as the weights of its quantum twin's whole network allow."""
+"""Control: the largest classical core whose network has no more weights than its quantum counterpart's."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["SameTotal"]
 
 @dataclass(frozen=True)
 class SameTotal(Core):
-    """Control: a classical core, its hidden size the largest whose whole network has no more weights than its twin's.
+    """Control: a classical core with the largest hidden size at which the whole network has no more weights than with `of`.
 
-    It makes no maps itself: `resolve` gives the classical core, once the network around it can be counted.
+    It makes no maps itself: call `resolve` to get the classical core once the network's weights can be counted.
     """
 
     of: Core
@@ -32,10 +32,10 @@ class SameTotal(Core):
 
     @property
     def hidden(self) -> int:
-        raise DesignError("control 'same-total' has no size before the network around it is counted; call its `resolve` first")
+        raise DesignError("control 'same-total' has no size until the network's weights are counted; call `resolve` first")
 
     def map(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> Map:
-        raise DesignError("control 'same-total' makes no maps before the network around it is counted; call its `resolve` first")
+        raise DesignError("control 'same-total' makes no maps until the network's weights are counted; call `resolve` first")
 
     def code(self) -> tuple[str, ...]:
         return self.of.code()
@@ -44,14 +44,14 @@ class SameTotal(Core):
         self.of.check()
 
     def resolve(self, count: Callable[[Core], int]) -> Classical:
-        """The classical core that fits.
+        """The largest classical core that fits.
 
         Raises:
-            DesignError: not even one hidden unit fits.
+            DesignError: even one hidden unit needs more weights.
         """
         total = count(self.of)
         if count(Classical(hidden=1)) > total:
-            raise DesignError(f"control 'same-total': one hidden unit needs more than the {total} weights of the quantum twin")
+            raise DesignError(f"control 'same-total': one hidden unit needs more than the {total} weights of the quantum network")
         low, high = 1, 2  # low fits; high does not, once the first loop has ended
         while count(Classical(hidden=high)) <= total:
             low, high = high, 2 * high

@@ -23,7 +23,7 @@ __all__ = ["SameWrapper"]
 
 @dataclass(frozen=True)
 class SameWrapper(Core, Encoded):
-    """Control: a quantum core's linear maps, its circuit replaced by a diagonal map with at most the circuit's live weights."""
+    """Control: a quantum core whose circuit is replaced by a diagonal map with at most as many weights as the circuit's live ones."""
 
     of: Quantum
     kind: Literal["same-wrapper"] = "same-wrapper"
@@ -49,17 +49,17 @@ class SameWrapper(Core, Encoded):
     def direct(
         self, in_features: int, out_features: int, gates: int, generator: torch.Generator, values: int | None = None
     ) -> Direct:
-        """The map of one cell whose features go into the diagonal map as they are.
+        """The map of one cell that passes the features directly to the diagonal map.
 
         Raises:
-            DesignError: the quantum twin could not take them, or the diagonal map would not see what the circuit sees.
+            DesignError: the quantum core could not take them, or the diagonal map cannot represent them as the circuit does.
         """
         self.of.room(in_features, values)
         readouts = len(self.of.circuit().readout)
         if in_features > readouts or (values is not None and values > 2):
-            seen = f"{in_features} features" if values is None else f"an event id of {values} values"
+            seen = f"{in_features} features" if values is None else f"an event id with {values} values"
             raise DesignError(
-                f"control 'same-wrapper': a diagonal map of {readouts} readouts cannot stand for a circuit that is fed {seen}; "
+                f"control 'same-wrapper': a diagonal map with {readouts} readouts cannot replace a circuit that encodes {seen}; "
                 "use feed = 'linear', or another control"
             )
         budget = 0 if self.of.frozen else self.of.live(values)
@@ -71,4 +71,4 @@ class SameWrapper(Core, Encoded):
         return Direct(out_features, gates, inputs=in_features, readouts=readouts, middle=middle, shared=shared, generator=generator)
 
     def aliases(self, features_ND: NDArray[np.float64], values: int | None = None) -> str:
-        return ""  # tanh tells all numbers apart
+        return ""  # tanh is injective

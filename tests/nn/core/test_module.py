@@ -39,7 +39,9 @@ def test_a_module_runs_in_every_detector_and_is_given_again_to_load_it(detector:
     fitted.save(tmp_path)
     assert Detector.load(tmp_path, core=core).score_samples(WINDOWS).tolist() == fitted.score_samples(WINDOWS).tolist()
     assert documents.read(tmp_path / "detector.toml")["params"]["core"]["factory"] == f"{__name__}:mlp"
-    with pytest.raises(ResultError, match=r"no saved file makes qlogad import code; import it yourself.*core=Module\(factory"):
+    with pytest.raises(
+        ResultError, match=r"code named in a saved file is never imported; import it yourself.*core=Module\(factory"
+    ):
         Detector.load(tmp_path)
     with pytest.raises(ResultError):
         Detector.load(tmp_path, core=Module(factory=mlp, inputs=5, readouts=3, hidden=4))
@@ -48,7 +50,7 @@ def test_a_module_runs_in_every_detector_and_is_given_again_to_load_it(detector:
 def test_a_saved_file_imports_nothing_however_it_is_written(tmp_path: Path) -> None:
     core = Module(factory=LINEAR, hidden=4)
     DeepLog(core=SameTotal(of=core), epochs=1).fit(WINDOWS).save(tmp_path)
-    with pytest.raises(ResultError, match="no saved file makes qlogad import code"):
+    with pytest.raises(ResultError, match="code named in a saved file is never imported"):
         Detector.load(tmp_path)
 
 
@@ -76,7 +78,7 @@ def test_an_installed_package_is_found_by_name_and_one_that_only_lies_there_is_n
     monkeypatch.syspath_prepend(tmp_path / "here")
     for name in ("qlogad_loose_module", "iniconfig", "os", "qlogad_absent_module"):
         for refused in (Module(factory=f"{name}:make").check, lambda name=name: mapped(f"{name}:make")):
-            with pytest.raises(DesignError, match="no installed package has"):
+            with pytest.raises(DesignError, match="no installed package provides"):
                 refused()
     content = {
         "data": {"dataset": "synthetic"},
@@ -102,8 +104,8 @@ def mapped(factory: object) -> nn.Module:
     [
         ("no colon", "package:function"),
         ("torch.nn:", "package:function"),
-        (3, "factory is a function"),
-        (lambda inputs, readouts: 3, "makes a torch module"),
+        (3, "factory must be a function"),
+        (lambda inputs, readouts: 3, "must return a torch module"),
         (lambda inputs, readouts: nn.Linear(inputs, readouts + 1), r"two rows gave \(2, 5\)"),
         (lambda inputs, readouts: nn.LSTM(inputs, readouts), "two rows gave tuple"),
     ],

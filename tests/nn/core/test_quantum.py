@@ -67,7 +67,7 @@ def test_a_tanh_brings_features_into_the_encoding_s_range(encoding: str) -> None
 
 @pytest.mark.parametrize("encoding", ["basis", "binary", "table"])
 def test_encodings_of_integers_are_no_core(encoding: str) -> None:
-    with pytest.raises(DesignError, match=f"'{encoding}' takes integers, and a core's linear map gives numbers; use angle-y"):
+    with pytest.raises(DesignError, match=f"'{encoding}' takes integers, but a core's linear map returns real numbers"):
         Quantum(encoding=encoding).map(6, 5, 4, seeds.torch_generator(0))
 
 
