@@ -1,9 +1,9 @@
-"""What numbers depend on as code: the files that some modules import, directly or not, as syntax trees.
+"""The code that results depend on: the import closure of modules, compared as syntax trees.
 
-Read from source text; nothing is imported. Comments, docstrings and formatting do not count, nor do imports for types alone
-(`if TYPE_CHECKING:`); imports inside functions do, and names that a module loads on first use (`__getattr__`). What is found by a name
-at run time (`names.find`) is not reached by imports: whoever asks says which names were given. Of other distributions the version
-counts. A package that is reached itself counts with all its files, unless they are things found by name.
+The closure is read from source text; nothing is imported. Comments, docstrings, formatting and imports for type checking
+(`if TYPE_CHECKING:`) are ignored; imports inside functions and names that a module loads lazily (`__getattr__`) are followed.
+Components looked up by name at run time (`names.find`) are not reached by imports: callers add their modules to the roots. Other
+distributions count by their version. A package that is itself imported counts with all its files, unless these are looked up by name.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ __all__ = ["code", "modules", "tree"]
 _PACKAGE = Path(names.__file__).parent
 _DISTRIBUTION = {
     "sklearn": "scikit-learn"
-}  # of the most usual import that is called otherwise: to look through all takes half a second
-_PARSED = 1_000  # source files kept in the cache
-_RULES = Path(__file__).read_bytes()  # what is cached by other rules does not count
+}  # common imports whose distribution has another name: searching all distributions takes half a second
+_PARSED = 1_000  # largest number of source files in the cache
+_RULES = Path(__file__).read_bytes()  # invalidates entries cached by other versions of this file
 
 
 class _Source(NamedTuple):
-    """What a file says, apart from its wording."""
+    """What a source file contributes to the closure."""
 
     digest: str
-    imports: tuple[str, ...]  # "package.module" or "package.module:name", as many dots before it as are written
-    lazy: tuple[str, ...] = ()  # likewise, what a module with a `__getattr__` of its own loads when it is asked for the name
+    imports: tuple[str, ...]  # "package.module" or "package.module:name", with leading dots if relative
+    lazy: tuple[str, ...] = ()  # likewise, imports that a module's own `__getattr__` performs on first use
 
 
 @cache
 def code(roots: tuple[str, ...], alone: tuple[str, ...] = ()) -> str:
-    """A digest of everything that modules import, themselves included, and of the versions of what is not theirs.
+    """A digest of modules, everything they import, and the versions of other distributions.
 
-    Computed once in a process: later edits do not reach it.
+    Computed once per process: later edits of files are not noticed.
 
     Args:
         roots: dotted names of modules.
-        alone: of modules that count without what they import.
+        alone: dotted names of modules that count without their imports.
 
     >>> code(("qlogad.seeds",)) == code(("qlogad.seeds",)) != code(("qlogad.files",))
     True
@@ -64,7 +64,7 @@ def code(roots: tuple[str, ...], alone: tuple[str, ...] = ()) -> str:
 
 
 def modules(roots: Iterable[str]) -> dict[str, Path | None]:
-    """The modules that some modules import, directly or not, and their files, in the roots' own packages; None for one without source."""
+    """The import closure of modules within the roots' own packages, with file paths; None for a module without source."""
     found: dict[str, Path | None] = {}
     waiting = [name for root in roots for name in _counted(root)]
     while waiting:
@@ -82,7 +82,7 @@ def modules(roots: Iterable[str]) -> dict[str, Path | None]:
 
 
 def _reached(module: str, path: Path, text: str) -> Iterator[str]:
-    """The modules behind one import of a module, as far as they are of its own package or of ours."""
+    """The modules behind one import statement, restricted to the importing module's package and qlogad."""
     bare = text.lstrip(".")
     if dots := len(text) - len(bare):
         parts = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
@@ -102,7 +102,7 @@ def _reached(module: str, path: Path, text: str) -> Iterator[str]:
 
 
 def _counted(name: str) -> Iterator[str]:
-    """A module, with all files below it where it is a package by itself."""
+    """A module; a package with all files below it."""
     yield name
     path = _path(name)
     shared = [_PACKAGE, *(_PACKAGE / folder for folder, _, _ in names.KINDS.values())]
@@ -114,7 +114,7 @@ def _counted(name: str) -> Iterator[str]:
 
 @cache
 def _path(name: str) -> Path | None:
-    """The source file of a module; its package is found, and nothing is imported."""
+    """The source file of a module, located without importing anything."""
     top, _, rest = name.partition(".")
     spec = find_spec(top) if top not in (_PACKAGE.name, "__main__") else None
     if top == _PACKAGE.name:
@@ -144,7 +144,7 @@ def _version(name: str) -> str:
 
 
 def tree(text: str | bytes) -> ast.Module:
-    """The syntax tree of a source text without docstrings, other texts that nothing reads, and imports for types alone."""
+    """The syntax tree of a source text without docstrings, other unused strings, and imports for type checking."""
     whole = ast.parse(text)
     for node in ast.walk(whole):
         for field in ("body", "orelse", "finalbody"):
@@ -170,7 +170,7 @@ def _imports(whole: ast.Module) -> Iterator[str]:
 def _read(content: bytes) -> _Source:
     try:
         whole = tree(content)
-    except (SyntaxError, ValueError):  # whoever imports it will say so
+    except (SyntaxError, ValueError):  # reported when the file is imported
         return _Source(documents.digest(content), ())
     imports = sorted(set(_imports(whole)))
     is_lazy = any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in whole.body)
@@ -179,13 +179,13 @@ def _read(content: bytes) -> _Source:
 
 
 def _sources(paths: Sequence[Path]) -> dict[Path, _Source]:
-    """What files say; one whose content was parsed before, by any process, is not parsed again."""
+    """The parsed files; contents that any process has parsed before come from the cache."""
     known, contents = _cached(), {path: path.read_bytes() for path in paths}
     keys = {path: documents.digest(_RULES, content) for path, content in contents.items()}
     new = {key: _read(contents[path]) for path, key in keys.items() if key not in known}
     if new:
         known |= new
-        with suppress(OSError, ResultError):  # a folder that cannot be written costs time, not the result
+        with suppress(OSError, ResultError):  # without a writable cache folder it only takes longer
             files.write_facts(_cache_path(), {key: list(source) for key, source in list(known.items())[-_PARSED:]})
     return {path: known[key] for path, key in keys.items()}
 

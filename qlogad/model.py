@@ -1,12 +1,12 @@
-"""A model: a fitted pipeline and its detector as one folder; raw lines in, scores and alarms out.
+"""A model: a fitted pipeline and its detector in one folder; takes raw lines, returns scores and alarms.
 
-    model.toml           format, where it comes from, digests of the other files
+    model.toml           format version, origin, digests of the other files
     preprocessor.json    the log's format and masks, the window rule, parser, vocabulary, views
-    detector/            the detector with its threshold and the engine's plan: see `Detector.save`
+    detector/            the detector, its threshold and the engine's plan: see `Detector.save`
 
-Everything in it is data; loading one imports nothing but what is installed under the names it holds. Templates are made of log lines:
-a model is as confidential as its log. Scores are those of the run it was exported from, bit for bit on the same machine and pins, if
-the same windows are scored: windows by count or by time begin at the first line given, so give the log from the same line on.
+A model is data only; loading one imports only what is installed under the names it holds. Its templates contain text of log lines, so a
+model is as confidential as its log. On the same machine with the same pinned versions, the same windows get bit-identical scores to the
+run it was exported from. Windows by count or by time start at the first line, so pass the log from the same line on.
 
 >>> from qlogad.detect.markov import Markov
 >>> from qlogad.logs.synthetic import Synthetic, line_text
@@ -46,30 +46,30 @@ __all__ = ["Model", "Origin", "Scored", "origin_of", "write"]
 FORMAT = 1
 PREPROCESSOR = "preprocessor.json"
 DETECTOR = ("detector/detector.toml", "detector/weights.safetensors")
-_ANEW = "export the model anew: qlogad model export RESULT --contender NAME --out FOLDER"
+_ANEW = "export the model again: qlogad model export RESULT --contender NAME --out FOLDER"
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """What a model says of windows, in their order; letters as in `Windows`.
+    """The scores and alarms of a log's windows, in the order of the windows; letters as in `Windows`.
 
-    A window that is not complete is scored as far as it goes: a later line may belong to it and change its score. Sessions have no end
-    of their own: one is complete when it has been silent for longer than any session in training was before it went on.
+    An incomplete window is scored on the lines seen so far; a later line may belong to it and change its score. A session counts as
+    complete once it has been silent for longer than any gap inside a session in training.
     """
 
-    key_W: Texts  # a session's identifier, or the window's position
-    start_W: Floats  # seconds since 1970; NaN where no time is known
+    key_W: Texts  # session identifier, or position of the window
+    start_W: Floats  # seconds since 1970; NaN if unknown
     end_W: Floats
     score_W: Floats  # higher is more anomalous
     alarm_W: Bools
     complete_W: Bools
-    line_M: Ints  # line numbers, windows end to end, in the order of the windows' events
+    line_M: Ints  # line numbers of the windows' events, windows end to end
     offsets_W1: Ints
-    place_W: Ints  # of the event of the window that raised the alarm, from 0; -1: no alarm, or no single event
-    event_W: Texts  # its template; "" where there is none, or where training saw none like it
-    expected_W: Texts  # a tuple of templates, likeliest first, that were expected in its place
+    place_W: Ints  # index in the window, from 0, of the event that raised the alarm; -1: no alarm, or no single event
+    event_W: Texts  # template of that event; "" if there is none, or if it was not seen in training
+    expected_W: Texts  # tuple of the templates expected instead, most likely first
     threshold: float  # alarm iff score > threshold
-    intake: Intake  # what became of every line
+    intake: Intake  # how many lines were read, skipped or rejected
 
     def __len__(self) -> int:
         return len(self.key_W)
@@ -79,7 +79,7 @@ class Scored:
         return self.line_M[self.offsets_W1[w] : self.offsets_W1[w + 1]]
 
     def frame(self) -> pd.DataFrame:
-        """A row for each window. Keys and templates are the log's own words: escape them where they are shown."""
+        """One row per window. Keys and templates are unescaped log text: escape them before display."""
         lines = [self.lines(w).tolist() for w in range(len(self))]
         raised = [own[place] if place >= 0 else None for own, place in zip(lines, self.place_W.tolist(), strict=True)]
         return pd.DataFrame(
@@ -100,7 +100,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Origin:
-    """The run that a model comes from."""
+    """The run that a model was exported from."""
 
     experiment: str
     contender: str
@@ -113,7 +113,7 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A detector that reads raw lines: see the module's example. Scoring is a pure function of complete windows."""
+    """A detector of raw lines: see the module's example. The score of a complete window depends only on that window."""
 
     preprocessor: Preprocessor
     detector: Detector
@@ -124,18 +124,18 @@ class Model:
             raise NotFitted(f"{type(self.detector).__name__} has no threshold; call fit(..., validation=windows) first")
 
     def events(self, lines: Lines, progress: Callable[[int], None] | None = None) -> Events:
-        """Raw lines (text or bytes, with or without line ends), or the log at a path, as events.
+        """Parse raw lines (text or bytes, with or without line ends), or the log at a path, into events.
 
         Raises:
-            DataError: the log cannot be read, or not one line was understood.
+            DataError: the log cannot be read, or no line matches the format.
         """
         return self.preprocessor.events(lines, progress)
 
     def windows(self, events: Events) -> Windows:
-        """The windows of events.
+        """Group events into windows.
 
         Raises:
-            DataError: no event has the session or the time that windows are made by.
+            DataError: the window rule needs a session or a time that no event has.
         """
         return self.preprocessor.windows(events)
 
@@ -143,11 +143,11 @@ class Model:
         """Scores and alarms of all windows of raw lines, or of the log at a path.
 
         Args:
-            lines: from an iterable each is read as it comes; line numbers count from 1.
-            progress: gets the number of lines read so far.
+            lines: a path, or an iterable of lines, which is consumed lazily. Line numbers count from 1.
+            progress: called with the number of lines read so far.
 
-        Raises:
-            DataError: the log cannot be read, not one line was understood, or there is nothing to make windows by.
+            Raises:
+                DataError: the log cannot be read, no line matches the format, or no event has the session or time that windows need.
         """
         events = self.events(lines, progress)
         return self.score_windows(events, self.windows(events))
@@ -156,8 +156,8 @@ class Model:
         """Scores and alarms of all windows of a log.
 
         Args:
-            events: all that is known of the log.
-            windows: all its windows, as `windows` makes them.
+            events: all events of the log.
+            windows: all its windows, as returned by `windows`.
         """
         features = self.preprocessor.features(events, windows, self.detector.reads)
         score_N = self.detector.score_samples(features)
@@ -170,7 +170,7 @@ class Model:
         alarms = features.take(rows_A)
         event_A = self.detector.raised_by(alarms, score_N[rows_A])
         odd_A = np.flatnonzero(event_A >= 0)
-        templates = (*features.vocabulary, "")  # the last is of what training did not see
+        templates = (*features.vocabulary, "")  # the last is for events not seen in training
         for row, event, expected in zip(odd_A, event_A[odd_A], self.detector.expected(alarms, event_A[odd_A]), strict=True):
             place_N[rows_A[row]] = event - alarms.offsets_N1[row]
             event_N[rows_A[row]] = templates[alarms.ids_E[event]]
@@ -193,11 +193,11 @@ class Model:
         )
 
     def save(self, folder: str | Path) -> None:
-        """Write the model; equal models are equal folders.
+        """Write the model; equal models give identical folders.
 
         Raises:
-            DataError: its data set has no name that a file could hold.
-            FileError: it cannot be written.
+            DataError: its data set is not installed under a name.
+            FileError: the folder cannot be written.
         """
         folder = Path(folder)
         self.detector.save(folder / "detector")
@@ -208,24 +208,24 @@ class Model:
         """Read a model.
 
         Args:
-            folder: where it was saved or exported to.
-            backend: where its circuits run from now on; see `Detector.load`.
+            folder: the folder it was saved or exported to.
+            backend: the backend to run its circuits on; see `Detector.load`.
 
         Raises:
-            AccountNeeded: its circuits would run on an account of yours, and `backend` is None.
-            ResultError: the folder holds no model, a damaged one, or one that names what is not installed here.
+            AccountNeeded: its backend may use one of your accounts, and `backend` is None.
+            ResultError: the folder has no model, or one that is damaged or needs something that is not installed.
         """
         folder = Path(folder)
         saved = _saved(folder)
         for name, wanted in saved.files.items():
             if documents.digest(_content(folder / name)) != wanted:
-                raise ResultError(f"{folder / name} is damaged, or of another model; {_ANEW}")
+                raise ResultError(f"{folder / name} is damaged or belongs to another model; {_ANEW}")
         preprocessor = Preprocessor.from_state(files.read_facts(folder / PREPROCESSOR), str(folder / PREPROCESSOR))
         detector = Detector.load(folder / "detector", backend=backend)
         if detector.size_ != (size := len(preprocessor.pipeline.vocabulary_)):
-            raise ResultError(f"{folder}: the detector knows {detector.size_} event types, its preprocessor {size}; {_ANEW}")
+            raise ResultError(f"{folder}: the detector has {detector.size_} event types, but its preprocessor {size}; {_ANEW}")
         if detector.threshold_ is None:
-            raise ResultError(f"{folder / DETECTOR[0]} has no threshold, so nothing would be an alarm; {_ANEW}")
+            raise ResultError(f"{folder / DETECTOR[0]} has no threshold, so it cannot raise alarms; {_ANEW}")
         return cls(preprocessor, detector, saved.origin)
 
     @classmethod
@@ -238,22 +238,22 @@ class Model:
         validation: float = 0.25,
         parser: Parser | None = None,
     ) -> Self:
-        """A model of a whole data set, without an experiment: trained on its earliest windows, the threshold fixed on the latest.
+        """Fit a model on a whole data set without an experiment: train on the earlier windows, set the threshold on the later ones.
 
-        Windows known as anomalies are left out, unless the detector reads labels; then windows without a label are.
+        Leaves out known anomalies or, if the detector uses labels, unlabelled windows.
 
         Args:
-            dataset: what to learn from.
-            detector: not fitted yet; it is fitted in place.
-            window: how windows are made; None: as the data set usually has them.
-            validation: the share of the windows that fixes the threshold, above 0 and below 1.
-            parser: of messages, not fitted yet; None: Drain, or none where messages are event ids already.
+            dataset: the data set.
+            detector: not yet fitted; it is fitted in place.
+            window: the window rule; None: the data set's default.
+            validation: the share of windows for the threshold, in (0, 1).
+            parser: not yet fitted; None: Drain, or Identity if messages are already event ids.
 
         Raises:
             DataError: the log cannot be read, or has too few windows.
         """
         if not 0 < validation < 1:
-            raise DataError(f"validation is a share above 0 and below 1, got {shown(validation)}")
+            raise DataError(f"validation must be above 0 and below 1, got {shown(validation)}")
         events = read_events(dataset)
         window = window or default_window(dataset.default_window)
         windows = make_windows(events, window)
@@ -273,13 +273,13 @@ class Model:
 
 
 def write(folder: Path, preprocessor: Mapping[str, Any], detector: Mapping[str, bytes], origin: Origin | None) -> None:
-    """Write a model from its parts; model.toml last, so that what was not finished is known as such.
+    """Write a model from its parts, model.toml last, so that an unfinished model is recognised.
 
     Args:
-        folder: where.
-        preprocessor: what `Preprocessor.state` gives.
-        detector: the files of `Detector.save`, by their names in the model.
-        origin: the run that it comes from.
+        folder: the folder to write to.
+        preprocessor: the result of `Preprocessor.state`.
+        detector: the contents of the files of `Detector.save`, by their paths in the model.
+        origin: the run that it comes from; None if there is none.
     """
     contents = {PREPROCESSOR: files.facts_text(preprocessor).encode(), **detector}
     for name, content in contents.items():
@@ -289,17 +289,17 @@ def write(folder: Path, preprocessor: Mapping[str, Any], detector: Mapping[str, 
 
 
 def origin_of(folder: Path) -> Origin | None:
-    """The run that the model in a folder comes from; None where it says none.
+    """The run that the model in a folder was exported from; None if it has none.
 
     Raises:
-        ResultError: there is no model.
+        ResultError: there is no model in the folder.
     """
     return _saved(folder).origin
 
 
 @dataclass(frozen=True)
 class _Saved:
-    """What stands in model.toml."""
+    """The contents of model.toml."""
 
     format: int
     files: Mapping[str, str]
@@ -307,7 +307,7 @@ class _Saved:
 
     def __post_init__(self) -> None:
         if set(self.files) != {PREPROCESSOR, *DETECTOR}:
-            raise DataError(f"files are {', '.join((PREPROCESSOR, *DETECTOR))}, got {shown(list(self.files), 100)}")
+            raise DataError(f"files must be {', '.join((PREPROCESSOR, *DETECTOR))}, got {shown(list(self.files), 100)}")
 
 
 def _saved(folder: Path) -> _Saved:
@@ -317,7 +317,9 @@ def _saved(folder: Path) -> _Saved:
     try:
         content = documents.read(path)
         if content.get("format") != FORMAT:
-            raise ResultError(f"{path} is of format {shown(content.get('format'))}, this qlogad reads {FORMAT}; {_ANEW}")
+            raise ResultError(
+                f"{path} has format {shown(content.get('format'))}, but this version of qlogad reads {FORMAT}; {_ANEW}"
+            )
         return documents.from_mapping(_Saved, content, str(path), strict=True)
     except DocumentError as error:
         raise ResultError(f"{error}; {_ANEW}") from error

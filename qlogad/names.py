@@ -1,8 +1,8 @@
-"""Names to things: a file's name is its name in experiments and on the command line. There is no registry to edit.
+"""Lookup of components by name: a file's name is the component's name in experiments and on the command line; there is no registry.
 
 "deeplog" is the one `Detector` class in qlogad/detect/deeplog.py, "sim14" the design circuits/ansatz/sim14.toml. Listing reads file
-names and source text, and imports nothing. Other packages add things of every kind as entry points (`qlogad.detectors`,
-`qlogad.backends`, ...: name -> class; see `KINDS`) and designs as `qlogad.circuits` (name -> folder).
+names and source text, and imports nothing. Other packages add components of any kind as entry points (`qlogad.detectors`,
+`qlogad.backends`, ...: name -> class; see `KINDS`), and designs as `qlogad.circuits` (name -> folder).
 """
 
 import ast
@@ -48,7 +48,7 @@ KINDS: dict[Kind, tuple[str, str, str]] = {
         "backend/exact/methods",
         "Method",
         "",
-    ),  # ours alone: plans, and so the last digits of numbers, depend on which there are
+    ),  # no entry points: plans, and so the last digits of results, depend on the set of methods
 }
 
 _PACKAGE = Path(__file__).parent
@@ -67,7 +67,7 @@ def find(kind: Kind, name: str) -> type[Any]:
     """The class behind a name.
 
     Raises:
-        UnknownName: with the nearest known name.
+        UnknownName: there is no such name; the message suggests the nearest one.
         MissingExtra: its file needs a package that is not installed.
     """
     own = _own(kind)
@@ -84,7 +84,7 @@ def find(kind: Kind, name: str) -> type[Any]:
 
 
 def modules_of(words: Iterable[str]) -> list[str]:
-    """The modules of everything, of any kind, that is called by one of some words, sorted; nothing is imported.
+    """The modules of all components, of any kind, named by one of the words, sorted; nothing is imported.
 
     >>> modules_of(["deeplog", "exact", "no such thing"])
     ['qlogad.backend.exact', 'qlogad.detect.deeplog']
@@ -97,7 +97,7 @@ def modules_of(words: Iterable[str]) -> list[str]:
 
 
 def name_of(kind: Kind, cls: type[Any]) -> str | None:
-    """The name a class goes by; None where it is neither ours nor installed as an entry point.
+    """The name of a class; None if it is neither part of qlogad nor installed as an entry point.
 
     >>> name_of("detector", find("detector", "length"))
     'length'
@@ -112,7 +112,7 @@ def name_of(kind: Kind, cls: type[Any]) -> str | None:
 
 
 def headline(kind: Kind, name: str) -> str:
-    """The first line of the docstring of a thing's file, read from the source text.
+    """The first line of the docstring of a component's file, read from the source text.
 
     >>> headline("detector", "length").startswith("Length: a window is anomalous")
     True
@@ -125,7 +125,7 @@ def headline(kind: Kind, name: str) -> str:
 
 
 def designs(role: Role) -> dict[str, Path]:
-    """The design files of a role by name, sorted; files in `circuits/found/` count as ansaetze."""
+    """The design files of a role by name, sorted; files in `circuits/found/` count as ansatz designs."""
     folders = [data_folder("circuits") / role]
     if role == "ansatz":
         folders.append(data_folder("circuits") / "found")
@@ -140,7 +140,7 @@ def design_path(role: Role, name: str) -> Path:
 
     Raises:
         UnknownName: there is no such design.
-        DesignError: it is a path, and there is no such file.
+        DesignError: it is a path to a file that does not exist.
     """
     if is_design_file(name):
         return Path(name)
@@ -148,16 +148,18 @@ def design_path(role: Role, name: str) -> Path:
     if name in files:
         return files[name]
     if isdir(name):
-        raise DesignError(f"{role} {shown(name, 100)} is a folder; name one of its .toml files, or a design of: qlogad list {role}")
+        raise DesignError(f"{role} {shown(name, 100)} is a folder; give one of its .toml files, or a name from: qlogad list {role}")
     if name.endswith((".toml", ".qasm")) or "/" in name:
         hint = did_you_mean(Path(name).stem, files)
-        raise DesignError(f"there is no {role} file {shown(name, 100)}; check the path, or leave out folder and ending{hint}")
+        raise DesignError(
+            f"there is no {role} file {shown(name, 100)}; check the path, or give a name without folder and ending{hint}"
+        )
     raise UnknownName(role, name, files)
 
 
 def is_design_file(name: str) -> bool:
-    """Whether a name is the path of a design file that is there."""
-    return name.endswith((".toml", ".qasm")) and isfile(name)  # unlike Path.is_file, False for what no path can be
+    """Whether a name is the path of an existing design file."""
+    return name.endswith((".toml", ".qasm")) and isfile(name)  # unlike Path.is_file, returns False for invalid paths
 
 
 def formats() -> dict[str, Path]:
@@ -187,13 +189,13 @@ def format_path(name: str) -> Path:
 
 
 def data_folder(name: Literal["circuits", "experiments"]) -> Path:
-    """Where the design or experiment files lie: inside the installed package, else at the top of the checkout."""
+    """The folder of design or experiment files: inside the installed package, else at the top of the checkout."""
     packed = _PACKAGE / "_data" / name
     return packed if packed.is_dir() else _PACKAGE.parent / name
 
 
 def documents(kind: Literal["experiment", "study"]) -> dict[str, Path]:
-    """The shipped experiment files, or those of studies (*.sweep.toml), by name, sorted.
+    """The shipped experiment or study files (*.sweep.toml) by name, sorted.
 
     >>> "quickstart" in documents("experiment")
     True
@@ -214,7 +216,7 @@ def _dotted(folder: str) -> str:
 
 @cache
 def _own(kind: Kind) -> dict[str, str]:
-    """name -> class name, read from the source text: the one class in the file that names the base, and not ABC, among its bases."""
+    """File name -> class name, from the source text: the one class per file whose bases include the kind's base but not ABC."""
     folder, base, _ = KINDS[kind]
     found: dict[str, str] = {}
     for path in sorted((_PACKAGE / folder).iterdir()):

@@ -1,6 +1,6 @@
-"""One seed, many independent named streams: the same seed and name give the same bytes, on every machine and in every order.
+"""One seed, many independent named streams: the same seed and names give the same numbers on every machine, in any order of use.
 
-A stream's seed is a hash of (seed, names), so adding a stream never shifts another one, and neither process nor order matters.
+A stream's seed is a hash of (seed, names), so adding a stream never changes another one.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def torch_generator(seed: int, *names: str | int) -> torch.Generator:
 
 @contextmanager
 def torch_default(seed: int, *names: str | int, device: str = "cpu") -> Iterator[None]:
-    """Within it torch's own generator draws the stream `names` of `seed`, afterwards it goes on as before.
+    """Context in which torch's global generator draws the stream `names` of `seed`; its state is restored on exit.
 
-    For modules that take no generator: `torch.nn.Linear` draws its weights so, and `torch.nn.Dropout` what it drops.
+    For modules that take no generator, such as `torch.nn.Linear` for its initial weights and `torch.nn.Dropout` for its masks.
 
     >>> import torch
     >>> with torch_default(0, "head"):

@@ -174,7 +174,7 @@ def test_an_override_that_is_nested_too_deeply_is_refused(parts: int) -> None:
 def test_more_memory_than_there_is_is_refused_with_its_size_and_the_mend() -> None:
     room(0.9 * memory(), "tables", "take fewer")
     for size in (1.1 * memory(), math.inf, math.nan):
-        with pytest.raises(DataError, match=r"tables take .* GB, and this machine has .*; take fewer"):
+        with pytest.raises(DataError, match=r"tables need .* GB, but this machine has .*; take fewer"):
             room(size, "tables", "take fewer")
 
 

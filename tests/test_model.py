@@ -200,7 +200,7 @@ def test_misuse_is_explained(kept: Path, tmp_path: Path) -> None:
     model = Model.load(kept)
     with pytest.raises(NotFitted, match="no threshold"):
         Model(model.preprocessor, Length())
-    with pytest.raises(DataError, match=r"validation is a share above 0 and below 1, got 1\.5"):
+    with pytest.raises(DataError, match=r"validation must be above 0 and below 1, got 1\.5"):
         Model.fit(LOG, Length(), validation=1.5)
     for lines in ([], ["no log"], ["", " "]):
         with pytest.raises(DataError, match="none of"):
@@ -251,7 +251,7 @@ def test_damaged_files_are_refused_in_a_line(kept: Path, tmp_path: Path) -> None
             else:
                 content[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
             (copy / path.relative_to(kept)).write_bytes(content)
-            assert "export the model anew" in refused(copy)
+            assert "export the model again" in refused(copy)
         (copy / path.relative_to(kept)).unlink()
         refused(copy)
         copied(kept, tmp_path)

@@ -1,1 +1,1 @@
-"""Circuits as data: gates, wirings, designs and drawings. Neither torch nor a quantum package is imported here."""
+"""Circuits as data: gates, wirings, designs and drawings. Imports neither torch nor a quantum package."""

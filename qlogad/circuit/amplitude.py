@@ -44,11 +44,11 @@ def amplitudes(x_ND: Any, wires: int) -> Any:
         DesignError: a row is zero and so has no direction; or a feature is not finite.
     """
     array = namespace(x_ND)
-    largest_N1 = array.amax(abs(x_ND), -1)[..., None]  # divided out first: squares overflow from 1e154 on
+    largest_N1 = array.amax(abs(x_ND), -1)[..., None]  # divided out first: squares above 1e154 overflow
     if not array.isfinite(largest_N1).all():
-        raise DesignError("amplitude encoding takes finite features, got NaN or infinity; fill or drop such rows first")
+        raise DesignError("amplitude encoding needs finite features, got NaN or infinity; fill or drop such rows first")
     if not (largest_N1 > 0).all():
-        raise DesignError("amplitude encoding has no direction for a row of zeros; drop empty rows, or use another encoding")
+        raise DesignError("amplitude encoding cannot encode a row of zeros; drop empty rows, or use another encoding")
     scaled_ND = x_ND / largest_N1
     length_N1 = (scaled_ND * scaled_ND).sum(-1)[..., None] ** 0.5
     unit_N1 = array.maximum(largest_N1, array.ones_like(largest_N1))
@@ -65,7 +65,7 @@ def angles(amplitudes_ND: Any) -> Any:
     while level.shape[-1] > 1:
         zero, one = level[..., ::2], level[..., 1::2]
         square = zero * zero + one * one
-        empty = square == 0  # excluded from roots and quotients, whose derivatives would be NaN
+        empty = square == 0  # excluded from roots and quotients to avoid NaN derivatives
         turn_Nk = 2 * array.arctan2(one, array.where(empty, square + 1, zero))
         found.append(turn_Nk @ _like(_uniform(turn_Nk.shape[-1]), turn_Nk))
         level = array.where(empty, square, array.where(empty, square + 1, square) ** 0.5)
@@ -74,7 +74,7 @@ def angles(amplitudes_ND: Any) -> Any:
 
 @lru_cache
 def _uniform(size: int) -> Floats:
-    """Angles by control state -> angles of the RY gates between the CX gates, (size, size)."""
+    """The matrix (size, size) from angles by control state to angles of the RY gates between the CX gates."""
     return np.array([[(-1.0) ** (state & _gray(k)).bit_count() / size for k in range(size)] for state in range(size)])
 
 

@@ -90,7 +90,7 @@ class Circuit:
     def __post_init__(self) -> None:
         documents.enforce(self, DesignError)
         if not 1 <= self.wires <= MAX_WIRES:
-            raise DesignError(f"a circuit has 1 to {MAX_WIRES} wires, got {self.wires}")
+            raise DesignError(f"a circuit must have 1 to {MAX_WIRES} wires, got {self.wires}")
         if min(self.inputs, self.weights) < 0:
             raise DesignError(f"a circuit cannot have {self.inputs} inputs and {self.weights} weights")
         for problem in self._problems():
@@ -113,7 +113,7 @@ class Circuit:
                 yield f"gate {place}: there is no gate {shown(gate.name)}{did_you_mean(gate.name, GATES)}"
                 return
             if len(gate.wires) != kind.wires or len(set(gate.wires)) != kind.wires:
-                yield f"gate {place}: '{gate.name}' acts on {kind.wires} different wires, got {gate.wires}"
+                yield f"gate {place}: '{gate.name}' needs {kind.wires} distinct wires, got {gate.wires}"
             if not all(0 <= wire < self.wires for wire in gate.wires):
                 yield f"gate {place}: '{gate.name}' on wires {gate.wires}, but the circuit has wires 0 to {self.wires - 1}"
             if len(gate.angles) != kind.angles:
@@ -125,13 +125,13 @@ class Circuit:
                 if not (math.isfinite(angle.scale) and math.isfinite(angle.shift)):
                     yield f"gate {place}: '{gate.name}' has an angle that is not finite"
         if not all(0 <= one < self.weights for pair in self.twins for one in pair):
-            yield f"twins name weights from 0 to {self.weights - 1}, got {self.twins}"
+            yield f"twins must be weights from 0 to {self.weights - 1}, got {self.twins}"
         if list(self.dephased) != sorted(set(self.dephased)) or not all(0 <= end <= len(self.gates) for end in self.dephased):
-            yield f"dephased lists numbers of gates from 0 to {len(self.gates)}, rising, got {self.dephased}"
+            yield f"dephased must list gate counts from 0 to {len(self.gates)} in ascending order, got {self.dephased}"
         if self.computed is not None and len(self.computed) != self.inputs:
             yield f"there are {self.inputs} inputs, but {len(self.computed)} expressions that compute them"
         if not self.readout:
-            yield "a circuit reads out at least one Pauli word; use z_each(wires) for <Z> on every wire"
+            yield "a circuit needs at least one readout; use z_each(wires) for <Z> on every wire"
         for word in self.readout:
             if len(word) != self.wires or (set(word) - set("IXYZ") and not is_projector(word)):
                 yield f"readout {shown(word)} is not a Pauli word of {self.wires} letters I, X, Y or Z, nor a basis state of 0 and 1"
@@ -165,7 +165,7 @@ class Circuit:
         if other.wires != self.wires:
             raise DesignError(f"a circuit on {self.wires} wires cannot be followed by one on {other.wires}")
         if self.computed is not None or other.computed is not None:
-            raise DesignError("circuits whose inputs are computed from features are not joined; join them before, or their designs")
+            raise DesignError("circuits whose inputs are computed from features cannot be joined; join their designs instead")
         init = other.init if other.weights else self.init
         dephased = self.dephased + tuple(
             end + len(self.gates) for end in other.dephased if end or len(self.gates) not in self.dephased

@@ -1,4 +1,4 @@
-"""Circuit designs: one TOML file per ansatz or encoding, for any number of wires and any depth; circuits/README.md teaches them.
+"""Circuit designs: one TOML file per ansatz or encoding, for any number of wires and any depth; see circuits/README.md.
 
 A design is `before`, `layer` (repeated `depth` times) and `after`, each a list of rows; a row is a gate, its wires and
 its angle, or rows of its own that act on each group of its wires. In an ansatz a missing angle is a fresh weight; in an
@@ -108,11 +108,11 @@ class Design(documents.Written):
         encoding. Measurements are dropped, since a core defines its own readout.
 
         Args:
-            circuit: of ours, of Qiskit, a PennyLane QNode, TorchLayer or tape, OpenQASM 2 or 3 as text, or the path of a .qasm file.
+            circuit: a qlogad or Qiskit circuit, a PennyLane QNode, TorchLayer or tape, OpenQASM 2 or 3 as text, or a path to a .qasm file.
             role: "encoding": every parameter is a feature, whatever its name. "ansatz": parameters named x (the rule is in `from_qiskit`)
-            and a QNode's argument `inputs` are features, all others weights.
-            name: default: that of the file or circuit.
-            options: of `from_qnode` (`weight_shapes`, `inputs`) and `from_tape` (`inputs`).
+                and a QNode's argument `inputs` are features, all others weights.
+            name: name of the design; default: that of the file or circuit.
+            options: passed to `from_qnode` (`weight_shapes`, `inputs`) or `from_tape` (`inputs`).
 
         >>> from qiskit.circuit.library import zz_feature_map
         >>> Design.from_circuit(zz_feature_map(3), "encoding").takes.features
@@ -136,7 +136,7 @@ class Design(documents.Written):
         known += ["takes"] if whole else []
         for key in content:
             if key in _ENCODING and role == "ansatz" and not (whole and key == "takes"):
-                raise DesignError(f"{where}: {shown(key)} belongs to encodings, and this is an ansatz; drop it")
+                raise DesignError(f"{where}: {shown(key)} is a key of encodings, but this is an ansatz; remove it")
             if key not in known:
                 raise DesignError(f"{where}: unknown key {shown(key)}{did_you_mean(key, known)}; known: {', '.join(known)}")
         if "layer" not in content and "prepare" not in content:
@@ -183,13 +183,13 @@ class Design(documents.Written):
         return self.role == "ansatz" and self.takes.features != Takes.features
 
     def save(self, path: str | Path, provenance: Mapping[str, Any] | None = None) -> None:
-        """Write the design as a .toml file; `provenance` is its source (a search, a paper, a person).
+        """Write the design as a .toml file; `provenance` describes its origin (a search, a paper, a person).
 
         Raises:
             DesignError: the path does not end in .toml.
         """
         if Path(path).suffix != ".toml":
-            raise DesignError(f"designs are saved as .toml, got '{Path(path).name}'; save it as '{Path(path).stem}.toml'")
+            raise DesignError(f"designs must be saved as .toml, got '{Path(path).name}'; save it as '{Path(path).stem}.toml'")
         files.write(path, documents.dump(self.table() | ({"provenance": dict(provenance)} if provenance else {})))
 
     def table(self) -> documents.Document:
@@ -262,9 +262,11 @@ def design_of(named: str | Path | Design, role: Role) -> Design:
 def _explicit(circuit: Circuit, role: Role, name: str) -> Design:
     """The design whose rows are the gates of a circuit."""
     if role == "encoding" and circuit.weights:
-        raise DesignError(f"an encoding has features and no weights, and '{name}' has {circuit.weights}; read it as an ansatz")
+        raise DesignError(
+            f"an encoding has features but no weights, and '{name}' has {circuit.weights} weights; read it as an ansatz"
+        )
     if role == "encoding" and not circuit.inputs:
-        raise DesignError(f"an encoding reads features, and '{name}' has no parameters; read it as an ansatz")
+        raise DesignError(f"an encoding reads features, but '{name}' has no parameters; read it as an ansatz")
     if circuit.dephased:
         raise DesignError("a dephased circuit is not unitary and cannot be a design; use the circuit it was made from")
     slots = circuit.computed or raw_slots(circuit.inputs)
@@ -329,11 +331,11 @@ def encoded_by(design: Design, wires: int) -> _Encoded:
 
 
 def capacity(design: Design, wires: int) -> int:
-    """How many features an encoding holds."""
+    """The number of features that an encoding holds."""
     try:
         room = expression.integer(design.takes.features, {"wires": wires})
     except DesignError as error:
-        raise WidthError(f"{called(design)}: takes.features: {error}; it needs fewer wires, got {wires}") from None
+        raise WidthError(f"{called(design)}: takes.features: {error}; use fewer wires, got {wires}") from None
     if room > MAX_GATES:
         raise DesignError(
             f"{called(design)}: takes.features gives {room} features on {wires} wires, more than {MAX_GATES}; correct it"
@@ -373,13 +375,13 @@ def needs_met(design: Design, wires: int) -> bool:
 
 
 class Builder:
-    """Collects gates and hands out weights."""
+    """Collects gates and allocates weights."""
 
     def __init__(self, wires: int, depth: int) -> None:
         if not 1 <= wires <= MAX_WIRES:
-            raise DesignError(f"a circuit has 1 to {MAX_WIRES} wires, got {wires}")
+            raise DesignError(f"a circuit must have 1 to {MAX_WIRES} wires, got {wires}")
         if not 0 <= depth <= MAX_DEPTH:
-            raise DesignError(f"a circuit has a depth of 0 to {MAX_DEPTH}, got {depth}")
+            raise DesignError(f"the depth must be from 0 to {MAX_DEPTH}, got {depth}")
         self.wires, self.weights, self.inputs, self.features = wires, 0, 0, 0
         self.slots: dict[str, int] = {}  # sources of the encoding's inputs, and their numbers so far
         self.layer: int | None = None
@@ -503,7 +505,7 @@ class Builder:
         return (*sorted(raw, key=raw.__getitem__), *(slot for slot in self.slots if slot not in raw))
 
     def _undo(self, gates: Sequence[Gate]) -> None:
-        """The inverse of the gates, with weights of its own that start equal."""
+        """Add the inverse of the gates, with its own weights, which start equal to theirs."""
         for gate in reversed(gates):
             angles = []
             for angle in gate.inverse().angles:

@@ -11,15 +11,15 @@ from qlogad.circuit.readout import is_projector
 
 __all__ = ["draw", "to_svg"]
 
-_CELL = (8, 17)  # pixels of a character of an SVG
-_SHOWN = 16  # readouts
+_CELL = (8, 17)  # width and height of a character in an SVG, in pixels
+_SHOWN = 16  # largest number of readouts shown
 
 
 def draw(circuit: Circuit, *, width: int = 120) -> str:
     """Draw the circuit as text, wrapped into blocks of at most `width` characters (unless one column is wider).
 
     Angles show `x0` for input 0 and `w0` for weight 0. Unless the readout is `<Z>` on every wire, the last line lists the readouts:
-    means of Pauli words, and probabilities of basis states.
+    expectation values of Pauli words, and probabilities of basis states.
 
     >>> print(draw(Circuit(2, (Gate("h", (0,)), Gate("crx", (0, 1), (Angle("weight", 0),))), ("ZI", "IZ"), 0, 1)))
     0: ──h────●──── ⟨Z⟩
@@ -93,7 +93,7 @@ def _labels(gate: Gate) -> list[str]:
         return ["×", "×"]
     if gate.name == "cx":
         return ["●", "⊕"]
-    acting = gate.name[kind.controls :] + angles  # "cx" and "crx" say their control in their first letter
+    acting = gate.name[kind.controls :] + angles  # the first letter of "cx" and "crx" is the control
     return ["●"] * kind.controls + [acting] * (len(gate.wires) - kind.controls)
 
 

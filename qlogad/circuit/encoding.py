@@ -27,12 +27,12 @@ class Encoding:
 
     An angle that is affine in one feature stays in the circuit, whose input is that feature. Any other expression (an arctan, a
     product) is computed here, in numpy or torch, and is a separate input. Missing features are 0; more features than
-    the wires hold are refused.
+    the wires hold raise an error.
 
     Args:
-        design: from `Design.load(name, "encoding")`.
-        uploads: how often the circuit encodes; used only with `scaling`.
-        scaling: every upload multiplies every feature by a weight of its own first (Perez-Salinas et al. 2020, arXiv:1907.02085).
+        design: a design with the role "encoding", see `Design.load`.
+        uploads: the number of times the circuit encodes; used only with `scaling`.
+        scaling: every upload first multiplies each feature by its own weight (Perez-Salinas et al. 2020, arXiv:1907.02085).
         values: the number of distinct values of integer features; event ids are 0 to values - 1.
 
     >>> encoding = Encoding.load("chen")
@@ -56,7 +56,7 @@ class Encoding:
             raise DesignError(f"'{design.name}' prepares its state itself and cannot be scaled; use scaling = false")
         if self.scaling and (takes.integer or takes.range is not None):
             raise DesignError(
-                f"encoding '{design.name}' takes {self._taken()}, a range that trained scaling would leave; use scaling = false"
+                f"encoding '{design.name}' takes {self._taken()}, and trained scaling would leave that range; use scaling = false"
             )
 
     @classmethod
@@ -77,12 +77,12 @@ class Encoding:
         named = encoding.name if isinstance(encoding, Design) else encoding
         if second.whole and named != UNSAID:
             raise DesignError(
-                f"ansatz '{second.name}' reads features itself, so no encoding stands before it; leave out encoding = {shown(named)}"
+                f"ansatz '{second.name}' reads features itself, so it takes no encoding; remove encoding = {shown(named)}"
             )
         return cls(second if second.whole else design_of(encoding, "encoding"), uploads, scaling, values)
 
     def features(self, wires: int) -> int:
-        """The number of features that a number of wires holds."""
+        """The number of features that fit on a number of wires."""
         return capacity(self.design, wires)
 
     def wires_for(self, features: int) -> int:
@@ -95,7 +95,9 @@ class Encoding:
             if self._holds(features, wires):
                 return wires
         many = "" if self.values is None else f" of {self.values} values"
-        raise DesignError(f"encoding '{self.design.name}' holds {features} features{many} on no width from 1 to {MAX_WIRES} wires")
+        raise DesignError(
+            f"encoding '{self.design.name}' cannot hold {features} features{many} on any width from 1 to {MAX_WIRES} wires"
+        )
 
     def _holds(self, features: int, wires: int) -> bool:
         try:
@@ -113,7 +115,7 @@ class Encoding:
         try:
             low, high = (expression.angle(text, scope).shift for text in self.design.takes.range)
         except DesignError as error:
-            fix = "; say how many values there are: Encoding(..., values=V)" if self.values is None else ""
+            fix = "; give the number of values: Encoding(..., values=V)" if self.values is None else ""
             raise DesignError(f"{called(self.design)}: takes.range: {error}{fix}") from None
         return low, high
 
@@ -144,7 +146,7 @@ class Encoding:
         tables = sum("w[" in slot for slot in encoded_by(self.design, wires).slots)
         if tables and self.values is None:
             raise DesignError(
-                f"encoding '{self.design.name}' has a weight for each event id; say how many: Encoding(..., values=V)"
+                f"encoding '{self.design.name}' has a weight for each event id; give their number: Encoding(..., values=V)"
             )
         return tables
 
@@ -263,7 +265,7 @@ def assemble(
         readout: a name such as "z" or "probabilities", or words; see qlogad.circuit.readout.
         init: how weights are initialized, overriding the ansatz.
         dephased: dephase all wires after each encoding and between layers, so that the state there is a probability
-        vector: a classical stochastic process of the same wiring.
+            vector: a classical stochastic process with the same wiring.
 
     >>> assemble("angle-y", "strongly-entangling", wires=4, depth=2).weights
     24

@@ -87,8 +87,8 @@ def truth(text: str, names: Mapping[str, Number]) -> bool:
 
 
 def angle(text: str | float, names: Mapping[str, Number], *, inputs: int | None = None, weight: int | None = None) -> Angle:
-    """Evaluate an angle: a number, affine in an input `x[...]` (if there are `inputs`), affine in the weight `w` of that index, or in
-    `w[k]`, the k-th after it.
+    """Evaluate an angle: a number, or affine in an input `x[...]` (if `inputs` is given), in the weight `w`, whose index is `weight`, or
+    in `w[k]`, the k-th weight after it.
 
     >>> angle("pi * x[i] / 2 + 1", {"i": 3}, inputs=4)
     Angle(source='input', index=3, scale=1.5707963267948966, shift=1.0)
@@ -98,7 +98,7 @@ def angle(text: str | float, names: Mapping[str, Number], *, inputs: int | None 
 
 
 def closed(text: str, names: Mapping[str, Number], *, inputs: int, table: int) -> str:
-    """An expression in features with its names replaced by numbers, independent of where it stood.
+    """An expression in features with its names replaced by numbers, so that it no longer depends on its context.
 
     `w[...]`, the entry of a weight table selected by a feature, becomes `w[table, ...]`.
 
@@ -158,7 +158,7 @@ def numbered(text: str | float) -> int | None:
 @lru_cache(maxsize=1024)
 def _parse(text: str) -> ast.expr:
     if len(text) > _LENGTH:
-        raise DesignError(f"an expression has at most {_LENGTH} characters, got {len(text)}")
+        raise DesignError(f"an expression must have at most {_LENGTH} characters, got {len(text)}")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
@@ -244,9 +244,9 @@ def _combine(op: type[ast.operator], left: Value, right: Value) -> Value:
             return _combine(op, right, left)
         case int() | float(), int() | float():
             if op is ast.Pow and abs(right) > _EXPONENT:
-                raise DesignError(f"an exponent lies between -{_EXPONENT} and {_EXPONENT}, got {_shown(right)}")
+                raise DesignError(f"an exponent must be from -{_EXPONENT} to {_EXPONENT}, got {_shown(right)}")
             return _bounded(_ARITHMETIC[op](left, right))
-    raise NotAffine("an angle is a number times one input or weight plus a number; compute the rest before the circuit")
+    raise NotAffine("an angle must be a number times one input or weight, plus a number; compute the rest before the circuit")
 
 
 def _closed(node: ast.expr, names: Mapping[str, Number], inputs: int, table: int) -> ast.expr:
@@ -263,7 +263,7 @@ def _closed(node: ast.expr, names: Mapping[str, Number], inputs: int, table: int
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
             sides = _closed(left, names, inputs, table), _closed(right, names, inputs, table)
             if isinstance(op, ast.Pow) and not _is_exponent(right, names):
-                raise DesignError(f"a feature is raised to a number from -{_EXPONENT} to {_EXPONENT}")
+                raise DesignError(f"the exponent of a feature must be from -{_EXPONENT} to {_EXPONENT}")
             return ast.BinOp(sides[0], op, sides[1])
         case ast.Call(func=ast.Name(id=name) as function, args=[argument], keywords=[]) if name in _FUNCTIONS:
             return ast.Call(function, [_closed(argument, names, inputs, table)], [])
@@ -317,7 +317,7 @@ def _plain(value: Value) -> Number:
 
 def _bounded(value: Number) -> Number:
     if not isinstance(value, (int, float)) or not abs(value) <= _SIZE:  # `not <=` catches NaN too; a negative root is complex
-        raise DesignError(f"a number in an expression is real and at most {_SIZE:.0e} in size, got {_shown(value)}")
+        raise DesignError(f"a number in an expression must be real and at most {_SIZE:.0e} in magnitude, got {_shown(value)}")
     return value
 
 

@@ -24,8 +24,8 @@ def read(circuit: object, *, encoding: bool, **options: Any) -> tuple[Circuit, s
     if package in names.known("backend"):
         return _by(package, circuit, encoding=encoding, **options)
     raise DesignError(
-        f"a circuit is a qlogad, Qiskit or PennyLane circuit, or OpenQASM, got {type(circuit).__name__} {shown(circuit)}; export it as "
-        "OpenQASM 3"
+        f"a circuit must be a qlogad, Qiskit or PennyLane circuit, or OpenQASM, got {type(circuit).__name__} {shown(circuit)}; "
+        "export it as OpenQASM 3"
     )
 
 
@@ -40,10 +40,10 @@ def _text(given: str | Path, encoding: bool) -> tuple[Circuit, str]:
     path = Path(given)
     try:
         if path.stat().st_size > _LARGEST:
-            raise DesignError(f"{path} holds more than {_LARGEST:,} bytes, more gates than a design may have")
+            raise DesignError(f"{path} has more than {_LARGEST:,} bytes, which is more gates than a design can have")
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise DesignError(f"{path} is not text in UTF-8 (byte {error.start}), so it is not OpenQASM; check the path") from error
+        raise DesignError(f"{path} is not UTF-8 text (byte {error.start}), so it is not OpenQASM; check the path") from error
     except OSError as error:
         raise DesignError(f"cannot read {path}: {error.strerror or error}; check the path and its permissions") from error
     try:

@@ -1,4 +1,4 @@
-"""The gate table: what every gate does, as data. Nielsen and Chuang, chapter 4; names as in OpenQASM 3's standard library.
+"""The gate table: the definition of every gate, as data. Nielsen and Chuang, chapter 4; names as in OpenQASM 3's standard library.
 
 A fixed gate is its matrix. A rotation by a (radians) is exp(-i a P / 2) for a Pauli word P; `phase` is diag(1, exp(i a)).
 A controlled gate acts on its last wire if the first is 1. The first wire of a gate is the most significant bit of its matrix.
@@ -21,7 +21,7 @@ class GateKind:
 
     wires: int
     angles: int = 0
-    controls: int = 0  # how many of the leading wires are controls
+    controls: int = 0  # number of leading wires that are controls
     word: str = ""  # the Pauli word of a rotation, on the target wires
     entries: tuple[tuple[complex, ...], ...] = ()  # the matrix of a fixed gate, on the target wires
     inverse: str = ""  # the inverse of a fixed gate; a rotation is inverted by the opposite angle

@@ -1,6 +1,6 @@
 """A noise model of a few rates: channels after every gate, and errors of every measured bit.
 
-A channel is given by its Pauli transfer matrix (real, from Pauli means to Pauli means), each wire in the order I, X, Y, Z; the first
+A channel is given by its Pauli transfer matrix (real, acting on Pauli expectation values), each wire in the order I, X, Y, Z; the first
 wire is the most significant digit. Nielsen and Chuang, section 8.3; Greenbaum (2015), arXiv:1509.02921.
 """
 
@@ -47,7 +47,7 @@ class Noise:
         for field in fields(self):
             rate = getattr(self, field.name)
             if not 0 <= rate <= 1:  # false for NaN too
-                raise BackendError(f"noise: {field.name} is a rate from 0 to 1, got {rate}")
+                raise BackendError(f"noise: {field.name} must be a rate from 0 to 1, got {rate}")
 
     @staticmethod
     def parse(text: str) -> Noise:
@@ -63,7 +63,7 @@ class Noise:
             try:
                 rates[name] = float(value)
             except ValueError:
-                raise BackendError(f"noise: {name} is a number, got '{value:.40}'; write {name}=0.01, say") from None
+                raise BackendError(f"noise: {name} must be a number, got '{value:.40}'; write, for example, {name}=0.01") from None
         return Noise(**rates)
 
     def channel(self, wires: int) -> Floats:

@@ -1,7 +1,7 @@
 """Readouts by name, for any width, and the measurement bases they need; words as in Nielsen and Chuang, section 10.5.
 
-A readout is a tuple of words, one letter per wire. A word of I, X, Y, Z is a Pauli word, its mean in [-1, 1]; a word of 0 and 1 is the
-projector onto that basis state, its mean a probability in [0, 1].
+A readout is a tuple of words, one letter per wire. A word of I, X, Y, Z is a Pauli word, with an expectation value in [-1, 1]; a word of
+0 and 1 is the projector onto that basis state, with a probability in [0, 1] as its expectation value.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def readout(spec: str | Sequence[str], wires: int) -> tuple[str, ...]:
         named = [word for word in spec if all(part in _NAMED or _LETTERS.fullmatch(part) for part in word.split("+"))]
         if named:
             raise DesignError(
-                f"a list of readouts holds words of {wires} letters, and {shown(named[0])} is a name; "
-                f"write names as one text: readout = {shown('+'.join(named), 80)}"
+                f"a list of readouts must contain words of {wires} letters, but {shown(named[0])} is a name; "
+                f"write names as one string: readout = {shown('+'.join(named), 80)}"
             )
         return tuple(dict.fromkeys(spec))
     return tuple(dict.fromkeys(word for part in spec.split("+") for word in _part(part.strip(), wires)))
@@ -51,7 +51,7 @@ def is_projector(word: str) -> bool:
 def bases(words: Sequence[str]) -> tuple[str, ...]:
     """Measurement bases that cover all words; a basis reads each wire along one axis.
 
-    Qubit-wise compatible words share a basis, assigned greedily from words of most letters. A projector is read along Z.
+    Qubit-wise compatible words share a basis, assigned greedily, starting with the words of most letters. A projector is read along Z.
 
     >>> bases(("ZI", "IZ", "XI", "00"))
     ('ZZ', 'XI')

@@ -18,9 +18,9 @@ __all__ = ["Check", "Row", "Takes"]
 Share = Literal["wires", "layers", "all"]
 T = TypeVar("T")
 MAX_DEPTH = 10_000
-MAX_NESTING = 3  # nesting of rows in rows
-_LARGEST = 10**9  # number in a file, as in expressions
-NAME = 80  # characters
+MAX_NESTING = 3  # largest nesting of rows in rows
+_LARGEST = 10**9  # largest number in a file, as in expressions
+NAME = 80  # largest number of characters of a name
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Row:
     """One row of a design: the same gate on several wires, or the same rows on several groups of wires.
 
     Raises:
-        DesignError: a field does not fit; the message names it and a fix.
+        DesignError: a field is invalid; the message names it and suggests a fix.
     """
 
     gate: str = ""  # a gate of the table, or "rot" (rz, ry, rz)
@@ -49,12 +49,14 @@ class Row:
         else:
             self._check_gate()
         if self.on not in STEPPED and (self.stride, self.start) != (1, 0):
-            raise DesignError(f"stride and start belong to {' and '.join(sorted(STEPPED))}, but on = {shown(self.on)}; drop them")
+            raise DesignError(
+                f"stride and start apply only to {' and '.join(sorted(STEPPED))}, but on = {shown(self.on)}; remove them"
+            )
 
     def _check_group(self) -> None:
         arity(self.on)
         if self.gate or self.angle:
-            raise DesignError("a row has either a `gate` or `rows`; drop one, and write each angle beside its gate")
+            raise DesignError("a row has either a `gate` or `rows`; remove one, and give each angle with its gate")
         if self.nesting > MAX_NESTING:
             raise DesignError(f"rows hold rows at most {MAX_NESTING} deep; write them flatter")
 
@@ -72,7 +74,7 @@ class Row:
             fix, given = "each" if wanted == 1 else "ring", width or "groups of any size, for `rows`"
             raise DesignError(f"'{self.gate}' acts on {wanted} wires, but on = {shown(self.on)} gives {given}; try on = '{fix}'")
         if self.angle and len(self.angle) != self.angles:
-            raise DesignError(f"'{self.gate}' takes {self.angles} angles, got {len(self.angle)}; write as many, or none")
+            raise DesignError(f"'{self.gate}' takes {self.angles} angles, got {len(self.angle)}; give as many, or none")
 
     def texts(self) -> Iterator[str]:
         """Every angle given as text, including those of nested rows."""
@@ -148,14 +150,14 @@ def row_of(content: Any, where: str, nesting: int = 0) -> Row:
     if nesting > MAX_NESTING:
         raise DesignError(f"{where}: rows hold rows at most {MAX_NESTING} deep; write them flatter")
     if not isinstance(content, dict):
-        raise DesignError(f"{where}: a row is a table such as {{ gate = 'ry', on = 'each' }}, got {shown(content)}")
+        raise DesignError(f"{where}: a row must be a table such as {{ gate = 'ry', on = 'each' }}, got {shown(content)}")
     known = [f.name for f in fields(Row)]
     for key, value in content.items():
         if key not in known:
             raise DesignError(f"{where}: unknown key {shown(key)}{did_you_mean(key, known)}; known: {', '.join(known)}")
         types, example = _TYPES[key]
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types) or is_out_of_bounds(value):
-            raise DesignError(f"{where}: {key} = {shown(value)} is not of a kind that fits; write {example}")
+            raise DesignError(f"{where}: {key} = {shown(value)} has the wrong type; write {example}")
     for key in ("on",) if "rows" in content else ("gate", "on"):
         if key not in content:
             raise DesignError(f"{where}: '{key}' is missing; write {_TYPES[key][1]}")
@@ -170,7 +172,7 @@ def row_of(content: Any, where: str, nesting: int = 0) -> Row:
         angle = values["angle"]
         values["angle"] = tuple(angle) if isinstance(angle, list) else (angle,)
         if not all(map(is_angle, values["angle"])):
-            raise DesignError(f"{where}: angle = {shown(angle)} is not of a kind that fits; write {_TYPES['angle'][1]}")
+            raise DesignError(f"{where}: angle = {shown(angle)} has the wrong type; write {_TYPES['angle'][1]}")
     try:
         return Row(**values)
     except DesignError as error:
@@ -180,9 +182,9 @@ def row_of(content: Any, where: str, nesting: int = 0) -> Row:
 def wires_of(item: Any, where: str) -> Wires:
     wires = item if isinstance(item, list) else [item]
     if not wires or not all(isinstance(wire, int) and not isinstance(wire, bool) and 0 <= wire < MAX_WIRES for wire in wires):
-        raise DesignError(f"{where}: on lists wires from 0 to {MAX_WIRES - 1}, got {shown(item)}")
+        raise DesignError(f"{where}: on must list wires from 0 to {MAX_WIRES - 1}, got {shown(item)}")
     if len(set(wires)) != len(wires):
-        raise DesignError(f"{where}: on names the same wire twice in {shown(item)}")
+        raise DesignError(f"{where}: on lists the same wire twice in {shown(item)}")
     return tuple(wires)
 
 
@@ -202,11 +204,11 @@ def takes_of(content: dict[str, Any], where: str) -> Takes:
             raise DesignError(f"{where}: unknown key {shown(key)}{did_you_mean(key, known)}; known: {', '.join(known)}")
     features, limits, integer = content.get("features", "wires"), content.get("range"), content.get("integer", False)
     if isinstance(features, float) or not is_angle(features):
-        raise DesignError(f"{where}: features = {shown(features)} is not of a kind that fits; write features = '2 * wires'")
+        raise DesignError(f"{where}: features = {shown(features)} has the wrong type; write features = '2 * wires'")
     if not isinstance(integer, bool):
-        raise DesignError(f"{where}: integer = {shown(integer)} is not of a kind that fits; write integer = true")
+        raise DesignError(f"{where}: integer = {shown(integer)} has the wrong type; write integer = true")
     if limits is not None and not (isinstance(limits, list) and len(limits) == 2 and all(map(is_angle, limits))):
-        raise DesignError(f"{where}: range = {shown(limits)} is not of a kind that fits; write range = [0, 1]")
+        raise DesignError(f"{where}: range = {shown(limits)} is not a pair of numbers or expressions; write range = [0, 1]")
     return Takes(features, None if limits is None else (limits[0], limits[1]), integer)
 
 
@@ -220,13 +222,13 @@ def is_out_of_bounds(value: object) -> bool:
 
 def name_in(name: str, where: str) -> str:
     if name != one_line(name, NAME):
-        raise DesignError(f"{where}: name is one line of at most {NAME} characters, got {shown(name)}")
+        raise DesignError(f"{where}: name must be one line of at most {NAME} characters, got {shown(name)}")
     return name
 
 
 def repeat_of(value: object, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_DEPTH:
-        raise DesignError(f"{where}: repeat is a number from 1 to {MAX_DEPTH}, got {shown(value)}")
+        raise DesignError(f"{where}: repeat must be an integer from 1 to {MAX_DEPTH}, got {shown(value)}")
     return value
 
 
@@ -248,7 +250,7 @@ def counts_of(table: dict[str, Any], where: str) -> tuple[tuple[int, int], ...]:
     for wires, count in table.items():
         if wires not in widths or not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= _LARGEST:
             raise DesignError(
-                f"{where} says how many weights each width from 1 to {MAX_WIRES} has, such as {{ 4 = 16 }}, "
+                f"{where} must map widths from 1 to {MAX_WIRES} to numbers of weights, such as {{ 4 = 16 }}, "
                 f"got {one_line(wires, 20)} = {shown(count)}"
             )
     return tuple(sorted((widths[wires], count) for wires, count in table.items()))
@@ -258,7 +260,7 @@ def typed(content: Mapping[str, Any], key: str, kind: type[T], where: str, defau
     value = content.get(key, default)
     if not isinstance(value, kind):
         called = {str: "text", list: "a list of rows", dict: "a table"}[kind]  # type: ignore[index]
-        raise DesignError(f"{where}: {key} is {called}, got {shown(value)}")
+        raise DesignError(f"{where}: {key} must be {called}, got {shown(value)}")
     return value
 
 

@@ -1,10 +1,10 @@
-"""Wiring patterns: which wires the gates of one row act on, in order; after Sim et al. (2019), arXiv:1905.10876.
+"""Wiring patterns: the wires that the gates of a row act on, in order; after Sim et al. (2019), arXiv:1905.10876.
 
 each  0 1 2 3        linear  01 12 23        even  01 23        all  01 02 03 10 12 13 20 ...
 inner   1 2          ring    01 12 23 30     odd     12         walk 10 21 32 03
 pairs  01 02 03 12 13 23                     tree    01 23 02   levels 0123 02
 
-`tree` and `levels` are after Grant et al. (2018), arXiv:1804.03680: neighbours are paired; the first of each pair goes on.
+`tree` and `levels` are after Grant et al. (2018), arXiv:1804.03680: neighbours are paired; the first of each pair moves up a level.
 A wire without a partner goes on alone, so there are ceil(log2(wires)) levels at any width.
 """
 
@@ -48,7 +48,7 @@ def _pairs(wires: int, stride: int, start: int) -> list[Wires]:
 
 
 def _levels(wires: int, stride: int, start: int) -> list[Wires]:
-    """The wires still taking part at each level: all, every second, every fourth, ... down to two."""
+    """The active wires at each level: all, every second, every fourth, ... down to two."""
     return [tuple(range(0, wires, 2**level)) for level in range((wires - 1).bit_length())]
 
 
@@ -63,7 +63,7 @@ def _ring(wires: int, stride: int, start: int) -> list[Wires]:
 
 
 def _walk(wires: int, stride: int, start: int) -> list[Wires]:
-    """Each gate's second wire is the first wire of the gate before, `stride` steps on, until the walk closes."""
+    """The second wire of each gate is the first wire of the previous gate; wires advance by `stride` until the walk closes."""
     if stride % wires == 0:
         return []
     return [((start + k * stride) % wires, (start + (k - 1) * stride) % wires) for k in range(1, wires // gcd(wires, stride) + 1)]
@@ -98,7 +98,7 @@ def arity(on: str | tuple[Wires, ...]) -> int:
         return PATTERNS[on][0]
     lengths = {len(wires) for wires in on}
     if len(lengths) != 1:
-        raise DesignError("on = [...] lists wires of one length, such as [[0, 1], [1, 2]]")
+        raise DesignError("on = [...] must list groups of the same number of wires, such as [[0, 1], [1, 2]]")
     return lengths.pop()
 
 

@@ -1,1 +1,1 @@
-"""Detectors: features in, scores out (higher is more anomalous), one per file."""
+"""Detectors: map features to scores (higher is more anomalous), one per file."""

@@ -1,4 +1,4 @@
-"""Equal rows run once, in micro-batches of one shape: a score then depends on nothing but its own row, to the last bit.
+"""Distinct rows run once, in micro-batches of one shape, so that a score depends only on its own row, to the last bit.
 
 Letters: E rows, U distinct rows, H columns, S slots of a micro-batch, B rows in one.
 """
@@ -21,7 +21,7 @@ SLOTS = 256  # rows of a scoring micro-batch
 
 
 def distinct(rows_EH: NDArray[Scalar]) -> tuple[NDArray[Scalar], Ints]:
-    """The distinct rows in lexicographic order, and the place of every row among them (by columns: faster than sorting rows).
+    """The distinct rows in lexicographic order, and the index of each row among them; by columns, which is faster than sorting rows.
 
     Args:
         rows_EH: integers >= 0, or finite floats.
@@ -39,7 +39,7 @@ def distinct(rows_EH: NDArray[Scalar]) -> tuple[NDArray[Scalar], Ints]:
 
 
 def _ranks(rows_EH: Numbers) -> Ints:
-    """The place of every number in the order of its column, equal ones at one place."""
+    """The dense rank of every number within its column."""
     ranks_EH = np.zeros(rows_EH.shape, dtype=np.int64)
     for column, column_E in enumerate(rows_EH.T):
         ranks_EH[:, column] = np.unique(column_E, return_inverse=True)[1]
@@ -47,15 +47,15 @@ def _ranks(rows_EH: Numbers) -> Ints:
 
 
 def micro_batches(rows_UH: NDArray[Scalar], *, fill: int, whole: bool = False) -> Iterator[tuple[NDArray[Scalar], Ints, Ints]]:
-    """Distinct rows in micro-batches of one shape: (rows (SLOTS, H), taken slots, which row is in each); `fill` in empty slots.
+    """Distinct rows in micro-batches of one shape: (rows (SLOTS, H), occupied slots, row index in each of them).
 
-    A row's slot is a hash of the row. The same row is therefore computed at the same place of a product of the same shape whatever
-    it is scored together with, and its score is the same to the last bit (kernels may round row by row differently).
+    A row's slot is a hash of the row. A row is therefore always computed at the same position of a matrix product of the same shape,
+    whatever other rows are scored with it, and its score is the same to the last bit (kernels may round differently by position).
 
     Args:
         rows_UH: distinct rows.
-        fill: what stands in empty slots.
-        whole: all rows in one batch, without empty slots: for circuits that are paid for by the row, and wait for one another.
+        fill: the value in empty slots.
+        whole: put all rows into one batch without empty slots, for backends that charge per row.
     """
     if whole:
         every_U = np.arange(len(rows_UH))
@@ -78,5 +78,5 @@ def micro_batches(rows_UH: NDArray[Scalar], *, fill: int, whole: bool = False) -
 
 def _bits(rows_UH: Numbers) -> NDArray[np.uint64]:
     if rows_UH.dtype.kind == "f":
-        return (rows_UH + 0.0).astype(np.float64).view(np.uint64)  # + 0: there are two zeros, and they are equal
+        return (rows_UH + 0.0).astype(np.float64).view(np.uint64)  # + 0.0 turns -0.0 into 0.0
     return rows_UH.astype(np.uint64)

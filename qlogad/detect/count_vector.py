@@ -1,9 +1,9 @@
-"""Count vector: how far a window's event counts are from the nearest in training.  Landauer et al., FSE 2024, arXiv:2309.02854.
+"""Count vector: the distance of a window's event counts to the nearest in training.  Landauer et al., FSE 2024, arXiv:2309.02854.
 
     d(x) = min over distinct training vectors y of  sum_e u_e |x_e - y_e| / sum_e u_e max(x_e, y_e)
 
-With m = sum_e u_e min(x_e, y_e) and S = sum_e u_e (x_e + y_e) this is (S - 2m) / (S - m), and m is one sparse matrix product: a
-count is written as the steps it climbs through the counts that training knows of its event, and shared steps add up to the minimum.
+With m = sum_e u_e min(x_e, y_e) and S = sum_e u_e (x_e + y_e) this is (S - 2m) / (S - m), and m is one sparse matrix product: each
+count is encoded by the training counts of its event that it reaches, and the ones shared by two counts add up to their minimum.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from qlogad.files import Array, check_arrays
 
 __all__ = ["CountVector"]
 
-CELLS = 2**22  # cells of the largest dense block
-EXACT = 2.0**30  # event weights are multiples of 1 / EXACT, so that sums are exact in any order and an equal vector is at exactly 0
+CELLS = 2**22  # largest number of elements in a dense block
+EXACT = 2.0**30  # event weights are multiples of 1 / EXACT, so that sums are exact and equal vectors have distance 0
 
 
 @dataclass(kw_only=True)
 class CountVector(Detector):
-    """The score lies in [0, 1]: 0 for counts that occur in training (the exact look-up is `score > 0`), 1 for no event in common.
+    """The score is in [0, 1]: 0 for counts that occur in training (`score > 0` is the exact look-up), 1 for no event in common.
 
     >>> CountVector().fit([[0, 1, 1], [2]]).score_samples([[1, 0, 1], [0, 1], [3]]).round(3).tolist()
     [0.0, 0.333, 1.0]
     """
 
-    idf: bool = False  # u_e = log10((1 + N) / N_e), N_e of N training windows holding e, 1 for unknown events; else 1
+    idf: bool = False  # u_e = log10((1 + N) / N_e), with N_e of N training windows containing e, and 1 for unseen e; False: u_e = 1
 
     reads: ClassVar[tuple[str, ...]] = ("ids", "counts")
 
@@ -54,7 +54,7 @@ class CountVector(Detector):
 
     def _learn(self, known_MV: Floats, weight_V: Floats) -> None:
         self._known_MV, self._weight_V = known_MV, weight_V
-        levels = [np.unique(column[column > 0]) for column in known_MV.T]  # of each event: the counts training knows
+        levels = [np.unique(column[column > 0]) for column in known_MV.T]  # for each event, its counts in training
         self._event_S = np.repeat(np.arange(len(levels)), [len(level) for level in levels])
         self._upper_S = np.concatenate(levels)
         self._lower_S = np.concatenate([np.concatenate([[0.0], level])[:-1] for level in levels])
@@ -91,7 +91,7 @@ class CountVector(Detector):
 
 
 def _blocks(features: Features) -> list[Floats]:
-    """Dense counts of all rows, a bounded block at a time."""
+    """Dense counts of all rows, in blocks of bounded size."""
     step = max(1, CELLS // (features.size + 1))
     rows = [np.arange(n, min(n + step, len(features))) for n in range(0, len(features), step)]
     return [features.take(rows_B).view("counts") for rows_B in rows]

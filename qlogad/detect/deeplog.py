@@ -1,8 +1,9 @@
 """DeepLog: a log line is anomalous when the model did not expect it.  Du et al., CCS 2017, doi:10.1145/3133956.3134015.
 
-    the h events before ── embedding ──► cell(core) ── last h ──► linear ──► V logits ──► rank of the true event ── max ──► window
+    last h events ── embedding ──► cell(core) ── last h ──► linear ──► V logits ──► rank of the true event ── max ──► window
 
-Only the log-key model; one recurrent layer, an LSTM as in the paper or a GRU, whose core is classical, quantum or a control.
+Implements the log-key model only, with one recurrent layer, an LSTM as in the paper or a GRU, whose core is classical, quantum or a
+control.
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ __all__ = ["DeepLog", "Network"]
 class DeepLog(NextEvent, Trained, Detector):
     """Next-event detection: predict every event of a window from the `history` events before it.
 
-    Histories are padded on the left; the padding has an embedding of its own, an event unseen in training is the zero vector.
+    Histories are padded on the left; padding has its own embedding, and an event not seen in training is the zero vector.
     The event score is the rank of the true event among the V (1 is best, ties count against it; unseen = V + 1), or its negative
-    log likelihood (unseen = +inf). The score of a window is the largest of its events, 0 without events.
+    log likelihood in nats (unseen = +inf). The score of a window is the maximum over its events, 0 without events.
 
-    Early stopping goes by the negative log likelihood of the validation windows, of those labelled normal where there are labels.
-    After `fit`: `history_`, the training run; `executions`, the circuits run so far by this object.
+    Early stopping uses the negative log likelihood of the validation windows or, if they have labels, of the normal ones.
+    After `fit`: `history_`, the training history; `executions`, the number of circuit runs by this object.
 
     >>> windows = [[0, 1, 2, 3] * 5] * 20
     >>> detector = DeepLog(epochs=40, history=3).fit(windows, validation=windows)
@@ -51,20 +52,20 @@ class DeepLog(NextEvent, Trained, Detector):
     [0, 1]
     """
 
-    core: Core = Classical()  # what runs inside the cell; its `hidden` is the size of the state
+    core: Core = Classical()  # the core of the cell; its `hidden` is the size of the state
     cell: Literal["lstm", "gru"] = "lstm"  # the recurrent layer: see nn/recurrent.py
-    history: Annotated[int, Between(1, 10_000)] = 10  # h, events a prediction is made from
-    embedding: Annotated[int, Between(1, 10_000)] = 32  # width of the learned event vectors
-    score: Literal["rank", "nll"] = "rank"  # of an event
-    unseen: Literal["anomaly", "ignore"] = "anomaly"  # an event unseen in training; "ignore": NaN, no part in the maximum
-    epochs: Epochs = 30  # at most
+    history: Annotated[int, Between(1, 10_000)] = 10  # h, the number of preceding events used for a prediction
+    embedding: Annotated[int, Between(1, 10_000)] = 32  # width of the event embedding
+    score: Literal["rank", "nll"] = "rank"  # the event score: rank or negative log likelihood
+    unseen: Literal["anomaly", "ignore"] = "anomaly"  # events not seen in training; "ignore": they do not count
+    epochs: Epochs = 30  # the largest number of epochs
     batch: Batch = 128  # distinct histories per step
-    lr: LearningRate = 0.01  # Adam's step
-    clip: Clip = 1.0  # largest norm of a gradient
-    patience: Patience = 8  # epochs without a better validation loss
-    decay: Decay = 1.0  # of Adam's step, after every epoch without a better validation loss
-    tolerance: Tolerance = 0.0  # share of the validation loss that a better one is lower by
-    seed: Seed = 0  # of weights and shuffling
+    lr: LearningRate = 0.01  # Adam's learning rate
+    clip: Clip = 1.0  # gradients are clipped to this norm
+    patience: Patience = 8  # epochs without improvement before stopping
+    decay: Decay = 1.0  # factor on the learning rate after every epoch without improvement
+    tolerance: Tolerance = 0.0  # an improvement lowers the validation loss by more than this share
+    seed: Seed = 0  # for weights and shuffling
     device: str = "cpu"  # a torch device
 
     def before(self, features: Features) -> Ints:
@@ -85,10 +86,10 @@ class DeepLog(NextEvent, Trained, Detector):
             "embedding_VD": Array("float32", (self.size_ + 1, self.embedding)),
             "head_HV": Array("float32", ("hidden", self.size_)),
         }
-        check_arrays({name: state[name] for name in sizes if name in state}, sizes)  # before anything of such sizes is made
+        check_arrays({name: state[name] for name in sizes if name in state}, sizes)  # before allocating anything of these sizes
         numbers = sum(array.size for array in state.values())
         if self.core.linear and 3 * self.core.hidden * (self.core.hidden + self.embedding) > numbers:
-            raise ResultError(f"there are too few of them for {self.core.hidden} units")
+            raise ResultError(f"there are too few of them for {self.core.hidden} hidden units")
         super()._restore(state)
 
 
@@ -99,7 +100,7 @@ class Network(CoreNetwork):
         super().__init__(core)
         hidden = core.hidden
         start_VD = torch.randn(size + 1, width, generator=seeds.torch_generator(seed, "embedding"))
-        self.embedding_VD = nn.Parameter(start_VD)  # the last row is the padding's
+        self.embedding_VD = nn.Parameter(start_VD)  # the last row is for padding
         layer = LSTM if cell == "lstm" else GRU
         self.cell = layer(width, hidden, make=partial(core.map, generator=seeds.torch_generator(seed, "core")))
         bound = hidden**-0.5

@@ -1,8 +1,8 @@
-"""What a detector is: features in, one anomaly score per window out (higher is more anomalous), a threshold fitted on validation.
+"""The interface of a detector: features in, one anomaly score per window out (higher is more anomalous), threshold from validation.
 
 A concrete detector is a keyword-only dataclass in a file of its own; its fields are its keys in an experiment, its `get_params`
-and its saved form. It writes four small methods: `_fit`, `anomaly_score`, `_state`, `_restore`; one with a network takes most of them
-from `Trained` (trained.py), and one that predicts the next event from `NextEvent` (next_event.py). `fit` has no test argument.
+and its saved parameters. It implements `_fit`, `anomaly_score`, `_state` and `_restore`; a detector with a network inherits most of
+them from `Trained` (trained.py), one that predicts the next event from `NextEvent` (next_event.py). `fit` has no test argument.
 """
 
 from __future__ import annotations
@@ -49,38 +49,38 @@ __all__ = ["EXPECTED", "Detector", "State", "Track"]
 
 FORMAT = 2
 WEIGHTS = "weights.safetensors"
-_ANEW = "train and save the detector anew, or run its experiment again"
-EXPECTED = 3  # event types that are named in place of an odd event
+_ANEW = "train and save the detector again, or rerun its experiment"
+EXPECTED = 3  # largest number of event types reported as expected instead of an anomalous event
 State = dict[str, np.ndarray]
 Track = Literal["unsupervised", "normal-only", "normal-only, labelled validation", "supervised"]
-Sequences: TypeAlias = Sequence[Sequence[int]] | pd.DataFrame  # a list of event ids for each window, or a row for each event
+Sequences: TypeAlias = Sequence[Sequence[int]] | pd.DataFrame  # a list of event ids per window, or a row per event
 Rate = Annotated[float, Between(0, 1, "high")]
-COLUMNS = ("window", "event")  # of a DataFrame
+COLUMNS = ("window", "event")  # columns of such a DataFrame
 
 
 @dataclass(kw_only=True)
 class Detector(BaseEstimator, ABC):  # type: ignore[misc]
-    """A detector of anomalous windows, in scikit-learn's manners.
+    """A detector of anomalous windows, following scikit-learn's conventions.
 
-    After `fit`: `threshold_` (None without validation data), `size_` (V), `weights_` (how many numbers were learnt, by kind),
-    `views_` (those that learn from training rows, fitted).
+    After `fit`: `threshold_` (None without validation data), `size_` (V), `weights_` (the number of fitted parameters by kind),
+    `views_` (the fitted views).
     """
 
-    threshold: Literal["fpr", "f1"] = "fpr"  # the rule on validation: label-free false positive rate, or best labelled F1
-    fpr: Rate = 0.01  # the false positive rate asked for by the rule "fpr"
+    threshold: Literal["fpr", "f1"] = "fpr"  # threshold rule: false positive rate (label-free), or best F1 (needs labels)
+    fpr: Rate = 0.01  # target false positive rate of the rule "fpr"
 
     reads: ClassVar[tuple[str, ...]] = ("ids",)  # the views it needs
-    supervised: ClassVar[bool] = False  # whether it learns from the labels of the training rows, and needs both kinds
+    supervised: ClassVar[bool] = False  # whether `fit` needs training rows with both labels
 
     def __post_init__(self) -> None:
-        documents.enforce(self, DataError, sizes=False)  # those of the detector's own fields are looked at by `fit`
+        documents.enforce(self, DataError, sizes=False)  # sizes are checked by `fit`
         documents.enforce_value("fpr", self.fpr, Rate, DataError)
 
     def set_params(self, **params: Any) -> Self:
-        """The same detector with some fields replaced.
+        """Set fields, and return the detector itself.
 
         Raises:
-            ValueError: there is no such field, or a value does not fit; then nothing is replaced.
+            ValueError: there is no such field, or a value is invalid; then no field is changed.
         """
         before = self.get_params(deep=False)
         try:
@@ -93,51 +93,56 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         return self
 
     def check(self) -> None:
-        """Build what can be built before there is data; an InputError or a BackendError where that fails."""
+        """Build what can be built without data.
+
+        Raises:
+            InputError: the fields are not valid together.
+            BackendError: a backend cannot run or train the circuits.
+        """
 
     @abstractmethod
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
-        """Learn from the training rows (multiplicities in `features.weight_N`)."""
+        """Fit on the training rows (multiplicities in `features.weight_N`)."""
 
     @abstractmethod
     def anomaly_score(self, features: Features) -> Floats:
-        """One score per row, (N,); higher is more anomalous; +inf is allowed, NaN is not. A pure function of complete windows."""
+        """One score per row, (N,); higher is more anomalous; +inf is allowed, NaN is not. A row's score depends only on that row."""
 
     @abstractmethod
     def _state(self) -> State:
-        """What was learnt, as named arrays of finite numbers."""
+        """The fitted state, as named arrays of finite numbers."""
 
     @abstractmethod
     def _restore(self, state: State) -> None:
-        """The inverse of `_state`; `size_` is already set. What comes from a file is checked: see `files.check_arrays`."""
+        """Restore what `_state` returned; `size_` is already set. Arrays from a file must be checked: see `files.check_arrays`."""
 
     def backends(self) -> list[Backend]:
-        """The backends its circuits run on; what they decided for themselves is saved with it."""
+        """The backends that its circuits run on; their plans are saved with it."""
         return list({id(layer.backend): layer.backend for layer in self.circuits()}.values())
 
     def event_score(self, features: Features) -> Floats:
-        """One score per event, (E,), ragged as `features.offsets_N1`: above 0 where the event raises its window's score.
+        """One score per event, (E,), delimited by `features.offsets_N1`: above 0 if the event raises its window's score.
 
-        The event that raises it most has the highest; NaN where the detector has no opinion on single events.
+        Higher contributes more; NaN if the detector does not score single events.
         """
         return np.full(len(features.ids_E), np.nan)
 
     def raised_by(self, features: Features, scores_N: Floats) -> Ints:
-        """The position in `features.ids_E` of the event that raised each row's score, (N,); -1 where no single event did.
+        """The position in `features.ids_E` of the event that raised each row's score, (N,); -1 if no single event did.
 
         Args:
             features: the rows.
             scores_N: their anomaly scores.
 
         Raises:
-            NotFitted: it has no threshold.
+            NotFitted: the detector has no threshold.
         """
         if self.threshold_ is None:
             raise NotFitted(f"{type(self).__name__} has no threshold; call fit(..., validation=windows) first")
         return self.threshold_.raised_by(self.event_score(features), features.offsets_N1, scores_N)
 
     def expected(self, features: Features, event_A: Ints) -> list[list[int]]:
-        """The event types expected in place of some events, likeliest first, `EXPECTED` at most; none where it expects nothing.
+        """At most `EXPECTED` event types expected instead of each given event, most likely first; empty if unknown.
 
         Args:
             features: the rows.
@@ -150,20 +155,20 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         return []
 
     def passes(self, features: Features) -> Floats:
-        """How often each row would go through the network if nothing that is equal was shared, (N,)."""
+        """The number of network evaluations each row needs, (N,), if equal inputs were not shared."""
         return np.ones(len(features))
 
     def compiling_saves(self, features: Features) -> float:
-        """Seconds that compiled kernels would save in training on these features, about; 0 where it has no use for them."""
+        """Approximate seconds that compiled kernels would save in training on these features; 0 if it does not use them."""
         return 0.0
 
     def plans(self) -> list[dict[str, Any]]:
-        """How its circuits are simulated, see `Backend.plans`; none where it has no circuits."""
+        """How its circuits are simulated, see `Backend.plans`; empty without circuits."""
         plans = [plan for backend in self.backends() for plan in backend.plans()]
         return [plan for place, plan in enumerate(plans) if plan not in plans[:place]]
 
     def weights(self) -> dict[str, int]:
-        """How many numbers the fitted model holds: `quantum`, `classical` and `total`."""
+        """The number of fitted parameters: `quantum`, `classical` and `total`."""
         total = sum(int(array.size) for array in self._state().values())
         return {"quantum": 0, "classical": total, "total": total}
 
@@ -175,16 +180,16 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         validation: tuple[Features, Labels | None] | Sequences | None = None,
         report: Callable[[Epoch], None] | None = None,
     ) -> Self:
-        """Learn from training windows, then fix the threshold on validation windows.
+        """Fit on training windows, then set the threshold on validation windows.
 
         Args:
-            features: the training rows; plain lists of event ids will do, one a window, and so will a DataFrame with a row for
-                each event, in order, and the columns `window` (whatever tells windows apart; they come in the order in which they
-                are first met) and `event` (ids, 0 and above).
-            labels: labels of the training rows (0/1), for supervised detectors; the others do not read them.
-            validation: other windows, for the threshold and early stopping: features with their labels, or None in their
-                place when they are normal by assumption. Plain lists of event ids, and a DataFrame of them, are taken as normal.
-            report: is told of every epoch, by detectors that train in epochs; an exception it raises ends the training.
+            features: the training rows: Features, lists of event ids (one per window), or a DataFrame with one row per event, in
+                order, and the columns `window` (any identifier; windows are ordered by first appearance) and `event` (ids, 0 or
+                more).
+            labels: labels of the training rows, 1 is an anomaly, for supervised detectors; others ignore them.
+            validation: windows for the threshold and early stopping: (features, labels), with None as labels if they are assumed
+                normal; or lists or a DataFrame of event ids, which are assumed normal.
+            report: called after every epoch by detectors that train in epochs; an exception it raises stops training.
 
         >>> from qlogad.detect.new_event import NewEvent
         >>> frame = pd.DataFrame({"window": ["a", "a", "b", "b"], "event": [0, 1, 1, 0]})
@@ -192,8 +197,8 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         [0, 1]
 
         Raises:
-            DataError: there is nothing to learn from, windows are not written like that, or labels do not fit the rows or are
-                missing where they are learnt from.
+            DataError: there are no training windows, windows have another format, or labels do not match the rows or are missing
+                for a supervised detector.
         """
         documents.enforce(self, DataError)
         features = features if isinstance(features, Features) else Features.from_sequences(_lists(features), views=self.reads)
@@ -220,12 +225,12 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     def _check_labels(self, features: Features, labels: Labels | None) -> None:
         if labels is None:
             raise DataError(
-                f"{type(self).__name__} learns from labelled windows: call fit(windows, labels), or say training = 'all' in [data]"
+                f"{type(self).__name__} learns from labelled windows: call fit(windows, labels), or set training = 'all' in [data]"
             )
         for label, kind in enumerate(("normal window", "anomaly")):
             if not (features.weight_N[labels.window_N == label] > 0).any():
                 raise DataError(
-                    f"{type(self).__name__} learns from both kinds, and no training window is a labelled {kind}; "
+                    f"{type(self).__name__} needs both labels, but no training window is a labelled {kind}; "
                     "choose a later cut, or a detector that learns from normal windows"
                 )
 
@@ -238,11 +243,11 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         return (given if isinstance(given, Features) else Features.from_sequences(_lists(given), size=size, views=views)), None
 
     def threshold_on(self, features: Features, labels: Labels | None = None) -> Threshold:
-        """The threshold that the detector's rule finds on validation windows, with its circuits where they run now.
+        """The threshold by the detector's rule on validation windows, with circuits on their current backend.
 
         Args:
-            features: of validation windows; test windows have no place here.
-            labels: of each row, which the rule "f1" needs; None: all are normal.
+            features: validation windows, never test windows.
+            labels: labels of the rows, needed by the rule "f1"; None: all are assumed normal.
         """
         scores_N = self.anomaly_score(features)
         if self.threshold == "f1":
@@ -253,23 +258,21 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         return Threshold.at_rate(scores_N[normal_N], self.fpr, features.weight_N[normal_N])
 
     def score_samples(self, windows: Features | Sequences) -> Floats:
-        """`anomaly_score` for plain lists of event ids and for DataFrames too, one score a window.
+        """`anomaly_score`, also for lists and DataFrames of event ids: one score per window, (N,).
 
         Higher is more anomalous (scikit-learn's sign is the opposite).
         """
         scores_N = self.anomaly_score(self._known(windows))
         if np.isnan(scores_N).any():
             nan = counted(int(np.isnan(scores_N).sum()), "window")
-            raise DataError(
-                f"{type(self).__name__} gives no number for {nan}: its training has diverged; train it anew with a smaller lr"
-            )
+            raise DataError(f"{type(self).__name__} scores NaN for {nan}: its training diverged; train it again with a smaller lr")
         return scores_N
 
     def predict(self, windows: Features | Sequences) -> Ints:
-        """1 for an anomaly, 0 for a normal window (scikit-learn's outlier detectors say -1 and 1).
+        """1 for an anomaly, 0 for a normal window, (N,) (scikit-learn's outlier detectors return -1 and 1).
 
         Raises:
-            NotFitted: before `fit`, or when `fit` had no validation windows to set the threshold on.
+            NotFitted: before `fit`, or if `fit` had no validation windows for the threshold.
         """
         threshold: Threshold | None = getattr(self, "threshold_", None)
         if threshold is None:
@@ -284,7 +287,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         return Features.from_sequences(_lists(windows), size=self.size_, views=self.views_)
 
     def save(self, folder: str | Path) -> None:
-        """Write the fitted detector: `detector.toml` (name, parameters, threshold) and `weights.safetensors`. Never code, never pickle."""
+        """Write the fitted detector: `detector.toml` (name, parameters, threshold) and `weights.safetensors`; no code, no pickle."""
         from safetensors.numpy import save as to_bytes
 
         if not hasattr(self, "size_"):
@@ -307,21 +310,21 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
 
     @classmethod
     def load(cls, folder: str | Path, *, backend: str | None = None, core: Core | None = None) -> Self:
-        """Read a detector written by `save`; it gives the same scores bit for bit on the same machine and pins.
+        """Read a detector written by `save`; scores are bit-identical on the same machine and pinned versions.
 
-        Nothing in the folder makes a module be imported: a detector is one of ours, one that an installed package offers as an entry
-        point `qlogad.detectors`, or the class this is called on.
+        Modules named in the folder are not imported: the detector must be part of qlogad, an installed entry point of
+        `qlogad.detectors`, or the class this is called on.
 
         Args:
-            folder: where it was saved.
-            backend: where its circuits run from now on, "aer:fake_manila,shots=1024" say; the same weights and threshold. None: where
-                they ran before, unless that may use an account of the user's, which no file decides.
-            core: in place of the saved one; for one with a torch module of your own, which no file makes qlogad import.
+            folder: the folder it was saved to.
+            backend: the backend to run its circuits on, such as "aer:fake_manila,shots=1024", with the same weights and threshold.
+                None: the saved backend, unless it may use one of your accounts.
+            core: replaces the saved core; needed for a custom torch module, which is never imported from a file.
 
         Raises:
-            AccountNeeded: the folder names such a place, and `backend` is None.
-            ResultError: the folder holds no detector, a damaged one, one of another format, one of another class, or one without a
-                backend to change.
+            AccountNeeded: the saved backend may use one of your accounts, and `backend` is None.
+            ResultError: the folder has no detector, or one that is damaged, has another format version or class, or runs no
+                circuits although `backend` is given.
         """
         folder = Path(folder)
         path = folder / "detector.toml"
@@ -336,31 +339,37 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             detector.views_ = {name: kind.from_state(saved.views[name]) for name, kind in kinds.items() if learns(kind)}
             detector._restore(_arrays(content))
             if documents.digest(saved.size, content) != saved.digest:
-                raise ResultError("they are not those that were saved with it")
+                raise ResultError("they are not the ones saved with it")
             backends = detector.backends()
             if saved.plans and not backends:
-                raise InputError("it has plans for circuits, and runs none")
+                raise InputError("it has plans for circuits, but runs none")
             for used in backends:
                 used.adopt(saved.plans)
         except ResultError as error:
             raise ResultError(f"the weights in {folder} do not fit its detector.toml: {error}; {_ANEW}") from error
         except BackendError as error:
             raise error if backend is not None else ResultError(f"{path}: {error}; {_ANEW}") from error
-        except (ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:  # ours, or of a detector that checks nothing
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            IndexError,
+            RuntimeError,
+        ) as error:  # ours, or from a detector that does not check its state
             raise ResultError(f"{path}: {one_line(error)}; {_ANEW}") from error
         detector.weights_ = detector.weights()
         return detector
 
     @classmethod
     def _unfitted(cls, saved: _Saved, path: Path, backend: str | None, core: Core | None) -> Self:
-        """A saved detector before its weights."""
+        """A saved detector without its weights."""
         params = dict(saved.params)
         if core is not None and params.pop("core", None) is None:
-            raise ResultError(f"the detector in {path.parent} has no core; load it without one")
+            raise ResultError(f"the detector in {path.parent} has no core; load it without `core`")
         if backend is None and (hired := _hired(params)) is not None:
             raise AccountNeeded(
-                f"{path} has circuits run as {shown(hired, 100)}, which may use an account of yours; say yourself where they run: "
-                f'Detector.load("{path.parent}", backend="exact"), say'
+                f"{path} runs its circuits on {shown(hired, 100)}, which may use one of your accounts; choose the backend yourself, "
+                f'for example Detector.load("{path.parent}", backend="exact")'
             )
         try:
             detector: Self = documents.from_mapping(cls._saved_as(saved.detector), params, "params", strict=True)
@@ -372,61 +381,64 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         core = detector.get_params(deep=False).get("core")
         if not isinstance(core, Core) or core.backend is None:
             raise ResultError(
-                f"the detector in {path.parent} runs no circuits, so it has no backend to change; load it without one"
+                f"the detector in {path.parent} runs no circuits, so it has no backend to change; load it without `backend`"
             )
         return detector.set_params(core=core.with_backend(backend))
 
     @classmethod
     def _saved_as(cls, name: str) -> type[Self]:
-        """The class of a saved detector, which is this one or one below it."""
+        """The class of a saved detector: this class or a subclass."""
         found = names.find("detector", name) if name in names.known("detector") else cls if name == _called(cls) else None
         if found is None and ":" in name:
             raise InputError(
-                f"{shown(name, 100)} is no installed detector, and no file makes qlogad import it; import the class, and call its own load"
+                f"{shown(name, 100)} is not an installed detector, and code named in a file is never imported; "
+                "import the class, and call its own load"
             )
         if found is None:
             raise UnknownName("detector", name, names.known("detector"))
         if not issubclass(found, cls):
-            raise InputError(f"it holds a {shown(name)}, and not a {cls.__name__}")
+            raise InputError(f"it is a {shown(name)}, not a {cls.__name__}")
         return found
 
 
 @dataclass(frozen=True)
 class _Saved:
-    """What stands in detector.toml."""
+    """The contents of detector.toml."""
 
     format: int
-    detector: str  # its name, or package:Class of one without
+    detector: str  # its name, or package:Class if it has none
     size: int  # V
-    digest: str  # of the size and the weights
+    digest: str  # digest of the size and the weights
     params: Mapping[str, Any]
     plans: tuple[Mapping[str, Any], ...] = ()
-    views: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # states of those that learnt
+    views: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # states of the fitted views
     threshold: Threshold | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.size <= MAX_SIZE:
-            raise DataError(f"size is the number of event types, up to {MAX_SIZE}, got {self.size}")
+            raise DataError(f"size is the number of event types and must be from 0 to {MAX_SIZE}, got {self.size}")
 
 
 def _saved(path: Path) -> _Saved:
-    """What was saved, checked."""
+    """The checked contents of detector.toml."""
     try:
         content = documents.read(path)
         if content.get("format") != FORMAT:
-            raise ResultError(f"{path} is of format {shown(content.get('format'))}, this qlogad reads {FORMAT}; {_ANEW}")
+            raise ResultError(
+                f"{path} has format {shown(content.get('format'))}, but this version of qlogad reads {FORMAT}; {_ANEW}"
+            )
         return documents.from_mapping(_Saved, content, str(path), strict=True)
     except DocumentError as error:
         raise ResultError(f"{error}; {_ANEW}") from error
 
 
 def _hired(params: object) -> str | None:
-    """The backend among saved parameters that may use an account of the user's."""
+    """The backend in saved parameters that may use one of the user's accounts; None if there is none."""
     if isinstance(params, Mapping):
         from qlogad.backend.backend import asks_account
 
         spec = params.get("backend")
-        with suppress(UnknownName):  # told when the detector is built
+        with suppress(UnknownName):  # reported when the detector is built
             if isinstance(spec, str) and asks_account(spec):
                 return spec
         return next(filter(None, map(_hired, params.values())), None)
@@ -441,7 +453,7 @@ def _read(path: Path) -> bytes:
 
 
 def _arrays(content: bytes) -> State:
-    """The arrays of a file of weights."""
+    """The arrays of a weights file."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -451,12 +463,12 @@ def _arrays(content: bytes) -> State:
         raise ResultError(f"{WEIGHTS} is damaged ({one_line(error, 100)})") from error
     for name, array in arrays.items():
         if array.dtype.kind in "fc" and not np.isfinite(array).all():
-            raise ResultError(f"'{name:.40}' holds values that are not finite")
+            raise ResultError(f"'{name:.40}' has values that are not finite")
     return arrays
 
 
 def _called(cls: type[Detector]) -> str:
-    """What a class is called in a saved detector."""
+    """The name of a class in a saved detector."""
     return names.name_of("detector", cls) or f"{cls.__module__}:{cls.__qualname__}"
 
 
@@ -472,7 +484,7 @@ def _lists(windows: Sequences) -> Sequence[Sequence[int]]:
         if column not in windows:
             known = [str(name) for name in windows]
             raise DataError(
-                f"a DataFrame of windows has a row for each event and the columns 'window' and 'event'; '{column}' is not among "
+                f"a DataFrame of windows needs one row per event and the columns 'window' and 'event'; '{column}' is not among "
                 f"{shown(known)}{did_you_mean(column, known)}"
             )
         missing = int(windows[column].isna().sum())

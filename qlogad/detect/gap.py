@@ -1,4 +1,4 @@
-"""Gap: an event is anomalous when it comes sooner or later after the one before than training saw. A floor of what times alone tell."""
+"""Gap: an event is anomalous if its time since the previous event is outside the training range. A baseline from times alone."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from qlogad.files import Array, check_arrays
 
 __all__ = ["Gap"]
 
-NONE = 1e-3  # seconds that are as good as no time
+NONE = 1e-3  # shorter gaps, in seconds, count as this long
 
 
 @dataclass(kw_only=True)
 class Gap(Detector):
-    """The score is the largest log ratio of a gap to the nearest one of its event type in training, 0 inside what training saw.
+    """The score is the largest log ratio of a gap to the range of gaps of its event type in training, 0 inside the range.
 
-    Gaps count from a millisecond up; event types without a gap in training go by all gaps. Where no time is known, the score is 0.
+    Gaps below a millisecond count as a millisecond; event types without a gap in training use the range of all gaps. Without times,
+    the score is 0.
 
     >>> windows = Features.from_sequences([[0, 1, 1]], times=[[0, 1, 3]])
     >>> late = Features.from_sequences([[0, 1, 1], [0, 1, 1]], times=[[0, 2, 3], [0, 1, 61]], size=2)
@@ -43,7 +44,7 @@ class Gap(Detector):
         self._low_V[without_V], self._high_V[without_V] = low, high
 
     def event_score(self, features: Features) -> Floats:
-        """The log ratio of each event's gap to the nearest in training, (E,); 0 where it is not outside, or not known."""
+        """The absolute log ratio of each event's gap to the training range, (E,); 0 if inside, or if the time is unknown."""
         log_E, ids_E = _logs(features), features.ids_E
         outside_E = np.maximum(log_E - self._high_V[ids_E], self._low_V[ids_E] - log_E)
         return np.asarray(np.nan_to_num(np.maximum(outside_E, 0.0)))
@@ -61,5 +62,5 @@ class Gap(Detector):
 
 
 def _logs(features: Features) -> Floats:
-    """The logarithm of the gap before each event, in seconds; NaN unknown."""
+    """The natural logarithm of the gap in seconds before each event, (E,); NaN if unknown."""
     return np.log(np.maximum(features.view("gaps")[:, 0], NONE))

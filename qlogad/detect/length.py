@@ -16,7 +16,7 @@ __all__ = ["Length"]
 
 @dataclass(kw_only=True)
 class Length(Detector):
-    """The score is how many events the window is outside the range of the training lengths: 0 inside.
+    """The score is the distance of the window's length from the range of training lengths, in events: 0 inside.
 
     >>> Length().fit([[0, 1], [0, 1, 2]]).score_samples([[0, 1], [0], [0, 1, 2, 2, 2]]).tolist()
     [0.0, 1.0, 2.0]

@@ -1,4 +1,4 @@
-"""Level: an event is anomalous when its level is rare for its type in training. A floor of what severities alone tell."""
+"""Level: an event is anomalous if its severity level is rare for its type in training. A baseline from severities alone."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ __all__ = ["Level"]
 class Level(Detector):
     """The score is -ln p of the least likely level of a window, with p = (n_el + p_l) / (n_e + 1) for level l of event type e.
 
-    n_e and n_el count in training; p_l = (n_l + 1) / (n + L + 1) is the share of the level among all events, which is what an event
-    type that training did not see goes by.
+    n_e and n_el are training counts; p_l = (n_l + 1) / (n + L + 1) is the smoothed share of the level among all events, and applies to
+    event types not seen in training.
 
     >>> train = Features.from_sequences([[0, 1]] * 9, levels=[["INFO", "WARN"]] * 9, views=["levels"])
     >>> test = Features.from_sequences([[0, 1], [1, 0]], levels=[["INFO", "WARN"]] * 2, views=train.views)
@@ -36,7 +36,7 @@ class Level(Detector):
         weight_EL = level_EL * features.weight_N[features.row_E][:, None]
         count_VL = np.zeros((features.size + 1, level_EL.shape[1]))
         np.add.at(count_VL, features.ids_E, weight_EL)
-        count_VL[-1] = 0.0  # the id V itself says "unseen"
+        count_VL[-1] = 0.0  # the id V means "unseen"
         share_L = (weight_EL.sum(axis=0) + 1) / (weight_EL.sum() + level_EL.shape[1])
         self._surprise_VL = -np.log((count_VL + share_L) / (count_VL.sum(axis=1, keepdims=True) + 1))
 

@@ -1,4 +1,4 @@
-"""Markov chain: a window is anomalous when an event was not expected after the `order` events before it.
+"""Markov chain: a window is anomalous if an event is unlikely after the `order` events before it.
 
 Ye, IEEE SMC Workshop 2000; scored as DeepLog scores (Du et al., CCS 2017, doi:10.1145/3133956.3134015): the rank of the true event.
 """
@@ -24,13 +24,13 @@ __all__ = ["Markov"]
 
 @dataclass(frozen=True, eq=False)
 class _Chain:
-    """The transitions of one order k: which events followed which k events, and how often."""
+    """The transitions of order k: which events followed which k events, with counts."""
 
-    pairs_Pk: Ints  # k events and the one that followed, distinct, in lexicographic order
+    pairs_Pk: Ints  # distinct tuples of k events and the next one, in lexicographic order
     count_P: Floats
     contexts_Ck: Ints
     total_C: Floats
-    rank_P: Floats  # of the following event among those of its context; ties count against it
+    rank_P: Floats  # rank of the next event within its context; ties count against it
 
     @classmethod
     def of(cls, pairs_Pk: Ints, count_P: Floats) -> _Chain:
@@ -38,7 +38,7 @@ class _Chain:
         context_P = context_P.reshape(-1)
         keys = np.stack([context_P, -count_P])
         _, tie_P, size_T = np.unique(keys, axis=1, return_inverse=True, return_counts=True)
-        before_C = np.searchsorted(context_P, np.arange(len(contexts_Ck)))  # pairs of earlier contexts
+        before_C = np.searchsorted(context_P, np.arange(len(contexts_Ck)))  # number of pairs with an earlier context
         rank_P = np.cumsum(size_T)[tie_P.reshape(-1)] - before_C[context_P]
         total_C = np.bincount(context_P, weights=count_P, minlength=len(contexts_Ck)).astype(np.float64)
         return cls(pairs_Pk, count_P, contexts_Ck, total_C, rank_P.astype(np.float64))
@@ -48,16 +48,16 @@ class _Chain:
 class Markov(Detector):
     """Event score: rank of the true event (1 is best, ties count against it, an unseen event has V + 1); window score: the maximum.
 
-    A window's first events have the padding as their context. A context never seen falls back to its shorter end, at last to
-    the plain frequencies; an event that never followed a seen context has rank V. An empty window scores 0.
+    The first events of a window have padding as their context. An unseen context falls back to its last events, ultimately to the
+    overall frequencies; an event that never followed a seen context has rank V. An empty window scores 0.
 
     >>> Markov().fit([[0, 1, 2], [0, 1, 1]]).score_samples([[0, 1], [0, 2], [9]]).tolist()
     [1.0, 3.0, 4.0]
     """
 
-    order: Annotated[int, Between(0, 1_000)] = 1  # how many events are looked back
+    order: Annotated[int, Between(0, 1_000)] = 1  # the number of preceding events in a context
     score: Literal["rank", "nll"] = "rank"  # or the negative log likelihood, in nats, with additive smoothing
-    smoothing: Annotated[float, Between(0, 1e9, "low")] = 1.0  # added to each of the V + 1 counts of a context, for "nll"
+    smoothing: Annotated[float, Between(0, 1e9, "low")] = 1.0  # for "nll": added to each of the V + 1 counts of a context
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         grams_Ek, row_E, _ = grams(features, self.order + 1, left=self.order, right=0)
@@ -70,10 +70,10 @@ class Markov(Detector):
             self._chains.append(_Chain.of(pairs_Pk, count_P))
 
     def event_score(self, features: Features) -> Floats:
-        """Rank or negative log likelihood of each event, (E,)."""
+        """Rank or negative log likelihood (nats) of each event, (E,)."""
         grams_Ek, _, _ = grams(features, self.order + 1, left=self.order, right=0)
         score_E = self._score(np.zeros(len(grams_Ek)), np.full(len(grams_Ek), np.inf), np.zeros(len(grams_Ek)))
-        for order, chain in enumerate(self._chains):  # the longest context seen has the last word
+        for order, chain in enumerate(self._chains):  # the longest seen context overrides shorter ones
             context_E = match(chain.contexts_Ck, grams_Ek[:, self.order - order : -1])
             pair_E = match(chain.pairs_Pk, grams_Ek[:, self.order - order :])
             count_E = np.where(pair_E < 0, 0.0, np.append(chain.count_P, 0.0)[pair_E])
@@ -88,7 +88,7 @@ class Markov(Detector):
         return -np.log((count_E + self.smoothing) / (total_E + self.smoothing * (self.size_ + 1)))
 
     def expected(self, features: Features, event_A: Ints) -> list[list[int]]:
-        """The event types that followed the longest context seen most often."""
+        """The event types that most often followed the longest seen context."""
         grams_Ak = grams(features, self.order + 1, left=self.order, right=0)[0][event_A]
         found = []
         for gram_k in grams_Ak:
@@ -118,5 +118,5 @@ class Markov(Detector):
         for order in range(self.order + 1):
             pairs_Pk = state[f"pairs_{order}"]
             if not np.array_equal(pairs_Pk, np.unique(pairs_Pk, axis=0)):
-                raise ResultError(f"'pairs_{order}' is not distinct and in order")
+                raise ResultError(f"'pairs_{order}' must have distinct rows in lexicographic order")
         self._chains = [_Chain.of(state[f"pairs_{order}"], state[f"count_{order}"]) for order in range(self.order + 1)]

@@ -1,4 +1,4 @@
-"""New event: a window is anomalous when it holds events that training never saw.  Landauer et al., FSE 2024, arXiv:2309.02854."""
+"""New event: a window is anomalous if it contains events not seen in training.  Landauer et al., FSE 2024, arXiv:2309.02854."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["NewEvent"]
 
 @dataclass(kw_only=True)
 class NewEvent(Detector):
-    """The score is the number of events whose id does not occur in the training rows: 0 when there is none.
+    """The score is the number of events whose id does not occur in the training rows.
 
     >>> NewEvent().fit([[0, 1], [0, 2]]).score_samples([[0, 1, 2], [0, 7, 7]]).tolist()
     [0.0, 2.0]
@@ -24,7 +24,7 @@ class NewEvent(Detector):
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         self._seen_V1 = np.bincount(features.ids_E, minlength=features.size + 1) > 0
-        self._seen_V1[-1] = False  # the id V itself says "unseen"
+        self._seen_V1[-1] = False  # the id V means "unseen"
 
     def event_score(self, features: Features) -> Floats:
         """1 where the event was not seen in training, else 0, (E,)."""

@@ -1,9 +1,9 @@
-"""Next-event detection: an event is anomalous when the network did not expect it after the events before it.
+"""Next-event detection: an event is anomalous if the network finds it unlikely after the events before it.
 
-    what came before each event ── network ──► V logits ──► rank of the true event, or its negative log likelihood ── max ──► window
+    preceding events ── network ──► V logits ──► rank of the true event, or its negative log likelihood ── max ──► window
 
-Du et al., CCS 2017, doi:10.1145/3133956.3134015. Equal inputs are run once, in training (with the counts of what followed them as soft
-targets) and in scoring. A detector of this kind is written `class X(NextEvent, Trained, Detector)`.
+Du et al., CCS 2017, doi:10.1145/3133956.3134015. Equal inputs are run once, in training (with the counts of the next events as soft
+targets) and in scoring. A detector of this kind is declared as `class X(NextEvent, Trained, Detector)`.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ __all__ = ["NextEvent", "histories"]
 
 
 class NextEvent(Trained, ABC):
-    """A detector that predicts every event of a window from what came before it.
+    """A detector that predicts every event of a window from the events before it.
 
-    A concrete one writes `before` and a `network` from what that gives (B, H) to the logits of the next event (B, V), and declares
-    `score` and `unseen` as fields where they are to be keys.
+    A concrete detector implements `before`, and a `network` that maps its rows (B, H) to the logits of the next event (B, V). It
+    declares `score` and `unseen` as fields if they are to be keys in an experiment.
 
     The event score is the rank of the true event among the V (1 is best, ties count against it; unseen = V + 1), or its negative log
-    likelihood (unseen = +inf). The score of a window is the largest of its events, 0 without events. Early stopping goes by the
-    negative log likelihood of the validation windows, of those labelled normal where there are labels.
+    likelihood in nats (unseen = +inf). The score of a window is the maximum over its events, 0 without events. Early stopping uses
+    the negative log likelihood of the validation windows or, if they have labels, of the normal ones.
     """
 
-    score: Literal["rank", "nll"] = "rank"  # of an event
-    unseen: Literal["anomaly", "ignore"] = "anomaly"  # an event unseen in training; "ignore": NaN, no part in the maximum
+    score: Literal["rank", "nll"] = "rank"  # the event score: rank or negative log likelihood
+    unseen: Literal["anomaly", "ignore"] = "anomaly"  # events not seen in training; "ignore": they do not count
 
     @abstractmethod
     def before(self, features: Features) -> Ints | Floats:
-        """What each event is predicted from, (E, H), finite: nothing of the event itself or of what comes after it.
+        """The inputs from which each event is predicted, (E, H), finite; they must not depend on the event itself or on later ones.
 
-        The network is given rows of V + 1, the id of the padding, beside these.
+        The network also receives rows filled with V + 1, the id of the padding.
         """
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         examples, held = self._examples(features, features.weight_N), None
         if len(examples) == 0:
-            raise DataError("the training windows hold no known event; choose a later cut or more data")
+            raise DataError("the training windows contain no known event; choose a later cut or more data")
         if validation is not None:
             rows, known = validation
             held = self._examples(rows, rows.weight_N if known is None else rows.weight_N * (known.window_N == 0))
@@ -64,7 +64,7 @@ class NextEvent(Trained, ABC):
         return largest(self.event_score(features), features.offsets_N1)
 
     def event_score(self, features: Features) -> Floats:
-        """Rank or negative log likelihood of each event, (E,)."""
+        """Rank or negative log likelihood (nats) of each event, (E,)."""
         before_EH, target_E = self.before(features), features.ids_E
         scores_E = np.full(len(target_E), float(self.size_ + 1) if self.score == "rank" else np.inf)
         if self.unseen == "ignore":
@@ -76,7 +76,7 @@ class NextEvent(Trained, ABC):
         return scores_E
 
     def expected(self, features: Features, event_A: Ints) -> list[list[int]]:
-        """The event types that are likeliest in place of each event; none where circuits are paid for."""
+        """The most likely event types instead of each event; empty on backends where every circuit run has a cost."""
         if self.network_.priced:
             return [[] for _ in event_A]
         distinct_UH, before_A = distinct(self.before(features)[event_A])
@@ -87,7 +87,7 @@ class NextEvent(Trained, ABC):
         return [best_UK[place].tolist() for place in before_A]
 
     def passes(self, features: Features) -> Floats:
-        """Known events of each row: every one of them is predicted."""
+        """The number of known events in each row, (N,): each is predicted."""
         return np.bincount(features.row_E[features.ids_E < self.size_], minlength=len(features)).astype(np.float64)
 
     def _examples(self, features: Features, weight_N: Floats) -> Examples:
@@ -95,13 +95,13 @@ class NextEvent(Trained, ABC):
         return Examples(table.total_U, partial(self._loss, table))
 
     def _loss(self, table: _Table, rows_B: Tensor) -> Tensor:
-        """The negative log likelihood of what followed, each event as often as it occurred."""
+        """The negative log likelihood of the next events, weighted by their counts."""
         row_P, target_P, count_P = table.pairs(rows_B)
         log_BV = torch.log_softmax(self.network_(table.before_UH[rows_B]), dim=1)
         return -(log_BV[row_P, target_P] * count_P).sum()
 
     def _pair_scores(self, before_UH: Numbers, before_P: Ints, target_P: Ints) -> Floats:
-        """Scores of pairs of an input and an event; `before_P` is sorted."""
+        """Scores (P,) of pairs of an input and an event; `before_P` is sorted."""
         scores_P = np.empty(len(before_P))
         first_U1 = np.searchsorted(before_P, np.arange(len(before_UH) + 1))
         for logits_SV, slots_B, rows_B in self.outputs(before_UH, fill=self.size_ + 1):
@@ -114,7 +114,7 @@ class NextEvent(Trained, ABC):
 
 
 def histories(features: Features, history: int) -> Ints:
-    """The `history` ids before every event of its row, oldest first, (E, history); V + 1 where the row has not begun.
+    """The `history` ids before every event in its row, oldest first, (E, history); V + 1 (padding) before the start of the row.
 
     >>> histories(Features.from_sequences([[0, 1, 1], [2]]), 2).tolist()
     [[4, 4], [4, 0], [0, 1], [4, 4]]
@@ -139,7 +139,7 @@ def _nll(logits_QV: Tensor, true_Q1: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """Distinct inputs with the weights of what followed them: U inputs, P pairs (input, target), sorted by input."""
+    """Distinct inputs with the weights of the events that followed: U inputs, P pairs (input, target), sorted by input."""
 
     before_UH: Tensor
     first_U1: Tensor
@@ -148,7 +148,7 @@ class _Table:
     total_U: Tensor
 
     def pairs(self, rows_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(place in the batch, target, weight) of all pairs of a batch of inputs."""
+        """(index in the batch, target, weight) of all pairs of a batch of inputs."""
         first_B, counts_B = self.first_U1[rows_B], self.first_U1[rows_B + 1] - self.first_U1[rows_B]
         place_Q = torch.repeat_interleave(counts_B)
         pairs_Q = torch.arange(len(place_Q), device=place_Q.device) + (first_B - counts_B.cumsum(0) + counts_B)[place_Q]

@@ -1,4 +1,4 @@
-"""Unseen n-grams (STIDE): a window is anomalous by its share of n-grams that training never saw.
+"""Unseen n-grams (STIDE): a window is anomalous by its share of n-grams not seen in training.
 
 Forrest et al., IEEE S&P 1996, doi:10.1109/SECPRI.1996.502675, as in Landauer et al., FSE 2024, arXiv:2309.02854: a window is padded
 with one mark at each end, so a wrong first or last event counts too.
@@ -25,13 +25,13 @@ PAD = -1
 
 @dataclass(kw_only=True)
 class NGram(Detector):
-    """The score lies in [0, 1]: the share of the window's n-grams not seen in training; 0 for a window too short to have one.
+    """The score is in [0, 1]: the share of the window's n-grams not seen in training; 0 for a window too short for one.
 
     >>> NGram().fit([[0, 1, 2], [0, 2]]).score_samples([[0, 1, 2], [1, 2], [2, 1, 0]]).round(3).tolist()
     [0.0, 0.333, 1.0]
     """
 
-    n: Annotated[int, Between(1, 1_000)] = 2  # events in an n-gram, padding counted
+    n: Annotated[int, Between(1, 1_000)] = 2  # events in an n-gram, including padding
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         self._known_Kn = np.unique(grams(features, self.n, left=1, right=1)[0], axis=0)
@@ -41,7 +41,7 @@ class NGram(Detector):
         return match(self._known_Kn, grams_Gn) < 0, row_G, event_G
 
     def event_score(self, features: Features) -> Floats:
-        """1 where an unseen n-gram ends, 0 where a seen one does, NaN at a row's first n - 2 events, where none ends, (E,)."""
+        """1 where an unseen n-gram ends, 0 where a seen one ends, NaN at a row's first n - 2 events, where none ends, (E,)."""
         unseen_G, _, event_G = self._unseen(features)
         score_E = np.full(len(features.ids_E), np.nan)
         inside_G = event_G >= 0
@@ -49,13 +49,13 @@ class NGram(Detector):
         return score_E
 
     def raised_by(self, features: Features, scores_N: Floats) -> Ints:
-        """Where the first unseen n-gram of each row ends, (N,): the one before was seen, so its last event is odd; -1 for the end mark.
+        """The last event of each row's first unseen n-gram, (N,), because the n-gram before it was seen; -1 if that is the end mark.
 
-        Where the row's first n-gram is unseen, any of its events may be odd: it is that whose n-grams are unseen by the highest share.
+        If the row's first n-gram is unseen, any of its events may be the cause: the one with the highest share of unseen n-grams is taken.
         """
         unseen_G, row_G, event_G = self._unseen(features)
         gram_N = np.full(len(features), -1, dtype=np.int64)
-        gram_N[row_G[unseen_G][::-1]] = np.flatnonzero(unseen_G)[::-1]  # of several, the first is written last
+        gram_N[row_G[unseen_G][::-1]] = np.flatnonzero(unseen_G)[::-1]  # the first of several is written last
         first_N = np.searchsorted(row_G, np.arange(len(features)))
         found_N = np.where(gram_N < 0, -1, event_G[gram_N]) if len(event_G) else gram_N
         return np.where((gram_N == first_N) & (self.n > 2), self._among_the_first(features, unseen_G, row_G, event_G), found_N)
@@ -71,7 +71,7 @@ class NGram(Detector):
         return highest(unseen_E / np.maximum(held_E, 1.0) * (1 + unseen_E / 2**20), features.offsets_N1)
 
     def expected(self, features: Features, event_A: Ints) -> list[list[int]]:
-        """Event types that training saw after the n - 1 events before, in the order of their ids."""
+        """Event types that followed the preceding n - 1 events in training, ordered by id."""
         grams_Gn, _, event_G = grams(features, self.n, left=1, right=1)
         gram_E = np.full(len(features.ids_E), -1, dtype=np.int64)
         gram_E[event_G[event_G >= 0]] = np.flatnonzero(event_G >= 0)
@@ -96,14 +96,14 @@ class NGram(Detector):
 
 
 def grams(features: Features, n: int, *, left: int, right: int) -> tuple[Ints, Ints, Ints]:
-    """Every run of n events of every row, the rows padded with `left` and `right` marks (-1).
+    """All n-grams of all rows, with the rows padded by `left` and `right` marks (-1).
 
     Returns:
-        grams_Gn; row_G, the row each lies in; event_G, the position in `ids_E` of its last event, -1 where that is padding.
+        grams_Gn; row_G, the row of each; event_G, the position in `ids_E` of its last event, -1 if that is padding.
     """
     length_N = features.lengths_N + left + right
     start_N = np.concatenate([[0], np.cumsum(length_N)])[:-1]
-    event_P = np.full(int(length_N.sum()), -1, dtype=np.int64)  # padded place -> position in ids_E
+    event_P = np.full(int(length_N.sum()), -1, dtype=np.int64)  # position in the padded rows -> position in ids_E
     row_E = features.row_E
     event_E = np.arange(len(row_E))
     event_P[(start_N + left - features.offsets_N1[:-1])[row_E] + event_E] = event_E
@@ -117,10 +117,10 @@ def grams(features: Features, n: int, *, left: int, right: int) -> tuple[Ints, I
 
 
 def match(known_Kn: Ints, given_Gn: Ints) -> Ints:
-    """For each given row the index of the equal known row, -1 where there is none.
+    """For each given row, the index of the equal known row; -1 if there is none.
 
     Args:
-        known_Kn: distinct rows in lexicographic order, as `np.unique(..., axis=0)` gives them; entries >= -1.
+        known_Kn: distinct rows in lexicographic order, as returned by `np.unique(..., axis=0)`; entries >= -1.
         given_Gn: rows to look up; entries >= -1.
     """
     if len(known_Kn) == 0:
@@ -128,9 +128,9 @@ def match(known_Kn: Ints, given_Gn: Ints) -> Ints:
     base = 2 + max(int(known_Kn.max(initial=0)), int(given_Gn.max(initial=0)))
     known_K = np.zeros(len(known_Kn), dtype=np.int64)
     given_G = np.zeros(len(given_Gn), dtype=np.int64)
-    for known_column, given_column in zip(known_Kn.T, given_Gn.T, strict=True):  # prefixes are renumbered, so codes stay small
+    for known_column, given_column in zip(known_Kn.T, given_Gn.T, strict=True):  # prefixes are renumbered, so that codes stay small
         prefixes, known_K = np.unique(known_K * base + known_column + 1, return_inverse=True)
         code_G = given_G * base + given_column + 1
         given_K = np.minimum(np.searchsorted(prefixes, code_G), len(prefixes) - 1)
-        given_G = np.where(prefixes[given_K] == code_G, given_K, -1)  # once -1, the code stays below 0 and so -1
+        given_G = np.where(prefixes[given_K] == code_G, given_K, -1)  # once -1, the code stays below 0
     return given_G

@@ -1,4 +1,4 @@
-"""PCA: a window is anomalous by how much of its event counts lies outside the subspace of the normal ones.
+"""PCA: a window is anomalous by the distance of its event counts from the principal subspace of training windows.
 
 Xu et al., SOSP 2009, doi:10.1145/1629575.1629587: counts, tf-idf weighting, principal components, squared prediction error.
 """
@@ -18,7 +18,7 @@ from qlogad.files import Array, check_arrays
 
 __all__ = ["PCA"]
 
-ROUNDING = 1e-12  # a squared error below this share of the squared length is rounding
+ROUNDING = 1e-12  # a squared error below this share of the squared norm is rounding error
 
 
 @dataclass(kw_only=True)
@@ -29,8 +29,8 @@ class PCA(Detector):
     [0.0, 4.0]
     """
 
-    variance: Share = 0.95  # the share of the training variance that the components have to exceed, in (0, 1)
-    weighting: Literal["tf-idf", "none"] = "tf-idf"  # counts times log((1 + N) / (1 + N_e)), N_e of N training windows holding e
+    variance: Share = 0.95  # share of the training variance that the components must exceed, in (0, 1)
+    weighting: Literal["tf-idf", "none"] = "tf-idf"  # counts times log((1 + N) / (1 + N_e)), N_e of N training windows with e
 
     reads: ClassVar[tuple[str, ...]] = ("ids", "counts")
 

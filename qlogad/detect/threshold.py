@@ -1,4 +1,4 @@
-"""Where a score becomes an alarm. A threshold is fitted on validation data by a stated rule and then frozen; alarm iff score > value."""
+"""Thresholds: fitted on validation data by a stated rule, then frozen; alarm iff score > value."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Threshold:
 
     value: float
     rule: Literal["fpr", "f1"]
-    target: float  # the false positive rate asked for, or the F1 reached on validation
-    windows: int  # how many validation windows it was fitted on
+    target: float  # the target false positive rate, or the F1 reached on validation
+    windows: int  # the number of validation windows it was fitted on
 
     def __post_init__(self) -> None:
         documents.enforce(self)
         if math.isnan(self.value) or not 0 <= self.target <= 1 or self.windows < 0:
             raise DataError(
-                f"a threshold is a number, +inf allowed, with a target in [0, 1] and 0 or more windows, got {self.value}, {self.target} "
+                f"a threshold must be a number or +inf, with a target in [0, 1] and 0 or more windows, got {self.value}, {self.target} "
                 f"and {self.windows}"
             )
 
@@ -39,20 +39,20 @@ class Threshold:
         return np.asarray(np.asarray(scores, dtype=np.float64) > self.value)
 
     def margin(self, scores: ArrayLike) -> Floats:
-        """How far scores lie above it; above 0 is an alarm.
+        """The scores minus the threshold; above 0 is an alarm.
 
         >>> Threshold(2.0, "fpr", 0.01, 9).margin([2.0, 5.0, -np.inf]).tolist()
         [0.0, 3.0, -inf]
         """
         scores_N = np.asarray(scores, dtype=np.float64)
-        with np.errstate(invalid="ignore"):  # infinity less infinity
+        with np.errstate(invalid="ignore"):  # inf - inf
             return np.asarray(np.where(scores_N == self.value, 0.0, scores_N - self.value))
 
     def raised_by(self, event_E: ArrayLike, offsets_N1: ArrayLike, scores_N: ArrayLike) -> Ints:
-        """The position in `event_E` of the event that raised each window's score, (N,); -1 where no event did.
+        """The position in `event_E` of the event that raised each window's score, (N,); -1 if no event did.
 
-        Where a window scores as its highest event, that is the first event above the threshold (what comes after an odd event may
-        look odder still), else the first of the highest; an event that scores 0 or less, or NaN, raises nothing.
+        If a window's score is that of its highest event, this is the first event above the threshold (events after an anomalous one
+        often score higher still), else the first of the highest. An event with a score of 0 or less, or NaN, is never chosen.
 
         Args:
             event_E: event scores of all windows, end to end.
@@ -71,10 +71,10 @@ class Threshold:
 
     @classmethod
     def at_rate(cls, scores: ArrayLike, fpr: float, weight: ArrayLike | None = None) -> Self:
-        """The smallest threshold at which at most a share `fpr` of the (normal) validation windows raises an alarm.
+        """The smallest threshold at which at most a share `fpr` of the (normal) validation windows raise an alarm.
 
         Args:
-            scores: N scores of validation normals, higher is more anomalous; +inf is allowed.
+            scores: N scores of normal validation windows, higher is more anomalous; +inf is allowed.
             fpr: the false positive rate in [0, 1).
             weight: N multiplicities; default ones.
 
@@ -83,7 +83,7 @@ class Threshold:
         """
         scores_N, weight_N = _checked(scores, weight)
         if not 0 <= fpr < 1:
-            raise DataError(f"the false positive rate lies in [0, 1), got {fpr}")
+            raise DataError(f"the false positive rate must be in [0, 1), got {fpr}")
         values, inverse = np.unique(scores_N, return_inverse=True)
         above = weight_N.sum() - np.cumsum(np.bincount(inverse, weights=weight_N))  # weight strictly above each value
         allowed = np.flatnonzero(above <= fpr * weight_N.sum() + 1e-9)
@@ -91,9 +91,12 @@ class Threshold:
 
     @classmethod
     def best_f1(cls, scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> Self:
-        """The threshold of the best F1 on labelled validation windows (this moves a contender into a labelled track).
+        """The threshold with the best F1 on labelled validation windows, the highest of equally good ones.
 
-        The highest of equally good thresholds is taken. With no anomaly among the labels this is a DataError.
+        This moves a contender into a labelled track.
+
+        Raises:
+            DataError: no label is an anomaly.
         """
         scores_N, weight_N = _checked(scores, weight)
         labels_N = np.asarray(labels)
@@ -115,5 +118,5 @@ def _checked(scores: ArrayLike, weight: ArrayLike | None) -> tuple[Floats, Float
     if len(scores_N) == 0:
         raise DataError("a threshold needs at least one validation window; choose an earlier cut or more data")
     if np.isnan(scores_N).any():
-        raise DataError("validation scores contain NaN; the detector's training has diverged or a window is empty")
+        raise DataError("validation scores contain NaN; the detector's training diverged, or a window is empty")
     return scores_N, weight_N

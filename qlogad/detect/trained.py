@@ -1,8 +1,8 @@
-"""What every trained detector shares: a network around a core, its training run, its circuits and its saved state.
+"""The common part of detectors with a trained network: building, training, circuits and saved state.
 
     fields ── core.resolve ──► network(core) ──► learn(examples, held) ──► outputs(rows) ──► scores: the detector's own part
 
-A detector is its network, its loss and its fields; it is written `class X(Trained, Detector)`. tests/detect/counting_gru.py is a short one.
+A detector adds its network, loss and fields: `class X(Trained, Detector)`. tests/detect/counting_gru.py is a short example.
 """
 
 from __future__ import annotations
@@ -32,35 +32,35 @@ N = TypeVar("N", bound=CoreNetwork)
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """U distinct examples to learn from, or to stop by, and their loss."""
+    """U distinct examples for training or early stopping, and their loss."""
 
-    weight_U: Tensor  # how much each counts
-    loss: Callable[[Tensor], Tensor]  # numbers of examples (B,) -> the sum of their losses, each times its weight
+    weight_U: Tensor  # weight of each example
+    loss: Callable[[Tensor], Tensor]  # example numbers (B,) -> the weighted sum of their losses
 
     def __len__(self) -> int:
         return len(self.weight_U)
 
     def batch_loss(self, rows_B: Tensor) -> Tensor:
-        """The loss of a batch; its mean over batches is that over all examples by weight."""
+        """The loss of a batch, scaled so that its mean over batches is the weighted mean over all examples."""
         return self.loss(rows_B) / (len(rows_B) * self.weight_U.mean())
 
     def mean_loss(self) -> float:
-        """The loss over all examples by weight, without derivatives."""
+        """The weighted mean loss over all examples, without gradients."""
         with torch.no_grad():
             parts = [self.loss(rows_B) for rows_B in torch.split(torch.arange(len(self)), 4 * SLOTS)]
         return float(sum(parts) / self.weight_U.sum())
 
 
 class Trained(Detector, ABC):
-    """A detector whose core runs in a network that is trained in epochs.
+    """A detector with a network around a core, trained in epochs.
 
-    A concrete one declares the field `core`; of `seed`, `device` and the fields of `Schedule` those it wants to be keys, with its own
-    defaults; and writes `network`, `_fit` and `anomaly_score`. After `fit`: `network_`; `history_`, the training run; `executions`,
-    the circuits run so far by this object.
+    A concrete detector declares the field `core`, and those of `seed`, `device` and the fields of `Schedule` that are to be keys in an
+    experiment, with its own defaults; it implements `network`, `_fit` and `anomaly_score`. After `fit`: `network_`; `history_`, the
+    training history; `executions`, the number of circuit runs by this object.
     """
 
     core: Core
-    seed: int = 0  # of weights and shuffling
+    seed: int = 0  # for weights and shuffling
     device: str = "cpu"  # a torch device
 
     network_: CoreNetwork
@@ -74,21 +74,21 @@ class Trained(Detector, ABC):
 
     @abstractmethod
     def network(self, core: Core) -> CoreNetwork:
-        """The untrained network around a core, its sizes from fields and from `size_` (V), its weights from `seed`.
+        """The untrained network around a core, with sizes from the fields and `size_` (V), and weights from `seed`.
 
-        What torch's own modules draw for themselves is of that seed too.
+        torch's global generator is also seeded from `seed` when this is called.
         """
 
     def check(self) -> None:
         self.core.check()
 
     def schedule(self) -> Schedule:
-        """Length and pace of training: the fields of these names, else the usual."""
+        """The training schedule: the detector's fields of these names, else the defaults."""
         own = self.get_params(deep=False)
         return Schedule(**{field.name: own[field.name] for field in fields(Schedule) if field.name in own})
 
     def built(self, make: Callable[[Core], N]) -> N:
-        """An untrained network around the detector's core, on its device; a control's size is found by counting its twin's weights."""
+        """An untrained network around the detector's core, on its device; resolves the size of a control that depends on the network."""
 
         def seeded(core: Core) -> N:
             with seeds.torch_default(self.seed, "network"):
@@ -97,7 +97,7 @@ class Trained(Detector, ABC):
         return seeded(self.core.resolve(lambda core: seeded(core).total)).to(self.device)
 
     def learn(self, network: CoreNetwork, examples: Examples, held: Examples | None) -> None:
-        """Train a network, which then is the detector's; without held examples all epochs are run."""
+        """Train a network and keep it as `network_`; without `held` validation examples, all epochs are run."""
         self.network_ = network
         with seeds.torch_default(self.seed, "training", device=self.device):
             self.history_ = train(
@@ -111,19 +111,19 @@ class Trained(Detector, ABC):
             )
 
     def outputs(self, rows_UH: Numbers, *, fill: int) -> Iterator[tuple[Tensor, Ints, Ints]]:
-        """What the trained network gives for distinct rows, by micro-batch: (outputs (SLOTS, ...), taken slots, which row is in each)."""
+        """Outputs of the trained network for distinct rows, by micro-batch: (outputs (SLOTS, ...), occupied slots, row index in each)."""
         for batch_SH, slots_B, rows_B in micro_batches(rows_UH, fill=fill, whole=self.network_.priced):
             with torch.no_grad():
                 output_S = self.network_(torch.from_numpy(batch_SH).to(self.device))
             yield output_S, slots_B, rows_B
 
     def weights(self) -> dict[str, int]:
-        """Weights of the network by kind; `live`: of the quantum ones, those the readouts can tell apart (frozen ones included)."""
+        """The number of network weights by kind; `live` is the effective number of quantum weights (including frozen ones)."""
         return self.network_.weights()
 
     @property
     def executions(self) -> int:
-        """Circuits run by this object so far, in training and scoring; a micro-batch counts as a whole."""
+        """The number of circuit runs by this object, in training and scoring; empty slots of micro-batches count."""
         return self.network_.executions
 
     def circuits(self) -> list[GateCircuits]:

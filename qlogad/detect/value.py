@@ -1,4 +1,4 @@
-"""Value: an event is anomalous when a number in its message lies outside what training saw there. A floor of what parameters alone tell."""
+"""Value: an event is anomalous if a number in its message is outside its training range. A baseline from parameters alone."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["Value"]
 
 @dataclass(kw_only=True)
 class Value(Detector):
-    """The score is how far the farthest number lies outside its interval in training, in standard deviations; 0 inside.
+    """The score is the largest distance of a number from its training range, in standard deviations; 0 inside.
 
-    Each variable part of each template has an interval of its own; those that were not all numbers in training are not looked at.
+    Each variable part of each template has its own range; parts that were not always numbers in training are ignored.
 
     >>> train = Features.from_sequences([[0, 0]], values=[[["10"], ["12"]]], views=["values"])
     >>> test = Features.from_sequences([[0], [0]], values=[[["11"]], [["22"]]], views=train.views)
@@ -34,13 +34,13 @@ class Value(Detector):
         values_ED = features.view("values")
         width = values_ED.shape[1]
         self._low_VD, self._high_VD = np.zeros((features.size + 1, width)), np.zeros((features.size + 1, width))
-        for column in range(width):  # a mean is 0 on this scale, so that 0 lies in every interval
+        for column in range(width):  # the mean is 0 on this scale, so every range contains 0
             known_E = ~np.isnan(values_ED[:, column])
             np.minimum.at(self._low_VD[:, column], features.ids_E[known_E], values_ED[known_E, column])
             np.maximum.at(self._high_VD[:, column], features.ids_E[known_E], values_ED[known_E, column])
 
     def event_score(self, features: Features) -> Floats:
-        """How far the farthest number of each event lies outside, (E,); 0 where none does, or there is none."""
+        """The largest distance of each event's numbers from their ranges, (E,); 0 if all are inside, or there are none."""
         values_ED, ids_E = features.view("values"), features.ids_E
         outside_ED = np.maximum(values_ED - self._high_VD[ids_E], self._low_VD[ids_E] - values_ED)
         return np.asarray(np.nan_to_num(np.maximum(outside_ED, 0.0)).max(axis=1, initial=0.0))

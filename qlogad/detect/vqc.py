@@ -1,10 +1,10 @@
-"""VQC: a classifier of windows by their event counts, trained on labels, whose circuit encodes the counts in every layer.
+"""VQC: a supervised classifier of windows by their event counts, with a circuit that can encode the counts in every layer.
 
     counts ── scale ── linear ──► angles ── (encoding, layer) x depth ──► <Z> ── linear ──► logit        core = Quantum
     counts ── scale ── linear ──► tanh ───────────────────────────────────────── linear ──► logit        core = Classical
 
 Data re-uploading: Perez-Salinas et al. (2020), arXiv:1907.02085; linear maps around a circuit: Mari et al. (2020), arXiv:1912.08278.
-One round of circuits per window, no recurrence: what goes to a device is known beforehand.
+Each window takes one circuit and no recurrence, so the jobs for a device are known in advance.
 """
 
 from __future__ import annotations
@@ -43,24 +43,24 @@ Feed = Literal["linear", "scaled", "direct"]
 
 @dataclass(kw_only=True)
 class VQC(Trained, Detector):
-    """A classifier of windows; the score is the logit of an anomaly, higher is more anomalous (0: even odds in the balanced loss).
+    """A classifier of windows; the score is the logit of an anomaly: higher is more anomalous, 0 is even odds in the balanced loss.
 
-    A window is its `view`: `counts` of every event type; `presence`, 0 or 1; or `last`, the type of its last event (an empty
-    window's is "unseen"). What does not vary over the training windows is left out, unseen events therefore too: put `new-event`
-    beside this detector. `feed` says how a quantum core and its controls take the view:
+    A window is represented by its `view`: `counts` of every event type; `presence`, 0 or 1 per event type; or `last`, the type of its
+    last event ("unseen" for an empty window). Columns that do not vary over the training windows are dropped, including that of unseen
+    events: use `new-event` alongside this detector. `feed` determines how a quantum core and its controls take the view:
 
-    - `linear`: standardised, and brought to the encoding's width by a trained linear map. Any encoding of numbers.
-    - `scaled`: no linear map; every feature goes from its training range into the encoding's (from 0 up), or [0, pi] radians, and
-      stays at the end of it beyond. The wires have to hold all features that vary.
-    - `direct`: no linear map; the values as they are: counts and presence as angles in radians, presence as bits (encoding
-      `basis`), the last event's id (`binary`, `table`). Counts that an angle cannot tell apart are reported by a QlogadWarning.
+    - `linear`: standardised, then mapped to the encoding's width by a trained linear map. Works with any encoding of real numbers.
+    - `scaled`: no linear map; every feature is mapped from its training range to the encoding's range (from 0 up), or [0, pi] radians,
+      and clipped to it. The wires must hold all features that vary.
+    - `direct`: no linear map; values are used unchanged: counts and presence as angles in radians, presence as bits (encoding
+      `basis`), the last event's id (`binary`, `table`). Counts that give the same angle are reported by a QlogadWarning.
 
-    A classical core always standardises; it has one hidden layer of `hidden` tanh units (`hidden = 1` ranks windows as a logistic
-    regression does). The `hidden` of a quantum core has no part: its readouts go straight into the logit.
+    A classical core always standardises; it has one hidden layer of `hidden` tanh units (with `hidden = 1` it ranks windows like a
+    logistic regression). The `hidden` of a quantum core is ignored: its readouts go directly into the logit.
 
-    The loss is the binary cross-entropy over all windows, each as often as it occurred. Early stopping goes by that of the
-    validation windows where they are labelled and of both kinds; otherwise all epochs are run. After `fit`: `history_`, the training
-    run; `executions`, the circuits run so far by this object.
+    The loss is the binary cross-entropy over all windows with their multiplicities. Early stopping uses that of the validation windows
+    if they have both labels; otherwise all epochs are run. After `fit`: `history_`, the training history; `executions`, the number of
+    circuit runs by this object.
 
     >>> from qlogad.nn.core.classical import Classical
     >>> windows, labels = [[0], [1], [0, 1], []] * 10, [1, 1, 0, 0] * 10
@@ -70,17 +70,17 @@ class VQC(Trained, Detector):
     """
 
     core: Core = Quantum(wires=3, depth=3, reupload=True)
-    view: View = "counts"  # what a window is to the classifier
-    feed: Feed = "linear"  # how a quantum core takes it
-    balance: bool = True  # normal windows and anomalies weigh the same in the loss, however few the anomalies
-    epochs: Epochs = 100  # at most
+    view: View = "counts"  # the representation of a window
+    feed: Feed = "linear"  # how a quantum core takes the view
+    balance: bool = True  # give normal windows and anomalies the same total weight in the loss
+    epochs: Epochs = 100  # the largest number of epochs
     batch: Batch = 128  # distinct windows per step
-    lr: LearningRate = 0.02  # Adam's step
-    clip: Clip = 1.0  # largest norm of a gradient
-    patience: Patience = 20  # epochs without a better validation loss
-    decay: Decay = 1.0  # of Adam's step, after every epoch without a better validation loss
-    tolerance: Tolerance = 0.0  # share of the validation loss that a better one is lower by
-    seed: Seed = 0  # of weights and shuffling
+    lr: LearningRate = 0.02  # Adam's learning rate
+    clip: Clip = 1.0  # gradients are clipped to this norm
+    patience: Patience = 20  # epochs without improvement before stopping
+    decay: Decay = 1.0  # factor on the learning rate after every epoch without improvement
+    tolerance: Tolerance = 0.0  # an improvement lowers the validation loss by more than this share
+    seed: Seed = 0  # for weights and shuffling
     device: str = "cpu"  # a torch device
 
     reads: ClassVar[tuple[str, ...]] = ("ids", "counts")
@@ -88,14 +88,14 @@ class VQC(Trained, Detector):
 
     def check(self) -> None:
         self.core.check()
-        if not self.core.code():  # else others' code would run
+        if not self.core.code():  # do not run third-party code
             self.built(partial(self._classifier, width=1, size=1))
 
     def network(self, core: Core) -> Classifier:
         return self._classifier(core, self.width_, self.size_)
 
     def _classifier(self, core: Core, width: int, size: int) -> Classifier:
-        """The network for so many varying features of V = `size` event types."""
+        """The network for `width` varying columns of the view of `size` (V) event types."""
         return Classifier(core, width, view=self.view, feed=self.feed, size=size, seed=self.seed)
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
@@ -108,7 +108,7 @@ class VQC(Trained, Detector):
             held = self._table(validation[0], validation[1])
         columns_D = np.flatnonzero(np.ptp(table.rows_UV, axis=0))
         if len(columns_D) == 0:
-            raise DataError(f"all training windows have equal {self.view}, so nothing tells them apart; choose another view")
+            raise DataError(f"all training windows have the same {self.view}, so they cannot be distinguished; choose another view")
         self.width_ = len(columns_D)
         network = self.built(self.network)
         network.fit_scale(table.rows_UV, table.weight_U, columns_D)
@@ -129,8 +129,8 @@ class VQC(Trained, Detector):
         columns = {"columns_D": Array("int64", ("columns",), low=0, high=self.size_)}
         check_arrays({name: state[name] for name in columns if name in state}, columns)
         self.width_, numbers = len(state["columns_D"]), sum(array.size for array in state.values())
-        if self.core.linear and self.core.hidden * self.width_ > numbers:  # before anything of such a size is made
-            raise ResultError(f"there are too few of them for {self.core.hidden} units")
+        if self.core.linear and self.core.hidden * self.width_ > numbers:  # before allocating anything of this size
+            raise ResultError(f"there are too few of them for {self.core.hidden} hidden units")
         super()._restore(state)
 
     def _rows(self, features: Features) -> Ints:
@@ -151,7 +151,7 @@ class VQC(Trained, Detector):
         return _Table(rows_UV[:, :-1], rows_UV[:, -1], weight_U.astype(np.float64))
 
     def _examples(self, table: _Table, share_C: Floats) -> Examples:
-        """A table to learn from, weights times the share of their class."""
+        """The examples of a table, their weights multiplied by the share of their class."""
         weights_U = (table.weight_U * share_C[table.label_U]).astype(np.float32)
         rows_UV, label_U, weight_U = (
             torch.from_numpy(array).to(self.device) for array in (table.rows_UV, table.label_U.astype(np.float32), weights_U)
@@ -179,15 +179,15 @@ class Classifier(CoreNetwork):
     """Scale, core and head: views (N, V + 1) of windows -> logits (N,).
 
     Args:
-        core: runs in it.
-        width: D, how many columns of the view vary.
-        view: what the columns are.
-        feed: how a circuit, or its stand-in, takes them.
-        size: V, event types.
-        seed: of the weights.
+        core: the core of the network.
+        width: D, the number of columns of the view that vary.
+        view: the representation of windows.
+        feed: how a quantum core or its control takes the view.
+        size: V, the number of event types.
+        seed: for the weights.
 
     Raises:
-        DesignError: the core's encoding does not take this view fed this way.
+        DesignError: the core's encoding cannot take this view with this feed.
     """
 
     columns_D: Tensor
@@ -199,7 +199,7 @@ class Classifier(CoreNetwork):
         values = {"counts": None, "presence": 2, "last": size + 1}[view] if feed == "direct" else None
         super().__init__(core, values)
         self.feed = feed
-        self.ids = view == "last" and feed == "direct"  # the one event id in place of a column for each
+        self.ids = view == "last" and feed == "direct"  # a single event id instead of one column per event type
         self.limits: tuple[float, float] | None = None
         if isinstance(core, Encoded) and feed != "linear":
             encoding, wires = core.encoding_on()
@@ -219,7 +219,7 @@ class Classifier(CoreNetwork):
             self.map = core.map(width, 1, 1, generator)
 
     def fit_scale(self, rows_UV: Ints, weight_U: Floats, columns_D: Ints) -> None:
-        """Learn from training rows, with their multiplicities, which columns to read and how to scale them."""
+        """Determine the columns to read and their scaling from training rows and their multiplicities."""
         self.columns_D.copy_(torch.from_numpy(columns_D))
         x_UD = rows_UV[:, columns_D].astype(np.float64)
         scale_D, shift_D = np.ones(len(columns_D)), np.zeros(len(columns_D))
@@ -235,7 +235,7 @@ class Classifier(CoreNetwork):
         self.shift_D.copy_(torch.from_numpy(shift_D))
 
     def features(self, rows_NV: Tensor) -> Tensor:
-        """What the core is given, (N, D), or (N, 1) event ids."""
+        """The inputs of the core: features (N, D), or event ids (N, 1)."""
         if self.ids:
             return rows_NV.argmax(dim=1, keepdim=True).float()
         x_ND = torch.addcmul(self.shift_D, rows_NV[:, self.columns_D], self.scale_D)
@@ -248,27 +248,27 @@ class Classifier(CoreNetwork):
 
 
 def _target(encoding: Encoding, wires: int) -> tuple[float, float]:
-    """Where the feed `scaled` puts features: its range, from 0 up (a Chebyshev encoding is even), else [0, pi]."""
+    """The target range of the feed `scaled`: the encoding's range from 0 up (a Chebyshev encoding is even), else [0, pi]."""
     low, high = encoding.limits(wires) or (0.0, math.pi)
     return (0.0, high) if low < 0 < high else (low, high)
 
 
 def _check_feed(encoding: Encoding, view: View, feed: Feed) -> None:
-    """Whether an encoding can be fed a view without a linear map before it."""
+    """Check that an encoding can take a view without a linear map before it."""
     takes, name = encoding.design.takes, encoding.design.name
     if encoding.design.prepare:
-        raise DesignError(f"encoding '{name}' has no direction for a window without events; use feed = 'linear'")
+        raise DesignError(f"encoding '{name}' has no state for a window without events; use feed = 'linear'")
     if takes.integer and (feed == "scaled" or view == "counts"):
         raise DesignError(f"encoding '{name}' takes integers in a range; use feed = 'direct' with view = 'presence' or 'last'")
     if not takes.integer and view == "last":
-        raise DesignError(f"encoding '{name}' takes numbers, and an event id is none; use 'binary' or 'table', or feed = 'linear'")
+        raise DesignError(f"encoding '{name}' takes real numbers, not an event id; use 'binary' or 'table', or feed = 'linear'")
     if feed == "direct" and view == "counts" and takes.range is not None:
-        raise DesignError(f"encoding '{name}' takes a range of numbers, and counts have no upper end; use feed = 'scaled'")
+        raise DesignError(f"encoding '{name}' takes a limited range, but counts are unbounded; use feed = 'scaled'")
 
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """Distinct pairs of view and label, (U, V + 1) and (U,), with how many windows each stands for."""
+    """Distinct pairs of view and label, (U, V + 1) and (U,), with the number of windows that each represents."""
 
     rows_UV: Ints
     label_U: Ints

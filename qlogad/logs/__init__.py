@@ -1,1 +1,1 @@
-"""From raw log lines to windows: datasets, parsers, windows, and the train/validation/test split."""
+"""From raw log lines to windows: data sets, parsers, windows, and the train/validation/test split."""

@@ -3,7 +3,7 @@
     LABEL EPOCH      DATE       NODE                DATETIME                   NODE                TYPE COMPONENT LEVEL MESSAGE
     -     1117838570 2005.06.03 R02-M1-N0-C:J12-U11 2005-06-03-15.42.50.675872 R02-M1-N0-C:J12-U11 RAS  KERNEL    INFO  text ...
 
-Time is read from DATETIME, to the microsecond, as the machine's clock showed it (EPOCH counts UTC: seven or eight hours later).
+Time is read from DATETIME, to the microsecond, as the machine's clock showed it (EPOCH is in UTC, seven or eight hours later).
 """
 
 from dataclasses import dataclass
@@ -36,9 +36,9 @@ _READER = LineReader(Bgl.layout)
 
 
 def parse_line(text: str, number: int = 1, offset: int = 0) -> LogRecord | str:
-    """One line in BGL's format as a record, or why it is none.
+    """Parse a line in BGL's format; returns the record, or the reason why it is not one.
 
-    LABEL to DATETIME are required; later fields default to "". The session is the node; lines without a node say NULL.
+    LABEL to DATETIME are required; later fields default to "". The session is the node; lines without a node have NULL.
 
     >>> line = parse_line("KERNDTLB 1 1970.01.01 R30-M0-N9 1970-01-01-00.00.01.500000 R30-M0-N9 RAS KERNEL FATAL data TLB error")
     >>> line.time, line.sessions, line.level, line.label, line.kind, line.message

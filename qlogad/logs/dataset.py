@@ -1,7 +1,7 @@
-"""The data set interface: a source of parsed log lines, with labels where the source has them.
+"""The data set interface: a source of parsed log lines, with labels if the source has them.
 
 One concrete data set per file of this folder; the file's name is its name in experiments (`dataset = "hdfs"`). A concrete data set
-is a frozen dataclass: its fields are the keys a user writes in the `[data]` table beside `dataset`, `window`, `split`, ...
+is a frozen dataclass: its fields are keys of the `[data]` table, next to `dataset`, `window`, `split`, ...
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class RawLine(NamedTuple):
 
 
 class LogRecord(NamedTuple):
-    """One log line that was understood."""
+    """One successfully parsed log line."""
 
     line: int  # 1-based line number in its source
     offset: int  # byte offset of its first byte in the uncompressed stream
-    time: float  # seconds since 1970-01-01 UTC by the log's own clock; NaN where the line has no time
+    time: float  # seconds since 1970-01-01 UTC by the log's own clock; NaN if the line has no time
     sessions: tuple[str, ...]  # the session identifiers the line names (an HDFS line can name several blocks)
-    level: str  # "INFO", "FATAL", ...; "" where the format has none
-    component: str  # the writer of the line (class, service, node); "" where the format has none
+    level: str  # "INFO", "FATAL", ...; "" if the format has none
+    component: str  # the component that wrote the line (class, service, node); "" if the format has none
     message: str  # the free text that the parser turns into a template
     label: int  # 1 anomaly, 0 normal, -1 unknown
     kind: str = ""  # the kind of anomaly (BGL's alert category, an injected kind); "" if not an anomaly
@@ -54,7 +54,7 @@ class Quarantined(NamedTuple):
 
 @dataclass
 class Intake:
-    """Counts of what became of every line of a source: nothing is dropped silently.
+    """Counts of the lines of a source by outcome, so that nothing is dropped silently.
 
     `lines == records + joined + left_out + blank + len(quarantine)` holds when a source has been read to its end.
     """
@@ -102,7 +102,7 @@ def label_of(text: str) -> int:
         return _LABELS[f"{word}.{zeros}" if zeros.strip("0") else word]
     except KeyError:
         raise DataError(
-            f"{shown(text)} is not a label; write Normal or Anomaly, Success or Fail, 0 or 1, and nothing where it is unknown"
+            f"{shown(text)} is not a label; write Normal or Anomaly, Success or Fail, 0 or 1, or leave it empty if unknown"
         ) from None
 
 
@@ -117,21 +117,23 @@ class Dataset(ABC):
 
     @abstractmethod
     def records(self, intake: Intake) -> Iterator[LogRecord]:
-        """Every line in source order; what is not understood goes to `intake`.
+        """Every line in source order; lines that cannot be parsed are recorded in `intake`.
 
         Raises:
             DataError: the source is missing, unreadable or not of this format at all.
         """
 
     def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[LogRecord]:
-        """Lines in this data set's format as records, wherever they come from; its own files are left alone.
+        """Parse lines in this data set's format from any source; its own files are not read.
 
-        A fitted model reads logs with it. Lines of a table begin with its header. Labels in other files are not available.
+        Fitted models read logs with this method. The lines of a table start with its header. Labels in other files are not available.
 
         Raises:
-            DataError: this data set can read its own files only.
+            DataError: this data set can only read its own files.
         """
-        raise DataError(f"{type(self).__name__} reads its own files only, so no model can read its lines; give it a method `read`")
+        raise DataError(
+            f"{type(self).__name__} can only read its own files, so a model cannot read its lines; implement its method `read`"
+        )
 
     def options(self) -> dict[str, Any]:
         """Its fields as a document, without files: how lines are read, not where they are."""

@@ -50,23 +50,23 @@ class Events:
     given_part_S: NDArray[np.str_] | None  # "train", "test" or "" where the source gives a split; else None
     intake: Intake
     parsed: bool  # messages are event ids already
-    digest: str  # of everything the events depend on; "" for lines from elsewhere
+    digest: str  # digest of everything the events depend on; "" for lines from another source
 
     def __len__(self) -> int:
         return len(self.line_E)
 
 
 class Mask:
-    """Cuts variable parts out of messages: each becomes `<:NAME:>` and is kept as a value. Earlier masks go first.
+    """Masks variable parts of messages: each becomes `<:NAME:>` and is kept as a value. Earlier masks take precedence.
 
-    A message's own `<*>` and `<:WORD:>` are cut out as `<:ANY:>`, so that placeholders and values always correspond.
+    A literal `<*>` or `<:WORD:>` in a message is masked as `<:ANY:>`, so that placeholders and values always correspond.
 
     >>> Mask([("NUM", r"[0-9]+")])("sent 12 of 40")
     ('sent <:NUM:> of <:NUM:>', ('12', '40'))
 
     Args:
         masks: (name, regular expression) pairs.
-        starts: the characters a masked part can start with, as inside [...]; makes it two to three times as fast. "" if unknown.
+        starts: the characters a masked part can start with, as inside [...]; speeds up masking two to three times. "" if unknown.
 
     Raises:
         DataError: a mask is not a regular expression, or its name is not a word.
@@ -154,7 +154,7 @@ def _digest(dataset: Dataset) -> str:
 
 
 def _check_times(piece: Piece) -> None:
-    """Refuse times outside the range of 64-bit nanoseconds, which could not be shown or split later."""
+    """Raise DataError for times outside the range of 64-bit nanoseconds, which could not be displayed or split later."""
     time_E = piece.time_E
     bad_E = ~(np.isnan(time_E) | ((time_E >= EARLIEST) & (time_E <= LATEST)))
     if bad_E.any():

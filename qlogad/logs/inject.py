@@ -1,7 +1,7 @@
-"""Labelled anomalies injected into held-out normal windows: semi-real data, never mixed with real labels.
+"""Labelled anomalies injected into held-out normal windows: semi-synthetic data, never mixed with real labels.
 
-A swap or a move changes only the order of events, so a detector that uses event types, lengths or counts alone cannot see it;
-any detection is due to order. Injection into real sequences: Zhang et al. (LogRobust), ESEC/FSE 2019,
+A swap or a move changes only the order of events, so detectors of event types, lengths or counts cannot detect it; any detection
+is due to order. Injection into real sequences: Zhang et al. (LogRobust), ESEC/FSE 2019,
 doi:10.1145/3338906.3338931.
 """
 
@@ -37,7 +37,7 @@ def parse_spec(spec: str) -> tuple[Kind, float]:
     except ValueError:
         amount = 0.0
     if kind not in _KINDS or not 0 < amount < 1e9 or (kind != "delay" and amount != int(amount)):
-        raise DataError(f"an injection is written swap:3, move:3, repeat:2 or delay:60 (seconds), got {shown(spec)}")
+        raise DataError(f"an injection must be written as swap:3, move:3, repeat:2 or delay:60 (seconds), got {shown(spec)}")
     return cast(Kind, kind), amount
 
 
@@ -47,16 +47,16 @@ def inject(windows: Windows, id_E: Ints, spec: str, generator: np.random.Generat
     An altered window gets label 1 and the kind `spec`; all others, including those that cannot be altered (too short, all events
     equal, no time), are unchanged, as are keys and the order of windows. The position is uniform over all valid ones.
 
-    - `swap:k` exchanges two events of different type k places apart; times stay in their places.
-    - `move:k` takes one event k places forward or back so that the order of types really changes; times stay in their places.
+    - `swap:k` exchanges two events of different types that are k positions apart; the times keep their positions.
+    - `move:k` moves one event k positions forward or back so that the order of types changes; the times keep their positions.
     - `repeat:k` repeats one event k more times, with its own time.
-    - `delay:s` shifts all events from a random one on, never the first, by s seconds.
+    - `delay:s` delays all events from a random one on, never the first, by s seconds.
 
     Args:
         windows: normal windows only (the caller drops the others).
         id_E: the event type of each event of the log.
         spec: what to inject.
-        generator: draws windows and positions; equal generators give equal bytes.
+        generator: draws windows and positions; equal generators give equal results.
 
     Raises:
         DataError: `spec` is malformed.
@@ -93,7 +93,7 @@ def inject(windows: Windows, id_E: Ints, spec: str, generator: np.random.Generat
 
 
 def _can(kind: Kind, steps: int, windows: Windows, id_M: Ints) -> Bools:
-    """The valid positions in a window: for swap and move, the first of the affected stretch."""
+    """The valid positions in a window: for swap and move, the first position of the affected range."""
     place_M = np.arange(len(id_M))
     can_M = np.ones(len(id_M), dtype=np.bool_)
     if kind == "repeat":
@@ -107,7 +107,7 @@ def _can(kind: Kind, steps: int, windows: Windows, id_M: Ints) -> Bools:
     far_M = np.minimum(place_M + steps, len(id_M) - 1)
     if kind == "swap":
         differs_M: Bools = id_M != id_M[far_M]
-    else:  # moving within a stretch of one event type changes nothing
+    else:  # moving within a run of one event type changes nothing
         changes_M = np.concatenate([[0], np.cumsum(id_M[1:] != id_M[:-1])])
         differs_M = changes_M[far_M] > changes_M
     return inside_M & differs_M

@@ -1,4 +1,4 @@
-"""A log as it is read: pieces of consecutive parsed lines as columns, and the words to which their columns refer by position.
+"""Pieces of a log as it is read: consecutive parsed lines as columns, and the tables of distinct strings they refer to.
 
 Letters: E events (parsed lines) of a piece, M memberships (event in session), V values of all events end to end, B bytes.
 """
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["LINES", "Piece", "Places", "Ragged", "Words", "pieces_of"]
 
-LINES = 1 << 14  # events of a piece that is made of records
+LINES = 1 << 14  # events per piece made from records
 
 
 class Ragged(Sequence[tuple[str, ...]]):
-    """A list of strings per event, kept as UTF-8 bytes and decoded when looked at.
+    """A list of strings per event, stored as UTF-8 bytes and decoded on access.
 
     >>> values = Ragged.of([("12", "a"), (), ("é",)])
     >>> values[0], values[-1], len(values), values.take([2, 0])[0]
@@ -35,14 +35,18 @@ class Ragged(Sequence[tuple[str, ...]]):
     """
 
     def __init__(self, offsets_E1: Ints, ends_V1: Ints, text_B: NDArray[np.uint8]) -> None:
-        """Args: `offsets_E1`, event e has the values `offsets_E1[e]:offsets_E1[e + 1]`; `ends_V1`, value v is the bytes
-        `ends_V1[v]:ends_V1[v + 1]` of `text_B`.
+        """Wrap arrays without copying them.
+
+        Args:
+            offsets_E1: event e has the values `offsets_E1[e]:offsets_E1[e + 1]`.
+            ends_V1: value v has the bytes `ends_V1[v]:ends_V1[v + 1]` of `text_B`.
+            text_B: UTF-8 bytes of all values, end to end.
         """
         self.offsets_E1, self.ends_V1, self.text_B = offsets_E1, ends_V1, text_B
 
     @classmethod
     def of(cls, lists: Iterable[Sequence[str]]) -> Self:
-        """The same as lists of strings."""
+        """Encode lists of strings, one per event."""
         counts, ends, text = array("q", [0]), array("q", [0]), bytearray()
         for own in lists:
             for value in own:
@@ -53,7 +57,7 @@ class Ragged(Sequence[tuple[str, ...]]):
 
     @classmethod
     def joined(cls, parts: Sequence[Ragged]) -> Self:
-        """Several, one after another."""
+        """Concatenate several."""
         return cls(
             _end_to_end([one.offsets_E1 for one in parts]),
             _end_to_end([one.ends_V1 for one in parts]),
@@ -61,7 +65,7 @@ class Ragged(Sequence[tuple[str, ...]]):
         )
 
     def take(self, events: Sequence[int] | Ints) -> Ragged:
-        """The lists of these events, in this order."""
+        """The lists of the given events, in the given order."""
         return Ragged.of(self[event] for event in np.asarray(events, np.int64).tolist())
 
     def __len__(self) -> int:
@@ -91,7 +95,7 @@ class Ragged(Sequence[tuple[str, ...]]):
 
 
 def _end_to_end(parts: Sequence[Ints]) -> Ints:
-    """Offsets that begin at 0 in each part, as offsets into all parts end to end."""
+    """Offsets of concatenated parts, from the offsets within each part, which start at 0."""
     whole, total = [np.zeros(1, np.int64)], 0
     for part in parts:
         whole.append(part[1:] + total)
@@ -100,7 +104,7 @@ def _end_to_end(parts: Sequence[Ints]) -> Ints:
 
 
 class Places(dict[str, int]):
-    """Positions of words by first appearance: looking up a new word gives it the next position."""
+    """Indices of strings by first appearance: looking up a new string assigns the next index."""
 
     def __init__(self, words: Sequence[str] = ()) -> None:
         super().__init__((word, place) for place, word in enumerate(words))
@@ -111,7 +115,7 @@ class Places(dict[str, int]):
 
 
 class _Spaced(dict[str, int]):
-    """Positions of texts, equal for texts that differ in white space only."""
+    """Indices of strings, ignoring differences in white space."""
 
     def __init__(self, places: Places) -> None:
         super().__init__()
@@ -124,7 +128,7 @@ class _Spaced(dict[str, int]):
 
 @dataclass
 class Words:
-    """The distinct words of a log by order of first appearance; it grows with every piece that is read."""
+    """The distinct strings of a log in order of first appearance; grows with every piece that is read."""
 
     kinds: Places = field(default_factory=lambda: Places([""]))  # the first is "", not an anomaly
     levels: Places = field(default_factory=Places)
@@ -145,7 +149,7 @@ class Piece:
     level_E: NDArray[np.int32]  # a position in `Words.levels`
     component_E: NDArray[np.int32]  # a position in `Words.components`
     text_E: Ints  # a position in `Words.texts`
-    values_E: Ragged  # what was masked in each message, in order
+    values_E: Ragged  # the values masked in each message, in order
     member_event_M: Ints  # pairs (event of this piece, session) in source order: the event ...
     member_session_M: Ints  # ... and a position in `Words.sessions`
 
@@ -156,13 +160,13 @@ class Piece:
 def pieces_of(
     records: Iterable[LogRecord], words: Words, mask: Callable[[str], tuple[str, tuple[str, ...]]], size: int = LINES
 ) -> Iterator[Piece]:
-    """Records as pieces.
+    """Group records into pieces.
 
     Args:
         records: in source order.
-        words: is added to.
-        mask: gives the masked message and its values.
-        size: the most events of a piece.
+        words: the tables of distinct strings; new strings are added.
+        mask: returns the masked message and its values.
+        size: largest number of events per piece.
     """
     left, spaced = iter(records), _Spaced(words.texts)
     while rows := list(islice(left, size)):

@@ -22,7 +22,7 @@ __all__ = ["FOREIGN", "LONGEST", "UTF16", "Lines", "RawLine", "expand", "file_di
 
 Lines = str | Path | Iterable[str | bytes]  # the path of a log, or its lines
 
-LONGEST = 1 << 20  # bytes; longer lines are set aside
+LONGEST = 1 << 20  # bytes of the longest accepted line; longer ones are set aside
 _CHUNK = 1 << 18  # bytes read at once
 _BOM = b"\xef\xbb\xbf"
 _UNPACK = "unpack it, or pack it with gzip, bzip2 or xz"
@@ -103,7 +103,7 @@ def raw_lines(source: Lines, intake: Intake) -> Iterator[RawLine]:
 
 def _ended(line: str | bytes) -> bytes:
     if not isinstance(line, (str, bytes)):
-        raise DataError(f"a line of a log is text or bytes, got {shown(line)}; give a log as its lines, or as its path")
+        raise DataError(f"a line of a log must be text or bytes, got {shown(line)}; pass the lines of a log, or its path")
     raw = line.encode("utf-8", "surrogateescape") if isinstance(line, str) else line
     return raw if raw.endswith(b"\n") else raw + b"\n"
 
@@ -209,7 +209,7 @@ def _open(path: Path, archives: Archives | None) -> Iterator[BufferedReader | gz
 
 
 def _check_head(path: Path, head: bytes) -> None:
-    """Refuse files that are not text, by their first (decompressed) bytes."""
+    """Raise DataError for files that are not text, judged by their first (decompressed) bytes."""
     for start, (what, mend) in FOREIGN.items():
         if head.startswith(start):
             raise DataError(f"{path} is {what}; {mend}")

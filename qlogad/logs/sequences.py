@@ -1,10 +1,10 @@
 """Pre-parsed windows: one sequence of event ids per line, with or without identifier, label and time.
 
-5 22 5 11 9                                            one sequence a line, as in DeepLog's HDFS files
+5 22 5 11 9                                            one sequence per line, as in DeepLog's HDFS files
 blk_7,5 22 5 11 9                                      identifier and sequence
-block_id,label,first_ts,last_ts,keys                   a header naming the columns, in any order and among others
+block_id,label,first_ts,last_ts,keys                   a header naming the columns, in any order; others are ignored
 blk_7,Normal,2008-11-09 20:35:30,2008-11-10 10:37,5 22
-BlockId;Label;EventSequence                            also tab, semicolon or bar; sequences as lists; labels in other words
+BlockId;Label;EventSequence                            also tab, semicolon or bar; sequences as lists; other label words
 blk_7;Fail;"['E5', 'E22', 'E5']"
 blk_7: 5 22 5 11 9                                     a colon or an arrow after the identifier
 {"block_id": "blk_7", "label": 0, "keys": [5, 22, 5]}  JSON Lines
@@ -32,8 +32,8 @@ Files = File | tuple[File, ...] | None
 
 _LABEL_OF_ROLE: dict[Role, int] = {"train": 0, "path": -1, "normal": 0, "anomalous": 1}
 _ID = re.compile(r"\w(?:[\w.:/+-]{0,62}\w)?", re.ASCII)  # the form of an event id; one with blanks is a template
-_FREE = 0.02  # share of events not of the form of an id, from which on they count as words
-_RARE, _MANY = 0.5, 200  # this many events also count as words if this share of them is distinct
+_FREE = 0.02  # events count as words if at least this share of them do not look like ids
+_RARE, _MANY = 0.5, 200  # at least this many events also count as words if this share of them is distinct
 
 
 class _Window(NamedTuple):
@@ -76,7 +76,7 @@ class Sequences(Dataset):
         return _records(self._windows(intake), intake)
 
     def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[LogRecord]:
-        """Every event of every window; a window without identifier is called by its line, "path:17"."""
+        """Every event of every window; a window without identifier is named after its line, "path:17"."""
         return _records(self._windows_of("path", "the lines", lines, intake, set(), Times(self.time_unit)), intake)
 
     def source_digest(self) -> str:
@@ -92,7 +92,7 @@ class Sequences(Dataset):
         return {window.key: window.label for window in self._windows(Intake())}
 
     def given_split(self) -> Mapping[str, Literal["train", "test"]] | None:
-        """ "train" for windows of the file `train`, "test" for all others; None without `train`."""
+        """The part of each window: "train" for the file `train`, "test" for all others; None without `train`."""
         if not self.train:
             return None
         return {window.key: "train" if window.role == "train" else "test" for window in self._windows(Intake())}
@@ -114,7 +114,7 @@ class Sequences(Dataset):
         for row in rows_of(name, lines, intake, ("keys",), ("id", "label", "first", "last"), (("keys",), ("id", "keys"))):
             window = _window(role, name, row, times)
             if not isinstance(window, str) and window.key in seen:
-                window = "window identifier met before"
+                window = "duplicate window identifier"
             if isinstance(window, str):
                 intake.set_aside(row.line.number, row.line.offset, window)
                 continue
@@ -144,7 +144,7 @@ def _window(role: Role, path: str, row: Row, times: Times) -> _Window | str:
     if not tokens:
         return "no events"
     if len(tokens) > 1 and tokens[0].endswith(":") and not tokens[-1].endswith(":"):
-        return "a name before a colon, which other lines do not have"
+        return "an identifier before a colon, unlike other lines"
     if isinstance(key, list):
         return "an identifier that is a list"
     first, last = times(cells.get("first", "")), times(cells.get("last", ""))
@@ -170,12 +170,12 @@ def _label(role: Role, path: str, row: Row, key: str) -> int:
 
 
 def _doubt(events: Counter[str]) -> str | None:
-    """A warning if events look like words of a log rather than ids."""
+    """A warning if the events look like words of a log rather than ids; else None."""
     total = events.total()
     odd = {event: count for event, count in events.items() if " " not in event and not _ID.fullmatch(event)}  # " ": a template
     if sum(odd.values()) <= _FREE * total and not (total >= _MANY and len(events) > _RARE * total):
         return None
     return (
-        f"the events look like free text, not like event ids: {len(events):,} different ones among {total:,}, such as "
-        f"{shown(min(odd or events))}; a raw log is read with the data set of its format (qlogad list datasets)"
+        f"the events look like free text, not like event ids: {len(events):,} distinct ones among {total:,}, such as "
+        f"{shown(min(odd or events))}; read a raw log with the data set of its format (qlogad list datasets)"
     )

@@ -1,11 +1,11 @@
 """A simulated cluster: services on nodes work through interleaved requests, and some requests go wrong on purpose.
 
-    World    what the cluster can do: a small grammar of steps for each workflow, each step a template; drawn from the seed
-    Cluster  its endless log: requests start along a daily load curve, overlap, and are merged by time
+    World    the workflows of the cluster: each a small grammar of steps, each step a template; drawn from the seed
+    Cluster  its endless log: requests start according to a daily load curve, overlap, and are merged by time
 
 A request is a pure function of (seed, its number, its start): a shorter stream is a prefix of a longer one, and injecting anomalies
-into some requests leaves the others unchanged. Times are whole microseconds and random draws raw 64-bit words, so rounding cannot
-differ between machines. Kinds of anomaly as in the literature (Landauer et al. 2023, doi:10.1016/j.mlwa.2023.100470).
+into some requests leaves the others unchanged. Times are integer microseconds and random draws raw 64-bit words, so rounding cannot
+differ between machines. The kinds of anomaly follow the literature (Landauer et al. 2023, doi:10.1016/j.mlwa.2023.100470).
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ class Template:
         return cls(service, level, text, _SLOT.sub("%s", text), slots)
 
     def reworded(self, version: int, salt: int) -> Template:
-        """The wording of a later version of the service: sometimes one word differs, more often a detail is added."""
+        """The template in a later version of the service: sometimes one word differs, more often a detail is added."""
         if version == 0:
             return self
         text = " ".join(_SYNONYMS.get(word, word) for word in self.text.split(" ")) if version % 2 else self.text
@@ -269,7 +269,7 @@ class Workflow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class World:
-    """Everything the cluster can do."""
+    """The templates and workflows of a cluster."""
 
     templates: tuple[Template, ...]
     workflows: tuple[Workflow, ...]
@@ -281,7 +281,7 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """How often requests are anomalous, of which kinds and how severely."""
+    """The rates, kinds and severity of anomalous requests."""
 
     kinds: tuple[Kind, ...]
     rates: tuple[float, ...]  # share of requests, by kind
@@ -449,7 +449,7 @@ def _expand(part: Block | Step, dice: Dice, time: int, out: list[_Event], turn: 
     """Append the events of one run through a piece of grammar; returns its end time. `more`: a loop and its surplus turns."""
     if isinstance(part, Step):
         word = dice.word()
-        took = part.gap * ((1 << 23) + (word >> 40)) >> 24  # half to one and a half times the usual
+        took = part.gap * ((1 << 23) + (word >> 40)) >> 24  # half to one and a half times the typical duration
         took = took * 3 if word & 31 == 0 else took
         out.append(_Event(time + took, part.template, took, turn))
         return time + took
@@ -532,7 +532,7 @@ def _inject(kind: Kind, events: list[_Event], workflow: Workflow, world: World, 
 
 
 def _pairs(events: list[_Event], workflow: Workflow, far: int) -> list[tuple[_Event, _Event]]:
-    """Pairs of events `far` places apart that, exchanged, occur in that order in no normal request."""
+    """Pairs of events `far` positions apart whose exchanged order occurs in no normal request."""
     return [(a, b) for a, b in zip(events, events[far:], strict=False) if (a.template, b.template) in workflow.before]
 
 
@@ -544,7 +544,7 @@ def _foreign(world: World, workflow: Workflow, dice: Dice) -> range:
 # --- stream
 @dataclass(frozen=True)
 class Cluster:
-    """A simulated cluster running: a world, a load, anomalies, noise and drift."""
+    """A running simulated cluster: a world with a load, anomalies, noise and drift."""
 
     world: World
     seed: int
@@ -608,7 +608,7 @@ class Cluster:
         return loop, max(1, round(2 * self.faults.severity * loop.high))
 
     def _fault(self, ill: int, which: int) -> Kind | Literal[""]:
-        """The kind of anomaly, if any: the first draw decides whether, the second which, so a higher rate adds and never moves faults."""
+        """The kind of anomaly, or "": one draw decides whether, another which, so that a higher rate only adds anomalies."""
         shares = list(accumulate(self.faults.rates))
         if not shares or (ill >> 11) >= shares[-1] * 9007199254740992.0:
             return ""
@@ -647,7 +647,7 @@ class Cluster:
         return lines
 
     def _wording(self, template: int, time: int, side: int) -> Template:
-        """The wording of a template at a time; a new version is rolled out to a service node by node."""
+        """A template in its version at a time; new versions are rolled out to a service node by node."""
         found = self.world.templates[template]
         phase = self.world.phases[template]
         if not self.drift or phase < 0:

@@ -1,7 +1,7 @@
-"""Split windows into training, validation (for the threshold), test and in flight (unused). No other code splits data.
+"""Split windows into training, validation (for the threshold), test and in flight (unused). All splitting happens here.
 
-The time split is an operator's view: learn from windows that have ended, judge windows that begin later. A window open at the cut
-is in flight and in neither part: its first lines lie before the cut and its last lines after it.
+The time split takes an operator's view: train on windows that have ended, test on windows that start later. A window that is open at
+the cut is in flight and in neither part.
 
     ─── train ───┬─ validation ─┤cut├───────── test ─────────►
                         └── in flight ──┘
@@ -32,24 +32,20 @@ class SplitBy:
     """How windows are split, as a document: `split = { by = "time", cuts = [0.4, 0.7] }`. Each cut is a separate experiment."""
 
     by: Order = "time"
-    cuts: tuple[Share, ...] = (
-        0.4,
-        0.55,
-        0.7,
-    )  # in (0, 1), as a fraction of the time span or of the number of windows; unused by "given"
-    validation: Share = 0.25  # the share of the past (its latest windows) held out for validation
+    cuts: tuple[Share, ...] = (0.4, 0.55, 0.7)  # in (0, 1), fractions of the time span or of the windows; unused by "given"
+    validation: Share = 0.25  # the share of past windows, the latest ones, held out for validation
 
     def __post_init__(self) -> None:
         documents.enforce(self)
         if not self.cuts:
             raise DocumentError("a split needs at least one cut, such as cuts = [0.4, 0.55, 0.7]")
         if len(set(self.cuts)) < len(self.cuts):
-            raise DocumentError(f"every cut can be given once, got {list(self.cuts)}")
+            raise DocumentError(f"each cut can be given only once, got {list(self.cuts)}")
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The parts of one split as ascending window indices; they are disjoint and together all windows."""
+    """The parts of one split as ascending window indices; they are disjoint and cover all windows."""
 
     name: str  # "0.40", or "given"
     time: float  # the cut in seconds; NaN unless split by time
@@ -64,11 +60,11 @@ class Split:
 
 
 def make_splits(windows: Windows, split: SplitBy, given_part_W: NDArray[np.str_] | None = None) -> list[Split]:
-    """One split per cut, or the one that the source defines. Labels are not used: unlabelled windows are split like all others.
+    """One split per cut, or the split that the source defines. Labels are not used: unlabelled windows are split like all others.
 
     Args:
         windows: the windows to split.
-        split: "time" cuts the span from the first to the last event: past windows end before the cut, test windows start after
+        split: "time" cuts the time span from the first to the last event: past windows end before the cut, test windows start after
         it, the rest are in flight. "order" cuts the sequence of windows; none is in flight. "given" uses `given_part_W`.
             Validation is the latest share of the past, by start time or by order.
         given_part_W: "train", "test" or "" for each window.
@@ -79,7 +75,7 @@ def make_splits(windows: Windows, split: SplitBy, given_part_W: NDArray[np.str_]
     if split.by == "given":
         if given_part_W is None or not np.isin(given_part_W, ("train", "test")).any():
             raise DataError(
-                "the source does not say which windows are for training; write split = { by = 'time' } or { by = 'order' }"
+                "the source does not define which windows are for training; write split = { by = 'time' } or { by = 'order' }"
             )
         return [_given(given_part_W, split)]
     make = _by_time if split.by == "time" else _by_order
@@ -103,7 +99,7 @@ def given_parts(events: Events, windows: Windows) -> NDArray[np.str_] | None:
 
 def _by_time(windows: Windows, cut: float, split: SplitBy) -> Split:
     if np.isnan(windows.start_W).all():
-        raise DataError("no window has a time, so there is nothing to cut; write split = { by = 'order' }")
+        raise DataError("no window has a time, so they cannot be split by time; write split = { by = 'order' }")
     first = float(np.nanmin(windows.start_W))
     time = first + cut * (float(np.nanmax(windows.end_W)) - first)
     past = np.flatnonzero(windows.end_W < time)
@@ -126,7 +122,7 @@ def _parts(name: str, order: Order, past: Ints, test: Ints, count: int, split: S
     train, validation = past[: len(past) - held], past[len(past) - held :]
     for part, indices in (("train", train), ("validation", validation), ("test", test)):
         if len(indices) == 0:
-            raise DataError(f"cut '{name}' leaves no windows for {part}, of {count} in all; move the cut or take more of the log")
+            raise DataError(f"cut '{name}' leaves no windows for {part}, of {count} in all; move the cut, or use more of the log")
     rest_W = np.ones(count, dtype=np.bool_)
     rest_W[past] = rest_W[test] = False
     return Split(name, time, order, np.sort(train), np.sort(validation), test, np.flatnonzero(rest_W))

@@ -1,7 +1,7 @@
 """The built-in data set: the log of a simulated cluster in BGL's format, with injected and individually labelled anomalies.
 
-Lines are generated from a seed, any number of them, with the same bytes on every machine. A session is a request
-(`[req-3f5a91c2]` ends each of its lines); lines of the nodes themselves belong to none. See `simulated_cluster.py`.
+Any number of lines is generated from a seed, with the same bytes on every machine. A session is a request, whose lines end with its
+identifier (`[req-3f5a91c2]`); lines of the nodes themselves belong to no session. See `simulated_cluster.py`.
 """
 
 import gzip
@@ -40,23 +40,17 @@ class Injection(NamedTuple):
 
 @dataclass(frozen=True)
 class Synthetic(Dataset):
-    """A simulated cluster's log. A longer log of the same seed begins with the shorter one; a higher rate only adds anomalies.
+    """A simulated cluster's log. A shorter log is a prefix of a longer one with the same seed; a higher rate only adds anomalies.
 
-    Anomalies of order alone, invisible to counts and event types: `kinds = ["order"]`, `noise = 0`, `drift = 0`.
+    For anomalies of order only, invisible in counts and event types: `kinds = ["order"]`, `noise = 0`, `drift = 0`.
     """
 
     lines: Annotated[int, Between(1, 10**8)] = 50_000
     seed: Seed = 0
     kinds: tuple[Kind, ...] = KINDS  # kinds of anomaly to inject
-    rate: Part | tuple[Part, ...] = (
-        0.05  # share of anomalous requests: in total, divided equally among the kinds, or one share per kind
-    )
-    severity: Annotated[float, Between(0, 1_000)] = (
-        1.0  # severity: 0 barely outside the normal range, 1 obvious, higher is more severe
-    )
-    workflows: Annotated[int, Between(2, OPERATIONS)] = (
-        20  # operations of the cluster, 2 to 64; each adds 14 to 21 templates of its own
-    )
+    rate: Part | tuple[Part, ...] = 0.05  # share of anomalous requests, in total or one per kind
+    severity: Annotated[float, Between(0, 1_000)] = 1.0  # 0: barely outside the normal range, 1: obvious, or higher
+    workflows: Annotated[int, Between(2, OPERATIONS)] = 20  # operations of the cluster; each has 14 to 21 templates
     per_day: Annotated[int, Between(1, 10**8)] = 1_000  # requests started per simulated day
     drift: Annotated[float, Between(0, 1_000)] = 0.005  # share of the templates reworded per simulated day
     noise: Annotated[float, Between(0, 1)] = 0.03  # share of normal requests with a harmless warning or error
@@ -78,9 +72,9 @@ class Synthetic(Dataset):
         if isinstance(self.rate, tuple) and len(self.rate) != len(self.kinds):
             raise DataError(f"rate has {len(self.rate)} shares for {len(self.kinds)} kinds; give one per kind, or one for all")
         if len(set(self.kinds)) != len(self.kinds) or not set(self.kinds) <= set(KINDS):
-            raise DataError(f"kinds are some of {', '.join(KINDS)}, each once; got {', '.join(self.kinds)}")
+            raise DataError(f"kinds must be some of {', '.join(KINDS)}, each given once; got {', '.join(self.kinds)}")
         if sum(shares) > 1:
-            raise DataError(f"the rates of all kinds together are a share of the requests, at most 1, got {sum(shares):g}")
+            raise DataError(f"the rates of all kinds must add up to at most 1, got {sum(shares):g}")
 
     def truth(self) -> Iterator[Line]:
         """Every line with its ground truth."""
@@ -91,7 +85,7 @@ class Synthetic(Dataset):
         return islice(cluster.stream(), self.lines)
 
     def records(self, intake: Intake) -> Iterator[LogRecord]:
-        """Every line; the same as writing the log to a file and reading that with `parse_line` and `as_request`."""
+        """Every line, as if the log were written to a file and read with `parse_line` and `as_request`."""
         offset = 0
         for number, line in enumerate(self.truth(), start=1):
             intake.lines += 1
@@ -104,7 +98,7 @@ class Synthetic(Dataset):
             offset += _length(line)
 
     def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[LogRecord]:
-        """Lines of the log as `write` writes it."""
+        """Parse lines of a log written by `write`."""
         for number, offset, text in lines:
             found = parse_line(text, number, offset)
             if isinstance(found, str):
@@ -114,7 +108,7 @@ class Synthetic(Dataset):
             yield as_request(found)
 
     def injections(self) -> tuple[Injection, ...]:
-        """The injected anomalies in order of appearance, without those that lie wholly beyond the end of the log."""
+        """The injected anomalies in order of appearance, except those entirely beyond the end of the log."""
         found: dict[int, tuple[Line, list[int]]] = {}
         for number, line in enumerate(self.truth(), start=1):
             if line.kind:
@@ -168,7 +162,7 @@ def _length(line: Line) -> int:
 
 
 def as_request(record: LogRecord) -> LogRecord:
-    """A BGL record as one of this data set: the session is the request that the message names, and kinds are in small letters.
+    """Convert a BGL record to this data set: the session is the request named in the message, and the kind is in lower case.
 
     >>> from qlogad.logs.bgl import parse_line
     >>> line = "ORDER 1 1970.01.01 R00-M0-N0 1970-01-01-00.00.01.500000 R00-M0-N0 SVC API INFO parsed [req-3f5a91c2]"

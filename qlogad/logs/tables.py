@@ -1,6 +1,6 @@
 """Read tables, one row per line: separated by comma, tab, semicolon, bar or blanks, quoted or not; or JSON Lines.
 
-Columns are found by name, in any order, and others are ignored. A line that lacks them is set aside, never guessed at.
+Columns are found by name, in any order, and others are ignored. A line that lacks a needed column is set aside, never guessed.
 """
 
 import json
@@ -36,8 +36,8 @@ _SPELLINGS: dict[Column, tuple[str, str]] = {  # column: its accepted names, in 
 _COLUMN_OF: dict[str, Column] = {name: column for column, (_, names) in _SPELLINGS.items() for name in names.split()}
 _CALLED: dict[Column, str] = {"id": "BlockId", "keys": "keys", "label": "Label", "first": "first_ts", "last": "last_ts"}
 _DELIMITERS = (",", "\t", ";", "|")
-_SAMPLE = 20  # lines from which the format is detected
-_SHOWN = 8  # column names shown in a message
+_SAMPLE = 20  # number of lines from which the format is detected
+_SHOWN = 8  # largest number of column names shown in a message
 
 _UNCLOSED = "a quote or bracket that does not close"
 _NAMELESS = "an event without a name"
@@ -47,7 +47,7 @@ _TWICE = "a key twice"
 _NUMBERED = re.compile(r"[A-Za-z]?\d+")
 _NAMED = re.compile(r"\s*([\w./-]*\w)\s*(?::|=>?|->)(?:\s+(\S.*)|(?=[^,;|\t:=>]+$)(?=\S+\s+\S)(\S.*))")
 _ITEM = re.compile(r"""'((?:[^'\\]|\\.)*+)'|"((?:[^"\\]|\\.)*+)"|([^\s,;'"]++)""")
-_LIST = r"""\[(?:[^\[\]"']|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')*+\]|\([^()"]*+\)"""  # brackets inside of strings do not count
+_LIST = r"""\[(?:[^\[\]"']|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')*+\]|\([^()"]*+\)"""  # brackets inside strings do not count
 
 
 class Row(NamedTuple):
@@ -80,7 +80,7 @@ def read_table(
         unnamed: the columns of a table without a header, by the number of columns.
 
     Raises:
-        DataError: a required column is missing or ambiguous; the message names the file, the line and the mend.
+        DataError: a required column is missing or ambiguous; the message names the file, the line and the fix.
     """
     return rows_of(path, read_lines(path, intake), intake, needed, more, unnamed)
 
@@ -102,7 +102,7 @@ def rows_of(
     first = sample[0].text.strip()
     if first.startswith(("{", "[{", "[[")) or first == "[":
         if not first.startswith("{") or first == "{":
-            raise DataError(f"{where}: a JSON document of several windows; write one object per line (JSON Lines)")
+            raise DataError(f"{where}: a JSON document with several windows; write one object per line (JSON Lines)")
         yield from _json_rows(where, chain(sample, lines), before, intake, needed, wanted)
         return
     dialect = _dialect(where, [line.text for line in sample], needed, wanted, unnamed)
@@ -114,7 +114,7 @@ def rows_of(
     for line in rows:
         found = dialect.split(line.text)
         if "\r" in line.text:
-            intake.set_aside(line.number, line.offset, "a carriage return inside of the line")
+            intake.set_aside(line.number, line.offset, "a carriage return inside the line")
         elif found is None:
             intake.set_aside(line.number, line.offset, _UNCLOSED)
         elif len(found) != dialect.width:
@@ -155,7 +155,7 @@ def read_label(text: Cell, where: str) -> int:
     """Parse a label in a table; see `label_of`.
 
     Raises:
-        DataError: the word is not known; the message names the place.
+        DataError: the word is not a known label; the message names its position.
     """
     try:
         return label_of(text if isinstance(text, str) else " ".join(text))
@@ -206,7 +206,7 @@ def _json_rows(
         elif any(column not in columns for column in needed):
             intake.set_aside(line.number, line.offset, "a key is missing")
         elif None in cells.values():
-            intake.set_aside(line.number, line.offset, "a value that is no text, number or list of them")
+            intake.set_aside(line.number, line.offset, "a value that is not a string, a number or a list of them")
         else:
             yield Row(line, line.number - before, {column: cell for column, cell in cells.items() if cell is not None})
 
@@ -254,7 +254,7 @@ def _dialect(
         for column, places in columns.items():
             if len(places) > 1:
                 twice = " and ".join(shown(cells[place].strip()) for place in places)
-                raise DataError(f"{where}: the columns {twice} both say {_SPELLINGS[column][0]}; rename one of them")
+                raise DataError(f"{where}: the columns {twice} both name {_SPELLINGS[column][0]}; rename one of them")
         split = _splitter(delimiter)
         places_of = {column: places[0] for column, places in columns.items()}
         if delimiter == " " and places_of.get("keys") == len(words) - 1 and set(places_of) <= {"id", "label", "keys"}:
@@ -281,7 +281,7 @@ def _is_pair(cells: list[str] | None) -> bool:
 
 
 def _checked(where: str, sample: Sequence[str], dialect: _Dialect) -> _Dialect:
-    """The format of a table without a header; refuses a first line that must be a header of unknown names: the only line without digits."""
+    """The format of a table without a header; raises for a first line that must be an unknown header: the only line without digits."""
 
     def items(text: str) -> list[str]:
         cells = dialect.split(text)
@@ -339,7 +339,7 @@ def _splitter(delimiter: str) -> Split:
             if match is None:
                 return None
             quoted, listed, bare = match.groups()
-            if bare is not None and bare.count('"') % 2:  # a field of several lines begins or ends here
+            if bare is not None and bare.count('"') % 2:  # a field that spans several lines starts or ends here
                 return None
             cells.append(quoted.replace('""', '"') if quoted is not None else listed if listed is not None else bare)
             if match.end() == end:

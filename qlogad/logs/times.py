@@ -17,11 +17,11 @@ EARLIEST = -LATEST
 
 _UNKNOWN = frozenset(("", "-", "nat", "nan", "none", "null", "na", "n/a", "<na>", "unknown"))
 _PER_SECOND: dict[Unit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-_FIRST_MS = 1e11  # a number from here on is in ms (1973), a thousand times as large in us, ...; in between it is invalid
-_LONGEST = 64  # characters of a time
+_FIRST_MS = 1e11  # numbers from here on are in ms (1973), from a thousand times as much in us, ...; those in between are invalid
+_LONGEST = 64  # largest number of characters of a time
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _COMPACT = re.compile(r"(?:19|2[012])\d{6}(?:\d{6})?", re.ASCII)
-_USUAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", re.ASCII)  # forms that Python parses as they are
+_USUAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", re.ASCII)  # format that Python parses directly
 _ISO = re.compile(
     r"(\d{4})([-/.]?)(\d\d)\2(\d\d)"  # 2008-11-09, 2008/11/09, 2008.11.09, 20081109
     r"(?:[Tt\s]\s*(\d\d(?::?\d\d(?::?\d\d(?:[.,]\d+)?)?)?)\s*(Z|UTC|GMT|[-+]\d\d(?::?\d\d)?)?)?",
@@ -32,12 +32,12 @@ _ISO = re.compile(
 class Times:
     """Parses the times of one source: seconds, NaN for a time given as unknown, or the reason why the text is not a time.
 
-    Numbers are in `unit`. Without it, the size of the first number determines the unit of the source (so that none is misread), and
-    20081109 is a date. ISO times without a zone are UTC.
+    Numbers are in `unit`. Without it, the size of the first number determines the unit of the whole source, and 20081109 is a date.
+    ISO times without a zone are UTC.
 
     >>> times = Times()
     >>> times("2008-11-09T21:35:30+01:00"), times("1226262930500"), times("NaT"), times("1226262930"), times("soon")
-    (1226262930.0, 1226262930.5, nan, 'time in another unit than the first: set time_unit', 'no such time')
+    (1226262930.0, 1226262930.5, nan, 'time in another unit than the first: set time_unit', 'not a valid time')
     """
 
     def __init__(self, unit: Unit | None = None) -> None:
@@ -49,7 +49,7 @@ class Times:
         if not text:
             return nan
         if not isinstance(text, str):
-            return "no such time"
+            return "not a valid time"
         text = text.strip()
         if text[4:5] != "-":  # otherwise a date, the usual case
             if len(text) <= _LONGEST and _NUMBER.fullmatch(text):
@@ -57,14 +57,14 @@ class Times:
             if text.lower() in _UNKNOWN:
                 return nan
         seconds = calendar(text)
-        return "no such time" if seconds is None else seconds
+        return "not a valid time" if seconds is None else seconds
 
     def _number(self, text: str) -> float | str:
         value = float(text)
         if not self._told and value:
             unit = _unit(text, value)
             if unit is None:
-                return "no such time"
+                return "not a valid time"
             if self._unit not in {None, unit}:
                 return "time in another unit than the first: set time_unit"
             self._unit = unit
@@ -72,7 +72,7 @@ class Times:
                 return calendar(text) or 0.0
         per_second = 1 if self._unit is None or self._unit == "date" else _PER_SECOND[self._unit]
         seconds = (int(text) if text.isdecimal() else value) / per_second
-        return seconds if EARLIEST <= seconds <= LATEST else "no such time"
+        return seconds if EARLIEST <= seconds <= LATEST else "not a valid time"
 
 
 def _unit(text: str, value: float) -> Unit | Literal["date"] | None:
@@ -86,7 +86,7 @@ def _unit(text: str, value: float) -> Unit | Literal["date"] | None:
 
 
 def calendar(text: str) -> float | None:
-    """Seconds since 1970 of an ISO 8601 time (UTC unless it has a zone); None if there is no such time.
+    """Seconds since 1970 of an ISO 8601 time (UTC unless it has a zone); None if it is not a valid time.
 
     >>> calendar("20081109T203530Z"), calendar("2008-11-09 20:35:30,5"), calendar("2008-11-31")
     (1226262930.0, 1226262930.5, None)

@@ -28,15 +28,13 @@ __all__ = ["Window", "Windows", "complete", "default_window", "longest_silence",
 class Window:
     """How events are grouped, as a document: `window = { by = "count", size = 20 }`.
 
-    Windows by count or time begin at the first event and then every `stride`; the last one ends with the log and may be
+    Windows by count or time start at the first event and then every `stride`; the last one ends with the log and may be
     shorter (it is kept, so no event is lost unless the stride exceeds the window). Empty windows are omitted.
     """
 
     by: Literal["session", "count", "time"] = "session"
     size: Annotated[int, Between(0, 1e9, "low")] | None = None  # events per window, by = "count"
-    stride: Annotated[int | float, Between(0, 1e12, "low")] | None = (
-        None  # from one start to the next, in events or seconds; None: disjoint windows
-    )
+    stride: Annotated[int | float, Between(0, 1e12, "low")] | None = None  # between starts, in events or seconds; None: disjoint
     seconds: Annotated[float, Between(0, 1e12, "low")] | None = None  # length of a window, by = "time"
 
     def __post_init__(self) -> None:
@@ -44,21 +42,21 @@ class Window:
         needed = {"session": None, "count": "size", "time": "seconds"}[self.by]
         for name in ("size", "seconds"):
             if name != needed and getattr(self, name) is not None:
-                raise DocumentError(f"windows by {self.by} have no {name}; leave it out or write by = '{_OWNER[name]}'")
+                raise DocumentError(f"windows by {self.by} have no {name}; remove it, or write by = '{_OWNER[name]}'")
         if needed is None:
             if self.stride is not None:
-                raise DocumentError("windows by session have no stride; leave it out")
+                raise DocumentError("windows by session have no stride; remove it")
         elif getattr(self, needed) is None:
             raise DocumentError(f"windows by {self.by} need {needed}, such as {needed} = {20 if needed == 'size' else 3600}")
         if self.by == "count" and self.stride is not None and self.stride != int(self.stride):
-            raise DocumentError(f"the stride of windows by count is a whole number of events, got {self.stride}")
+            raise DocumentError(f"the stride of windows by count must be an integer number of events, got {self.stride}")
 
 
 _OWNER = {"size": "count", "seconds": "time"}
 
 
 def default_window(kind: WindowKind) -> Window:
-    """The windows of a data set if the experiment does not define any."""
+    """The window rule of a data set if the experiment does not define one."""
     return {"session": Window(), "count": Window("count", size=100), "time": Window("time", seconds=3600.0)}[kind]
 
 
@@ -69,9 +67,9 @@ class Windows:
     event_M: Ints  # positions in Events, windows end to end; inside a window by (time, line)
     time_M: Floats  # seconds; the events' own times unless a delay was injected; NaN unknown
     offsets_W1: Ints  # window w is event_M[offsets_W1[w]:offsets_W1[w + 1]]
-    key_W: Texts  # a session's identifier, or the window's position
-    start_W: Floats  # the first known time; NaN where no time is known
-    end_W: Floats  # the last known time; NaN where no time is known
+    key_W: Texts  # session identifier, or position of the window
+    start_W: Floats  # the first known time; NaN if none is known
+    end_W: Floats  # the last known time; NaN if none is known
     label_W: NDArray[np.int8]  # 1 anomaly, 0 normal, -1 unknown
     kind_W: Texts  # kind of anomaly: that of its first anomalous line, or of an injection; "" normal or unknown
 
@@ -108,7 +106,7 @@ class Windows:
         columns = (self.event_M, self.time_M, self.offsets_W1, self.label_W)
         return documents.digest(
             *columns, self.key_W.tolist(), self.kind_W.tolist()
-        )  # as lists: a text array has no canonical bytes
+        )  # as lists: an array of strings has no canonical bytes
 
 
 def make_windows(events: Events, window: Window) -> Windows:
@@ -122,7 +120,7 @@ def make_windows(events: Events, window: Window) -> Windows:
         DataError: there are no events to group, or no sessions or times to group them by.
     """
     if len(events.line_E) == 0:
-        raise DataError("there are no events to make windows of; see why lines were set aside with: qlogad data describe")
+        raise DataError("there are no events to group into windows; to see why lines were set aside, run: qlogad data describe")
     if window.by == "session":
         if len(events.member_event_M) == 0:
             raise DataError(
@@ -133,17 +131,17 @@ def make_windows(events: Events, window: Window) -> Windows:
 
 
 def complete(events: Events, windows: Windows, window: Window, silence: float) -> NDArray[np.bool_]:
-    """Which windows are complete, (W,): no later line can belong to them, if lines arrive in order of time.
+    """Whether each window is complete, (W,): no later line can belong to it, provided that lines arrive in order of time.
 
     A window by count is complete with its last event, a window by time once the log's clock is past its end. A session has no defined
     end: it counts as complete when it has been silent for longer than any gap within earlier sessions. A pre-parsed sequence is one
     line and complete.
 
     Args:
-        events: all that is known of the log.
+        events: all events of the log.
         windows: all its windows, see `make_windows`.
-        window: their grouping.
-        silence: in seconds, see `longest_silence`.
+        window: the window rule.
+        silence: seconds, see `longest_silence`.
     """
     if window.by == "count":
         return np.asarray(windows.lengths_W == window.size)
@@ -177,7 +175,7 @@ def _sliced(events: Events, window: Window) -> tuple[Ints, Ints]:
     else:
         assert window.seconds is not None
         if np.isnan(events.time_E).all():
-            raise DataError("no line has a time, so there are no windows by time; write window = { by = 'count', size = 20 }")
+            raise DataError("no line has a time, so events cannot be grouped by time; write window = { by = 'count', size = 20 }")
         since_E = np.maximum(clock_E[order_E] - np.nanmin(events.time_E), 0.0)
         slices = _slices(since_E, window.seconds, window.stride or window.seconds)
     return order_E[slices[0]], slices[1]
@@ -206,7 +204,7 @@ def _carried(time_P: Floats, group_P: Ints) -> Floats:
 
 
 def _slices(place_E: Floats, length: float, stride: float) -> tuple[Ints, Ints]:
-    """(event, slice) pairs: events at ascending places, and the slices [k * stride, k * stride + length) that contain them.
+    """(event, slice) pairs: events at ascending positions, and the slices [k * stride, k * stride + length) that contain them.
 
     Slices after the first that contains the last event are omitted: they would only repeat its tail.
     """
@@ -219,8 +217,8 @@ def _slices(place_E: Floats, length: float, stride: float) -> tuple[Ints, Ints]:
         total = float(count_E.sum())
     room(
         32 * total,
-        f"windows that overlap so much (length {length:g}, stride {stride:g}) hold {total:,.0f} events, which",
-        "take a larger stride",
+        f"overlapping windows (length {length:g}, stride {stride:g}) with {total:,.0f} events in total",
+        "use a larger stride",
     )
     count_E = count_E.astype(np.int64)
     return np.repeat(np.arange(len(place_E)), count_E), spans(first_E.astype(np.int64), count_E)

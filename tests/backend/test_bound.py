@@ -232,7 +232,7 @@ def test_what_is_too_wide_is_refused_with_a_width_that_fits(name):
 
 
 def test_a_circuit_has_wires_and_memory_is_a_size():
-    with pytest.raises(DesignError, match=r"a circuit has 1 to .* wires, got 0"):
+    with pytest.raises(DesignError, match=r"a circuit must have 1 to .* wires, got 0"):
         Circuit(0, (), (), 0, 0)
     for memory in (0, -1, torch.nan, torch.inf):
         with pytest.raises(BackendError, match="memory must be a number of gigabytes above 0"):

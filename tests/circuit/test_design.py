@@ -196,15 +196,15 @@ MISTAKES = [
     ({"gate": "ry", "onn": "each"}, "did you mean 'on'"),
     ({"gate": "ry"}, "'on' is missing"),
     ({"on": "each"}, "'gate' is missing"),
-    ("ry", "a row is a table"),
+    ("ry", "a row must be a table"),
     ({"gate": "ry", "on": "ring"}, "try on = 'each'"),
     ({"gate": "cx", "on": "each"}, "try on = 'ring'"),
     ({"gate": "cx", "on": [[0, 0]]}, "same wire twice"),
     ({"gate": "cx", "on": [[0, -1]]}, "from 0 to"),
-    ({"gate": "cx", "on": []}, "one length"),
-    ({"gate": "cx", "on": [[0, 1], [2]]}, "one length"),
+    ({"gate": "cx", "on": []}, "groups of the same number of wires"),
+    ({"gate": "cx", "on": [[0, 1], [2]]}, "groups of the same number of wires"),
     ({"gate": "ry", "on": "each", "flip": 1}, "write flip = true"),
-    ({"gate": "ry", "on": "each", "stride": 2}, "drop them"),
+    ({"gate": "ry", "on": "each", "stride": 2}, "remove them"),
     ({"gate": "cx", "on": "ring", "stride": 1.5}, "write stride"),
     ({"gate": "cx", "on": "ring", "stride": "layr + 1"}, "did you mean 'layer'"),
     ({"gate": "cx", "on": "ring", "stride": "1 / 2"}, "integer is expected"),
@@ -224,7 +224,7 @@ MISTAKES = [
     ({"rows": [EACH]}, "'on' is missing"),
     ({"gate": "ry", "on": "each", "rows": [EACH]}, "either a `gate` or `rows`"),
     ({"on": "each", "angle": 1, "rows": [EACH]}, "either a `gate` or `rows`"),
-    ({"on": "even", "rows": [EACH], "stride": 2}, "drop them"),
+    ({"on": "even", "rows": [EACH], "stride": 2}, "remove them"),
     ({"on": "even", "row": [EACH]}, "did you mean 'rows'"),
 ]
 
@@ -245,8 +245,8 @@ def test_errors_name_file_row_and_fix(row, message):
         ({"layer": "ry"}, "a list of rows"),
         ({"layer": [], "check": {"weight": {}}}, "did you mean 'check.weights'|did you mean 'weights'"),
         ({"layer": [], "check": {"weights": {"four": 4}}}, "four = 4"),
-        ({"layer": [], "name": 3}, "name is text"),
-        ({"layer": [], "needs": 3}, "needs is text"),
+        ({"layer": [], "name": 3}, "name must be text"),
+        ({"layer": [], "needs": 3}, "needs must be text"),
         ({"layer": [], "init": "identity"}, "did you mean 'identity-block'"),
     ],
 )
@@ -271,7 +271,7 @@ def test_hostile_widths_are_refused_quickly(wires):
 
 @pytest.mark.parametrize(("row", "wires", "depth"), [(EACH, 4, 10**9), (EACH, 4, -1), ({"gate": "cz", "on": "all"}, 256, 10_000)])
 def test_hostile_sizes_are_refused_quickly(row, wires, depth):
-    with at_most(MANY), pytest.raises(DesignError, match=r"depth of 0 to|more than 100000 gates"):
+    with at_most(MANY), pytest.raises(DesignError, match=r"depth must be from 0 to|more than 100000 gates"):
         design(row).build(wires, depth)
 
 

@@ -134,7 +134,7 @@ def test_lists_of_words_are_checked_by_the_circuit():
 
 @given(st.lists(st.sampled_from(SPECS[:12]), min_size=1, max_size=4), st.integers(2, 4), st.booleans())
 def test_a_list_of_names_is_refused_with_the_text_that_does_it(named, wires, mixed):
-    with pytest.raises(DesignError, match="is a name; write names as one text") as caught:
+    with pytest.raises(DesignError, match="is a name; write names as one string") as caught:
         readout([*named, *["Z" * wires] * mixed], wires)
     assert str(caught.value).endswith("'" + "+".join(named) + "'")
     assert readout("+".join(named), wires)

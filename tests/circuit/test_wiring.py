@@ -70,7 +70,7 @@ def test_explicit_wires_say_how_many_they_need():
     assert place(((0, 2), (2, 1)), 3) == [(0, 2), (2, 1)]
     with pytest.raises(DesignError, match="needs at least 3 wires, got 2"):
         place(((0, 2),), 2)
-    with pytest.raises(DesignError, match="one length"):
+    with pytest.raises(DesignError, match="groups of the same number of wires"):
         arity(((0, 1), (2,)))
     with pytest.raises(DesignError, match="did you mean 'ring'"):
         arity("rign")

@@ -105,7 +105,7 @@ BAD = {
     "a typo in a key": (["run", "quickstart", "--set", "judge.seed=2"], "did you mean 'seeds'"),
     "a value that does not fit": (["run", "quickstart", "--set", "data.split.cuts=[1.5]"], "cut"),
     "a dataset that is not": (["run", "quickstart", "--set", "data.dataset=hfds"], "did you mean 'hdfs'"),
-    "lines without end": (["run", "quickstart", "--set", "data.lines=1000000000000000000"], "lines is 1 or more"),
+    "lines without end": (["run", "quickstart", "--set", "data.lines=1000000000000000000"], "lines must be from 1 to"),
     "a file that is not": (["data", "describe", "bgl", "--set", "path=nowhere.log"], "nowhere.log"),
     "a key a dataset lacks": (["data", "describe", "synthetic", "--set", "line=3"], "did you mean 'lines'"),
     "a kind of list": (["list", "detector"], "did you mean 'detectors'"),

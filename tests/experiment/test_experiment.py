@@ -80,8 +80,8 @@ BAD = {
         "did you mean 'exact'",
     ),
     "a rate": ({"contender": [{"name": "a", "detector": "length", "fpr": 1.5}]}, "[0, 1)"),
-    "no epochs": ({"contender": [{"name": "a", "detector": "deeplog", "epochs": 0}]}, "epochs is 1 or more"),
-    "a step": ({"contender": [{"name": "a", "detector": "deeplog", "lr": -1}]}, "lr is above 0"),
+    "no epochs": ({"contender": [{"name": "a", "detector": "deeplog", "epochs": 0}]}, "epochs must be from 1"),
+    "a step": ({"contender": [{"name": "a", "detector": "deeplog", "lr": -1}]}, "lr must be above 0"),
     "a device": ({"contender": [{"name": "a", "detector": "deeplog", "device": "cudo"}]}, "torch device"),
     "a control that is no name": (
         {"contender": [{"name": "a", "detector": "deeplog", "core": QUANTUM, "control": 3}]},

@@ -141,5 +141,5 @@ def test_only_normals_are_taken():
     "spec", ["", "swap", "swap:0", "swap:x", "swap:1.5", "turn:3", "delay:-1", "delay:nan", "repeat:inf", "swap:1e30"]
 )
 def test_a_wrong_spec_is_refused(spec):
-    with pytest.raises(DataError, match="an injection is written"):
+    with pytest.raises(DataError, match="an injection must be written"):
         parse_spec(spec)

@@ -84,7 +84,7 @@ def test_what_is_no_window_is_set_aside_with_its_reason(tmp_path: Path) -> None:
     path.write_text("keys,id,first_ts\n5 6,a,\n5 6,a,\n,b,\n5,c,soon\n5,e,inf\n5\n,,\n\n7,d,2008-11-09T20:35:30+01:00\n8,,\n")
     intake = Intake()
     records = list(Sequences(path=str(path)).records(intake))
-    assert intake.reasons() == {"no events": 2, "no such time": 2, "not 3 columns": 1, "window identifier met before": 1}
+    assert intake.reasons() == {"no events": 2, "not a valid time": 2, "not 3 columns": 1, "duplicate window identifier": 1}
     assert intake.lines == 11 == intake.records + intake.blank + len(intake.quarantine)
     assert [record.sessions for record in records] == [("a",), ("a",), ("d",), ("path:11",)]
     assert [record.time for record in records if not math.isnan(record.time)] == [1226259330.0]

@@ -239,7 +239,7 @@ def test_lines_that_hold_no_window_are_set_aside_with_their_reason(tmp_path: Pat
         "blk_6,[5 22 ... 7]": "a list cut short by ...",
         'blk_7,"[5, None, 7]"': "an event without a name",
         'blk_8,"[]"': "no events",
-        "blk_9,5\r22": "a carriage return inside of the line",
+        "blk_9,5\r22": "a carriage return inside the line",
         "blk_10,5 22,7": "not 2 columns",
     }
     (tmp_path / "w.csv").write_bytes("\n".join(["id,keys", *bad, "blk_11,5 22"]).encode())

@@ -76,7 +76,7 @@ def test_a_number_is_a_time_that_every_calendar_has_or_none(value: float, unit: 
         assert EARLIEST <= found <= LATEST
         assert abs(pd.Timestamp(found, unit="s").year - datetime.fromtimestamp(found, UTC).year) <= 1
     else:
-        assert found == "no such time"
+        assert found == "not a valid time"
 
 
 @pytest.mark.parametrize("text", ["", "  ", "NaT", "nat", "NaN", "None", "null", "NULL", "N/A", "<NA>", "-"])
@@ -95,4 +95,4 @@ def test_what_says_unknown_is_unknown(text: str) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_time_is_said_to_be_none(text: str) -> None:
-    assert Times()(text) == "no such time"
+    assert Times()(text) == "not a valid time"

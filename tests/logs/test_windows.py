@@ -195,7 +195,7 @@ def test_a_line_without_time_stays_behind_the_one_before_it():
         ({"by": "session", "stride": 3}, "have no stride"),
         ({"by": "count", "size": 3, "seconds": 2}, "have no seconds"),
         ({"by": "count", "size": 0}, "above 0"),
-        ({"by": "count", "size": 3, "stride": 1.5}, "whole number"),
+        ({"by": "count", "size": 3, "stride": 1.5}, "integer number of events"),
         ({"by": "time", "seconds": -1.0}, "above 0"),
         ({"by": "hour"}, "by"),
     ],

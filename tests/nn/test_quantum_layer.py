@@ -241,7 +241,7 @@ def test_transforms_that_it_does_not_follow_are_refused() -> None:
         ({"wires": 0}, "1 to 256 wires"),
         ({"wires": 40}, "up to 26 wires"),
         ({"depth": 1.5}, "depth is an integer"),
-        ({"depth": -1}, "depth of 0"),
+        ({"depth": -1}, "depth must be from 0"),
         ({"seed": "x"}, "seed is an integer"),
         ({"init": "small_angle"}, "did you mean 'small-angle'"),
         ({"ansatz": "sim144"}, "did you mean 'sim14'"),
@@ -250,7 +250,7 @@ def test_transforms_that_it_does_not_follow_are_refused() -> None:
         ({"backend": 3}, "backend must be a name"),
         ({"readout": "zed"}, "zed"),
         ({"values": "many"}, "values is an integer"),
-        ({"encoding": "table"}, "say how many"),
+        ({"encoding": "table"}, "give their number"),
     ],
 )
 def test_a_layer_that_cannot_be_is_refused_in_one_line(options: dict[str, object], said: str) -> None:

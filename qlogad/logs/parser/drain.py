@@ -2,10 +2,10 @@
 
     root ── number of tokens ── first token ── templates        (depth 4: four layers; each further layer branches on one more token)
 
-Depth is counted as in the published settings of logparser and Drain3: equal settings grow the same tree from the same messages.
-A message follows the branch of its token, else the wildcard's; the tree grows only if no template found there is similar enough.
-A parser is fitted on training messages and then frozen: later messages get a known template or none (-1). Messages are masked,
-with `<:NAME:>` in place of a variable part (see events.py); `<*>` marks where the messages of a template differ.
+Depth is counted as in the published settings of logparser and Drain3: equal settings build the same tree from the same messages.
+A message follows the branch of its token, else that of the wildcard; the tree grows only if no template found is similar enough.
+A parser is fitted on training messages and then frozen: later messages get a known template or none (-1). Variable parts of
+messages are masked as `<:NAME:>` (see events.py); `<*>` marks positions where the messages of a template differ.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ Path = tuple[Token, ...]  # the branches taken down the tree
 class Drain(Parser):
     """Messages with equally many tokens and equal leading tokens share a template if enough of their tokens agree.
 
-    Unlike Drain3's, whose depth is 4, the default looks at two leading tokens: one setting for LogHub's sixteen samples groups .80 of
-    the messages right at depth 5, .77 at 4 and .79 at 6.
+    The default depth branches on two leading tokens, unlike Drain3's default of 4: with one setting for LogHub's sixteen samples, the
+    grouping accuracy is .80 at depth 5, .77 at 4 and .79 at 6.
 
     >>> drain = Drain().fit(["send <:NUM:> to alice", "send <:NUM:> to bob", "stop"])
     >>> drain.templates
@@ -48,11 +48,9 @@ class Drain(Parser):
 
     version: ClassVar[int] = 2
 
-    depth: Annotated[int, Between(3, 1_000)] = 5  # layers of the tree, root and templates among them: depth - 3 hold leading tokens
-    similarity: Annotated[float, Between(0, 1)] = 0.4  # the least share of tokens that agree with the template, in [0, 1]
-    max_children: Annotated[int, Between(1, 10**6)] = (
-        100  # branches of a node, including the wildcard's for tokens with digits and all further ones
-    )
+    depth: Annotated[int, Between(3, 1_000)] = 5  # layers of the tree, including root and templates; depth - 3 hold tokens
+    similarity: Annotated[float, Between(0, 1)] = 0.4  # smallest share of tokens that must agree with the template, in [0, 1]
+    max_children: Annotated[int, Between(1, 10**6)] = 100  # branches per node, including that of the wildcard
     _templates: list[list[Token]] = field(default_factory=list, init=False, repr=False)
     _children: dict[tuple[int, Path], set[Token]] = field(default_factory=dict, init=False, repr=False)
     _leaves: dict[tuple[int, Path], list[int]] = field(default_factory=dict, init=False, repr=False)
@@ -72,10 +70,10 @@ class Drain(Parser):
         return tuple(" ".join(WILDCARD if token is None else token for token in tokens) for tokens in self._templates)
 
     def fit(self, texts: Iterable[str]) -> Self:
-        """Learn templates from masked training messages, in source order, and freeze. Repeated messages change nothing.
+        """Learn templates from masked training messages, in source order, and freeze. Repeated messages have no effect.
 
         Raises:
-            DataError: it is fitted already.
+            DataError: the parser is already fitted.
         """
         if self._frozen:
             raise DataError(FROZEN)
@@ -85,9 +83,9 @@ class Drain(Parser):
         return self
 
     def ids(self, texts: Sequence[str]) -> Ints:
-        """The template id of each masked message; -1 where no template is similar enough."""
+        """The template id of each masked message, (N,); -1 if no template is similar enough."""
         if not self._frozen:
-            raise NotFitted("this Drain is not fitted; call fit(texts) with the training messages first")
+            raise NotFitted("this Drain parser is not fitted; call fit(texts) with the training messages first")
         known = {text: self._find(text.split()) for text in dict.fromkeys(texts)}
         return np.fromiter((known[text] for text in texts), dtype=np.int64, count=len(texts))
 
@@ -97,9 +95,9 @@ class Drain(Parser):
         Inserted into the template in order, they restore the message (up to white space) if it fits the template.
 
         Args:
-            template_id: its template.
+            template_id: the id of its template.
             text: the masked message.
-            values: its masked values, one for each placeholder.
+            values: its masked values, one per placeholder.
         """
         left = iter(values)
         found: list[str] = []
@@ -113,13 +111,13 @@ class Drain(Parser):
         return tuple(found)
 
     def state(self) -> dict[str, Any]:
-        """The fitted state as JSON types. The tree follows from the templates in order."""
+        """The fitted state, as JSON types. The tree is rebuilt from the templates in order."""
         settings = {"depth": self.depth, "similarity": self.similarity, "max_children": self.max_children}
         return {"parser": "drain", "version": self.version, **settings, "templates": [list(tokens) for tokens in self._templates]}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The fitted parser that `state()` was taken from."""
+        """The fitted parser with the state that `state()` returned."""
         saved = documents.from_mapping(_Saved, state, "parser", strict=True)
         drain = cls(saved.depth, saved.similarity, saved.max_children)
         for template in saved.templates:
@@ -138,7 +136,7 @@ class Drain(Parser):
             self._templates[found] = [a if a == b else None for a, b in zip(self._templates[found], tokens, strict=True)]
 
     def _add(self, tokens: list[Token]) -> None:
-        """Add a template to the tree: a token takes its own branch if it exists or there is room, else the wildcard's."""
+        """Add a template to the tree: a token takes its own branch if it exists or there is room, else the wildcard branch."""
         path: Path = ()
         for token in self._leading(tokens):
             known = self._children.setdefault((len(tokens), path), set())
@@ -157,8 +155,7 @@ class Drain(Parser):
     def _find(self, tokens: list[str]) -> int:
         """The best template on all paths down the tree, preferring one that the message fits exactly; or -1.
 
-        A training message may have taken the wildcard's branch before its token got its own: both are searched, so that the
-        message finds a template that it fits.
+        A training message may have taken the wildcard branch before its token got its own, so both are searched.
         """
         paths: list[Path] = [()]
         for token in self._leading(tokens):
@@ -181,7 +178,7 @@ class Drain(Parser):
 
 @dataclass(frozen=True)
 class _Saved:
-    """What `Drain.state` gives."""
+    """The saved state of a Drain parser."""
 
     parser: str
     version: int

@@ -1,4 +1,4 @@
-"""Identity parser, for logs of event ids: an event's text is its template."""
+"""Identity parser, for logs of event ids: the text of an event is its template."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Identity(Parser):
         """Learn the training messages and freeze.
 
         Raises:
-            DataError: it is fitted already.
+            DataError: the parser is already fitted.
         """
         if self._ids is not None:
             raise DataError(FROZEN)
@@ -45,7 +45,7 @@ class Identity(Parser):
         return self
 
     def ids(self, texts: Sequence[str]) -> Ints:
-        """The id of each message; -1 for one that was not in training."""
+        """The id of each message, (N,); -1 if it was not seen in training."""
         if self._ids is None:
             raise NotFitted("this Identity parser is not fitted; call fit(texts) with the training messages first")
         return np.fromiter((self._ids.get(text, -1) for text in texts), dtype=np.int64, count=len(texts))
@@ -60,13 +60,13 @@ class Identity(Parser):
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The fitted parser that `state()` was taken from."""
+        """The fitted parser with the state that `state()` returned."""
         return cls().fit(documents.from_mapping(_Saved, state, "parser", strict=True).templates)
 
 
 @dataclass(frozen=True)
 class _Saved:
-    """What `Identity.state` gives."""
+    """The saved state of an Identity parser."""
 
     parser: str
     version: int

@@ -23,9 +23,9 @@ MaxTemplates = Annotated[int, Between(1, 10**6)]
 
 
 class Parser(Protocol):
-    """Maps masked messages to template ids: fitted once, then frozen. A concrete parser names this class as its base."""
+    """Maps masked messages to template ids: fitted once, then frozen. Concrete parsers inherit from this class."""
 
-    version: ClassVar[int]  # of its state
+    version: ClassVar[int]  # version of its saved state
 
     @property
     def complete(self) -> bool:
@@ -171,7 +171,7 @@ def load_parser(state: Mapping[str, Any]) -> Parser:
     """Restore a fitted parser of any kind from its state.
 
     Raises:
-        DataError: the parser or its version is not known.
+        DataError: the parser or its version is unknown.
     """
     name, version = state.get("parser"), state.get("version")
     kind: type[Any] | None = Steered if name == _STEERED else None

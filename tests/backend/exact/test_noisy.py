@@ -168,7 +168,7 @@ def test_noise_by_its_name():
     ("text", "says"),
     [
         ("depolarising=0.1", "did you mean 'depolarizing'"),
-        ("readout=much", "is a number"),
+        ("readout=much", "must be a number"),
         ("readout=1.5", "from 0 to 1"),
         ("readout=nan", "from 0 to 1"),
         ("readout=0.1,readout=0.2", "twice"),

@@ -200,5 +200,5 @@ def test_senseless_settings_are_refused(setting: dict[str, float]) -> None:
 
 
 def test_a_foreign_state_is_refused() -> None:
-    with pytest.raises(DataError, match="another qlogad"):
+    with pytest.raises(DataError, match="another version of qlogad"):
         load_parser({**Drain().fit([]).state(), "version": 1})

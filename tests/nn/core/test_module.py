@@ -88,7 +88,7 @@ def test_an_installed_package_is_found_by_name_and_one_that_only_lies_there_is_n
     assert "qlogad_installed_module" not in sys.modules, "reading a document runs no code"
     assert contender.build().core.code() == ("qlogad_installed_module",)
     assert mapped("qlogad_installed_module:make")(torch.zeros(2, 3)).shape == (4, 2, 5)
-    with pytest.raises(DesignError, match="is not there"):
+    with pytest.raises(DesignError, match="cannot be imported"):
         mapped("qlogad_installed_module:absent")
     content["contender"][0]["core"]["factory"] = "qlogad_loose_module:make"
     with pytest.raises(DocumentError, match="no installed package has 'qlogad_loose_module'"):
