@@ -292,6 +292,7 @@ def _worded(angle: Angle, slots: Sequence[str]) -> float | str:
 def inputs_of(circuit: Circuit, x_ND: Any) -> Any:
     """Compute a circuit's inputs (..., I) from features (..., D), numpy or torch; differentiable in torch.
 
+    >>> import numpy as np
     >>> angle = Angle("input", 1)
     >>> circuit = Circuit(1, (Gate("ry", (0,), (angle,)),), ("Z",), 2, 0, computed=("x[0]", "x[0] ** 2"))
     >>> inputs_of(circuit, np.array([[3.0]])).tolist()

@@ -110,7 +110,7 @@ def detectable_difference(
     more often can show a smaller difference. It is a normal approximation, and rough below about 20 patterns or n psi of about 5.
 
     >>> round(detectable_difference(400), 3), round(detectable_difference(400, base=0.01), 3)
-    (0.099, 0.032)
+    (0.099, 0.031)
     """
     if not (0 < alpha < 1 and 0 < power < 1 and family >= 1 and (base is None or 0 <= base < 1)):
         raise DataError(

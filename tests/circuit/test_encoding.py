@@ -413,7 +413,7 @@ MISTAKES = [
     ({"layer": [ROW], "takes": {"features": 1.5}}, "write features = '2 \\* wires'"),
     ({"layer": [ROW], "takes": {"range": [1]}}, r"write range = \[0, 1\]"),
     ({"layer": [ROW], "takes": {"integer": 1}}, "write integer = true"),
-    ({"layer": [ROW], "takes": 3}, "takes is a table"),
+    ({"layer": [ROW], "takes": 3}, "takes must be a table"),
     ({"layer": [ROW], "repeat": 0}, "repeat must be an integer from 1"),
     ({"prepare": "amplitud"}, "did you mean 'amplitude'"),
     ({"layer": [ROW], "takes": {"features": "wires + 1"}}, r"no row reads x\[3\] on 3 wires"),

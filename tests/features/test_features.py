@@ -147,5 +147,5 @@ def test_wrong_input_is_refused():
         Features.from_sequences([[0, -1]])
     with pytest.raises(DataError, match="labels must be 0"):
         Labels(np.asarray([0, -1]))
-    with pytest.raises(DataError, match="times are lists as long as the windows"):
+    with pytest.raises(DataError, match="times must be lists as long as the windows"):
         Features.from_sequences([[0, 1]], times=[[0.0]])
