@@ -38,7 +38,7 @@ class LineReader:
     >>> record.time, record.level, record.component, record.message
     (1226262930.0, 'INFO', 'api', 'started')
     >>> reader.record(RawLine(2, 37, "2008-11-31 20:35:30 INFO api: started"))
-    'no such time'
+    'not a valid time'
 
     Args:
         layout: complete.

@@ -47,7 +47,7 @@ _TAIL = re.compile(r"([.,])%f$")
 _MARKS = (".", ",")
 _OFFSET = re.compile(r"([-+])([01]\d|2[0-3]):?([0-5]\d)?", re.ASCII)
 _UNKNOWN = frozenset(("", "-", "none", "null", "nan", "nat", "unknown"))
-_NO_TIME = "no such time"
+_NO_TIME = "not a valid time"
 _KEPT = 1 << 16  # seconds that are looked up instead of computed
 _HALF_A_YEAR = 183 * 86400.0
 

@@ -100,7 +100,7 @@ def calendar(text: str) -> float | None:
 
 
 def moment_of(text: str) -> datetime | None:
-    """An ISO 8601 time as it is written, with its zone if it has one; None if there is no such time."""
+    """An ISO 8601 time as it is written, with its zone if it has one; None if it is not a valid time."""
     if len(text) > _LONGEST:
         return None
     if _COMPACT.fullmatch(text) and len(text) == 14:

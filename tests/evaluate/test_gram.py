@@ -112,7 +112,7 @@ def test_what_has_no_states_or_does_not_fit_is_refused():
     weights_P, inputs_NI = given(circuit, 3)
     with pytest.raises(DesignError, match="use the circuit it was made from"):
         gram(Circuit(1, (), ("Z",), 1, 0, dephased=(0,)), torch.zeros(0), torch.zeros(2, 1))
-    with pytest.raises(BackendError, match=r"a state of 4 wires needs about .* allow more"):
+    with pytest.raises(BackendError, match=r"a state of 4 wires needs about .* raise it"):
         gram(circuit, weights_P, inputs_NI, memory=1e-7)
     with pytest.raises(BackendError, match="inputs of shape"):
         gram(circuit, weights_P, inputs_NI[:, :2])

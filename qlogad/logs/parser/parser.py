@@ -178,6 +178,6 @@ def load_parser(state: Mapping[str, Any]) -> Parser:
     if isinstance(name, str) and name in names.known("parser"):
         kind = names.find("parser", name)
     if kind is None or version != kind.version:
-        raise DataError(f"no parser '{name}' of version {version}; it was written by another qlogad")
+        raise DataError(f"no parser '{name}' of version {version}; the state was written by another version of qlogad")
     restored: Parser = kind.from_state(state)
     return restored
