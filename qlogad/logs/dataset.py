@@ -137,9 +137,14 @@ class Dataset(ABC):
 
     def options(self) -> dict[str, Any]:
         """Its fields as a document, without files: how lines are read, not where they are."""
-        hints = get_type_hints(type(self), include_extras=True)
-        own = fields(self)  # type: ignore[arg-type]
-        return {f.name: value for f in own if not _is_file(hints[f.name]) and (value := getattr(self, f.name)) is not None}
+        own, files = fields(self), self.file_fields()  # type: ignore[arg-type]
+        return {f.name: value for f in own if f.name not in files and (value := getattr(self, f.name)) is not None}
+
+    @classmethod
+    def file_fields(cls) -> tuple[str, ...]:
+        """The names of the fields that hold paths: those whose type is or contains `File`."""
+        hints = get_type_hints(cls, include_extras=True)
+        return tuple(f.name for f in fields(cls) if _is_file(hints[f.name]))  # type: ignore[arg-type]
 
     @classmethod
     def reader(cls, options: Mapping[str, Any], where: str) -> Self:

@@ -18,7 +18,19 @@ from qlogad.errors import DataError, did_you_mean, shown
 from qlogad.logs.archives import Archives, inside
 from qlogad.logs.dataset import Intake, RawLine
 
-__all__ = ["FOREIGN", "LONGEST", "UTF16", "Lines", "RawLine", "expand", "file_digest", "pick_lines", "raw_lines", "read_lines"]
+__all__ = [
+    "FOREIGN",
+    "LONGEST",
+    "UTF16",
+    "Lines",
+    "RawLine",
+    "expand",
+    "file_digest",
+    "open_unpacked",
+    "pick_lines",
+    "raw_lines",
+    "read_lines",
+]
 
 Lines = str | Path | Iterable[str | bytes]  # the path of a log, or its lines
 
@@ -172,7 +184,7 @@ def _split(chunks: Iterator[bytes], intake: Intake) -> Iterator[tuple[int, int, 
 def _chunks(path: str | Path, intake: Intake, archives: Archives | None) -> Iterator[bytes]:
     found, first = expand(path), intake.lines
     try:
-        with _open(found, archives) as file:
+        with open_unpacked(found, archives) as file:
             head = file.read(tarfile.BLOCKSIZE)
             _check_head(found, head)
             yield head
@@ -188,7 +200,9 @@ def _chunks(path: str | Path, intake: Intake, archives: Archives | None) -> Iter
 
 
 @contextmanager
-def _open(path: Path, archives: Archives | None) -> Iterator[BufferedReader | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile]:
+def open_unpacked(
+    path: Path, archives: Archives | None = None
+) -> Iterator[BufferedReader | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile]:
     """The bytes of a file, unpacked."""
     within = inside(path)
     with ExitStack() as stack:

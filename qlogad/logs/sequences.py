@@ -80,8 +80,9 @@ class Sequences(Dataset):
         return _records(self._windows_of("path", "the lines", lines, intake, set(), Times(self.time_unit)), intake)
 
     def source_digest(self) -> str:
-        """Digest of all files and their roles."""
-        return digest("sequences", [[role, file_digest(path)] for role, path in self._files()])
+        """Digest of all files and their roles, and of the unit of times if one is given."""
+        unit = [] if self.time_unit is None else [self.time_unit]
+        return digest("sequences", [[role, file_digest(path)] for role, path in self._files()], *unit)
 
     def text(self, lines: Iterable[int]) -> dict[int, str]:
         """The text of the given line numbers, reread from the files."""

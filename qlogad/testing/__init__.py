@@ -1,6 +1,6 @@
-"""Contracts that every detector, design and backend keeps, for our own tests and for those of other packages.
+"""Contracts of every kind of extension (detectors, data sets, cores, backends, ...), for our tests and those of other packages.
 
-`check_<kind>` is found in the file of its kind: `from qlogad.testing import check_detector` loads testing/detectors.py.
+Each kind has a file with its check: `from qlogad.testing import check_detector` loads testing/detectors.py.
 """
 
 from importlib import import_module

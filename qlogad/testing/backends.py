@@ -1,4 +1,4 @@
-"""Laws of every backend: random circuits over the whole gate table, held to the definition of the gates and to its own word."""
+"""Laws of every backend: random circuits over the whole gate table, against the definition of the gates and its declared abilities."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ def check_backend(
     gradient: float = 1e-6,
     circuits: int = 12,
 ) -> None:
-    """Hold a backend to its contract.
+    """Check a backend against its contract.
 
-    What is asked goes by the `kind` that its estimates state. Exact readouts are those of the definition of the gates; noisy ones are
-    not, but lie between them and nothing. Sampled ones depend on key and row, not on place, and scatter as their standard errors say.
-    Gradients are true wherever readouts are not sampled.
+    Laws are chosen by the `kind` that its estimates state. Exact readouts agree with the definition of the gates; noisy ones shrink
+    towards zero. Sampled ones depend on key and row, not on the row's position, and scatter according to their standard errors.
+    Gradients are correct wherever readouts are not sampled.
 
     Args:
         spec: its name with its target, an opened backend, or a class that is opened without a target.
-        tell: is told what became of each law; None: the first that is broken raises an error.
+        tell: called with the outcome of each law; None: the first broken law raises an error.
         tolerance: how far readouts may lie from the definition of the gates, and slopes (ten times as far) from those of the exact
             engine.
         gradient: how far derivatives may lie from finite differences.
         circuits: how many random circuits, over the whole gate table, to try.
 
     Raises:
-        AssertionError: with the name of the law that it breaks; only where nobody is told.
+        AssertionError: with the name of the broken law; only without `tell`.
 
     >>> check_backend("exact", circuits=2)
     """
@@ -57,7 +57,7 @@ def check_backend(
 
 @dataclass(frozen=True)
 class Trial:
-    """A random circuit with values, what the definition of the gates gives, and two estimates with different keys."""
+    """A random circuit with weights and inputs, its exact readouts, and two estimates with different keys."""
 
     circuit: Circuit
     weights_GP: torch.Tensor
@@ -69,7 +69,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Subject:
-    """A backend, how far it may be off, and the random circuits that its laws share."""
+    """A backend, its tolerances, and the random circuits that most laws share."""
 
     backend: Backend
     tolerance: float
@@ -91,7 +91,7 @@ class Subject:
 
     @cached_property
     def kind(self) -> str:
-        """What its estimates say they are."""
+        """The kind that its estimates state."""
         (kind,) = {str(trial.found.provenance.get("kind")) for trial in self.trials}
         return kind
 
@@ -133,7 +133,7 @@ def readouts_are_those_of_the_gates(it: Subject) -> None:
 
 @LAWS.law()
 def rows_are_run_alone(it: Subject) -> None:
-    """Rows in any order and any company, with names and without, give what they gave; other keys give other samples."""
+    """A row gives the same in any order and any batch, named or not; other keys give other samples."""
     for trial in it.trials:
         for named in (False, True):
             _rows_independent(it, trial, named)
@@ -222,7 +222,7 @@ def _gradients_true(
 
 
 def _slopes_exact(backend: Backend, circuit: Circuit, weights_GP: torch.Tensor, inputs_GNI: torch.Tensor, tolerance: float) -> None:
-    """Slopes are as precise as readouts: those of the exact engine."""
+    """Gradients against those of the exact engine."""
     given = [values.clone().requires_grad_() for values in (weights_GP, inputs_GNI)]
     mine, its = (one.bind(circuit, given[0])(given[1]) for one in (backend, open_backend("exact:gates")))
     cost = torch.linspace(-1, 2, mine.numel(), dtype=mine.dtype).reshape(mine.shape)
@@ -243,7 +243,7 @@ def _errors_calibrated(found: list[Estimate], again: list[Estimate]) -> None:
 
 
 def _noise_takes_effect(ideal: torch.Tensor, found: list[Estimate]) -> None:
-    """Noise shrinks readouts: the slope of noisy on ideal ones is below 1 by more than chance."""
+    """Noise shrinks readouts: the regression slope of noisy on ideal ones is below 1 by more than chance."""
     mean, error = (torch.cat([getattr(one, name).flatten() for one in found]) for name in ("mean_GNK", "error_GNK"))
     slope = float((ideal @ mean) / (ideal @ ideal))
     chance = float(torch.sqrt((ideal**2) @ (error**2)) / (ideal @ ideal))
@@ -251,7 +251,7 @@ def _noise_takes_effect(ideal: torch.Tensor, found: list[Estimate]) -> None:
 
 
 def _keeps_precision(backend: Backend) -> None:
-    """Readouts and slopes are in the precision of what is given."""
+    """Readouts and gradients have the precision of weights and inputs."""
     circuit = random_circuit(generator(0, "check_backend", "precision"), wires=2)
     for dtype in (torch.float32, torch.float64):
         weights_GP = torch.full((1, circuit.weights), 0.3, dtype=dtype, requires_grad=True)
@@ -264,7 +264,7 @@ def _keeps_precision(backend: Backend) -> None:
 
 
 def _takes_no_rows(backend: Backend) -> None:
-    """No rows give no results, whose slopes are zero; so it is for circuits that read no inputs, or have no weights."""
+    """Zero rows give zero results with zero gradients, also for circuits without inputs or without weights."""
     for encoding, depth in (("angle-y", 1), ("angle-y", 0)):
         circuit = assemble(encoding, "basic-entangler", 2, depth)
         for cut in (circuit, replace(circuit, gates=circuit.gates[circuit.wires :])):

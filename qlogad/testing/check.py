@@ -1,4 +1,4 @@
-"""Holds whatever is named to the laws of its kind: a detector, a backend, a parser, a view, a circuit design, ours or somebody else's."""
+"""Check anything that has public laws (detector, backend, data set, parser, view, core, circuit design), ours or another package's."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ __all__ = ["check", "kinds"]
 
 
 def kinds() -> list[str]:
-    """The kinds of things that have laws: those with a file in this folder.
+    """The kinds with public laws: those with a file in this folder.
 
     >>> kinds()
-    ['backend', 'design', 'detector', 'parser', 'view']
+    ['backend', 'core', 'dataset', 'design', 'detector', 'parser', 'view']
     """
     known = [*names.KINDS, "design"]
     return sorted(kind for kind in known if Path(__file__).with_name(f"{kind}s.py").is_file())
 
 
 def check(named: str, settings: Mapping[str, object], tell: Tell, *, kind: str | None = None) -> str:
-    """Hold a thing to the laws of its kind, and say which kind it is.
+    """Check something against the laws of its kind; returns the kind.
 
     Args:
         named: a name such as `deeplog`, `sim14` or `aer:shots=200`, or `module:Class`, which is imported.
-        settings: fields of its class, as in an experiment.
-        tell: is told what became of each law.
-        kind: which kind, where things of several have the name.
+        settings: fields of its class, as in an experiment; those of a data set include the path of a sample.
+        tell: called with the outcome of each law.
+        kind: the kind meant, if things of several kinds have the name.
 
     Raises:
-        InputError: there is no such thing, or nothing has laws for it, or it has no such fields.
+        InputError: nothing has this name, its kind has no public laws, or it has no such fields.
 
     >>> check("length", {}, lambda outcome: None)
     'detector'
@@ -50,7 +50,7 @@ def check(named: str, settings: Mapping[str, object], tell: Tell, *, kind: str |
         elsewhere = [one for one in names.KINDS if kind in (None, one) and named in names.known(cast(Any, one))]
         if elsewhere:
             raise InputError(
-                f"{shown(named)} is a {elsewhere[0]}, and there are no public laws of one; known: {', '.join(kinds())}"
+                f"{shown(named)} is a {elsewhere[0]}, a kind without public laws; kinds with laws: {', '.join(kinds())}"
             )
         every = [name for one in kinds() if one in names.KINDS for name in names.known(cast(Any, one))]
         every += [name for role in ROLES for name in names.designs(role)]
@@ -63,7 +63,7 @@ def check(named: str, settings: Mapping[str, object], tell: Tell, *, kind: str |
 
 
 def _meant(named: str) -> list[tuple[str, object, tuple[str, ...]]]:
-    """Everything that goes by a name: its kind, itself and what its laws ask beside it."""
+    """Everything of this name: its kind, the thing itself, and further arguments of its check."""
     found: list[tuple[str, object, tuple[str, ...]]] = [
         ("design", named, (role,)) for role in ROLES if named in names.designs(role)
     ]
@@ -93,11 +93,11 @@ def _kind_of(cls: type[Any]) -> str:
         if base in above and kind in kinds():
             return kind
     wanted = ", ".join(names.KINDS[kind][1] for kind in kinds() if kind in names.KINDS)
-    raise InputError(f"{cls.__name__} is nothing that has laws; they are for classes that inherit from one of: {wanted}")
+    raise InputError(f"no laws apply to {cls.__name__}; inherit from one of: {wanted}")
 
 
 def _imported(named: str) -> type[Any]:
-    """A class by `module:Class`; a module may lie in the working directory."""
+    """The class `module:Class`; the working directory is searched too."""
     module, _, name = named.partition(":")
     if "" not in sys.path:
         sys.path.insert(0, "")

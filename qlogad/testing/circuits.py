@@ -1,4 +1,4 @@
-"""Random circuits, and a plain reference simulator that they are held to."""
+"""Random circuits, and a plain reference simulator to compare with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laws of every circuit design, at every width and depth that is asked for."""
+"""Laws of every circuit design, at several widths and depths."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def check_design(
     depths: Sequence[int] = range(4),
     thorough: bool = False,
 ) -> None:
-    """Hold a design file to its contract, in either role.
+    """Check a design file against its contract.
 
     Args:
         name: its name, or the path of a file.
         role: "ansatz" or "encoding".
-        tell: is told what became of each law; None: the first that is broken raises an error.
+        tell: called with the outcome of each law; None: the first broken law raises an error.
         widths: the numbers of wires to try; a design may refuse some of them, if it says how many it needs.
         depths: the numbers of layers to try.
         thorough: compare the simulators at every depth, which takes the most time, rather than at one depth of each width.
 
     Raises:
-        AssertionError: with the name of the law that it breaks; only where nobody is told.
+        AssertionError: with the name of the broken law; only without `tell`.
 
     >>> check_design("separable", "ansatz", widths=[2], depths=[1])
     """
@@ -56,7 +56,7 @@ def check_design(
 
 @dataclass(frozen=True)
 class Subject:
-    """A design, and the circuits that its laws share."""
+    """A design, and the circuits that most laws share."""
 
     design: Design
     name: str  # or the path of its file
@@ -71,7 +71,7 @@ class Subject:
         return {(wires, depth): self.design.build(wires, depth) for wires in fitting for depth in self.depths}
 
     def compared(self) -> Iterator[tuple[str, Circuit]]:
-        """The circuits that are simulated: of each width one, or all, with a name."""
+        """The circuits to simulate, with a description: one of each width, or all."""
         for (wires, depth), circuit in self.built.items():
             if self.thorough or depth == self.depths[wires % len(self.depths)]:
                 yield f"{wires} wires, depth {depth}", circuit

@@ -1,4 +1,4 @@
-"""Laws of every detector. Most share one fit; a detector that declares more (labels, a seed, a core, event scores) is asked more."""
+"""Laws of every detector. Most share one fit; labels, a seed, a core or event scores, if declared, bring laws of their own."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ __all__ = ["check_detector"]
 
 Sequences = list[list[int]]
 SIZE = 6  # event types of the random windows
-EPOCHS = 2  # of a detector that trains in epochs, unless said
+EPOCHS = 2  # default for a detector that trains in epochs
 LAWS = Laws["Subject"]()
 
 
 def check_detector(cls: type[Detector], *, tell: Tell | None = None, **settings: Any) -> None:
-    """Hold a detector to its contract: to the laws of all, and to those of what it declares.
+    """Check a detector against its contract: the laws of all detectors, and those of what it declares.
 
     Args:
         cls: the detector's class.
-        tell: is told what became of each law; None: the first that is broken raises an error.
-        settings: its parameters, small ones for a detector that trains long; `epochs` is 2 unless said.
+        tell: called with the outcome of each law; None: the first broken law raises an error.
+        settings: its parameters; small ones for a detector that trains long. `epochs` is 2 by default.
 
     Raises:
-        AssertionError: with the name of the law that it breaks; only where nobody is told.
+        AssertionError: with the name of the broken law; only without `tell`.
 
     >>> from qlogad.detect.length import Length
     >>> check_detector(Length)
@@ -49,7 +49,7 @@ def check_detector(cls: type[Detector], *, tell: Tell | None = None, **settings:
 
 
 class Subject:
-    """A detector's class with its settings, and what its laws share: random windows with a grammar, and fitted detectors."""
+    """A detector's class with its settings, random windows with a grammar, and the fits that laws share."""
 
     def __init__(self, cls: type[Detector], settings: dict[str, Any], folder: Path) -> None:
         self.declared = {field.name for field in fields(cls)}
@@ -72,7 +72,7 @@ class Subject:
         return fit_views(self.cls.reads, Features.from_sequences(train, size=SIZE, **said_of(train)))
 
     def fit(self, detector: Detector) -> Detector:
-        """Fitted on features, with labels, which only a supervised one reads."""
+        """Fit on features with labels, which only a supervised detector may read."""
         detector.fit(self.train, self.labels, validation=(self.validation, None))
         return detector
 
@@ -90,7 +90,7 @@ class Subject:
 
     @cached_property
     def odd(self) -> Features:
-        """Windows to be judged: ordinary, empty, of one event, of events not seen in training, long, and a repeated one."""
+        """Windows to score: ordinary, empty, single-event, with unseen events, long, and a duplicate."""
         ordinary = sessions(12, "test")
         return self.features([*ordinary, [], [3], [SIZE], [0, SIZE + 5, 1], [0] * 60, ordinary[4]])
 
@@ -106,7 +106,7 @@ class Subject:
 
     @cached_property
     def again(self) -> Detector:
-        """A second fit, for which everything differs that is to make no difference."""
+        """A second fit in which everything differs that must not matter."""
         scramble()
         labels = self.labels if self.cls.supervised else None
         again: Detector = clone(self.fitted)
@@ -114,7 +114,7 @@ class Subject:
 
     @cached_property
     def heavy(self) -> Detector:
-        """A fit on fewer windows with multiplicities, without validation windows."""
+        """A fit on fewer windows, weighted, without validation windows."""
         windows = sessions(20, "train")
         return self.make().fit(self.features(windows, self.times), labels_of(windows))
 
@@ -126,7 +126,7 @@ class Subject:
         return detector.score_samples(self.odd)
 
     def _surroundings(self) -> list[str]:
-        """What a fit reads or could reach, and is not to change."""
+        """Digests of what a fit must not change: its inputs and the global random generators."""
         given = (self.train, self.validation)
         tables = [
             documents.digest(f.ids_E, f.offsets_N1, f.weight_N, f.seen_N, f.row_W, *map(f.view, self.cls.reads)) for f in given
@@ -145,7 +145,7 @@ def sessions(rows: int, *names: str) -> Sequences:
 
 
 def said_of(windows: Sequences) -> dict[str, Any]:
-    """What the events of windows say beside their ids; equal windows say the same, so that they can be one row of some weight."""
+    """Times, levels and values of the events of windows; equal windows have equal ones, so that they can be merged into one row."""
     rngs = [generator(0, "check_detector", "said", *map(str, window)) for window in windows]
     return {
         "times": [np.cumsum(rng.exponential(2.0, len(window))) for rng, window in zip(rngs, windows, strict=True)],
@@ -155,19 +155,19 @@ def said_of(windows: Sequences) -> dict[str, Any]:
 
 
 def labels_of(windows: Sequences) -> list[int]:
-    """Labels to learn from: 1 where the first two events are out of turn or the window is long."""
+    """Learnable labels: 1 if the first two events are out of order or the window is long."""
     return [int(len(window) > 6 or window[1:2] != [(window[0] + 1) % SIZE]) for window in windows]
 
 
 def generators() -> list[str]:
-    """The states of the generators that belong to nobody."""
+    """Digests of the states of the global random generators (random, numpy, torch)."""
     torch = sys.modules.get("torch")
     states = [random.getstate(), np.random.get_state(legacy=True), torch and torch.get_rng_state().tolist()]  # noqa: NPY002
     return [documents.digest(repr(state)) for state in states]
 
 
 def scramble() -> None:
-    """Other numbers from the generators that belong to nobody."""
+    """Advance the global random generators."""
     random.random()
     np.random.random()  # noqa: NPY002
     if torch := sys.modules.get("torch"):
@@ -337,5 +337,5 @@ def _same(it: Subject, other: Detector) -> bool:
 
 
 def _assert_close(actual_N: Floats, expected_N: Floats, message: str) -> None:
-    """Equal but for the order of additions."""
+    """Equal up to the order of additions."""
     np.testing.assert_allclose(actual_N, expected_N, rtol=1e-6, atol=1e-9, err_msg=message)

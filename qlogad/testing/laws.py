@@ -1,4 +1,4 @@
-"""Laws of a kind of thing: functions that say what each keeps, and choose themselves by what the thing declares."""
+"""Laws of a kind: test functions that apply to everything of the kind, or to what declares a property."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ S = TypeVar("S")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one law."""
+    """The outcome of one law."""
 
     law: str  # "rows are judged alone"
-    broken: str | None  # how it was broken, in one line; None where it holds
-    seconds: float  # of wall clock; what laws share is counted with the first that asks for it
+    broken: str | None  # one line saying how; None if it holds
+    seconds: float  # wall-clock time; shared work counts towards the first law that needs it
 
 
 Tell = Callable[[Outcome], None]
 
 
 class Laws(Generic[S]):
-    """The laws of one kind, in the order in which they are written; a law that finds its subject at fault raises an AssertionError.
+    """The laws of one kind, checked in source order. A broken law raises an AssertionError.
 
     >>> laws = Laws[int]()
     >>> @laws.law()
-    ... def it_is_above_nought(number: int) -> None:
+    ... def it_is_positive(number: int) -> None:
     ...     assert number > 0, f"got {number}"
     >>> @laws.law(when=lambda number: number % 2 == 0)
     ... def an_even_one_is_above_two(number: int) -> None:
     ...     assert number > 2
     >>> laws.hold(3)
     >>> laws.hold(-2, tell=lambda outcome: print(outcome.law, "-", outcome.broken))
-    it is above nought - got -2
+    it is positive - got -2
     an even one is above two - it does not hold
     """
 
@@ -46,10 +46,10 @@ class Laws(Generic[S]):
         self._laws: list[tuple[Callable[[S], None], Callable[[S], bool]]] = []
 
     def law(self, when: Callable[[S], bool] = lambda subject: True) -> Callable[[Callable[[S], None]], Callable[[S], None]]:
-        """Makes a function a law, named as the function.
+        """A decorator that adds a function as a law; the function's name is the law's.
 
         Args:
-            when: whether it is one for a subject, by what that declares.
+            when: whether the law applies to a subject.
         """
 
         def add(law: Callable[[S], None]) -> Callable[[S], None]:
@@ -59,22 +59,22 @@ class Laws(Generic[S]):
         return add
 
     def hold(self, subject: S, tell: Tell | None = None) -> None:
-        """Hold a subject to all laws that are its own.
+        """Check a subject against all laws that apply to it.
 
         Args:
-            subject: what is looked at.
-            tell: is told what became of each law; None: the first that is broken raises an error.
+            subject: what is checked.
+            tell: called with the outcome of each law; None: the first broken law raises an error.
 
         Raises:
-            AssertionError: with the name of the law; only where nobody is told.
+            AssertionError: with the name of the broken law; only without `tell`.
         """
         for law, applies in self._laws:
-            if not applies(subject):
-                continue
             name, began, broken = law.__name__.strip("_").replace("_", " "), perf_counter(), None
             try:
+                if not applies(subject):
+                    continue
                 law(subject)
-            except Exception as error:  # somebody else's code may fail in any way, and the other laws are asked nevertheless
+            except Exception as error:  # third-party code may fail in any way; the other laws are still checked
                 broken = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
                 if tell is None:
                     raise AssertionError(f"{name}: {broken}") from error
@@ -83,7 +83,7 @@ class Laws(Generic[S]):
 
 
 def refusal(call: Callable[[], object], kind: type[Exception]) -> str | None:
-    """What a call is refused with; None where it is not."""
+    """The message of the error that a call raises; None if it raises none of this kind."""
     try:
         call()
     except kind as error:
@@ -92,7 +92,7 @@ def refusal(call: Callable[[], object], kind: type[Exception]) -> str | None:
 
 
 def assert_refused(call: Callable[[], object], kind: type[Exception], what: str) -> None:
-    """A call is refused with an error of a kind, in one line."""
+    """Assert that a call raises an error of a kind, with a one-line message."""
     said = refusal(call, kind)
     assert said is not None, f"{what}: expected {kind.__name__}, nothing was raised"
     assert len(said.splitlines()) == 1, f"{what}: an error is one line, got {said}"

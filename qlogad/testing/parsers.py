@@ -1,4 +1,4 @@
-"""Laws of every parser: fitted once, then frozen; messages are told alone; nothing is lost in its state."""
+"""Laws of every parser: fitted once, then frozen; a message's template depends on nothing else; the state is complete."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ WORDS = ("open", "close", "volume", "<:NUM:>", "id=<:NUM:>", "of", "<*>", "k9", 
 
 
 def check_parser(cls: type[Parser], *, tell: Tell | None = None, **settings: Any) -> None:
-    """Hold a parser to its contract.
+    """Check a parser against its contract.
 
     Args:
         cls: the parser's class.
-        tell: is told what became of each law; None: the first that is broken raises an error.
+        tell: called with the outcome of each law; None: the first broken law raises an error.
         settings: its parameters.
 
     Raises:
-        AssertionError: with the name of the law that it breaks; only where nobody is told.
+        AssertionError: with the name of the broken law; only without `tell`.
 
     >>> from qlogad.logs.parser.identity import Identity
     >>> check_parser(Identity)
@@ -44,7 +44,7 @@ def messages(count: int, name: str) -> list[str]:
 
 
 class Subject:
-    """How a parser is made, random messages, and one parser fitted on them."""
+    """A factory of parsers, random messages, and one parser fitted on them."""
 
     def __init__(self, make: Callable[[], Parser]) -> None:
         self.make, self.training, self.later = make, messages(60, "training"), messages(60, "later")

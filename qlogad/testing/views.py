@@ -1,4 +1,4 @@
-"""Laws of every view: fitted on training rows, then a pure function of any rows; what it learnt survives JSON."""
+"""Laws of every view: fitted on training rows, then a pure function of rows; its fitted state survives JSON."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ LAWS = Laws["Subject"]()
 
 
 def check_view(cls: type[View], *, tell: Tell | None = None) -> None:
-    """Hold a view to its contract.
+    """Check a view against its contract.
 
     Args:
         cls: the view's class.
-        tell: is told what became of each law; None: the first that is broken raises an error.
+        tell: called with the outcome of each law; None: the first broken law raises an error.
 
     Raises:
-        AssertionError: with the name of the law that it breaks; only where nobody is told.
+        AssertionError: with the name of the broken law; only without `tell`.
 
     >>> from qlogad.features.counts import Counts
     >>> check_view(Counts)
@@ -38,7 +38,7 @@ def check_view(cls: type[View], *, tell: Tell | None = None) -> None:
 
 
 class Subject:
-    """A view's class, random rows to learn from and to look at, and the view fitted once."""
+    """A view's class, random training and later rows, and the view fitted once."""
 
     def __init__(self, cls: type[View]) -> None:
         later = [*sessions(12, "view"), [], [SIZE], [0] * 30]
@@ -52,7 +52,7 @@ class Subject:
         return self.cls.fit(self.train)
 
     def rows_of(self, made: Floats, rows: Features) -> list[Floats]:
-        """What is made, row by row; of templates, the whole for each."""
+        """The view's array split by row; a table of templates is repeated for each."""
         if self.cls.of == "event":
             return np.split(made, rows.offsets_N1[1:-1])
         return list(made) if self.cls.of == "row" else [made] * len(rows)
