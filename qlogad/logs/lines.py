@@ -66,6 +66,11 @@ class Lines(LineFiles, Layout, Dataset):
         for record in super().records(intake):
             yield record._replace(label=label_of.get(str(record.line), -1)) if label_of else record
 
+    def source_digest(self) -> str:
+        """Digest of its files, how they are read, which are for training, and what the labels name."""
+        own, roles = super().source_digest(), [self.labels_by if self.labels else "session", len(listed(self.train))]
+        return own if roles == ["session", 0] else documents.digest(own, roles)
+
     def options(self) -> dict[str, Any]:
         """The layout alone: no file is needed to read such lines."""
         return {key: value for key, value in documents.plain(self.layout).items() if value is not None}

@@ -206,7 +206,9 @@ def equal_seeds_give_equal_maps(it: Subject) -> None:
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0]), "equal seeds, equal weights"
     if it.exact:
         assert torch.equal(one(inputs(ROWS)), two(inputs(ROWS))), "equal seeds, equal outputs"
-    assert not states[0] or any(not torch.equal(states[0][name], states[2][name]) for name in states[0]), "other seeds, other weights"
+    assert not states[0] or any(not torch.equal(states[0][name], states[2][name]) for name in states[0]), (
+        "other seeds, other weights"
+    )
 
 
 @LAWS.law(when=lambda it: it.exact)
@@ -235,7 +237,9 @@ def gradients_are_true(it: Subject) -> None:
         assert slope is not None, f"no gradient reaches {name}"
         assert torch.isfinite(slope).all(), f"the gradient of {name} is not finite"
         assert slope.any(), f"the gradient of {name} is zero everywhere"
-    ways = [torch.randn(value.shape, dtype=value.dtype, generator=seeds.torch_generator(0, "check_core", "way")) for value in values]
+    ways = [
+        torch.randn(value.shape, dtype=value.dtype, generator=seeds.torch_generator(0, "check_core", "way")) for value in values
+    ]
 
     def end(step: float) -> float:
         with torch.no_grad():
@@ -338,4 +342,3 @@ def features_go_in_directly(it: Subject) -> None:
 
 def _close(one: Tensor, two: Tensor, what: str, near: float = 1e-5) -> None:
     torch.testing.assert_close(one, two, rtol=near, atol=near, msg=lambda text: f"{what}: {text}")
-

@@ -73,15 +73,6 @@ def test_another_format_is_an_error(tmp_path: Path) -> None:
         list(Bgl(str(tmp_path / "other.log")).records(Intake()))
 
 
-def test_lines_are_found_again_and_the_digest_follows_the_content(tmp_path: Path) -> None:
-    lines = [format_line(i * 1_000_000, "R00", "RAS", "APP", "INFO", f"line {i}") for i in range(50)]
-    one, two = tmp_path / "one.log", tmp_path / "two.log"
-    one.write_text("\n".join(lines))
-    two.write_text("\n".join(lines[:-1]))
-    assert Bgl(str(one)).text([1, 17, 50]) == {1: lines[0], 17: lines[16], 50: lines[49]}
-    assert Bgl(str(one)).source_digest() != Bgl(str(two)).source_digest()
-
-
 @pytest.mark.real
 def test_the_two_thousand_real_lines(real_data: Path, tmp_path: Path) -> None:
     with tarfile.open(real_data / "loghub_2k" / "loghub_2k_original.tar.xz") as tar:

@@ -1,27 +1,23 @@
 """The table of events: as many rows as lines understood, messages that come back whole, real lines grouped as experts do."""
 
 import csv
-import gzip
 import lzma
 import os
-import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, Intake, LogRecord
-from qlogad.logs.events import Events, Mask, read_events
+from qlogad.logs.events import Mask, read_events
 from qlogad.logs.hdfs import Hdfs
 from qlogad.logs.parser.drain import Drain
-from qlogad.seeds import derive
 
 
 @dataclass(frozen=True)
@@ -105,27 +101,6 @@ def test_a_time_that_is_no_date_is_refused_when_read_whatever_the_data_set(time:
 def split(word: str) -> list[str]:
     """A masked word, its placeholders apart from the rest."""
     return [part for piece in word.replace("<:", "\n<:").split("\n") for part in piece.replace(":>", ":>\n").split("\n")]
-
-
-def same(one: Events, two: Events) -> bool:
-    pairs = [(getattr(one, field.name), getattr(two, field.name)) for field in fields(Events) if field.name != "digest"]
-    return all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in pairs)
-
-
-def test_plain_gzip_and_xz_give_equal_events(tmp_path: Path) -> None:
-    dice = random.Random(derive(0, "packings"))
-    rows = [f"081109 2035{dice.randrange(10, 60)} 7 INFO dfs.A: moved blk_{dice.randrange(9)} to /10.0.0.{n}" for n in range(50)]
-    for place in (3, 17, 40):
-        rows.insert(place, "no such line")
-    raw = "\n".join(rows).encode()
-    events = []
-    for packed in (raw, gzip.compress(raw), lzma.compress(raw)):
-        (tmp_path / "hdfs.log").write_bytes(packed)
-        events.append(read_events(Hdfs(str(tmp_path / "hdfs.log"))))
-    assert same(events[0], events[1])
-    assert same(events[0], events[2])
-    assert len({item.digest for item in events}) == 3  # the stored bytes differ
-    assert events[2].digest == read_events(Hdfs(str(tmp_path / "hdfs.log"))).digest
 
 
 def test_a_source_without_one_understood_line_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from qlogad.documents import from_mapping
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Intake
 from qlogad.logs.events import Mask, read_events
@@ -121,18 +120,6 @@ def test_a_label_file_that_cannot_be_right_is_refused(tmp_path: Path, text: str,
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(DataError, match=message):
         Hdfs("unread", str(tmp_path / "labels.csv")).session_labels()
-
-
-def test_the_digest_follows_both_files_and_text_reads_again(tmp_path: Path) -> None:
-    log, labels = tmp_path / "hdfs.log", tmp_path / "labels.csv"
-    log.write_text("081109 203530 1 INFO dfs.A: x blk_1\n\nnot understood")
-    labels.write_text("BlockId,Label\nblk_1,Normal")
-    dataset = from_mapping(Hdfs, {"path": str(log), "labels": str(labels)})
-    digests = {dataset.source_digest(), Hdfs(str(log)).source_digest()}
-    labels.write_text("BlockId,Label\nblk_1,Anomaly")
-    digests.add(dataset.source_digest())
-    assert len(digests) == 3
-    assert dataset.text([1, 3, 7]) == {1: "081109 203530 1 INFO dfs.A: x blk_1", 3: "not understood"}
 
 
 REAL = Path(os.environ.get("QLOGAD_DATA", "")) / "hdfs"

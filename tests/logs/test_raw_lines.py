@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Intake
-from qlogad.logs.raw_lines import FOREIGN, LONGEST, UTF16, expand, file_digest, pick_lines, read_lines
+from qlogad.logs.raw_lines import FOREIGN, LONGEST, UTF16, expand, file_digest, pick_lines, raw_lines, read_lines
 
 NO_LINES = (*FOREIGN, *UTF16, b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")  # what begins so is taken for something else
 on_disk = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -144,3 +144,16 @@ def test_the_digest_follows_the_content(tmp_path: Path) -> None:
     assert file_digest(one) == file_digest(two) == hashlib.sha256(zlib.compress(b"x")).hexdigest()
     two.write_bytes(b"y")
     assert file_digest(one) != file_digest(two)
+
+
+@pytest.mark.parametrize("content", [b"\xff\n\n a\0b\r\n\nx", b"", b"\xef\xbb\xbfone\ntwo", b"y" * (1 << 20) + b"y\nz\n"])
+def test_lines_by_themselves_are_those_of_their_file(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(content)
+    mine, own = Intake(), Intake()
+    assert list(raw_lines(content.splitlines(keepends=True), mine)) == list(read_lines(tmp_path / "log", own))
+    assert mine == own
+
+
+def test_what_is_no_line_is_refused() -> None:
+    with pytest.raises(DataError, match="a line of a log is text or bytes, got 97"):
+        list(raw_lines(b"a", Intake()))  # type: ignore[arg-type]

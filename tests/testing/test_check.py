@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from qlogad.errors import InputError
+from qlogad.logs.synthetic import Synthetic
 from qlogad.testing.check import check, kinds
 from qlogad.testing.laws import Outcome
 from tests.command_line import qlogad
@@ -27,8 +28,8 @@ class {name}(Detector):
 
 
 def test_every_kind_with_laws_is_checked_by_name() -> None:
-    assert {"backend", "design", "detector", "parser"} <= set(kinds())
-    for named, kind in (("length", "detector"), ("drain", "parser"), ("separable", "design")):
+    assert {"backend", "core", "dataset", "design", "detector", "parser", "view"} <= set(kinds())
+    for named, kind in (("length", "detector"), ("drain", "parser"), ("separable", "design"), ("classical", "core")):
         told: list[Outcome] = []
         assert check(named, {}, told.append) == kind
         assert told
@@ -55,8 +56,10 @@ def test_a_detector_of_ones_own_is_shown_every_law(tmp_path: Path) -> None:
         ("lenght", {}, "did you mean 'length'"),
         ("no.such:Thing", {}, "cannot import"),
         ("json:dumps", {}, "not a class"),
-        ("pathlib:Path", {}, "inherit from one of: Backend, Detector"),
+        ("pathlib:Path", {}, "no laws apply to Path; inherit from one of: Backend, Core, Dataset, Detector"),
         ("length", {"lenght": 3}, "lenght"),
+        ("bgl", {}, "path: is required"),
+        ("frozen", {}, "a kind without public laws"),
         ("separable", {"wires": 3}, "no fields to set"),
     ],
 )
@@ -71,3 +74,11 @@ def test_a_name_of_two_things_asks_which() -> None:
     with pytest.raises(InputError, match="--kind parser"):
         check("identity", {}, lambda outcome: None)
     assert check("identity", {}, lambda outcome: None, kind="parser") == "parser"
+
+
+def test_a_dataset_of_ones_own_is_checked_on_a_sample(tmp_path: Path) -> None:
+    (tmp_path / "own_dataset.py").write_text("from qlogad.logs.bgl import Bgl\n\nclass Own(Bgl):\n    pass\n")
+    Synthetic(lines=60).write(tmp_path / "sample.log")
+    done = qlogad("check", "own_dataset:Own", "--set", f"path={tmp_path / 'sample.log'}", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {row["result"] for row in json.loads(done.stdout)} == {"holds"}

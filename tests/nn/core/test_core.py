@@ -8,13 +8,10 @@ from typing import Any, Literal
 import pytest
 import torch
 
-from qlogad import documents, names, seeds
+from qlogad import documents, names
 from qlogad.detect.detector import Detector
 from qlogad.errors import DocumentError, ResultError
-from qlogad.nn.core import Classical, Core, Quantum
-from qlogad.nn.core.module import Module
-from qlogad.nn.core.same_total import SameTotal
-from qlogad.nn.core.same_wrapper import SameWrapper
+from qlogad.nn.core import Classical, Core
 from qlogad.nn.maps import Linear, Map
 
 
@@ -44,33 +41,6 @@ class Curve(Map):
         return lambda x: run(x).sin()
 
 
-def plain(cls: type[Core]) -> Core | None:
-    """A core with what holds unless said; None of one with fields that must be given."""
-    given = all(
-        field.default is not field.default_factory for field in dataclasses.fields(cls)
-    )  # both are MISSING where it must be
-    return cls() if given else None
-
-
-CORES = [
-    Classical(hidden=5),
-    Quantum(ansatz="qulog", wires=3, depth=2, shared=True),
-    Quantum(frozen=True, entangling=False, init="identity-block"),
-    Quantum(ansatz="sim14", wires=2, matched=True),
-    Quantum(ansatz="sim14", wires=2, depth=2, dephased=True),
-    SameWrapper(of=Quantum(wires=2)),
-    Module(factory="torch.nn:Linear", inputs=3, readouts=2),
-    SameTotal(of=Quantum(reupload=True)),
-]
-CORES[:0] = [made for name in names.known("core") if (made := plain(names.find("core", name)))]
-
-
-@pytest.mark.parametrize("core", CORES)
-def test_a_core_goes_through_a_document_and_back(core: Core) -> None:
-    text = documents.dump(Holder(core))
-    assert documents.from_mapping(Holder, documents.parse(text)) == Holder(core)
-
-
 @pytest.mark.parametrize(
     "content",
     [
@@ -88,13 +58,6 @@ def test_a_core_goes_through_a_document_and_back(core: Core) -> None:
 def test_a_core_that_is_not_one_is_refused(content: dict[str, object]) -> None:
     with pytest.raises(DocumentError):
         documents.from_mapping(Holder, {"core": content})
-
-
-@pytest.mark.parametrize("kind", names.known("core"))
-def test_a_kind_is_the_name_of_its_file(kind: str) -> None:
-    cls = names.find("core", kind)
-    assert cls.kind == kind
-    assert any(type(core) is cls for core in CORES)
 
 
 @pytest.mark.parametrize("detector", ["deeplog", "vqc"])
@@ -116,13 +79,3 @@ def test_a_core_of_another_package_runs_wherever_ours_do(detector: str, tmp_path
         documents.from_mapping(Holder, {"core": {"kind": "bent", "hiden": 3}})
     with pytest.raises(DocumentError, match="did you mean 'bent'"):
         documents.from_mapping(Holder, {"core": {"kind": "bend"}})
-
-
-@pytest.mark.parametrize("core", CORES[:-1])
-@pytest.mark.parametrize("lead", [(), (7,), (2, 3)])
-def test_a_map_takes_any_leading_axes(core: Core, lead: tuple[int, ...]) -> None:
-    module = core.map(6, 5, 4, seeds.torch_generator(0))
-    x = torch.randn(*lead, 6)
-    y = module(x)
-    assert y.shape == (4, *lead, 5)
-    assert torch.allclose(y.reshape(4, -1, 5), module(x.reshape(-1, 6)), atol=1e-6)

@@ -54,16 +54,11 @@ def test_a_saved_file_imports_nothing_however_it_is_written(tmp_path: Path) -> N
         Detector.load(tmp_path)
 
 
-def test_gates_start_apart_and_equal_seeds_start_alike() -> None:
-    one, two = (Module(factory=mlp).map(6, 5, 4, seeds.torch_generator(0)).state_dict() for _ in range(2))
-    torch.manual_seed(5)
-    assert all(torch.equal(one[name], two[name]) for name in one)
-    firsts = [value for name, value in one.items() if name.endswith("0.weight")]
+def test_gates_start_apart() -> None:
+    state = Module(factory=mlp).map(6, 5, 4, seeds.torch_generator(0)).state_dict()
+    firsts = [value for name, value in state.items() if name.endswith("0.weight")]
     assert len(firsts) == 4
     assert not any(torch.equal(firsts[0], other) for other in firsts[1:])
-    state = torch.get_rng_state()
-    Module(factory=mlp).map(6, 5, 4, seeds.torch_generator(0))
-    assert torch.equal(torch.get_rng_state(), state), "nobody else's random numbers are drawn"
 
 
 def test_an_installed_package_is_found_by_name_and_one_that_only_lies_there_is_not(

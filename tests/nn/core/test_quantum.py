@@ -22,20 +22,6 @@ def test_a_shared_cell_has_one_linear_map_on_each_side_and_circuits_of_its_own()
     assert not torch.allclose(y_GO[0], y_GO[1])
 
 
-@pytest.mark.parametrize("shared", [False, True])
-def test_any_backend_gives_the_same_map(shared: bool) -> None:
-    exact, other = (
-        Quantum(wires=2, depth=2, shared=shared, backend=backend).map(6, 5, 4, seeds.torch_generator(0))
-        for backend in ("exact", "pennylane")
-    )
-    x_NI = torch.randn(3, 6, generator=seeds.torch_generator(1))
-    for module in (exact, other):
-        module(x_NI).sin().sum().backward()
-    assert torch.allclose(exact(x_NI), other(x_NI), atol=1e-5)
-    for mine, theirs in zip(exact.parameters(), other.parameters(), strict=True):
-        assert torch.allclose(mine.grad, theirs.grad, atol=1e-5)
-
-
 def test_how_the_weights_start_is_a_field_and_the_file_s_by_default() -> None:
     core = Quantum(ansatz="sim14", wires=3, depth=2)
     assert core.circuit().init == "uniform"
