@@ -20,7 +20,7 @@ from qlogad import documents
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, File, Intake, LogRecord
 from qlogad.logs.layout import Layout, masks_of
-from qlogad.logs.line_files import Files, LineFiles
+from qlogad.logs.line_files import Files, LineFiles, listed
 from qlogad.logs.tables import read_labels
 
 __all__ = ["Lines"]
