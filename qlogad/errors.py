@@ -10,6 +10,7 @@ QlogadError
 │   │   └── AccountNeeded    a saved model names a backend that may use an account, so the user must choose the backend
 │   └── UnknownName          no detector, dataset, backend, ansatz, encoding ... of that name
 ├── FileError                a file cannot be written; what stood there before is kept
+├── FetchError               a published archive cannot be fetched; what has arrived is kept
 ├── MissingExtra             an optional package is not installed
 ├── NotFitted                a detector or pipeline was used before `fit`
 ├── BackendError             a backend cannot run this circuit (width, gate, gradient, device)
@@ -31,6 +32,7 @@ __all__ = [
     "DataError",
     "DesignError",
     "DocumentError",
+    "FetchError",
     "FileError",
     "InputError",
     "MissingExtra",
@@ -98,6 +100,10 @@ class AccountNeeded(ResultError):
 
 class FileError(QlogadError, OSError):
     """A file cannot be written; what stood there before is kept."""
+
+
+class FetchError(QlogadError):
+    """A published archive cannot be fetched; what has arrived is kept."""
 
 
 class MissingExtra(QlogadError, ImportError):

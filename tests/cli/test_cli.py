@@ -137,6 +137,8 @@ BAD = {
     "a folder to show": (["show", "/"], "is a folder"),
     "a measure without measuring": (["list", "ansatz", "--sort", "live"], "add --analyse"),
     "sequences without a file": (["data", "describe", "sequences"], "qlogad show sequences"),
+    "an archive that is not published": (["data", "fetch", "bgll"], "did you mean 'bgl'"),
+    "an archive's file that is not": (["data", "fetch", "nowhere.toml"], "nowhere.toml"),
     "an override without a value": (["run", "quickstart", "--set", "judge.seeds"], "key.sub=value"),
 }
 

@@ -1,1 +1,1 @@
-"""Look at data sets."""
+"""Fetch data sets and look at them."""
