@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from qlogad.errors import DataError, did_you_mean, shown
 from qlogad.logs.archives import Archives, inside
@@ -21,20 +22,25 @@ from qlogad.logs.dataset import Intake, RawLine
 __all__ = [
     "FOREIGN",
     "LONGEST",
+    "TOO_LONG",
     "UTF16",
+    "Block",
     "Lines",
     "RawLine",
+    "blocks",
     "expand",
     "file_digest",
     "open_unpacked",
     "pick_lines",
     "raw_lines",
     "read_lines",
+    "text_of",
 ]
 
 Lines = str | Path | Iterable[str | bytes]  # the path of a log, or its lines
 
 LONGEST = 1 << 20  # bytes of the longest accepted line; longer ones are set aside
+TOO_LONG = "longer than 1 MiB"
 _CHUNK = 1 << 18  # bytes read at once
 _BOM = b"\xef\xbb\xbf"
 _UNPACK = "unpack it, or pack it with gzip, bzip2 or xz"
@@ -48,7 +54,7 @@ FOREIGN = {  # first bytes of files that are not text, what they are, and what t
     b"Rar!\x1a\x07": ("a RAR archive", "unpack it and name a file in it"),
     b"PAR1": ("a Parquet file", "save its table as CSV"),
     b"\x93NUMPY": ("a NumPy file", "save its table as CSV"),
-    b"\x89HDF\r\n": ("an HDF5 file", "save its table as CSV"),
+    b"\x89HDF\r\n\x1a\n": ("an HDF5 file", "save its table as CSV"),
     b"SQLite format 3\0": ("an SQLite database", "save its table as CSV"),
     b"\x80\x04\x95": ("a Python pickle", "save its table as CSV"),
 }
@@ -98,7 +104,7 @@ def read_lines(path: str | Path, intake: Intake, archives: Archives | None = Non
     Raises:
         DataError: the file is missing, unreadable or an archive, or a compressed stream is damaged; the message names the last line read.
     """
-    return _texts(_chunks(path, intake, archives), intake)
+    return _texts(blocks(path, intake, archives), intake)
 
 
 def raw_lines(source: Lines, intake: Intake) -> Iterator[RawLine]:
@@ -110,7 +116,11 @@ def raw_lines(source: Lines, intake: Intake) -> Iterator[RawLine]:
     Raises:
         DataError: as in `read_lines`; or a line is neither text nor bytes.
     """
-    return read_lines(source, intake) if isinstance(source, (str, Path)) else _texts(map(_ended, source), intake)
+    return (
+        read_lines(source, intake)
+        if isinstance(source, (str, Path))
+        else _texts(_blocks(map(_ended, source), intake.lines, 1), intake)
+    )
 
 
 def _ended(line: str | bytes) -> bytes:
@@ -120,18 +130,58 @@ def _ended(line: str | bytes) -> bytes:
     return raw if raw.endswith(b"\n") else raw + b"\n"
 
 
-def _texts(chunks: Iterator[bytes], intake: Intake) -> Iterator[RawLine]:
-    first = intake.lines
-    for number, offset, raw in _split(chunks, intake):
-        if number == first + 1 and raw.startswith(_BOM):
-            raw = raw[3:]
-        if raw.endswith(b"\r"):
-            raw = raw[:-1]
-        if not raw or raw.isspace():
-            intake.blank += 1
-            continue
-        text = raw.decode("utf-8", "backslashreplace")
-        yield RawLine(number, offset, text.replace("\0", "\\x00") if "\0" in text else text)
+class Block(NamedTuple):
+    """Whole lines, one after another, and the overlong lines before them."""
+
+    number: int  # of its first line, from 1
+    offset: int  # of its first byte in the uncompressed source
+    data: bytes  # lines, each with its newline
+    long: tuple[tuple[int, int], ...] = ()  # number and offset of lines that were too long to be kept
+
+
+def blocks(path: str | Path, intake: Intake, archives: Archives | None = None, size: int = _CHUNK) -> Iterator[Block]:
+    """A file as blocks of whole lines, numbered from `intake.lines` on; `intake` is otherwise left alone.
+
+    Args:
+        path: of the file.
+        intake: what has been read before.
+        archives: that are open, so that several files of one are read in one pass.
+        size: of a block in bytes, at least; the last one may be smaller.
+
+    Raises:
+        DataError: as in `read_lines`.
+    """
+    return _blocks(_chunks(path, archives), intake.lines, size)
+
+
+def text_of(raw: bytes, *, first: bool = False) -> str | None:
+    """The text of a line as it is read, without its newline; None if it is blank. `first`: of a file, which may begin with a mark."""
+    if first and raw.startswith(_BOM):
+        raw = raw[3:]
+    if raw.endswith(b"\r"):
+        raw = raw[:-1]
+    if not raw or raw.isspace():
+        return None
+    text = raw.decode("utf-8", "backslashreplace")
+    return text.replace("\0", "\\x00") if "\0" in text else text
+
+
+def _texts(blocks: Iterator[Block], intake: Intake) -> Iterator[RawLine]:
+    first = intake.lines + 1
+    for block in blocks:
+        for number, offset in block.long:
+            intake.lines = number
+            intake.set_aside(number, offset, TOO_LONG)
+        number, offset = block.number, block.offset
+        for raw in block.data.split(b"\n")[:-1]:
+            intake.lines = number
+            if len(raw) > LONGEST:
+                intake.set_aside(number, offset, TOO_LONG)
+            elif (text := text_of(raw, first=number == first)) is None:
+                intake.blank += 1
+            else:
+                yield RawLine(number, offset, text)
+            number, offset = number + 1, offset + len(raw) + 1
 
 
 def pick_lines(paths: str | Sequence[str], lines: Iterable[int]) -> dict[int, str]:
@@ -150,39 +200,62 @@ def pick_lines(paths: str | Sequence[str], lines: Iterable[int]) -> dict[int, st
     return found
 
 
-def _split(chunks: Iterator[bytes], intake: Intake) -> Iterator[tuple[int, int, bytes]]:
-    number, offset, rest, over = intake.lines, 0, b"", 0  # over: discarded bytes of an overlong line
+def _blocks(chunks: Iterator[bytes], lines: int, size: int) -> Iterator[Block]:
+    number, offset, over = lines + 1, 0, 0  # over: bytes of an overlong line that were dropped
+    rest, long = bytearray(), list[tuple[int, int]]()
+    try:
+        for chunk in _old_ends_replaced(chunks):
+            if over:
+                cut = chunk.find(b"\n")
+                if cut < 0:
+                    over += len(chunk)
+                    continue
+                long.append((number, offset))
+                number, offset, over, chunk = number + 1, offset + over + cut + 1, 0, chunk[cut + 1 :]
+            rest += chunk
+            if len(rest) < size:
+                continue
+            cut = rest.rfind(b"\n") + 1
+            if cut:
+                block = Block(number, offset, bytes(rest[:cut]), tuple(long))
+                yield block
+                del rest[:cut]
+                long.clear()
+                number, offset = number + block.data.count(b"\n"), offset + cut
+            if len(rest) > LONGEST and not cut:
+                over = len(rest)
+                rest.clear()
+    except _Damaged as error:
+        whole = bytes(rest[: rest.rfind(b"\n") + 1])
+        if whole or long:
+            yield Block(number, offset, whole, tuple(long))
+        raise DataError(f"{error.args[0]} after line {number + whole.count(10) - lines - 1}; fetch it again") from error
+    if over:
+        long.append((number, offset))
+    elif rest and not rest.endswith(b"\n"):
+        rest += b"\n"
+    if rest or long:
+        yield Block(number, offset, bytes(rest), tuple(long))
+
+
+def _old_ends_replaced(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same with LF for CR if these are the line ends of classic Mac OS."""
     head = b""
     for chunk in chunks:
         head += chunk
         if b"\n" in chunk or len(head) > LONGEST:
             break
-    old = b"\r" in head and b"\n" not in head  # line ends of classic Mac OS
+    old = b"\r" in head and b"\n" not in head
     for chunk in chain([head] if head else [], chunks):
-        first, *others = (chunk.replace(b"\r", b"\n") if old else chunk).split(b"\n")
-        pieces = [rest + first, *others]
-        rest = pieces.pop()
-        for raw in pieces:
-            number += 1
-            intake.lines = number
-            length = over + len(raw)
-            if length > LONGEST:
-                intake.set_aside(number, offset, "longer than 1 MiB")
-            else:
-                yield number, offset, raw
-            offset, over = offset + length + 1, 0
-        if over or len(rest) > LONGEST:
-            over, rest = over + len(rest), b""
-    if rest or over:
-        intake.lines = number + 1
-        if over + len(rest) > LONGEST:
-            intake.set_aside(number + 1, offset, "longer than 1 MiB")
-        else:
-            yield number + 1, offset, rest
+        yield chunk.replace(b"\r", b"\n") if old else chunk
 
 
-def _chunks(path: str | Path, intake: Intake, archives: Archives | None) -> Iterator[bytes]:
-    found, first = expand(path), intake.lines
+class _Damaged(Exception):
+    """A compressed stream that cannot be read on."""
+
+
+def _chunks(path: str | Path, archives: Archives | None) -> Iterator[bytes]:
+    found = expand(path)
     try:
         with open_unpacked(found, archives) as file:
             head = file.read(tarfile.BLOCKSIZE)
@@ -192,10 +265,10 @@ def _chunks(path: str | Path, intake: Intake, archives: Archives | None) -> Iter
                 yield chunk
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         reason = "ends too early" if isinstance(error, EOFError) else f"is damaged ({str(error).rstrip('.')})"
-        raise DataError(f"the compressed file {found} {reason} after line {intake.lines - first}; fetch it again") from error
+        raise _Damaged(f"the compressed file {found} {reason}") from error
     except OSError as error:
         if error.errno is None:  # how bzip2 reports a damaged stream
-            raise DataError(f"the compressed file {found} is damaged after line {intake.lines - first}; fetch it again") from error
+            raise _Damaged(f"the compressed file {found} is damaged") from error
         raise DataError(f"cannot read {found}: {error.strerror or error}") from error
 
 
