@@ -155,5 +155,5 @@ def test_lines_by_themselves_are_those_of_their_file(content: bytes, tmp_path: P
 
 
 def test_what_is_no_line_is_refused() -> None:
-    with pytest.raises(DataError, match="a line of a log is text or bytes, got 97"):
+    with pytest.raises(DataError, match="a line of a log must be text or bytes, got 97"):
         list(raw_lines(b"a", Intake()))  # type: ignore[arg-type]
