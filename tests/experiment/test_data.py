@@ -34,8 +34,9 @@ def test_every_parser_can_be_named(name: str) -> None:
     source = open_source(data)
     part = ground(data, source, ["ids"], cut=0).train
     windows = source.windows.take(np.unique(part.windows_W))
-    made.fit(source.events.texts[text] for text in source.events.text_E[np.unique(windows.event_M)].tolist())
-    assert set(part.features.vocabulary) == set(made.templates)
+    texts = [source.events.texts[text] for text in source.events.text_E[np.unique(windows.event_M)].tolist()]
+    made.fit(texts)
+    assert set(part.features.vocabulary) == {made.templates[number] for number in made.ids(texts).tolist()}
     assert (name == "drain") == (documents.digest(data) == documents.digest(data_with({})))
 
 
