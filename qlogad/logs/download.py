@@ -239,7 +239,7 @@ def _written(part: Path) -> Iterator[None]:
     except OSError as error:
         cause = error.strerror or str(error)
         raise FileError(
-            f"cannot write {part}: {cause}; what has arrived is kept: free some space or check the path, then the same command goes on"
+            f"cannot write {part}: {cause}; what has arrived is kept: free some space or check the path, then the same command continues"
         ) from error
 
 
@@ -291,7 +291,7 @@ class _Download:
                 most = max(most, self.arrived)
                 if failed >= self.patience.attempts:
                     raise FetchError(
-                        f"{self._standing()}: {url} {one_line(failure)}; the same command goes on from there"
+                        f"{self._standing()}: {url} {one_line(failure)}; the same command continues from there"
                     ) from None
                 seconds = min(max(failure.after, self.patience.pause * 2 ** max(failed - 1, 0)), self.patience.longest)
                 self.tell(f"{url} {one_line(failure)}; {self.arrived:,} bytes are kept, trying again in {seconds:.0f} s")

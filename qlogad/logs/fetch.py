@@ -1,7 +1,7 @@
 """Published archives of log data sets: where they lie, what they hold, under which licence, and how to get one.
 
 An archive is a TOML file in `published/`, and its file name is its name; `qlogad data fetch NAME` also takes the path of such a file.
-`{archive}` and `{unpacked}` in its `[data]` table stand for the fetched file and the folder that it is unpacked to.
+`{archive}` in its `[data]` table stands for the fetched file, or for the folder that it was unpacked to: the table reads both.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from urllib.parse import urlsplit
 from qlogad import documents
 from qlogad.bounds import Between
 from qlogad.errors import DocumentError, FetchError, UnknownName, shown
+from qlogad.logs.archives import is_archive
 from qlogad.logs.download import CHECKSUM, Digests, Patience, Progress, allowed, check_space, digests, download, part_of
-from qlogad.logs.unpack import is_archive, unpack
+from qlogad.logs.unpack import unpack
 
 __all__ = ["Archive", "Fetched", "Licence", "default_folder", "fetch", "folder_at", "known"]
 
 Bytes = Annotated[int, Between(1, 10**15)]
 
 _FOLDER = Path(__file__).parent / "published"
-_PLACES = ("{archive}", "{unpacked}")
+_PLACE = "{archive}"
 
 
 @dataclass(frozen=True)
@@ -88,13 +89,12 @@ class Archive:
         """Whether it can only be had by plain http, so that nothing on the way vouches for it."""
         return not any(map(allowed, self.url))
 
-    def table(self, folder: Path | str) -> dict[str, Any]:
-        """The `[data]` table that reads it from a folder; empty where no data set does."""
-        archive, unpacked = f"{folder}/{self.file}", f"{folder}/{self.stem}"
+    def table(self, folder: Path | str, *, unpacked: bool = False) -> dict[str, Any]:
+        """The `[data]` table that reads it, or its unpacked files, from a folder; empty where no data set does."""
 
         def filled(value: Any) -> Any:
             if isinstance(value, str):
-                return value.replace(_PLACES[0], archive).replace(_PLACES[1], unpacked)
+                return value.replace(_PLACE, f"{folder}/{self.stem if unpacked else self.file}")
             if isinstance(value, list):
                 return [filled(one) for one in value]
             return {key: filled(one) for key, one in value.items()} if isinstance(value, dict) else value
@@ -112,11 +112,6 @@ class Archive:
         for ending in (".zip", ".tgz", ".gz", ".bz2", ".xz", ".tar"):
             stem = stem.removesuffix(ending)
         return stem if stem != self.file else f"{stem}.unpacked"
-
-    @property
-    def reads_unpacked(self) -> bool:
-        """Whether its `[data]` table reads files that have to be unpacked first."""
-        return _PLACES[1] in str(self.data)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from qlogad import files
 from qlogad.errors import DataError, FileError, one_line, shown
 from qlogad.logs.download import check_space
 
-__all__ = ["TIMES", "is_archive", "unpack"]
+__all__ = ["TIMES", "unpack"]
 
 TIMES = 100  # of its packed size: an archive that unpacks to more is refused (logs: 10 to 25 times)
 _BLOCK = 1 << 18  # bytes read at once
@@ -28,16 +28,6 @@ class _Member(NamedTuple):
     name: str
     size: int  # bytes, as the archive says
     open: Callable[[], IO[bytes]]
-
-
-def is_archive(path: Path) -> bool:
-    """Whether a file is a zip or tar archive; a single compressed log is none.
-
-    Raises:
-        FileError: it cannot be read.
-    """
-    with _read(path):
-        return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
 
 
 def unpack(

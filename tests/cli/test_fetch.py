@@ -37,7 +37,7 @@ demands = "tell everybody"
 url = "https://a.example/licence"
 [data]
 dataset = "bgl"
-path = "{{unpacked}}/own.log"
+path = "{{archive}}/own.log"
 window = {{ by = "count", size = 10 }}
 """
 
@@ -87,17 +87,16 @@ def test_on_a_terminal_it_asks(said: bytes, code: int, publisher: Publisher, tmp
 
 
 def test_what_it_prints_runs_as_it_stands(publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = qlogad("data", "fetch", "own.toml", "--accept-licence", "--unpack", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "no published checksum is known" in done.stdout
     monkeypatch.chdir(tmp_path)
-    intake = Intake()
-    table = documents.parse(done.stdout)["data"]
-    assert len([*data_of(table, "printed").open().records(intake)]) == intake.lines == 2_000
-
-    facts = json.loads(qlogad("data", "fetch", "own.toml", "--json", cwd=tmp_path).stdout)
-    assert facts["data"] == table
-    assert facts["sha256"] in done.stdout
+    for further in ([], ["--unpack"]):
+        done = qlogad("data", "fetch", "own.toml", "--accept-licence", *further, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "no published checksum is known" in done.stdout
+        table, intake = documents.parse(done.stdout)["data"], Intake()
+        assert len([*data_of(table, "printed").open().records(intake)]) == intake.lines == 2_000
+        facts = json.loads(qlogad("data", "fetch", "own.toml", "--json", *further, cwd=tmp_path).stdout)
+        assert facts["data"] == table
+        assert facts["sha256"] in done.stdout
     assert len(publisher.asked) == 1
 
 
@@ -118,7 +117,7 @@ def test_stopped_at_any_byte_it_goes_on_from_there(how: signal.Signals, publishe
     assert arrived
     if how == signal.SIGINT:
         assert process.returncode == 130
-        assert "the same command goes on from there" in told
+        assert "the same command continues from there" in told
     done = qlogad(*command[3:], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert publisher.asked[-1]["Range"] == f"bytes={arrived}-"

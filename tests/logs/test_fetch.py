@@ -1,8 +1,10 @@
 """Laws of published archives: every one is described as it should be, and fetching it is safe to repeat."""
 
 import dataclasses
+import gzip
 import random
 import re
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from qlogad import documents
 from qlogad.errors import DocumentError, FetchError, FileError, UnknownName
 from qlogad.experiment.data import data_of
+from qlogad.logs.dataset import Intake
 from qlogad.logs.download import Patience, digests
 from qlogad.logs.fetch import Archive, Licence, default_folder, fetch, known
 from tests.logs.http_server import Publisher, serving
@@ -49,14 +52,50 @@ def test_every_published_archive_is_described_whole(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in known() if Archive.load(name).data])
 def test_every_data_table_is_one_that_a_dataset_takes(name: str, tmp_path: Path) -> None:
-    table = Archive.load(name).table(tmp_path)
-    assert "{" not in documents.dump(table)
-    assert str(tmp_path) in documents.dump(table)
-    data_of(table, name).open()
+    one = Archive.load(name)
+    for unpacked, place in ((False, one.file), (True, one.stem)):
+        table = one.table(tmp_path, unpacked=unpacked)
+        assert "{" not in documents.dump(table)
+        assert f"{tmp_path}/{place}" in documents.dump(table)
+        data_of(table, name).open()
+
+
+LABELS = {
+    "anomaly_label.csv": "BlockId,Label\nblk_1,Normal\n",
+    "abnormal_label.txt": "Normal:\n+ application_1_0001\n",
+    "anomaly_labels.txt": "none\n",
+}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", [name for name in known() if Archive.load(name).data])
+def test_every_data_table_reads_lines_of_its_kind_without_unpacking(name: str, tmp_path: Path, real_data: Path) -> None:
+    """An archive that holds LogHub's sample under the names that the table has."""
+    one = Archive.load(name)
+    system = {"spirit": "thunderbird", "liberty": "thunderbird"}.get(name, name)
+    with tarfile.open(real_data / "loghub_2k" / "loghub_2k_original.tar.xz") as samples:
+        member = next(entry for entry in samples if entry.name.lower().endswith(f"/{system}_2k.log"))
+        sample = samples.extractfile(member)
+        assert sample is not None
+        lines = sample.read()
+    paths = one.data["path"] if isinstance(one.data["path"], list) else [one.data["path"]]
+    packed = tmp_path / one.file
+    if paths == ["{archive}"]:
+        packed.write_bytes(gzip.compress(lines))
+    else:
+        with zipfile.ZipFile(packed, "w") as made:  # told by content, whatever its name is
+            for path in paths:
+                made.writestr(path.removeprefix("{archive}/").replace("*", "application_1_0001", 1).replace("*", "_1"), lines)
+            if "labels" in one.data:
+                label_file = one.data["labels"].removeprefix("{archive}/")
+                made.writestr(label_file, LABELS[Path(label_file).name])
+    intake, dataset = Intake(), data_of(one.table(tmp_path), name).open()
+    assert len([*dataset.records(intake)]) == intake.lines == 2_000 * len(paths)
+    dataset.session_labels()
 
 
 def test_an_archive_of_ones_own_is_a_file_too(tmp_path: Path, publisher: Publisher) -> None:
-    one = archive_at(publisher, lines=3, data={"dataset": "bgl", "path": "{unpacked}/x"})
+    one = archive_at(publisher, lines=3, data={"dataset": "bgl", "path": "{archive}/x"})
     (tmp_path / "own.toml").write_text(documents.dump(one))
     assert Archive.load(str(tmp_path / "own.toml")) == one
 

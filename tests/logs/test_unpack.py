@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from qlogad.errors import DataError, FileError, QlogadError
-from qlogad.logs.unpack import is_archive, unpack
+from qlogad.logs.archives import is_archive
+from qlogad.logs.unpack import unpack
 
 FORMS = ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"]
 Pack = Callable[[Path, dict[str, bytes]], None]
@@ -123,12 +124,3 @@ def test_a_damaged_archive_gives_all_its_files_or_one_line(form: str, seed: int,
         assert [*tmp_path.iterdir()] == [archive]
     else:
         assert form == "tar" or [(one.name, one.read_bytes()) for one in made] == members, "a plain tape has no checksums"
-
-
-def test_a_compressed_log_is_no_archive(tmp_path: Path) -> None:
-    import gzip
-
-    (tmp_path / "a.gz").write_bytes(gzip.compress(b"one line\n" * 9_000))
-    (tmp_path / "a.log").write_bytes(b"one line\n" * 9_000)
-    assert not is_archive(tmp_path / "a.gz")
-    assert not is_archive(tmp_path / "a.log")

@@ -1,8 +1,8 @@
-"""Fetch the published archive of a log data set: as far as it has not arrived yet, checked, under its licence.
+"""Fetch the published archive of a log data set, check it, and print the [data] table that reads it.
 
-Prints the [data] table that reads it. Without a name, lists what is published. Stopped or broken off, the same command goes on from there.
+Its licence is accepted first. Without a name, lists what is published. Broken off, the same command continues from there.
 
-Example: qlogad data fetch hdfs --unpack --accept-licence
+Example: qlogad data fetch hdfs --accept-licence
 """
 
 from __future__ import annotations
@@ -47,10 +47,8 @@ def verb(
         found = fetch.fetch(
             archive, place, unpacking=unpacking, patience=Patience(stall=stall), progress=transfer, tell=transfer.note
         )
-    table = archive.table(folder)
+    table = archive.table(folder, unpacked=found.unpacked is not None)
     printing.result(_facts(archive, found, table), _text(archive, found, table), as_json)
-    if archive.reads_unpacked and found.unpacked is None:
-        printing.note("this table reads the unpacked files; unpack them: the same command with --unpack")
 
 
 def _row(name: str) -> dict[str, Any]:
