@@ -106,6 +106,20 @@ def test_a_server_that_always_fails_is_given_up_in_one_line(name: str, known: bo
         assert not (tmp_path / "new").exists(), "without a byte nothing is left behind"
 
 
+@pytest.mark.parametrize("tagged", [False, True])
+@pytest.mark.parametrize("name", [name for name in FAULTS if name not in UNSEEN])
+def test_without_a_checksum_no_fault_joins_bytes_that_do_not_belong_together(
+    name: str, tagged: bool, publisher: Publisher, tmp_path: Path
+) -> None:
+    for seed in range(3):
+        dice, to, first = random.Random(f"{name} {seed}"), tmp_path / str(seed), publisher.content
+        publisher.tag = Publisher.tag if tagged else lambda content: ""
+        publisher.faults = [truncates(dice), FAULTS[name](dice)]
+        with suppress(FetchError):
+            download([publisher.url], to, patience=QUICK)
+        assert not to.exists() or to.read_bytes() in (first, publisher.content)
+
+
 def test_only_the_rest_is_asked_for_again(publisher: Publisher, tmp_path: Path) -> None:
     publisher.faults, publisher.always = [truncates(random.Random(3))], answers(404)(random.Random())
     with pytest.raises(FetchError):
