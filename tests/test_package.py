@@ -24,6 +24,7 @@ LAYERS = [
     "documents",
     "files",
     "names",
+    "installed",
     "import_closure",
     "jobs",
     "logs",

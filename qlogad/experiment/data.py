@@ -51,6 +51,9 @@ class Data:
         settings: dict[str, Any] = (
             {one.name: getattr(parser, one.name) for one in fields(parser) if one.init} if is_dataclass(parser) else {}
         )
+        for key, value in settings.items():
+            if callable(value):
+                raise DocumentError(f"[data] parser: {key} is text here, such as 'package:function', got {shown(value, 80)}")
         name = {} if isinstance(parser, Drain) else {"name": self.parser["name"]}
         object.__setattr__(self, "parser", name | settings | documents.plain(steering))  # including defaults
         if self.inject is not None:

@@ -87,10 +87,21 @@ def fitting_repeats(it: Subject) -> None:
 
 
 @LAWS.law()
-def its_state_is_all_it_knows(it: Subject) -> None:
-    state = json.loads(json.dumps(it.fitted.state()))
-    again = type(it.fitted).from_state(state)
+def its_state_keeps_what_training_gave(it: Subject) -> None:
+    again = type(it.fitted).from_state(json.loads(json.dumps(it.fitted.state())))
     assert again.templates == it.fitted.templates, "templates survive JSON"
+    assert again.ids(it.training).tolist() == it.fitted.ids(it.training).tolist(), "so do ids"
+
+
+@LAWS.law(when=lambda it: not it.make().complete)
+def what_its_state_lacks_is_said(it: Subject) -> None:
+    again = type(it.fitted).from_state(json.loads(json.dumps(it.fitted.state())))
+    assert_refused(lambda: again.ids(["never seen in training"]), DataError, "a message that needs the user's code")
+
+
+@LAWS.law(when=lambda it: it.make().complete)
+def its_state_is_all_it_knows(it: Subject) -> None:
+    again = type(it.fitted).from_state(json.loads(json.dumps(it.fitted.state())))
     assert again.ids(it.later).tolist() == it.fitted.ids(it.later).tolist(), "so do ids"
 
 

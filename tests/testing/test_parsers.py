@@ -8,11 +8,12 @@ import pytest
 from qlogad import names
 from qlogad.logs.parser.identity import Identity
 from qlogad.testing.parsers import check_parser
+from tests.logs.parser.parsers import NEEDED
 
 
 @pytest.mark.parametrize("name", names.known("parser"))
 def test_a_parser_keeps_its_contract(name: str) -> None:
-    check_parser(names.find("parser", name))
+    check_parser(names.find("parser", name), **NEEDED.get(name, {}))
 
 
 class ByPlace(Identity):

@@ -10,16 +10,9 @@ An experiment file may name code of an installed package. Loading a saved detect
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import cache
-from importlib import import_module
-from importlib.metadata import distribution, packages_distributions
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
 
 import torch
 from pydantic import BeforeValidator, ValidationInfo
@@ -29,6 +22,7 @@ from qlogad import documents
 from qlogad.backend.abilities import CALLS
 from qlogad.bounds import Between
 from qlogad.errors import DesignError, shown
+from qlogad.installed import check_installed, imported
 from qlogad.nn.core.core import Core
 from qlogad.nn.layer import Prepared
 from qlogad.nn.maps import Wrapped
@@ -92,10 +86,10 @@ class Module(Core, documents.Written):
 
     def check(self) -> None:
         if isinstance(self.factory, str):
-            _check_installed(self.factory)
+            check_installed(self.factory, DesignError)
 
     def map(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> Wrapped:
-        make = _found(self.factory) if isinstance(self.factory, str) else self.factory
+        make = imported(self.factory, DesignError) if isinstance(self.factory, str) else self.factory
 
         def middle() -> _SideBySide:
             return _SideBySide(make, self.inputs, self.readouts, gates, generator)
@@ -162,49 +156,3 @@ def _place(factory: str | Factory) -> str:
 
 def _called(make: Factory) -> str:
     return str(getattr(make, "__qualname__", type(make).__qualname__))
-
-
-def _found(factory: str) -> Factory:
-    """The function named by "package:function"."""
-    _check_installed(factory)
-    place, _, name = factory.partition(":")
-    try:
-        found: Any = import_module(place)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise DesignError(f"factory '{factory:.80}' cannot be imported: {error}") from error
-    if not callable(found):
-        raise DesignError(f"factory '{factory:.80}' must be a function, got {shown(found, 80)}")
-    make: Factory = found
-    return make
-
-
-def _check_installed(factory: str) -> None:
-    package = factory.partition(":")[0].partition(".")[0]
-    if not _installed(package):
-        raise DesignError(
-            f"factory '{factory:.80}': no installed package provides '{package:.40}'; install it, or pass the function itself in Python"
-        )
-
-
-@cache
-def _installed(package: str) -> bool:
-    """Whether a package would be imported from an installed distribution; nothing is imported."""
-    names = packages_distributions().get(package, ())
-    spec = find_spec(package) if names else None
-    if spec is None:
-        return False
-    places = {Path(place).resolve() for place in (spec.origin, *(spec.submodule_search_locations or ())) if place}
-    return any(_provides(name, package, places) for name in names)
-
-
-def _provides(name: str, package: str, places: set[Path]) -> bool:
-    """Whether a distribution provides a package, among its files or, if editable, in its source folder."""
-    found = distribution(name)
-    own = {Path(str(found.locate_file(file))).resolve() for file in found.files or () if file.parts[0].partition(".")[0] == package}
-    if places & (own | {path.parent for path in own}):
-        return True
-    origin = json.loads(found.read_text("direct_url.json") or "{}")
-    folder = Path(unquote(urlsplit(origin.get("url", "")).path)).resolve()
-    return bool(origin.get("dir_info", {}).get("editable")) and any(place.is_relative_to(folder) for place in places)
