@@ -85,9 +85,10 @@ class WidthError(DesignError):
 class UnknownName(InputError):
     """There is no detector, dataset, backend, ansatz or encoding of that name."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], instead: str = "") -> None:
         names = sorted(known)
-        super().__init__(f"there is no {kind} {shown(name)}{did_you_mean(name, names)}; known: {', '.join(names) or 'none'}")
+        hint = f"; {instead}" if instead else did_you_mean(name, names)
+        super().__init__(f"there is no {kind} {shown(name)}{hint}; known: {', '.join(names) or 'none'}")
 
 
 class ResultError(InputError):

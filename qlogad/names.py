@@ -23,6 +23,7 @@ __all__ = [
     "designs",
     "documents",
     "find",
+    "format_hint",
     "format_path",
     "formats",
     "headline",
@@ -77,7 +78,7 @@ def find(kind: Kind, name: str) -> type[Any]:
     elif name in (foreign := _foreign(kind)):
         found = foreign[name].load()
     else:
-        raise UnknownName(kind, name, known(kind))
+        raise UnknownName(kind, name, known(kind), format_hint(name) if kind == "dataset" else "")
     if not isinstance(found, type):
         raise TypeError(f"{kind} '{name}' is not a class but {found!r}")
     return found
@@ -169,6 +170,16 @@ def formats() -> dict[str, Path]:
     True
     """
     return {path.stem: path for path in sorted((_PACKAGE / "logs" / "formats").glob("*.toml"))}
+
+
+def format_hint(name: str) -> str:
+    """How to read a log that is named by its format instead of a data set; "" if there is no such format.
+
+    >>> format_hint("Linux")
+    'it is the name of a format; write dataset = "lines", format = "linux"'
+    """
+    known_as = name.lower()
+    return f'it is the name of a format; write dataset = "lines", format = "{known_as}"' if known_as in formats() else ""
 
 
 def format_path(name: str) -> Path:

@@ -13,7 +13,8 @@ CODE = (
     "import qlogad; from qlogad import names; from qlogad.experiment import Experiment; from qlogad.circuit.encoding import assemble;"
     "assemble('angle-y', 'strongly-entangling', 3, 1);"
     "from qlogad.logs.fetch import known;"
-    "print(qlogad.__file__, Experiment.load('quickstart').name, len(names.designs('ansatz')), len(known()))"
+    "from qlogad.logs.layout import Layout; assert all(Layout(name).complete() for name in names.formats());"
+    "print(qlogad.__file__, Experiment.load('quickstart').name, len(names.designs('ansatz')), len(known()), len(names.formats()))"
 )
 
 
@@ -32,11 +33,12 @@ def test_an_unpacked_wheel_finds_its_designs(built: Path, tmp_path: Path) -> Non
         [sys.executable, "-c", CODE], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    place, name, count, published = done.stdout.split()
+    place, name, count, published, formats = done.stdout.split()
     assert Path(place).is_relative_to(tmp_path)
     assert name == "quickstart"
     assert int(count) == len(list((ROOT / "circuits" / "ansatz").glob("*.toml")))
     assert int(published) == len(list((ROOT / "qlogad" / "logs" / "published").glob("*.toml")))
+    assert int(formats) == len(list((ROOT / "qlogad" / "logs" / "formats").glob("*.toml")))
 
 
 def test_the_sdist_holds_what_the_tests_need_and_no_results(built: Path) -> None:

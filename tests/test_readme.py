@@ -11,6 +11,7 @@ from _pytest.mark import ParameterSet
 
 from qlogad import names
 from qlogad.experiment import Experiment
+from qlogad.experiment.data import data_of
 from qlogad.sweep.study import Study
 from tests.command_line import qlogad
 
@@ -48,7 +49,9 @@ def test_the_toml_in_a_readme_is_an_experiment_or_a_study(path: Path) -> None:
     found = documents_in(path)
     assert found
     for content in found:
-        if "base" in content:
+        if content.keys() == {"data"}:
+            assert data_of(content["data"], str(path)).open().default_window == "session"
+        elif "base" in content:
             assert len(Study.from_document(content).entrants) == 2
         elif "grid" in content:  # of the experiment above it
             above = next(one for one in found if "contender" in one)

@@ -31,7 +31,7 @@ def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int],
         experiment = Experiment.load(name, overrides)
         data, contenders = experiment.data, {contender.name: _made_of(contender) for contender in experiment.contenders}
     else:
-        hint = did_you_mean(name, names.known("dataset"))
+        hint = f": {instead}" if (instead := names.format_hint(name)) else did_you_mean(name, names.known("dataset"))
         raise InputError(
             f"'{name}' is neither a dataset nor an experiment file{hint}; known datasets: {', '.join(names.known('dataset'))}"
         )

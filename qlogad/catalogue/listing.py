@@ -54,6 +54,10 @@ def _documents(kind: Literal["experiment", "study"], wires: int, depth: int) -> 
     return [{"name": name, "question": documents.read(path).get("question", "")} for name, path in names.documents(kind).items()]
 
 
+def _formats(wires: int, depth: int) -> list[Row]:
+    return [{"name": name, "what": documents.read(path).get("what", "")} for name, path in names.formats().items()]
+
+
 def _objectives(wires: int, depth: int) -> list[Row]:
     from qlogad.sweep.objectives import OBJECTIVES
 
@@ -66,6 +70,7 @@ KINDS: Mapping[str, Callable[[int, int], list[Row]]] = {
     "experiments": partial(_documents, "experiment"),
     "studies": partial(_documents, "study"),
     "objectives": _objectives,
+    "formats": _formats,
 }
 
 
@@ -103,8 +108,18 @@ def show(name: str, *, wires: int | None = None, depth: int | None = None, analy
         for kind in names.KINDS:
             if name in names.known(kind) and (kind in ("detector", "dataset") or not drawn):
                 return _show_keys(name, kind)
+        if not drawn and name in names.formats():
+            return _show_format(name)
     found, note = role_for(name, role)
     return show_design(name, found, note, *size_of(found, width_of(name, found, wires), depth), analyse)
+
+
+def _show_format(name: str) -> Shown:
+    """What a format reads, a line of it, and its keys as a user would write them."""
+    table = documents.read(names.format_path(name))
+    what, example = table.pop("what", ""), table.pop("example", "")
+    text = f"{name}: {what}\n\n{escape.terminal(example)}\n\n{documents.dump(table)}"
+    return Shown(text, {"name": name, "kind": "format", "what": what, "example": example, "keys": table})
 
 
 def _show_keys(name: str, kind: names.Kind) -> Shown:

@@ -6,7 +6,7 @@ import glob
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from qlogad.documents import digest
 from qlogad.errors import DataError, shown
@@ -50,8 +50,10 @@ def _members(pattern: str) -> list[str]:
         folder = os.path.dirname(folder)
     base = Path(os.path.expandvars(folder)).expanduser()
     rest = pattern[len(folder) :].lstrip("/")
-    if base.is_file() and is_archive(base):
-        found = [str(base / name) for name in members(base) if Path(name).match(rest)]
+    within = (base, "") if base.is_file() else inside(base)
+    if within is not None and is_archive(within[0]):
+        archive, inner = within
+        found = [str(archive / name) for name in members(archive) if PurePosixPath(name).match(str(PurePosixPath(inner) / rest))]
     else:
         found = [str(base / name) for name in sorted(glob.glob(rest, root_dir=base, recursive=True)) if (base / name).is_file()]
         found = [name for path in found for name in _whole(Path(path))]

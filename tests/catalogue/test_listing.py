@@ -1,5 +1,7 @@
 """Laws of what is listed and shown: whatever has a name can be shown by it."""
 
+import tomllib
+
 import pytest
 
 from qlogad import names
@@ -18,6 +20,22 @@ def test_everything_that_has_a_name_is_shown_by_it(kind: names.Kind) -> None:
             continue
         assert shown.text.startswith(f"{name}: ")
         assert not any(key["key"].startswith("_") for key in shown.facts["keys"])
+
+
+@pytest.mark.parametrize("name", names.formats())
+def test_a_format_is_shown_as_a_user_would_write_it(name: str) -> None:
+    if any(name in names.known(kind) for kind in names.KINDS):
+        return  # a data set of the same name is shown
+    shown = listing.show(name)
+    assert shown.text.startswith(f"{name}: ")
+    written = tomllib.loads(shown.text.split("\n\n", 2)[2])
+    assert written == shown.facts["keys"]
+
+
+def test_a_data_set_named_by_its_format_is_told_how_to_write_it() -> None:
+    for name in ("linux", "HPC", "OpenSSH"):
+        with pytest.raises(UnknownName, match=rf'dataset = "lines", format = "{name.lower()}"'):
+            names.find("dataset", name)
 
 
 def test_what_nobody_is_called_is_told_who_is_near() -> None:

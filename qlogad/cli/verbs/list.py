@@ -20,7 +20,7 @@ _KINDS = ", ".join(f"{kind}s" for kind in names.KINDS)
 
 
 def verb(
-    kind: Annotated[str, typer.Argument(help=f"{_KINDS}, ansatz, encoding, experiments, studies or objectives.")],
+    kind: Annotated[str, typer.Argument(help=f"{_KINDS}, ansatz, encoding, formats, experiments, studies or objectives.")],
     analyse: Annotated[bool, typer.Option("--analyse", help="For ansatz and encoding: measure every circuit.")] = False,
     sort: Annotated[str, typer.Option(help="The column to sort by.")] = "name",
     wires: Annotated[int | None, typer.Option(help="For ansatz and encoding: number of wires; 4 by default.")] = None,
