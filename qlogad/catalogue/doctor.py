@@ -1,16 +1,17 @@
-"""Check what works on this machine: required and optional packages, and every backend on a circuit with a known answer."""
+"""Check what works here: required and optional packages, the event store, and every backend on a circuit with a known answer."""
 
 from __future__ import annotations
 
 import math
 import platform
 import re
+import shlex
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING, Any
 
 from qlogad import names
-from qlogad.errors import BackendError, MissingExtra, ResultError, one_line
+from qlogad.errors import BackendError, InputError, MissingExtra, ResultError, counted, one_line
 
 if TYPE_CHECKING:
     from qlogad.backend.check import Check
@@ -29,6 +30,7 @@ def examine(progress: Callable[[str, int], None]) -> list[dict[str, Any]]:
     for package in extras:
         found = _version(package)
         rows.append(_row(package, "ok" if found else "missing", found or f"run: {_install(package, extras)}"))
+    rows.append(_row("event store", *_event_store()))
     progress("torch", 0)
     import torch
 
@@ -42,6 +44,21 @@ def examine(progress: Callable[[str, int], None]) -> list[dict[str, Any]]:
 
 def _row(what: str, state: str, detail: str) -> Row:
     return {"what": what, "state": state, "detail": detail}
+
+
+def _event_store() -> tuple[str, str]:
+    """The state of the event store, and what it takes."""
+    from qlogad.logs import store
+
+    try:
+        room = store.room()
+    except InputError as error:
+        return "broken", one_line(error)
+    taken, place = store.usage(), store.folder()
+    if not room:
+        return "ok", f"off (QLOGAD_STORE_GB is 0); {taken.size / 1e9:.2f} GB are left in {place}"
+    found = f"{counted(taken.logs, 'log')}, {taken.size / 1e9:.2f} of at most {room / 1e9:g} GB (QLOGAD_STORE_GB) in {place}"
+    return "ok", f"{found}; to empty it: rm -r {shlex.quote(str(place))}"
 
 
 def _extras() -> dict[str, str]:

@@ -6,8 +6,11 @@ Letters: E events (parsed lines) in source order, M memberships (event in sessio
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +18,8 @@ from numpy.typing import NDArray
 from qlogad.arrays import Floats, Ints, Texts
 from qlogad.documents import digest
 from qlogad.errors import DataError
+from qlogad.import_closure import code, modules
+from qlogad.logs import store as event_store
 from qlogad.logs.dataset import Dataset, Intake
 from qlogad.logs.pieces import Piece, Places, Ragged, Words, pieces_of
 from qlogad.logs.raw_lines import Lines, raw_lines
@@ -106,47 +111,140 @@ def _cutter(masks: Sequence[tuple[str, str]], starts: str) -> Callable[[str], tu
 
 
 def read_events(
-    dataset: Dataset, progress: Callable[[int], None] | None = None, *, lines: Lines | None = None, mask: Mask | None = None
+    dataset: Dataset,
+    progress: Callable[[int], None] | None = None,
+    *,
+    lines: Lines | None = None,
+    mask: Mask | None = None,
+    store: bool = True,
 ) -> Events:
     """Read a whole source into columns and mask its messages.
+
+    A long log is read through the event store: its columns are then read-only, and it is there at once the next time.
 
     Args:
         dataset: the source.
         progress: called with the number of lines read so far, periodically and at the end.
         lines: lines of another log in the same format, to read instead of the source; labels and parts in other files are unknown.
         mask: replaces the data set's own masks.
+        store: False: into memory, whatever is stored. Lines of another log and other masks are never stored.
 
     Raises:
         DataError: the source cannot be read, or none of its lines could be parsed.
     """
-    intake, words = Intake(), Words()
-    records = dataset.records(intake) if lines is None else dataset.read(raw_lines(lines, intake), intake)
-    pieces = []
-    for piece in pieces_of(records, words, mask or Mask(dataset.masks, dataset.mask_starts)):
-        _check_times(piece)
-        pieces.append(piece)
+    known = _digest(dataset) if lines is None else ""
+    key = _key(dataset, known) if store and lines is None and mask is None and event_store.room() else ""
+    if key and (stored := event_store.load(key)):
         if progress:
-            progress(intake.lines)
-    if progress:
-        progress(intake.lines)
-    if not pieces:
-        raise DataError(_nothing(dataset, intake))
-    first_event = np.cumsum([0, *map(len, pieces)])
+            progress(stored.intake.lines)
+        return _as_stored(stored, dataset, known)
+    log = _Reading(dataset, progress, lines, mask)
+    pieces = log.pieces()
+    first = list(_beginning(pieces, event_store.LEAST))
+    if not first:
+        raise DataError(_nothing(dataset, log.intake))
+    if key and sum(map(len, first)) >= event_store.LEAST:
+        try:
+            return _as_stored(_through_store(key, log, chain(first, pieces), known), dataset, known)
+        except event_store.StoreUnusable as error:
+            event_store.say(f"the events of this log are not stored in {event_store.folder()}: {error}; they are read into memory")
+            return read_events(dataset, progress, store=False)
+    first.extend(pieces)
+    first_event = np.cumsum([0, *map(len, first)])
     return Events(
-        **{name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in _COLUMNS},
-        values_E=Ragged.joined([piece.values_E for piece in pieces]),
-        member_event_M=np.concatenate([piece.member_event_M + first for first, piece in zip(first_event, pieces, strict=False)]),
-        kinds=tuple(words.kinds),
-        levels=tuple(words.levels),
-        components=tuple(words.components),
-        texts=tuple(words.texts),
-        sessions=tuple(words.sessions),
-        session_label_S=_labels(words.sessions, dataset.session_labels() if lines is None else None),
-        given_part_S=_parts(words.sessions, dataset.given_split() if lines is None else None),
-        intake=intake,
+        **{name: np.concatenate([getattr(piece, name) for piece in first]) for name in _COLUMNS},
+        values_E=Ragged.joined([piece.values_E for piece in first]),
+        member_event_M=np.concatenate([piece.member_event_M + start for start, piece in zip(first_event, first, strict=False)]),
+        kinds=tuple(log.words.kinds),
+        levels=tuple(log.words.levels),
+        components=tuple(log.words.components),
+        texts=tuple(log.words.texts),
+        sessions=tuple(log.words.sessions),
+        session_label_S=log.labels(),
+        given_part_S=log.parts(),
+        intake=log.intake,
         parsed=dataset.parsed,
-        digest=_digest(dataset) if lines is None else "",
+        digest=known,
     )
+
+
+@dataclass
+class _Reading:
+    """A log that is being read."""
+
+    dataset: Dataset
+    progress: Callable[[int], None] | None
+    lines: Lines | None
+    mask: Mask | None
+    intake: Intake = field(default_factory=Intake)
+    words: Words = field(default_factory=Words)
+
+    def pieces(self) -> Iterator[Piece]:
+        """Its pieces, in order."""
+        dataset, intake = self.dataset, self.intake
+        records = dataset.records(intake) if self.lines is None else dataset.read(raw_lines(self.lines, intake), intake)
+        for piece in pieces_of(records, self.words, self.mask or Mask(dataset.masks, dataset.mask_starts)):
+            _check_times(piece)
+            yield piece
+            if self.progress:
+                self.progress(intake.lines)
+        if self.progress:
+            self.progress(intake.lines)
+
+    def labels(self) -> NDArray[np.int8] | None:
+        """Labels of its sessions, once it is read."""
+        return _labels(self.words.sessions, self.dataset.session_labels() if self.lines is None else None)
+
+    def parts(self) -> NDArray[np.str_] | None:
+        """Parts of its sessions, once it is read."""
+        return _parts(self.words.sessions, self.dataset.given_split() if self.lines is None else None)
+
+
+def _beginning(pieces: Iterator[Piece], least: int) -> Iterator[Piece]:
+    """Pieces until they have so many events, or all."""
+    events = 0
+    while events < least and (piece := next(pieces, None)) is not None:
+        events += len(piece)
+        yield piece
+
+
+def _through_store(key: str, log: _Reading, pieces: Iterable[Piece], known: str) -> event_store.Stored:
+    """The log as the store has it, which is filled with its pieces unless another process just did that."""
+    with event_store.turn(key):
+        stored = event_store.load(key)
+        if stored is None:
+            with event_store.Writer(key) as writer:
+                for piece in pieces:
+                    writer.add(piece)
+                labels, parts = log.labels(), log.parts()
+                if _digest(log.dataset) != known:
+                    raise event_store.StoreUnusable("the log changed while it was read")
+                writer.finish(log.words, log.intake, labels, parts)
+            stored = event_store.load(key)
+    if stored is None:
+        raise event_store.StoreUnusable("what was written does not come back")
+    return stored
+
+
+def _as_stored(stored: event_store.Stored, dataset: Dataset, known: str) -> Events:
+    columns: dict[str, Any] = {**stored.columns, **stored.words}
+    return Events(
+        **columns,
+        values_E=stored.values_E,
+        session_label_S=stored.session_label_S,
+        given_part_S=stored.given_part_S,
+        intake=stored.intake,
+        parsed=dataset.parsed,
+        digest=known,
+    )
+
+
+def _key(dataset: Dataset, known: str) -> str:
+    """The name of a log in the event store: its content, and the code that reads it; "" if that code is in no file."""
+    home = type(dataset).__module__
+    if modules((home,))[home] is None:
+        return ""
+    return digest(event_store.FORMAT, known, type(dataset).__qualname__, code((home, __name__)), list(sys.version_info[:2]))
 
 
 def _digest(dataset: Dataset) -> str:

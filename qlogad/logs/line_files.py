@@ -100,11 +100,12 @@ class LineFiles(ABC):
 
     def source_digest(self) -> str:
         """Digest of its files and how they are read."""
-        names = sources(self.files())
+        names, held = sources(self.files()), len(sources(self.test_files()))
         packed = {archive: file_digest(archive) for archive in {_stored(name) for name in names}}
         by_name = any(FILE in way for role in ROLES for way in self.layout.fields(role))
         said = _relative(names) if by_name or any(_stored(name) != name for name in names) else []
-        return digest(self.layout, [packed[_stored(name)] for name in names], said, file_digest(self.labels) if self.labels else "")
+        content = [packed[_stored(name)] for name in names]
+        return digest(self.layout, content, held, said, file_digest(self.labels) if self.labels else "")
 
     def text(self, lines: Iterable[int]) -> dict[int, str]:
         """The text of the given line numbers, reread from the files."""

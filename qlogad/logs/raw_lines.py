@@ -2,7 +2,6 @@
 
 import bz2
 import gzip
-import hashlib
 import lzma
 import os
 import re
@@ -18,6 +17,7 @@ from typing import NamedTuple
 from qlogad.errors import DataError, did_you_mean, shown
 from qlogad.logs.archives import Archives, inside
 from qlogad.logs.dataset import Intake, RawLine
+from qlogad.logs.digests import file_sha256
 
 __all__ = [
     "FOREIGN",
@@ -89,8 +89,7 @@ def file_digest(path: str | Path) -> str:
     """The SHA-256 of a file's stored bytes, in hexadecimal, as `sha256sum` prints it; of a file in an archive, that of the archive."""
     found = expand(path)
     within = inside(found)
-    with open(found if within is None else within[0], "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(found if within is None else within[0])
 
 
 def read_lines(path: str | Path, intake: Intake, archives: Archives | None = None) -> Iterator[RawLine]:

@@ -1,5 +1,6 @@
 """Laws of the doctor: it looks at every backend, tells how to get what is missing, and believes no backend that gives wrong readouts."""
 
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -11,9 +12,13 @@ from qlogad.backend.backend import Backend
 from qlogad.backend.exact import Exact
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.target import Answer, Target
+from qlogad.catalogue import doctor
 from qlogad.catalogue.doctor import examine
 from qlogad.errors import MissingExtra
 from qlogad.hardware.forecast import exact_means
+from qlogad.logs import store
+from qlogad.logs.events import read_events
+from qlogad.logs.synthetic import Synthetic
 
 
 class Tilted(SampledBackend, Backend):
@@ -89,3 +94,21 @@ def test_what_is_there_works_and_what_is_not_says_how_to_get_it(found):
     assert {what for what, row in found.items() if row["state"] == "broken"} == {"backend tilted", "backend torn"}
     assert "off by 1.0e-03" in found["backend tilted"]["detail"]
     assert "libcircuits.so" in found["backend torn"]["detail"]
+
+
+def test_what_stored_events_take_is_told_and_how_to_be_rid_of_them(tmp_path, monkeypatch):
+    place = tmp_path / "a cache"
+    monkeypatch.setenv("QLOGAD_CACHE", str(place))
+    monkeypatch.delenv("QLOGAD_STORE_GB", raising=False)
+    read_events(Synthetic(lines=store.LEAST))
+    state, told = doctor._event_store()
+    assert state == "ok"
+    assert told.startswith("1 log, 0.00 of at most 20 GB")
+    subprocess.run(told.rpartition("to empty it: ")[2], shell=True, check=True)
+    assert place.is_dir()
+    assert store.usage() == store.Usage(0, 0)
+    assert doctor._event_store()[1].startswith("0 logs")
+    monkeypatch.setenv("QLOGAD_STORE_GB", "0")
+    assert "off" in doctor._event_store()[1]
+    monkeypatch.setenv("QLOGAD_STORE_GB", "-1")
+    assert doctor._event_store()[0] == "broken"
