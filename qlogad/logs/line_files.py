@@ -100,7 +100,7 @@ class LineFiles(ABC):
 
     def source_digest(self) -> str:
         """Digest of its files and how they are read."""
-        names, held = sources(self.files()), len(sources(self.test_files()))
+        names, held = sources(self.files()), len(sources(listed(self.test)))
         packed = {archive: file_digest(archive) for archive in {_stored(name) for name in names}}
         by_name = any(FILE in way for role in ROLES for way in self.layout.fields(role))
         said = _relative(names) if by_name or any(_stored(name) != name for name in names) else []
