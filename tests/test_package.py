@@ -25,6 +25,7 @@ LAYERS = [
     "files",
     "names",
     "installed",
+    "jit",
     "import_closure",
     "jobs",
     "logs",

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from qlogad.backend.exact import Exact
-from qlogad.backend.exact.jit import allowed, works
 from qlogad.backend.exact.planner import measured_once, one_thread, timed
 from qlogad.backend.form import Form
 from qlogad.circuit.encoding import assemble
+from qlogad.jit import allowed, works
 from qlogad.nn.whole_sequence import Tabled, Weights, run
 
 __all__ = ["COMPILING", "DEFAULT", "IN_TORCH", "Speed", "kernel_memory", "saved_by_compiling", "speed_of"]

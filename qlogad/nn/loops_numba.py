@@ -28,7 +28,7 @@ from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from qlogad.arrays import Numbers
-from qlogad.backend.exact.jit import compiled
+from qlogad.jit import compiled
 from qlogad.nn.loops import Kind, Live, Slopes, States, Tables, Trace, new_slopes, new_states, new_trace
 
 __all__ = ["backward", "blocks", "forward"]

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Protocol, cast
 import torch
 from torch import Tensor
 
-from qlogad.backend.exact.jit import allowed, works
 from qlogad.errors import BackendError
+from qlogad.jit import allowed, works
 from qlogad.nn import loops
 from qlogad.nn.loops import Kind, Live, Slopes, States, Tables, Trace
 

@@ -20,7 +20,6 @@ from qlogad import documents, names
 from qlogad.backend.abilities import CALLS, DEFAULT_KEY, Abilities, Estimate, Key, Rows
 from qlogad.backend.backend import Backend, Bound, check_inputs, check_weights, tied
 from qlogad.backend.check import Check
-from qlogad.backend.exact.jit import allowed
 from qlogad.backend.exact.method import Evaluator, Method, Task
 from qlogad.backend.exact.methods.gates import States
 from qlogad.backend.exact.noisy import NoisyBound
@@ -32,6 +31,7 @@ from qlogad.circuit.gates import GATES
 from qlogad.circuit.noise import Noise
 from qlogad.circuit.readout import bases
 from qlogad.errors import BackendError, did_you_mean, shown
+from qlogad.jit import allowed
 
 __all__ = ["METHODS", "Exact", "ExactBound", "methods_for"]
 

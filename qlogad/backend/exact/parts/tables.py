@@ -16,13 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlogad.backend.exact.jit import works
 from qlogad.backend.exact.parts.fused import Fused, Locals, Phases, source
 from qlogad.backend.exact.parts.layers import Cut, Layer, cut
 from qlogad.backend.exact.parts.product import Product, after_start
 from qlogad.backend.exact.parts.wire_starts import Start, starts
 from qlogad.backend.form import Form, Later
 from qlogad.circuit.circuit import Circuit
+from qlogad.jit import works
 
 __all__ = ["form_of"]
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qlogad.arrays import Numbers
-from qlogad.backend.exact.jit import compiled
+from qlogad.jit import compiled
 
 __all__ = ["DIAGONAL", "LOCAL", "PERMUTATION", "Program", "backward", "forward"]
 

@@ -1,4 +1,4 @@
-"""Functions compiled by numba, if it is installed and works; callers also have a torch implementation."""
+"""Functions compiled by numba, if it is installed and works; callers also do without."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def _numba() -> bool:
         good, reason = False, one_line(error, 120)
     if not good:
         warnings.warn(
-            f"numba does not work here ({reason}); circuits run in torch, several times slower; run: pip install 'qlogad[fast]'",
+            f"numba does not work here ({reason}); circuits run and logs are read several times slower; run: pip install 'qlogad[fast]'",
             QlogadWarning,
             stacklevel=2,
         )
     return good
 
 
-def compiled(function: F, *, regroup: bool = False) -> F:
+def compiled(function: F, *, regroup: bool = False, counted: bool = True) -> F:
     """Compile a function at its first call, which takes some seconds; the result is cached on disk.
 
     Of concurrent processes, one compiles and the others wait for its cache.
@@ -64,11 +64,12 @@ def compiled(function: F, *, regroup: bool = False) -> F:
     Args:
         function: of numbers and numpy arrays.
         regroup: sums may be reordered, always in the same way on one machine.
+        counted: references to arrays are counted at every call, which a short function that makes no arrays can do without.
     """
     import numba
 
     fast = {"contract", "nsz", "arcp", *(["reassoc"] if regroup else [])}
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fast}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fast, **({} if counted else {"_nrt": False})}
     try:
         made = numba.njit(function, cache=True, **options)
     except RuntimeError:  # no writable cache folder

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from qlogad.backend.exact.jit import allowed, works
+from qlogad.jit import allowed, works
 
 KERNEL = """
-from qlogad.backend.exact.jit import compiled
+from qlogad.jit import compiled
 
 @compiled
 def inner(x):
