@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from qlogad.documents import digest
 from qlogad.errors import DataError, shown
 from qlogad.logs.archives import Archives, inside, is_archive, members
-from qlogad.logs.dataset import File, Intake, LogRecord, RawLine
+from qlogad.logs.dataset import Dataset, File, Intake, LogRecord, RawLine
 from qlogad.logs.layout import FILE, ROLES, Layout
 from qlogad.logs.line_reader import read_records
 from qlogad.logs.raw_lines import expand, file_digest, pick_lines, read_lines
@@ -62,7 +62,7 @@ def _members(pattern: str) -> list[str]:
     return found
 
 
-class LineFiles(ABC):
+class LineFiles(Dataset, ABC):
     """Data sets whose files hold lines of one layout. A class that is one has `path` as a field, and any other of these that it allows."""
 
     path: Files | None  # the log: a file, several, globs, archives
@@ -104,16 +104,18 @@ class LineFiles(ABC):
         packed = {archive: file_digest(archive) for archive in {_stored(name) for name in names}}
         by_name = any(FILE in way for role in ROLES for way in self.layout.fields(role))
         said = _relative(names) if by_name or any(_stored(name) != name for name in names) else []
-        content = [packed[_stored(name)] for name in names]
-        return digest(self.layout, content, held, said, file_digest(self.labels) if self.labels else "")
+        content, labels = [packed[_stored(name)] for name in names], file_digest(self.labels) if self.labels else ""
+        return digest(self.options(), self.layout, content, held, said, labels)
 
     def text(self, lines: Iterable[int]) -> dict[int, str]:
         """The text of the given line numbers, reread from the files."""
         return pick_lines(sources(self.files()), lines)
 
     def session_labels(self) -> Mapping[str, int] | None:
-        """Labels by session: those of the table, none without one; None if lines have labels themselves."""
-        return None if self.layout.fields("label") else read_labels(self.labels) if self.labels else {}
+        """Labels by session: those of the table; without one, None if lines have labels themselves, else none is known."""
+        if self.labels is not None:
+            return read_labels(self.labels)
+        return None if self.layout.fields("label") else {}
 
 
 def _stored(name: str) -> str:

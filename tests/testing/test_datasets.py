@@ -23,19 +23,7 @@ def settings_of(name: str, folder: Path) -> dict[str, Any]:
     return {key: value for key, value in SAMPLES[name](folder).data.items() if key not in {"dataset", "window"}}
 
 
-BREAKS = {
-    "otel": "its digest leaves out `events`, and a missing file of labels is not refused",
-    "faultinjection": "its digest leaves out `mask_levels`",
-}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.xfail(reason=BREAKS[name], strict=True)] if name in BREAKS else [])
-        for name in names.known("dataset")
-    ],
-)
+@pytest.mark.parametrize("name", names.known("dataset"))
 def test_a_dataset_keeps_its_contract(name: str, tmp_path: Path) -> None:
     check_dataset(names.find("dataset", name), **settings_of(name, tmp_path))
 
