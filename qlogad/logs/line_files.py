@@ -76,7 +76,15 @@ class LineFiles(Dataset, ABC):
         """How its lines are read, complete."""
 
     def files(self) -> list[str]:
-        """Its logs, as written in an experiment, in order; those for testing are the last."""
+        """Its logs, as written in an experiment, in order; those for testing are the last.
+
+        Raises:
+            DataError: none is given, or one of two parts.
+        """
+        if (self.path is None) == (self.train is None and self.test is None):
+            raise DataError("the log is missing: write path = 'FILE', or train = 'FILE' and test = 'FILE'")
+        if (self.train is None) != (self.test is None):
+            raise DataError(f"train and test belong together; add {'test' if self.test is None else 'train'} = 'FILE'")
         return [path for paths in (self.path, self.train, self.test) for path in listed(paths)]
 
     def unfolded(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[RawLine]:

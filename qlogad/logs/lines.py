@@ -20,7 +20,7 @@ from qlogad import documents
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, File, Intake, LogRecord
 from qlogad.logs.layout import Layout, masks_of
-from qlogad.logs.line_files import Files, LineFiles, listed
+from qlogad.logs.line_files import Files, LineFiles
 from qlogad.logs.tables import read_labels
 
 __all__ = ["Lines"]
@@ -42,12 +42,7 @@ class Lines(LineFiles, Layout, Dataset):
         object.__setattr__(self, "_whole", whole)
         object.__setattr__(self, "masks", masks_of(self.format))
         object.__setattr__(self, "default_window", "session" if whole.fields("session") else "count")
-        if (self.path is None) == (self.train is None and self.test is None):
-            raise DataError("dataset 'lines' needs the log: path = 'FILE', or train = 'FILE' and test = 'FILE'")
-        if (self.train is None) != (self.test is None):
-            raise DataError(
-                f"dataset 'lines': train and test belong together; add {'test' if self.test is None else 'train'} = 'FILE'"
-            )
+        self.files()
         if self.labels is not None and self.labels_by == "session" and not whole.fields("session"):
             raise DataError(
                 "dataset 'lines': labels are of sessions, and no key says what a session is; write session or session_pattern, or "
@@ -67,9 +62,8 @@ class Lines(LineFiles, Layout, Dataset):
             yield record._replace(label=label_of.get(str(record.line), -1)) if label_of else record
 
     def source_digest(self) -> str:
-        """Digest of its files, how they are read, which are for training, and what the labels name."""
-        own, roles = super().source_digest(), [self.labels_by if self.labels else "session", len(listed(self.train))]
-        return own if roles == ["session", 0] else documents.digest(own, roles)
+        """Digest of its files, how they are read, and what the labels name."""
+        return documents.digest(super().source_digest(), self.labels_by if self.labels else "")
 
     def options(self) -> dict[str, Any]:
         """The layout alone: no file is needed to read such lines."""

@@ -32,6 +32,9 @@ class Openstack(LineFiles, Dataset):
     layout = Layout("openstack").complete()
     masks = masks_of("openstack")
 
+    def __post_init__(self) -> None:
+        self.files()
+
     def session_labels(self) -> Mapping[str, int]:
         """Labels by instance; empty without a label file: all labels are then unknown."""
         if self.labels is None:

@@ -222,7 +222,7 @@ def test_globs_several_files_and_rotated_ones_are_read_in_a_row(tmp_path: Path) 
         ({"format": FORM, "time_format": "rfc"}, "time_format = 'rfc': write iso"),
         ({"format": FORM, "time_zone": "Europe/Berln"}, "did you mean 'Europe/Berlin'"),
         ({"format": FORM, "syntax": "json"}, "leave out format"),
-        ({"format": FORM, "path": None}, "needs the log"),
+        ({"format": FORM, "path": None}, "the log is missing"),
         ({"format": FORM, "path": None, "train": "a"}, "add test = "),
         ({"format": FORM, "labels": "a.csv"}, "no key says what a session is"),
         ({"format": FORM, "sesion": "a"}, "did you mean 'session'"),
