@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlogad.arrays import Bools, Floats, Ints, Numbers
+from qlogad.evaluate.drift import Changes, Span
 from qlogad.files import Array, check_arrays
 from qlogad.nn.epochs import Epoch, History
 
@@ -56,6 +57,7 @@ class Counts:
     distinct: int
     normals: int
     unseen: float  # the share of the windows' events that are unseen in training; NaN if there are no events
+    changes: Changes | None = None  # of templates, against training; None if there are no events, or in an older record
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class CutFacts:
     kinds: tuple[str, ...]  # of windows, indexed by number; "" is normal
     strata: tuple[str, ...]  # of anomalies, indexed by number
     forms: tuple[str, ...]
+    days: tuple[Span, ...] = ()  # the share of unseen events by day; none if the log has no times, or in an older record
 
 
 @dataclass(frozen=True, eq=False)

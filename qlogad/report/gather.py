@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from qlogad import documents
 from qlogad.arrays import Ints
+from qlogad.evaluate.drift import Changes
 from qlogad.experiment.cell import PARTS, Cell, Outcome
 from qlogad.experiment.data import Training
+from qlogad.experiment.drift import changes, unseen_by_day
 from qlogad.experiment.experiment import Contender
 from qlogad.experiment.fit_rule import is_random
 from qlogad.experiment.ground import STRATA, Ground, Part, shared_sequences
@@ -44,7 +46,7 @@ def begun(prepared: PreparedRun) -> Record:
         judge=experiment.judge,
         declared=experiment.judge,
         entrants=tuple(_entrant(contender, experiment.data.training) for contender in experiment.contenders),
-        cuts=tuple(_cut(made, shared_N) for made, shared_N in zip(prepared.grounds, shared, strict=True)),
+        cuts=tuple(_cut(made, shared_N, prepared) for made, shared_N in zip(prepared.grounds, shared, strict=True)),
         cells=(),
         failed={},
         manifest=_facts(prepared),
@@ -113,19 +115,21 @@ def _entrant(contender: Contender, training: Training) -> Entrant:
     )
 
 
-def _cut(made: Ground, shared_N: Ints) -> Cut:
+def _cut(made: Ground, shared_N: Ints, prepared: PreparedRun) -> Cut:
     parts = {name: getattr(made, name) for name in ("train", "validation", "test", "in_flight")}
     kinds = ("", *sorted({str(kind) for name in PARTS for kind in parts[name].kind_W} - {""}))
+    changed = changes(made, prepared.source, prepared.experiment.data)
     facts = CutFacts(
         made.cut,
         made.ordered_by,
         made.base,
         made.train.features.size,
         made.warnings,
-        **{name: _counts(part) for name, part in parts.items()},
+        **{name: _counts(part, changed.get(name)) for name, part in parts.items()},
         kinds=kinds,
         strata=STRATA,
         forms=(MERGED,) if made.apart is None else (MERGED, APART),
+        days=unseen_by_day(made, prepared.source),
     )
     number = {stratum: place for place, stratum in enumerate(STRATA)}
     stratum_N = np.asarray([number.get(stratum, -1) for stratum in made.stratum_N.tolist()], dtype=np.int64)
@@ -144,8 +148,8 @@ def _cut(made: Ground, shared_N: Ints) -> Cut:
     return Cut(facts, {MERGED: merged, APART: apart})
 
 
-def _counts(part: Part) -> Counts:
-    return Counts(len(part.label_W), len(part.features), int((part.label_W == 0).sum()), part.unseen)
+def _counts(part: Part, changed: Changes | None) -> Counts:
+    return Counts(len(part.label_W), len(part.features), int((part.label_W == 0).sum()), part.unseen, changed)
 
 
 def _rows(part: Part, kinds: Sequence[str], sequence_N: Ints, shared_N: Ints, stratum_N: Ints) -> Rows:

@@ -12,7 +12,7 @@ from qlogad import escape
 from qlogad.errors import counted
 from qlogad.evaluate.metrics import HEADINGS, effective_n
 from qlogad.report import contrasts, learning
-from qlogad.report.columns import APART, Cut
+from qlogad.report.columns import APART, Cut, CutFacts
 from qlogad.report.contrasts import Judged, Spans
 from qlogad.report.manifest import least_detectable, notes_of
 from qlogad.report.record import Record
@@ -70,6 +70,7 @@ def _data_rows(record: Record) -> list[dict[str, Any]]:
                     "-" if math.isnan(part.unseen) else f"{part.unseen:.1%}"
                     for part in (facts.train, facts.validation, facts.test, facts.in_flight)
                 ),
+                **_changes(facts),
                 "base rate": number(share),
                 "all-positive F1": number(2 * share / (1 + share)),
                 "least detectable difference: recall": number(least.recall),
@@ -77,6 +78,25 @@ def _data_rows(record: Record) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _changes(facts: CutFacts) -> dict[str, str]:
+    """How many templates are new, vanished and changed in rate against training; nothing in a record that does not have them."""
+    found = [part.changes for part in (facts.validation, facts.test, facts.in_flight)]
+    told = ", ".join("-" if one is None else f"{one.new} / {one.vanished} / {one.changed}" for one in found)
+    return {"templates new / vanished / changed in rate: validation, test, in flight": told} if any(found) else {}
+
+
+def _day_rows(record: Record) -> list[dict[str, Any]]:
+    """The share of unseen events by day, a column for each cut."""
+    days = {one.days: one.events for cut in record.cuts for one in cut.facts.days}
+    share = {(cut.name, one.days): one.unseen for cut in record.cuts for one in cut.facts.days}
+    titles = {cut.name: f"unseen, cut {cut.name}" for cut in record.cuts}
+    return [
+        {"day (UTC)": day, "events": events}
+        | {title: f"{share[name, day]:.1%}" if (name, day) in share else "-" for name, title in titles.items()}
+        for day, events in days.items()
+    ]
 
 
 def _spans(record: Record) -> Spans:
@@ -102,6 +122,8 @@ def table(record: Record) -> str:
     if record.cuts[0].facts.ordered_by != "time":
         parts += [f"**No time order**: the windows were split by `{record.cuts[0].facts.ordered_by}`.", ""]
     parts += ["## Before training", "", markdown_table(_data_rows(record)), ""]
+    if days := _day_rows(record):
+        parts += ["Events that are unseen in training, by day:", "", markdown_table(days), ""]
     parts += [item(f"warning, cut {cut.name}: {warning}") for cut in record.cuts for warning in cut.facts.warnings]
     parts += [item(note) for note in notes_of(record)]
     if not record.cells:

@@ -78,6 +78,8 @@ def test_the_shares_of_all_parts_stand_before_training(tmp_path: Path) -> None:
     title = "unseen events: train, validation, test, in flight"
     assert title in Told.text
     assert "0.0%, 0.0%, 25.0%, -" in Told.text
+    assert "templates new / vanished / changed in rate: validation, test, in flight" in Told.text
+    assert "0 / 0 / 0, 1 / 1 / 2, -" in Told.text
     before = (tmp_path / "results" / "exp" / "table.md").read_text().split("## Results")[0]
     assert title in before
     assert "0.0%, 0.0%, 25.0%, -" in before

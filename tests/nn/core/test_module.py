@@ -86,7 +86,7 @@ def test_an_installed_package_is_found_by_name_and_one_that_only_lies_there_is_n
     with pytest.raises(DesignError, match="cannot be imported"):
         mapped("qlogad_installed_module:absent")
     content["contender"][0]["core"]["factory"] = "qlogad_loose_module:make"
-    with pytest.raises(DocumentError, match="no installed package has 'qlogad_loose_module'"):
+    with pytest.raises(DocumentError, match="no installed package provides 'qlogad_loose_module'"):
         Experiment.from_document(content)
 
 
