@@ -48,7 +48,7 @@ class Made(NamedTuple):
 
     log: Path  # not where it was in the run
     ground: Ground
-    test_lines: set[int]  # of the windows of the test part
+    test_lines: set[int]  # of the windows of the test part, with those that join them
     by: str  # how windows are made
     outcomes: dict[str, Outcome]
     models: dict[str, Path]
@@ -71,8 +71,18 @@ def made(name: str, folder: Path) -> Made:
         outcomes[own], models[own] = outcome, folder / "models" / own
         Model(preprocessor, Detector.load(cell.path / "detector")).save(models[own])
     source = prepared.source
-    lines = source.events.line_E[source.windows.take(ground.test.windows_W).event_M]
-    return Made(sample.log.rename(folder / "elsewhere.log"), ground, set(lines.tolist()), source.window.by, outcomes, models)
+    events = source.events
+    lines = np.unique(events.line_E[source.windows.take(ground.test.windows_W).event_M])
+    starts = np.append(np.unique(events.line_E), events.intake.lines + 1)
+    following = starts[np.searchsorted(starts, lines) + 1]  # what is between belongs to the event above
+    return Made(
+        sample.log.rename(folder / "elsewhere.log"),
+        ground,
+        {line for span in zip(lines.tolist(), following.tolist(), strict=True) for line in range(*span)},
+        source.window.by,
+        outcomes,
+        models,
+    )
 
 
 SCORING = """

@@ -6,6 +6,8 @@
 Time is read from DATETIME, to the microsecond, as the machine's clock showed it (EPOCH is in UTC, seven or eight hours later).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache

@@ -7,6 +7,8 @@ failure, a failure without a fault) has no label. Trivial rules do well here, si
 `mask_levels`, `errors = "drop"` and windows of equal length before `triggers()` take these away.
 """
 
+from __future__ import annotations
+
 import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace

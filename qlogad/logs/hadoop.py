@@ -3,6 +3,8 @@
 Files are `application_ID/container_ID.log`, as in loghub; or one file with the path before each line, as `grep -r "" FOLDER` writes it.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -3,6 +3,8 @@
 A line that names several blocks belongs to each of them once; a line without a block belongs to no session.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal

@@ -5,6 +5,8 @@
 A line that begins with '- ' is normal; one without it lies in the time of an injection.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from qlogad.logs.dataset import Dataset

@@ -82,11 +82,11 @@ class Layout:
         None  # lines that go on with the event above: true: those that are no events; or a pattern of them
     )
 
-    def complete(self, where: str = "[data]") -> Layout:
+    def complete(self, where: str = "") -> Layout:
         """The same with what its preset says, and checked: its `format` is a line, or None.
 
         Args:
-            where: of messages.
+            where: what messages begin with.
 
         Raises:
             DataError, UnknownName: with the key, what was found and the mend.
@@ -99,7 +99,7 @@ class Layout:
                 preset = {key: value for key, value in preset.items() if key not in {"format", "pattern", "syntax"}}
             said = {key: value for key, value in preset.items() if key not in _BESIDE} | said
         whole = documents.from_mapping(Layout, said, where)
-        whole._check(where)
+        whole._check(f"{where}: " if where else "")
         return whole
 
     @property
@@ -137,21 +137,21 @@ class Layout:
         if text and (self.format is None) == (self.pattern is None):
             what = "both format and pattern are given" if self.format else "a format is missing"
             raise DataError(
-                f"{where}: {what}; write format = '<date> <time> <level> <message>', say, or the name of one: qlogad list formats"
+                f"{where}{what}; write format = '<date> <time> <level> <message>', say, or the name of one: qlogad list formats"
             )
         if not text and (self.format is not None or self.pattern is not None):
-            raise DataError(f"{where}: lines of syntax '{self.syntax}' name their fields; leave out format and pattern")
+            raise DataError(f"{where}lines of syntax '{self.syntax}' name their fields; leave out format and pattern")
         for key in ("pattern", "session_pattern", "normal", "anomalous", "continuation"):
             expression = getattr(self, key)
             if isinstance(expression, str):
-                _compiled(expression, f"{where}: {key}")
+                _compiled(expression, f"{where}{key}")
         LineTimes(self.time_format, self.time_zone or "UTC", self.year)
         if text:
             self._check_fields(where)
 
     def _check_fields(self, where: str) -> None:
         if self.format is not None:
-            _compiled(self.expression, f"{where}: format")
+            _compiled(self.expression, f"{where}format")
         groups = self._groups()
         for role in ROLES:
             said: Field = getattr(self, role)
@@ -160,10 +160,10 @@ class Layout:
                     if part.lower() not in groups:
                         hint = did_you_mean(part.lower(), groups)
                         known = ", ".join(groups)
-                        raise DataError(f"{where}: {role} = {shown(way)}: a line has no field {shown(part)}{hint}; it has {known}")
+                        raise DataError(f"{where}{role} = {shown(way)}: a line has no field {shown(part)}{hint}; it has {known}")
         if not self.fields("message"):
             raise DataError(
-                f"{where}: no field is the message; call one <message>, or write message = 'FIELD', one of {', '.join(groups)}"
+                f"{where}no field is the message; call one <message>, or write message = 'FIELD', one of {', '.join(groups)}"
             )
 
 

@@ -12,6 +12,8 @@
 The same keys in a file of its own are a format: format = "mine.toml".
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal

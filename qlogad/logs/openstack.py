@@ -3,6 +3,8 @@
 A line belongs to the instances that it names as `[instance: UUID]`; one without belongs to no session.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

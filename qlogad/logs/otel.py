@@ -5,6 +5,8 @@
 A line can hold many events, all under its number. Fields are those of a log record, `attributes.KEY`, `resource.KEY` and `scope`.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -4,6 +4,8 @@ LABEL EPOCH      DATE       NODE  SYSLOG
 -     1131566461 2005.11.09 dn228 Nov 9 12:01:01 dn228/dn228 crond(pam_unix)[2915]: session closed for user root
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from qlogad.logs.dataset import Dataset
