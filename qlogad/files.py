@@ -50,6 +50,7 @@ __all__ = [
     "unsealed",
     "write",
     "write_arrays",
+    "write_by",
     "write_facts",
     "write_figure",
     "write_once",
@@ -68,6 +69,15 @@ def write(path: str | Path, content: str | bytes) -> None:
         FileError: it cannot be written; the old content is kept.
     """
     _put(Path(path), lambda file: file.write(content.encode() if isinstance(content, str) else content))
+
+
+def write_by(path: str | Path, fill: Callable[[IO[bytes]], object]) -> None:
+    """Write a file atomically by a function that gets it open, for what is written bit by bit.
+
+    Raises:
+        FileError: it cannot be written; the old content is kept.
+    """
+    _put(Path(path), fill)
 
 
 def write_once(path: str | Path, content: str) -> str:

@@ -75,7 +75,7 @@ class Remembered(Dataset):
     rows: tuple[LogRecord, ...]
     reasons: tuple[str, ...] = ()
     labelled: bool = False
-    masks: ClassVar[tuple[tuple[str, str], ...]] = (("NUM", r"\d+"),)
+    masks: ClassVar[tuple[tuple[str, str], ...]] = (("NUM", r"\d+"), ("ODD", "[\ud800-\udfff]+"))
 
     def records(self, intake: Intake) -> Iterator[LogRecord]:
         intake.warnings.extend(self.reasons[:1])
