@@ -7,6 +7,7 @@ import os
 import re
 import tarfile
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from io import BufferedReader
@@ -184,12 +185,12 @@ def _texts(blocks: Iterator[Block], intake: Intake) -> Iterator[RawLine]:
 
 
 def pick_lines(paths: str | Sequence[str], lines: Iterable[int]) -> dict[int, str]:
-    """The text of the given line numbers; numbering continues from file to file."""
+    """The text of the given line numbers; numbering continues from file to file. Blocks without one of them are only counted."""
     wanted, found, intake = set(lines), dict[int, str](), Intake()
-    archives = Archives()
+    order, archives = sorted(wanted), Archives()
     try:
         for path in [paths] if isinstance(paths, str) else paths:
-            for line in read_lines(path, intake, archives):
+            for line in _texts(_holding(blocks(path, intake, archives), order, intake), intake):
                 if line.number in wanted:
                     found[line.number] = line.text
                 if len(found) == len(wanted):
@@ -197,6 +198,17 @@ def pick_lines(paths: str | Sequence[str], lines: Iterable[int]) -> dict[int, st
     finally:
         archives.close()
     return found
+
+
+def _holding(blocks: Iterator[Block], wanted: Sequence[int], intake: Intake) -> Iterator[Block]:
+    """The blocks that hold a wanted line; `wanted` is sorted, and `intake` counts the lines of the others."""
+    for block in blocks:
+        last = block.number + block.data.count(b"\n") - 1
+        place = bisect_left(wanted, block.number)
+        if place < len(wanted) and wanted[place] <= last:
+            yield block
+        else:
+            intake.lines = last
 
 
 def _blocks(chunks: Iterator[bytes], lines: int, size: int) -> Iterator[Block]:

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import hashlib
 import lzma
+import random
 import zlib
 from pathlib import Path
 
@@ -157,3 +158,16 @@ def test_lines_by_themselves_are_those_of_their_file(content: bytes, tmp_path: P
 def test_what_is_no_line_is_refused() -> None:
     with pytest.raises(DataError, match="a line of a log must be text or bytes, got 97"):
         list(raw_lines(b"a", Intake()))  # type: ignore[arg-type]
+
+
+def test_picked_lines_are_those_that_are_read(tmp_path: Path, drawn: random.Random) -> None:
+    kinds = [b"", b" ", b"a\r", b"\xff\x00", b"x" * 9_000, b"y" * (LONGEST + 1)]
+    paths, intake, read = [], Intake(), {}
+    for name in "abc":
+        paths.append(str(tmp_path / name))
+        lines = drawn.choices(kinds, [9, 9, 9, 9, 9, 1], k=400)
+        Path(paths[-1]).write_bytes(b"\n".join(lines) + drawn.choice([b"", b"\n"]))
+        read |= {line.number: line.text for line in read_lines(paths[-1], intake)}
+    for many in (0, 1, 2, 50):
+        wanted = drawn.sample(range(1, intake.lines + 2), many)
+        assert pick_lines(paths, wanted) == {number: read[number] for number in wanted if number in read}
