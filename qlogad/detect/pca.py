@@ -52,7 +52,9 @@ class PCA(Detector):
     def anomaly_score(self, features: Features) -> Floats:
         """The squared prediction error of each row, (N,)."""
         centred_NV = features.view("counts") * self._scale_V - self._mean_V
-        residual_NV = centred_NV - centred_NV @ self._axes_VK @ self._axes_VK.T
+        # not with @, whose last digits of a row depend on how many rows there are
+        projected_NK = np.einsum("nv,vk->nk", centred_NV, self._axes_VK)
+        residual_NV = centred_NV - np.einsum("nk,vk->nv", projected_NK, self._axes_VK)
         error_N = np.square(residual_NV).sum(axis=1)
         return np.where(error_N > ROUNDING * np.square(centred_NV).sum(axis=1), error_N, 0.0)
 

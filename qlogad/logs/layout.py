@@ -214,45 +214,70 @@ def masks_of(format: str | None) -> tuple[tuple[str, str], ...]:  # noqa: A002
 def expression_of(line: str) -> str:
     """The regular expression of a line with its fields in <>.
 
-    A field ends at what follows it, as early as the rest of the line allows; the last may be missing with the blank before it.
+    A field ends where what follows it first stands, so that no line takes more than a few passes; one that ends at a blank has none in it.
+    The last field may be missing with the blank before it.
 
     >>> expression_of("<time> <level>: <message>")
-    '(?P<time>\\S.*?)\\s+(?P<level>\\S.*?):(?:\\s+(?P<message>.*))?'
+    '(?P<time>\\\\S++)\\\\s++(?P<level>\\\\S.*?):(?:\\\\s+(?P<message>.*))?'
 
     Raises:
         DataError: two fields touch, one is twice in it, or has a name that is none.
     """
-    return "".join(_parts(line, line, set()))
-
-
-def _parts(line: str, whole: str, seen: set[str]) -> list[str]:
-    parts = list[str]()
     tokens = list(_TOKEN.finditer(line))
-    for place, token in enumerate(tokens):
-        before = tokens[place - 1] if place else None
-        after = tokens[place + 1] if place + 1 < len(tokens) else None
-        if token["name"] is not None:
-            name = token["name"]
-            if name != "*" and (not _NAME.fullmatch(name) or name.lower() in seen):
-                why = "is twice in it" if name.lower() in seen else "is no name: letters, digits and _"
-                raise DataError(f"format = {shown(whole, 80)}: the field <{shown(name)[1:-1]}> {why}")
-            if before is not None and before["name"] is not None:
-                raise DataError(
-                    f"format = {shown(whole, 80)}: nothing divides {before[0]} and {token[0]}; where does the first one end?"
-                )
-            seen.add(name.lower())
-            last = after is None and line is whole
-            starts = before is None or before["blank"] is not None
-            found = ".*" if last else r"\S.*?" if starts and line is whole else ".*?"
-            found = found if name == "*" else f"(?P<{name}>{found})"
-            if last and before is not None and before["blank"] is not None:  # a line may end before its message
-                parts[-1] = rf"(?:{parts[-1]}{found})?"
+    seen = set[str]()
+    places = [place for place, token in enumerate(tokens) if token["name"] is not None] or [len(tokens)]
+    parts = [_between(token, line, seen) for token in tokens[: places[0]]]
+    for place, following in zip(places, [*places[1:], None], strict=True):
+        if place == len(tokens):
+            break
+        starts = place == 0 or tokens[place - 1]["blank"] is not None
+        delimiters = tokens[place + 1 : following]
+        marks = "".join(_between(token, line, seen) for token in delimiters)
+        if following is None:
+            field = _field(tokens[place], ".*" if not delimiters else ".*?", line, seen)
+            if place and starts and not delimiters:  # a line may end before its message
+                parts[-1] = parts[-1].removesuffix(r"\s++").removesuffix(r"\s+")
+                parts.append(rf"(?:\s+{field})?")
             else:
-                parts.append(found)
-        elif token["optional"] is not None:
-            parts.append(f"(?:{''.join(_parts(token['optional'], whole, seen))})?")
-        elif token["blank"] is not None:
-            parts.append(r"\s+")
+                parts.append(field + marks)
+        elif not delimiters:
+            raise DataError(
+                f"format = {shown(line, 80)}: nothing divides {tokens[place][0]} and {tokens[following][0]}; where does the first one end?"
+            )
+        elif len(delimiters) == 1 and delimiters[0]["blank"] is not None:
+            parts += [_field(tokens[place], r"\S++" if starts else r"\S*+", line, seen), r"\s++"]
         else:
-            parts.append(re.escape(token["escaped"] or token["mark"]))
-    return parts
+            field = _field(tokens[place], r"\S.*?" if starts else ".*?", line, seen)
+            parts += [field, marks] if following == places[-1] else [rf"(?>{field}{marks})"]
+    return "".join(parts)
+
+
+def _field(token: re.Match[str], expression: str, line: str, seen: set[str]) -> str:
+    name: str = token["name"]
+    if name == "*":
+        return f"(?:{expression})"
+    if not _NAME.fullmatch(name) or name.lower() in seen:
+        why = "is twice in it" if name.lower() in seen else "is no name: letters, digits and _"
+        raise DataError(f"format = {shown(line, 80)}: the field <{shown(name)[1:-1]}> {why}")
+    seen.add(name.lower())
+    return f"(?P<{name}>{expression})"
+
+
+def _between(token: re.Match[str], line: str, seen: set[str]) -> str:
+    """What stands between two fields; an optional part has fields of its own, each of which ends at the next mark."""
+    if token["optional"] is None:
+        return r"\s+" if token["blank"] is not None else re.escape(token["escaped"] or token["mark"])
+    inner = list(_TOKEN.finditer(token["optional"]))
+    parts = []
+    for place, one in enumerate(inner):
+        if one["name"] is None:
+            parts.append(_between(one, line, seen))
+        else:
+            mark = inner[place + 1] if place + 1 < len(inner) else None
+            if mark is not None and mark["name"] is not None:
+                raise DataError(
+                    f"format = {shown(line, 80)}: nothing divides {one[0]} and {mark[0]}; where does the first one end?"
+                )
+            ends = r"\s" if mark is None or mark["blank"] is not None else re.escape(mark["escaped"] or mark["mark"] or "(")
+            parts.append(_field(one, f"[^{ends}]*+", line, seen))
+    return f"(?:{''.join(parts)})?"

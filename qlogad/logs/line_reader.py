@@ -58,7 +58,7 @@ class LineReader:
         self._label = self._got("label")
         self._sessions_in = None if layout.session_pattern is None else re.compile(layout.session_pattern, re.ASCII).findall
         self._level_of = _Levels(layout.levels)
-        self._label_of = _Labels(layout.normal, layout.anomalous)
+        self._label_of = _Labels(layout.normal, layout.anomalous, told=layout.label is not None)
         self._left_out = frozenset(layout.without or ())
         go_on = layout.continuation
         self._goes_on = re.compile(go_on, re.ASCII) if isinstance(go_on, str) else None
@@ -327,10 +327,11 @@ class _Levels(dict[str, str]):
 
 
 class _Labels(dict[str, int]):
-    """Labels by their words: 1 anomaly, 0 normal, -1 unknown, `_NO_LABEL` if the word is none."""
+    """Labels by their words: 1 anomaly, 0 normal, -1 unknown; `_NO_LABEL` if the word is none, and the field was told to be a label."""
 
-    def __init__(self, normal: str | None, anomalous: str | None) -> None:
+    def __init__(self, normal: str | None, anomalous: str | None, *, told: bool) -> None:
         super().__init__()
+        self._none = _NO_LABEL if told else -1
         self._normal = None if normal is None else re.compile(normal, re.ASCII)
         self._anomalous = None if anomalous is None else re.compile(anomalous, re.ASCII)
 
@@ -350,4 +351,4 @@ class _Labels(dict[str, int]):
         try:
             return label_of(word)
         except DataError:
-            return _NO_LABEL
+            return self._none

@@ -103,6 +103,15 @@ def test_labels_by_field_word_and_expression(keys: dict[str, Any], labels: list[
     assert [record.kind for record in records] == [("n", "n", "a")[i] if label == 1 else "" for i, label in enumerate(labels)]
 
 
+def test_a_field_that_is_called_label_is_one_only_if_told(tmp_path: Path) -> None:
+    text = '{"label": "frontend", "msg": "a"}\n{"label": "anomaly", "msg": "b"}\n{"msg": "c"}'
+    records, _ = read(tmp_path, text, syntax="json")
+    assert [record.label for record in records] == [-1, 1, -1]
+    records, intake = read(tmp_path, text, syntax="json", label="label")
+    assert [record.label for record in records] == [1, -1]
+    assert intake.reasons() == {"no such label": 1}
+
+
 def test_labels_by_session_and_by_line_from_a_table(tmp_path: Path) -> None:
     (tmp_path / "lines.csv").write_text("id,label\n1,0\n3,1\n")
     (tmp_path / "sessions.csv").write_text("session,label\nA,Normal\nC,Anomaly\n")
