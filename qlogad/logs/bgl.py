@@ -46,7 +46,9 @@ def parse_line(text: str, number: int = 1, offset: int = 0) -> LogRecord | str:
     >>> line.time, line.sessions, line.level, line.label, line.kind, line.message
     (1.5, ('R30-M0-N9',), 'FATAL', 1, 'KERNDTLB', 'data TLB error')
     """
-    return _READER.record(RawLine(number, offset, text)) or "a header"
+    found = _READER.record(RawLine(number, offset, text))
+    assert found is not None  # as the header of a table is
+    return found
 
 
 def format_line(time: int, node: str, facility: str, component: str, level: str, message: str, category: str = "-") -> str:
