@@ -6,10 +6,12 @@ names and source text, and imports nothing. Other packages add components of any
 """
 
 import ast
+import os
+import sys
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +24,7 @@ __all__ = [
     "design_path",
     "designs",
     "documents",
+    "entries",
     "find",
     "format_hint",
     "format_path",
@@ -92,8 +95,7 @@ def modules_of(words: Iterable[str]) -> list[str]:
     """
     wanted = set(words)
     own = [f"{_dotted(KINDS[kind][0])}.{_module(name)}" for kind in KINDS for name in _own(kind) if name in wanted]
-    there = entry_points()
-    foreign = [entry.module for _, _, group in KINDS.values() for entry in there.select(group=group) if entry.name in wanted]
+    foreign = [entry.module for _, _, group in KINDS.values() for entry in entries(group) if entry.name in wanted]
     return sorted({*own, *foreign})
 
 
@@ -130,7 +132,7 @@ def designs(role: Role) -> dict[str, Path]:
     folders = [data_folder("circuits") / role]
     if role == "ansatz":
         folders.append(data_folder("circuits") / "found")
-    for entry in entry_points(group="qlogad.circuits"):
+    for entry in entries("qlogad.circuits"):
         folders.append(Path(str(entry.load())) / role)
     paths = [path for folder in folders for path in folder.glob("*.toml")]
     return {path.stem: path for path in sorted(paths, key=lambda path: path.stem)}
@@ -243,4 +245,27 @@ def _own(kind: Kind) -> dict[str, str]:
 
 
 def _foreign(kind: Kind) -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=KINDS[kind][2])}
+    return {entry.name: entry for entry in entries(KINDS[kind][2])}
+
+
+def entries(group: str) -> EntryPoints:
+    """The entry points of a group; read from disk only if the import path, or a folder on it, has changed since the last call.
+
+    >>> len(entries("qlogad.nothing"))
+    0
+    """
+    return _entries(group, tuple((path, _changed(path)) for path in sys.path))
+
+
+@lru_cache(maxsize=64)
+def _entries(group: str, path: tuple[tuple[str, int], ...]) -> EntryPoints:
+    """The entry points of a group, for an import path and when its folders last changed."""
+    return entry_points(group=group)
+
+
+def _changed(path: str) -> int:
+    """When a folder, or a packed one, last changed, in nanoseconds; 0 if it does not exist."""
+    try:
+        return os.stat(path or ".").st_mtime_ns
+    except OSError:
+        return 0

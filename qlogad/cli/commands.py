@@ -10,7 +10,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -18,6 +18,8 @@ from typing import Any, cast
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
+
+from qlogad import names
 
 __all__ = ["SETTINGS", "Command", "Verbs", "command", "root"]
 
@@ -55,7 +57,7 @@ class Verbs(Mapping[str, Command]):
         return name in self._own or name in self._foreign()
 
     def _foreign(self) -> dict[str, EntryPoint]:
-        return {entry.name: entry for entry in entry_points(group=self._entries)} if self._entries else {}
+        return {entry.name: entry for entry in names.entries(self._entries)} if self._entries else {}
 
 
 def of_module(name: str, module: ModuleType) -> Command:

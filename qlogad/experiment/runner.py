@@ -239,9 +239,10 @@ class _CellJob:
     @cached_property
     def _ready(self) -> bool:
         """Once per worker: load the driver's speeds and the current code."""
-        from qlogad.backend.exact.planner import use
+        if self.speeds:  # else no circuits, so torch need not be imported
+            from qlogad.backend.exact.planner import use
 
-        use(self.speeds)
+            use(self.speeds)
         remember_code({cell.contender.name: cell.contender for cell in self.cells}.values())
         return True
 

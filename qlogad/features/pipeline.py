@@ -75,7 +75,8 @@ class FeaturePipeline:
         self._templates = shown[shown >= 0].tolist()  # a parser with a cap drops templates
         if not self._templates:
             raise DataError("the parser has found no template in the training messages; raise max_templates, or change the parser")
-        self.vocabulary_ = tuple(self.parser.templates[template] for template in self._templates)
+        texts_T = self.parser.templates
+        self.vocabulary_ = tuple(texts_T[template] for template in self._templates)
         self.base_ = digest(events.digest, self.parser.state(), windows.digest(), self.vocabulary_, context)
         id_M = self._numbered(template_T)[events.text_E[windows.event_M]]
         self._seen = frozenset(map(_fingerprint, set(_sequences(id_M, windows.offsets_W1))))

@@ -44,28 +44,37 @@ OTHERS = apart(
 )
 
 
+some_or_all = pytest.mark.parametrize("all_of_them", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["some", "all"])
+
+
+@some_or_all
 @pytest.mark.parametrize("spec", EXACT)
-def test_backend(spec):
-    check_backend(spec, tolerance=1e-9 if spec == "aer:mps" else 1e-12)  # matrix products drop small singular values
+def test_backend(spec, all_of_them, drawn):
+    circuits = range(12) if all_of_them else drawn.sample(range(12), 3)
+    tolerance = 1e-9 if spec == "aer:mps" else 1e-12  # matrix products drop small singular values
+    check_backend(spec, tolerance=tolerance, circuits=circuits)
 
 
-def test_a_device_of_pennylane_that_shifts_angles():
-    check_backend("pennylane:reference.qubit", tolerance=1e-12, circuits=2)  # a second for each gradient
+def test_a_device_of_pennylane_that_shifts_angles(drawn):
+    check_backend("pennylane:reference.qubit", tolerance=1e-12, circuits=[drawn.randrange(2)])  # a second for each gradient
 
 
+@some_or_all
 @pytest.mark.parametrize("spec", OTHERS)
-def test_noise_and_shots(spec):
-    check_backend(spec, tolerance=1e-9, circuits=8)
+def test_noise_and_shots(spec, all_of_them, drawn):
+    check_backend(spec, tolerance=1e-9, circuits=range(8) if all_of_them else drawn.sample(range(8), 4))
 
 
+@some_or_all
 @pytest.mark.parametrize("spec", ["aer:fake_manila", "aer:fake_torino,shots=1000,level=1"])
-def test_snapshots_of_devices(spec):
-    check_backend(spec, circuits=4)
+def test_snapshots_of_devices(spec, all_of_them, drawn):
+    check_backend(spec, circuits=range(4) if all_of_them else drawn.sample(range(4), 2))
 
 
+@some_or_all
 @pytest.mark.parametrize("spec", ["ibm:fake_manila", "ibm:fake_torino,shots=500"])
-def test_devices_through_the_runtime(spec):
-    check_backend(spec, circuits=3)
+def test_devices_through_the_runtime(spec, all_of_them, drawn):
+    check_backend(spec, circuits=range(3) if all_of_them else drawn.sample(range(3), 2))
 
 
 @pytest.mark.braket
