@@ -12,8 +12,8 @@ from qlogad import documents, names
 from qlogad.bounds import Seed
 from qlogad.errors import DocumentError, did_you_mean, shown
 from qlogad.logs.dataset import Dataset
-from qlogad.logs.events import Mask
 from qlogad.logs.inject import parse_spec
+from qlogad.logs.mask import Mask
 from qlogad.logs.parser.drain import Drain
 from qlogad.logs.parser.identity import Identity
 from qlogad.logs.parser.known import read_templates

@@ -20,7 +20,8 @@ from qlogad.features.features import MAX_SIZE, Features, Labels
 from qlogad.features.pipeline import FeaturePipeline
 from qlogad.features.view import any_apart
 from qlogad.logs.dataset import Dataset
-from qlogad.logs.events import Events, Mask, read_events
+from qlogad.logs.events import Events, read_events
+from qlogad.logs.mask import Mask
 from qlogad.logs.raw_lines import Lines
 from qlogad.logs.windows import Window, Windows, complete, longest_silence, make_windows
 

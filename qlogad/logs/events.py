@@ -5,11 +5,11 @@ Letters: E events (parsed lines) in source order, M memberships (event in sessio
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,17 @@ from qlogad.errors import DataError
 from qlogad.import_closure import code, modules
 from qlogad.logs import store as event_store
 from qlogad.logs.dataset import Dataset, Intake
+from qlogad.logs.line_files import LineFiles, stored_bytes
+from qlogad.logs.mask import Mask
 from qlogad.logs.pieces import Piece, Places, Ragged, Words, pieces_of
-from qlogad.logs.raw_lines import Lines, raw_lines
+from qlogad.logs.raw_lines import Lines, blocks, raw_lines
+from qlogad.logs.scan.scanner import SIZE, Scanner
 from qlogad.logs.times import EARLIEST, LATEST
 
-__all__ = ["Events", "Mask", "Texts", "read_events"]
+__all__ = ["WORTH_SCANNING", "Events", "Texts", "read_events", "read_pieces"]
 
 
+WORTH_SCANNING = 1 << 23  # stored bytes of a log from which on the compiled pass is used, which is compiled once, in half a minute
 _COLUMNS = ("line_E", "offset_E", "time_E", "label_E", "kind_E", "level_E", "component_E", "text_E", "member_session_M")
 
 
@@ -59,55 +63,6 @@ class Events:
 
     def __len__(self) -> int:
         return len(self.line_E)
-
-
-class Mask:
-    """Masks variable parts of messages: each becomes `<:NAME:>` and is kept as a value. Earlier masks take precedence.
-
-    A literal `<*>` or `<:WORD:>` in a message is masked as `<:ANY:>`, so that placeholders and values always correspond.
-
-    >>> Mask([("NUM", r"[0-9]+")])("sent 12 of 40")
-    ('sent <:NUM:> of <:NUM:>', ('12', '40'))
-
-    Args:
-        masks: (name, regular expression) pairs.
-        starts: the characters a masked part can start with, as inside [...]; speeds up masking two to three times. "" if unknown.
-
-    Raises:
-        DataError: a mask is not a regular expression, or its name is not a word.
-    """
-
-    def __init__(self, masks: Sequence[tuple[str, str]], starts: str = "") -> None:
-        self._cut = _cutter(masks, starts) if masks else None
-        self._cut_with_own = _cutter([("ANY", r"<\*>|<:\w+:>"), *masks], f"<{starts}" if starts or not masks else "")
-
-    def __call__(self, message: str) -> tuple[str, tuple[str, ...]]:
-        """The masked message and its values, in order of position."""
-        if "<" in message and ("<*>" in message or "<:" in message):
-            return self._cut_with_own(message)
-        return self._cut(message) if self._cut else (message, ())
-
-
-def _cutter(masks: Sequence[tuple[str, str]], starts: str) -> Callable[[str], tuple[str, tuple[str, ...]]]:
-    any_mask = "|".join(f"(?P<{name}>{expression})" for name, expression in masks)
-    try:
-        pattern = re.compile(f"(?=[{starts}])(?:{any_mask})" if starts else any_mask)
-    except re.error as error:
-        raise DataError(f"the masks {', '.join(name for name, _ in masks)} cannot be used: {error}") from error
-    substitute, placeholders = pattern.sub, {name: f"<:{name}:>" for name, _ in masks}
-
-    def cut(message: str) -> tuple[str, tuple[str, ...]]:
-        values: list[str] = []
-
-        def placeholder(match: re.Match[str]) -> str:
-            if not match[0]:
-                return ""
-            values.append(match[0])
-            return placeholders[match.lastgroup or ""]
-
-        return substitute(placeholder, message), tuple(values)
-
-    return cut
 
 
 def read_events(
@@ -181,15 +136,13 @@ class _Reading:
 
     def pieces(self) -> Iterator[Piece]:
         """Its pieces, in order."""
-        dataset, intake = self.dataset, self.intake
-        records = dataset.records(intake) if self.lines is None else dataset.read(raw_lines(self.lines, intake), intake)
-        for piece in pieces_of(records, self.words, self.mask or Mask(dataset.masks, dataset.mask_starts)):
+        for piece in read_pieces(self.dataset, self.intake, self.words, lines=self.lines, mask=self.mask):
             _check_times(piece)
             yield piece
             if self.progress:
-                self.progress(intake.lines)
+                self.progress(self.intake.lines)
         if self.progress:
-            self.progress(intake.lines)
+            self.progress(self.intake.lines)
 
     def labels(self) -> NDArray[np.int8] | None:
         """Labels of its sessions, once it is read."""
@@ -198,6 +151,39 @@ class _Reading:
     def parts(self) -> NDArray[np.str_] | None:
         """Parts of its sessions, once it is read."""
         return _parts(self.words.sessions, self.dataset.given_split() if self.lines is None else None)
+
+
+def read_pieces(
+    dataset: Dataset,
+    intake: Intake,
+    words: Words,
+    *,
+    lines: Lines | None = None,
+    mask: Mask | None = None,
+    scan: bool | None = None,
+) -> Iterator[Piece]:
+    """Read a source as columns, piece by piece.
+
+    Args:
+        dataset: the source.
+        intake: counts what becomes of every line.
+        words: is added to.
+        lines, mask: as in `read_events`.
+        scan: in one compiled pass where there can be one; None: where that also pays.
+    """
+    mask = mask or Mask(dataset.masks, dataset.mask_starts)
+    if isinstance(dataset, LineFiles) and dataset.is_plain() and (lines is None or isinstance(lines, (str, Path))):
+        if scan is None:
+            scan = stored_bytes(dataset.files() if lines is None else [str(lines)]) >= WORTH_SCANNING
+        scanner = Scanner(dataset.layout, mask) if scan else None
+        if scanner is not None and scanner.works:
+            return (
+                dataset.pieces(intake, words, scanner)
+                if lines is None
+                else scanner.pieces([("", blocks(lines, size=SIZE))], intake, words)
+            )
+    records = dataset.records(intake) if lines is None else dataset.read(raw_lines(lines, intake), intake)
+    return pieces_of(records, words, mask)
 
 
 def _beginning(pieces: Iterator[Piece], least: int) -> Iterator[Piece]:

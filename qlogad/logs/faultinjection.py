@@ -45,6 +45,10 @@ class Faultinjection(LineFiles, Dataset):
         whole = Layout("faultinjection").complete()
         return replace(whole, without=_ERRORS) if self.errors == "drop" else whole
 
+    def is_plain(self) -> bool:
+        """Unless levels are masked."""
+        return not self.mask_levels
+
     def records(self, intake: Intake) -> Iterator[LogRecord]:
         """Every line in file order."""
         return self._masked(super().records(intake))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import glob
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from qlogad.documents import digest
 from qlogad.errors import DataError, shown
@@ -14,12 +16,15 @@ from qlogad.logs.archives import Archives, inside, is_archive, members
 from qlogad.logs.dataset import Dataset, File, Intake, LogRecord, RawLine
 from qlogad.logs.layout import FILE, ROLES, Layout
 from qlogad.logs.line_reader import read_records
-from qlogad.logs.raw_lines import expand, file_digest, pick_lines, read_lines
+from qlogad.logs.pieces import Piece, Words
+from qlogad.logs.raw_lines import Block, blocks, expand, file_digest, pick_lines, read_lines
+from qlogad.logs.scan.scanner import SIZE, Scanner
 from qlogad.logs.tables import read_labels
 
-__all__ = ["Files", "LineFiles", "listed", "sources"]
+__all__ = ["Files", "LineFiles", "listed", "sources", "stored_bytes"]
 
 Files = File | tuple[File, ...]
+T = TypeVar("T")
 
 
 def listed(paths: Files | None) -> list[str]:
@@ -37,6 +42,15 @@ def sources(paths: Iterable[str]) -> list[str]:
     for path in paths:
         found += _members(path) if any(mark in path for mark in "*?[") and not Path(path).exists() else _whole(expand(path))
     return found
+
+
+def stored_bytes(paths: Iterable[str]) -> int:
+    """How many bytes the files of paths take on disk.
+
+    Raises:
+        DataError: there is no such file.
+    """
+    return sum(os.path.getsize(name) for name in {_stored(str(expand(name))) for name in sources(paths)})
 
 
 def _whole(path: Path) -> list[str]:
@@ -91,16 +105,27 @@ class LineFiles(Dataset, ABC):
         """The lines of its layout in the lines of a file: the same, unless a line can hold several."""
         return lines
 
+    def is_plain(self) -> bool:
+        """Whether its records are what the layout says of its lines, and nothing is done to either."""
+        return True
+
     def records(self, intake: Intake) -> Iterator[LogRecord]:
         """Every line in file order, file by file."""
-        archives = Archives()
-        try:
-            names, held = sources(self.files()), len(sources(listed(self.test)))
-            first = len(names) - held if held else None
-            opened = _opened(names, intake, archives, first)
+        with closing(Archives()) as archives:
+            opened = self._opened(intake, lambda: intake.lines, lambda name: read_lines(name, intake, archives))
             yield from read_records(self.layout, ((name, self.unfolded(lines, intake)) for name, lines in opened), intake)
-        finally:
-            archives.close()
+
+    def pieces(self, intake: Intake, words: Words, scanner: Scanner) -> Iterator[Piece]:
+        """The same as columns, read by a scanner of its layout."""
+        with closing(Archives()) as archives:
+            lines = [intake.lines]  # of the files so far
+
+            def read(name: str) -> Iterator[Block]:
+                for block in blocks(name, lines[0], archives, SIZE):
+                    yield block
+                    lines[0] = block.number - 1 + block.lines
+
+            yield from scanner.pieces(self._opened(intake, lambda: lines[0], read), intake, words)
 
     def read(self, lines: Iterator[RawLine], intake: Intake) -> Iterator[LogRecord]:
         """Lines of its layout, wherever they come from."""
@@ -119,6 +144,16 @@ class LineFiles(Dataset, ABC):
         """The text of the given line numbers, reread from the files."""
         return pick_lines(sources(self.files()), lines)
 
+    def _opened(
+        self, intake: Intake, so_far: Callable[[], int], read: Callable[[str], Iterator[T]]
+    ) -> Iterator[tuple[str, Iterator[T]]]:
+        """Name and contents of each file in order; `intake` is told where those for testing begin."""
+        names, held = sources(self.files()), len(sources(listed(self.test)))
+        for place, (name, file) in enumerate(zip(names, _relative(names), strict=True)):
+            if held and place == len(names) - held:
+                intake.test_from = so_far() + 1
+            yield file, read(name)
+
     def session_labels(self) -> Mapping[str, int] | None:
         """Labels by session: those of the table; without one, None if lines have labels themselves, else none is known."""
         if self.labels is not None:
@@ -129,15 +164,6 @@ class LineFiles(Dataset, ABC):
 def _stored(name: str) -> str:
     within = inside(Path(name))
     return name if within is None else str(within[0])
-
-
-def _opened(
-    names: Sequence[str], intake: Intake, archives: Archives, first_test: int | None
-) -> Iterator[tuple[str, Iterator[RawLine]]]:
-    for place, (name, file) in enumerate(zip(names, _relative(names), strict=True)):
-        if place == first_test:
-            intake.test_from = intake.lines + 1
-        yield file, read_lines(name, intake, archives)
 
 
 def _relative(names: Sequence[str]) -> list[str]:

@@ -16,13 +16,13 @@ from qlogad.logs.dataset import Intake, LogRecord, RawLine, label_of
 from qlogad.logs.layout import FILE, LINE, Layout, Role
 from qlogad.logs.line_times import LineTimes
 
-__all__ = ["MOST_JOINED", "TOLERATED", "LineReader", "read_records"]
+__all__ = ["MOST_JOINED", "NOT_OF_LAYOUT", "NO_LABEL", "TOLERATED", "Doubt", "LineReader", "entries", "read_records"]
 
 TOLERATED = 0.5  # of a log's lines may be set aside; beyond it the layout is the wrong one
 MOST_JOINED = 1 << 16  # characters of a message with the lines that go on with it; the rest is counted and not kept
 _EARLY = 1 << 16  # lines after which a wrong layout is told without reading on
 _EXAMPLES = 3
-_NOT = "not a line of this layout"
+NOT_OF_LAYOUT = "not a line of this layout"
 _PAIR = re.compile(r'\s*([^\s="]+)(?:=(?:"((?:[^"\\]|\\.)*)"|(\S*)))?(?=\s|$)')
 _SEVERITIES = ("EMERG", "ALERT", "CRIT", "ERR", "WARNING", "NOTICE", "INFO", "DEBUG")  # RFC 5424, 6.2.1
 
@@ -87,7 +87,7 @@ class LineReader:
         label, kind = -1, ""
         if self._label is not None:
             label = self._label_of[self._label(found, text) or ""]
-            if label is _NO_LABEL:
+            if label is NO_LABEL:
                 return "no such label"
             if label == 1 and self._kind is not None:
                 kind = self._kind(found, text) or ""
@@ -101,6 +101,14 @@ class LineReader:
             return text if self.layout.continuation is True else None
         match = self._goes_on.fullmatch(text)
         return None if match is None else match["message"] if "message" in self._goes_on.groupindex else text
+
+    def level_of(self, word: str) -> str:
+        """The level that a word of a line means."""
+        return self._level_of[word]
+
+    def label_of(self, word: str) -> int:
+        """The label that a word of a line means; `NO_LABEL` if it means none."""
+        return self._label_of[word]
 
     def leaves_out(self, record: LogRecord) -> bool:
         """Whether the layout leaves lines of this level out."""
@@ -135,7 +143,7 @@ class LineReader:
     def _match(self, text: str) -> Any:
         assert self._expression is not None
         match = self._expression.fullmatch(text)
-        return _NOT if match is None else match.groups()
+        return NOT_OF_LAYOUT if match is None else match.groups()
 
     def _row(self, text: str) -> Any:
         """A row of a table as a mapping; None: its header."""
@@ -150,7 +158,7 @@ class LineReader:
 
 
 _NAN = float("nan")
-_NO_LABEL = 2
+NO_LABEL = 2
 
 
 def read_records(layout: Layout, files: Iterable[tuple[str, Iterator[RawLine]]], intake: Intake) -> Iterator[LogRecord]:
@@ -166,17 +174,22 @@ def read_records(layout: Layout, files: Iterable[tuple[str, Iterator[RawLine]]],
     Raises:
         DataError: most lines of the log are not of this layout; the message shows some of them.
     """
-    reader, doubt = LineReader(layout), _Doubt(layout)
+    reader, doubt = LineReader(layout), Doubt(layout)
     for file, lines in files:
         reader.file = file
         if layout.syntax == "csv":
             reader._header = None
-        yield from _joined(reader, lines, intake, doubt) if layout.continuation else _single(reader, lines, intake, doubt)
+        yield from entries(reader, lines, intake, doubt)
     doubt.settle(intake)
     intake.warnings.extend(reader.times.warnings())
 
 
-def _single(reader: LineReader, lines: Iterator[RawLine], intake: Intake, doubt: _Doubt) -> Iterator[LogRecord]:
+def entries(reader: LineReader, lines: Iterator[RawLine], intake: Intake, doubt: Doubt) -> Iterator[LogRecord]:
+    """The records of lines of one file."""
+    return (_joined if reader.layout.continuation else _single)(reader, lines, intake, doubt)
+
+
+def _single(reader: LineReader, lines: Iterator[RawLine], intake: Intake, doubt: Doubt) -> Iterator[LogRecord]:
     for line in lines:
         found = reader.record(line)
         if isinstance(found, LogRecord):
@@ -192,7 +205,7 @@ def _single(reader: LineReader, lines: Iterator[RawLine], intake: Intake, doubt:
             doubt.of(line, intake)
 
 
-def _joined(reader: LineReader, lines: Iterator[RawLine], intake: Intake, doubt: _Doubt) -> Iterator[LogRecord]:
+def _joined(reader: LineReader, lines: Iterator[RawLine], intake: Intake, doubt: Doubt) -> Iterator[LogRecord]:
     above: LogRecord | None = None
     more, length = list[str](), 0
     for line in lines:
@@ -206,7 +219,7 @@ def _joined(reader: LineReader, lines: Iterator[RawLine], intake: Intake, doubt:
         if goes_on is None and reader.layout.continuation is True:
             goes_on = line.text
         if goes_on is None or above is None:
-            intake.set_aside(line.number, line.offset, found or _NOT)
+            intake.set_aside(line.number, line.offset, found or NOT_OF_LAYOUT)
             doubt.of(line, intake)
             continue
         intake.joined += 1
@@ -225,7 +238,7 @@ def _done(above: LogRecord, more: list[str], reader: LineReader, intake: Intake)
     yield above._replace(message=" ".join([above.message, *more])) if more else above
 
 
-class _Doubt:
+class Doubt:
     """Whether the layout is the right one: lines that were set aside, of all lines with content."""
 
     def __init__(self, layout: Layout) -> None:
@@ -238,10 +251,14 @@ class _Doubt:
         Raises:
             DataError: most of many lines were.
         """
-        if len(self._lines) < _EXAMPLES:
-            self._lines.append(line)
+        self.note(line)
         if intake.lines % _EARLY == 0:
             self.settle(intake)
+
+    def note(self, line: RawLine) -> None:
+        """Keep one of the first such lines for the message."""
+        if len(self._lines) < _EXAMPLES:
+            self._lines.append(line)
 
     def settle(self, intake: Intake) -> None:
         """Say that the layout is the wrong one, where it is.
@@ -327,11 +344,11 @@ class _Levels(dict[str, str]):
 
 
 class _Labels(dict[str, int]):
-    """Labels by their words: 1 anomaly, 0 normal, -1 unknown; `_NO_LABEL` if the word is none, and the field was told to be a label."""
+    """Labels by their words: 1 anomaly, 0 normal, -1 unknown; `NO_LABEL` if the word is none, and the field was told to be a label."""
 
     def __init__(self, normal: str | None, anomalous: str | None, *, told: bool) -> None:
         super().__init__()
-        self._none = _NO_LABEL if told else -1
+        self._none = NO_LABEL if told else -1
         self._normal = None if normal is None else re.compile(normal, re.ASCII)
         self._anomalous = None if anomalous is None else re.compile(anomalous, re.ASCII)
 

@@ -5,13 +5,13 @@ RFC 3164 and its kin write no year, and most logs no time zone; both are told on
 
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from math import floor, isnan, nan
+from math import floor, inf, isnan, nan
 from zoneinfo import ZoneInfo, available_timezones
 
 from qlogad.errors import DataError, counted, did_you_mean, shown
 from qlogad.logs.times import EARLIEST, LATEST, Times, Unit, is_number, moment_of
 
-__all__ = ["DIRECTIVES", "UNITS", "UNTOLD_YEAR", "LineTimes", "time_zone"]
+__all__ = ["DIRECTIVES", "NO_TIME", "UNITS", "UNTOLD_YEAR", "LineTimes", "time_zone"]
 
 UNTOLD_YEAR = 2000  # of the first line of a log without years if none is told: the same numbers whenever the log is read
 UNITS: dict[str, Unit] = {"s": "s", "ms": "ms", "us": "us", "ns": "ns"}
@@ -47,7 +47,7 @@ _TAIL = re.compile(r"([.,])%f$")
 _MARKS = (".", ",")
 _OFFSET = re.compile(r"([-+])([01]\d|2[0-3]):?([0-5]\d)?", re.ASCII)
 _UNKNOWN = frozenset(("", "-", "none", "null", "nan", "nat", "unknown"))
-_NO_TIME = "not a valid time"
+NO_TIME = "not a valid time"
 _KEPT = 1 << 16  # seconds that are looked up instead of computed
 _HALF_A_YEAR = 183 * 86400.0
 
@@ -130,28 +130,53 @@ class LineTimes:
             found.append(f"{counted(self._never, 'time')} that clocks in {self._zone_name} never showed; check time_zone")
         return found
 
+    @property
+    def expression(self) -> str:
+        """The expression of a time by its directives, whose groups they name, to be matched regardless of case; "" without directives."""
+        return "" if self._pattern is None else self._pattern.pattern
+
+    @property
+    def base(self) -> int | None:
+        """What to add to a clock's seconds for seconds in UTC; None if that changes over the year."""
+        return None if isinstance(self._zone, ZoneInfo) else -round((self._zone.utcoffset(None) or timedelta()).total_seconds())
+
+    def moved(self, clock: float) -> float:
+        """The time that a clock shows, in the order of lines, as a call gives it; infinite if there is no such time.
+
+        Args:
+            clock: whole seconds from 1970 to that reading as if the clock showed UTC; in the year 2000 where times have none.
+        """
+        moment = datetime.fromtimestamp(clock, UTC).replace(tzinfo=None)
+        if self._yearless:
+            names = {"m": moment.month, "d": moment.day, "H": moment.hour, "M": moment.minute, "S": moment.second}
+            second = self._near({name: str(value) for name, value in names.items()})
+        else:
+            key = (str(clock),)
+            second = self._second_of[key] if key in self._second_of else self._keep(key, moment)
+        return inf if second is None else second
+
     def _iso(self, text: str) -> float | str:
         if text[4:5] == "-":
             digits = text[20:]
             if text[19:20] in _MARKS and len(digits) <= 9 and digits.isdecimal() and digits.isascii():  # the usual case
                 second = self._second(text[:19])
-                return _NO_TIME if second is None else _with_fraction(second, digits)
+                return NO_TIME if second is None else _with_fraction(second, digits)
         elif self._numbers is not None and is_number(text.strip()):
             return self._numbers(text)
         if text.strip().lower() in _UNKNOWN:
             return nan
         second = self._second(text.strip())
-        return _NO_TIME if second is None else second
+        return NO_TIME if second is None else second
 
     def _directed(self, text: str, pattern: re.Pattern[str]) -> float | str:
         match = pattern.fullmatch(text)
         if match is None:
-            return nan if text.strip().lower() in _UNKNOWN else _NO_TIME
+            return nan if text.strip().lower() in _UNKNOWN else NO_TIME
         parts = match.groupdict()
         fraction, thousandths = parts.pop("f", None), parts.pop("L", None)
         second = self._near(parts) if self._yearless else self._of_parts(parts)
         if second is None:
-            return _NO_TIME
+            return NO_TIME
         return _with_fraction(second, fraction if thousandths is None else thousandths.zfill(3))
 
     def _near(self, parts: dict[str, str]) -> float | None:

@@ -57,6 +57,10 @@ class Lines(LineFiles, Layout, Dataset):
         whole: Layout = self.__dict__["_whole"]
         return whole
 
+    def is_plain(self) -> bool:
+        """Unless lines are labelled by their numbers."""
+        return self.labels is None or self.labels_by == "session"
+
     def records(self, intake: Intake) -> Iterator[LogRecord]:
         """Every line in file order, labelled by its number where labels are of lines."""
         label_of = read_labels(self.labels) if self.labels is not None and self.labels_by == "line" else {}

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from qlogad.logs.dataset import Dataset, File, Intake, RawLine
-from qlogad.logs.events import Mask
 from qlogad.logs.layout import Field, Layout
 from qlogad.logs.line_files import Files, LineFiles
+from qlogad.logs.mask import Mask
 from qlogad.logs.masks import GENERAL
 
 __all__ = ["Otel"]

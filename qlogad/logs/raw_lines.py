@@ -15,6 +15,8 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from qlogad.errors import DataError, did_you_mean, shown
 from qlogad.logs.archives import Archives, inside
 from qlogad.logs.dataset import Intake, RawLine
@@ -104,7 +106,7 @@ def read_lines(path: str | Path, intake: Intake, archives: Archives | None = Non
     Raises:
         DataError: the file is missing, unreadable or an archive, or a compressed stream is damaged; the message names the last line read.
     """
-    return _texts(blocks(path, intake, archives), intake)
+    return _texts(blocks(path, intake.lines, archives), intake)
 
 
 def raw_lines(source: Lines, intake: Intake) -> Iterator[RawLine]:
@@ -138,20 +140,25 @@ class Block(NamedTuple):
     data: bytes  # lines, each with its newline
     long: tuple[tuple[int, int], ...] = ()  # number and offset of lines that were too long to be kept
 
+    @property
+    def lines(self) -> int:
+        """How many lines it has."""
+        return int(np.count_nonzero(np.frombuffer(self.data, np.uint8) == 10))  # several times as fast as bytes.count
 
-def blocks(path: str | Path, intake: Intake, archives: Archives | None = None, size: int = _CHUNK) -> Iterator[Block]:
-    """A file as blocks of whole lines, numbered from `intake.lines` on; `intake` is otherwise left alone.
+
+def blocks(path: str | Path, lines: int = 0, archives: Archives | None = None, size: int = _CHUNK) -> Iterator[Block]:
+    """A file as blocks of whole lines.
 
     Args:
         path: of the file.
-        intake: what has been read before.
+        lines: how many lines of other files come before.
         archives: that are open, so that several files of one are read in one pass.
         size: of a block in bytes, at least; the last one may be smaller.
 
     Raises:
         DataError: as in `read_lines`.
     """
-    return _blocks(_chunks(path, archives), intake.lines, size)
+    return _blocks(_chunks(path, archives), lines, size)
 
 
 def text_of(raw: bytes, *, first: bool = False) -> str | None:
@@ -232,7 +239,7 @@ def _blocks(chunks: Iterator[bytes], lines: int, size: int) -> Iterator[Block]:
                 yield block
                 del rest[:cut]
                 long.clear()
-                number, offset = number + block.data.count(b"\n"), offset + cut
+                number, offset = number + block.lines, offset + cut
             if len(rest) > LONGEST and not cut:
                 over = len(rest)
                 rest.clear()

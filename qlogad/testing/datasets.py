@@ -16,7 +16,8 @@ from typing import Any, Literal, NamedTuple, cast, get_args, get_origin, get_typ
 from qlogad import documents
 from qlogad.errors import DataError, InputError
 from qlogad.logs.dataset import Dataset, Intake, LogRecord
-from qlogad.logs.events import Mask, read_events
+from qlogad.logs.events import read_events
+from qlogad.logs.mask import Mask
 from qlogad.logs.raw_lines import Lines, expand, open_unpacked, raw_lines
 from qlogad.logs.times import EARLIEST, LATEST
 from qlogad.seeds import generator

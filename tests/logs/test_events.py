@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, Intake, LogRecord
-from qlogad.logs.events import Mask, read_events
+from qlogad.logs.events import read_events
 from qlogad.logs.hdfs import Hdfs
+from qlogad.logs.mask import Mask
 from qlogad.logs.parser.drain import Drain
 
 

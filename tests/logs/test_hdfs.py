@@ -12,8 +12,9 @@ import pytest
 
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Intake
-from qlogad.logs.events import Mask, read_events
+from qlogad.logs.events import read_events
 from qlogad.logs.hdfs import Hdfs
+from qlogad.logs.mask import Mask
 from qlogad.seeds import derive
 
 GARBAGE = [

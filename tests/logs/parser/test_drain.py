@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qlogad.errors import DataError, NotFitted
-from qlogad.logs.events import Mask
+from qlogad.logs.mask import Mask
 from qlogad.logs.parser.drain import Drain
 from qlogad.logs.parser.identity import Identity
 from qlogad.logs.parser.parser import load_parser

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qlogad.errors import DataError, InputError
-from qlogad.logs.events import Mask
+from qlogad.logs.mask import Mask
 from qlogad.logs.parser.drain import Drain
 from qlogad.logs.parser.parser import Parser, load_parser
 from qlogad.logs.parser.spell import Spell

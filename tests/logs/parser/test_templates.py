@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qlogad.bench.parser import samples
 from qlogad.errors import DataError
-from qlogad.logs.events import Mask
+from qlogad.logs.mask import Mask
 from qlogad.logs.parser.drain import Drain
 from qlogad.logs.parser.identity import Identity
 from qlogad.logs.parser.known import read_templates, templates_text

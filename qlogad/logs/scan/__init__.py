@@ -1,0 +1,1 @@
+"""Lines to columns in one compiled pass over their bytes."""
