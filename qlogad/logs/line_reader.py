@@ -16,11 +16,11 @@ from qlogad.logs.dataset import Intake, LogRecord, RawLine, label_of
 from qlogad.logs.layout import FILE, LINE, Layout, Role
 from qlogad.logs.line_times import LineTimes
 
-__all__ = ["MOST_JOINED", "NOT_OF_LAYOUT", "NO_LABEL", "TOLERATED", "Doubt", "LineReader", "entries", "read_records"]
+__all__ = ["EARLY", "MOST_JOINED", "NOT_OF_LAYOUT", "NO_LABEL", "TOLERATED", "Doubt", "LineReader", "entries", "read_records"]
 
 TOLERATED = 0.5  # of a log's lines may be set aside; beyond it the layout is the wrong one
 MOST_JOINED = 1 << 16  # characters of a message with the lines that go on with it; the rest is counted and not kept
-_EARLY = 1 << 16  # lines after which a wrong layout is told without reading on
+EARLY = 1 << 16  # lines after which a wrong layout is told without reading on
 _EXAMPLES = 3
 NOT_OF_LAYOUT = "not a line of this layout"
 _PAIR = re.compile(r'\s*([^\s="]+)(?:=(?:"((?:[^"\\]|\\.)*)"|(\S*)))?(?=\s|$)')
@@ -252,7 +252,7 @@ class Doubt:
             DataError: most of many lines were.
         """
         self.note(line)
-        if intake.lines % _EARLY == 0:
+        if intake.lines % EARLY == 0:
             self.settle(intake)
 
     def note(self, line: RawLine) -> None:

@@ -8,6 +8,7 @@ to Python: it stops at that line, or goes by what Python has said of it before. 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ __all__ = [
     "scan",
 ]
 
+_compiled = partial(compiled, counted=False)
+
 DONE, FULL, UNDECIDED = range(3)  # why `scan` ended: all lines are read; room is needed; Python has to look at a line
 EVENT, ASIDE, JOINS, SKIP = range(1, 5)  # what Python says of a line: 0 nothing; SKIP: blank, or the header of a table
 
@@ -49,7 +52,7 @@ _NEWLINE, _RETURN, _SPACE, _DOT, _COMMA, _MINUS, _PLUS, _COLON, _ZERO = b"\n\r .
 _HALF = 1 << 29  # seconds: from 1987 on, nine digits of a fraction are rounded as Python rounds them
 
 
-@compiled
+@_compiled
 def intern(
     space: int,
     text: Numbers,
@@ -93,7 +96,7 @@ def intern(
     return new
 
 
-@compiled
+@_compiled
 def rehash(table: Ints, hashes: Ints, count: int) -> None:
     """Put all words into an empty table."""
     mask = len(table) - 1
@@ -104,7 +107,7 @@ def rehash(table: Ints, hashes: Ints, count: int) -> None:
         table[place] = word
 
 
-@compiled
+@_compiled
 def number(data: Numbers, begin: int, end: int) -> int:
     """The digits of a part as a number; -1 if there is none, or another character."""
     value = 0
@@ -116,7 +119,7 @@ def number(data: Numbers, begin: int, end: int) -> int:
     return value if end > begin else -1
 
 
-@compiled
+@_compiled
 def days_of(year: int, month: int, day: int) -> int:
     """Days from 1970-01-01 to a date; -1 << 40 if there is no such date.  Howard Hinnant, chrono-compatible low-level date algorithms."""
     if month < 1 or month > 12 or day < 1 or day > 31 or year < 1 or year > 9999:
@@ -135,7 +138,7 @@ def days_of(year: int, month: int, day: int) -> int:
     return era * 146097 + doe - 719468
 
 
-@compiled
+@_compiled
 def with_fraction(second: int, digits: int, many: int) -> Any:
     """A time as seconds and a fraction, whose sum is rounded as Python rounds it; NaN if that cannot be promised."""
     if many == 0 or digits == 0:
@@ -148,7 +151,7 @@ def with_fraction(second: int, digits: int, many: int) -> Any:
     return float(second), digits / scale
 
 
-@compiled
+@_compiled
 def iso_time(data: Numbers, begin: int, end: int) -> Any:
     """Seconds of `2008-11-09 20:35:30,5`, UTC; NaN for any other form, which Python reads."""
     if end - begin < 19 or data[begin + 4] != _MINUS or data[begin + 7] != _MINUS:
@@ -174,7 +177,7 @@ def iso_time(data: Numbers, begin: int, end: int) -> Any:
     return with_fraction(86400 * days + 3600 * hour + 60 * minute + second, digits, many)
 
 
-@compiled
+@_compiled
 def month_of(data: Numbers, begin: int) -> int:
     """The month whose English name begins here; 0 if none does."""
     names = b"janfebmaraprmayjunjulaugsepoctnovdec"
@@ -185,8 +188,8 @@ def month_of(data: Numbers, begin: int) -> int:
     return 0
 
 
-@compiled
-def directed_time(data: Numbers, slots: Ints, groups: Ints, base: int) -> Any:
+@_compiled
+def directed_time(data: Numbers, slots: Ints, groups: Ints, base: int, found: Ints) -> Any:
     """Seconds of a time that was matched by its directives; NaN if Python has to look.
 
     Args:
@@ -194,8 +197,10 @@ def directed_time(data: Numbers, slots: Ints, groups: Ints, base: int) -> Any:
         slots: of the match.
         groups: the groups of the directives Y y m b d H M S f L z, 0 for those that the format lacks.
         base: seconds to add, for a zone.
+        found: room for ten numbers.
     """
-    found = np.zeros(10, np.int64)
+    for place in range(10):
+        found[place] = 0
     found[2] = found[4] = 1
     many = 0
     for place in range(10):
@@ -236,15 +241,14 @@ def directed_time(data: Numbers, slots: Ints, groups: Ints, base: int) -> Any:
     return with_fraction(86400 * days + 3600 * found[5] + 60 * found[6] + found[7] + base, digits, many)
 
 
-@compiled
+@_compiled
 def take(role: int, ways: Numbers, slots: Ints, data: Numbers, begin: int, end: int, scratch: Numbers, at: int) -> Any:
     """Where the text of a role is: (begin, end, whether in `scratch`); begin is NONE if the line has none, PYTHON if room is needed.
 
-    A row of `ways` is a role and the groups whose texts make it, joined by blanks: 0 is the whole line, -1 is no further group.
+    Column 0 of `ways` says in which rows a role begins; the other columns of a row are groups whose texts are joined by blanks: 0 is the
+    whole line, -1 is no further group.
     """
-    for row in range(len(ways)):
-        if ways[row, 0] != role:
-            continue
+    for row in range(ways[role, 0], ways[role + 1, 0]):
         parts, whole = 0, True
         for part in range(1, ways.shape[1]):
             group = ways[row, part]
@@ -276,7 +280,7 @@ def take(role: int, ways: Numbers, slots: Ints, data: Numbers, begin: int, end: 
     return NONE, NONE, False
 
 
-@compiled
+@_compiled
 def is_blank(data: Numbers, begin: int, end: int) -> bool:
     """Whether a line has no content, as `bytes.isspace` sees it."""
     for i in range(begin, end):
@@ -286,13 +290,13 @@ def is_blank(data: Numbers, begin: int, end: int) -> bool:
     return True
 
 
-@compiled
+@_compiled
 def is_space(byte: int) -> bool:
     """Whether `str.strip` takes a character away."""
     return byte == _SPACE or 9 <= byte <= 13 or 28 <= byte <= 31
 
 
-@compiled
+@_compiled
 def finish(
     source: Numbers,
     begin: int,
@@ -358,7 +362,7 @@ def finish(
     return DONE
 
 
-@compiled
+@_compiled
 def scan(
     data: Numbers,
     starts_L: Ints,
@@ -405,6 +409,7 @@ def scan(
     out: Numbers,
     spans: Numbers,
     stack: Ints,
+    found: Ints,
     budget: int,
 ) -> int:
     """Read lines from `state[LINE]` on, as far as possible.
@@ -528,7 +533,7 @@ def scan(
                             budget,
                         )
                         if start >= 0:
-                            second, fraction = directed_time(source, time_form[4], time_groups, time_base)
+                            second, fraction = directed_time(source, time_form[4], time_groups, time_base, found)
                     if np.isnan(second) and first < last:
                         state[LINE], state[ASK] = line if pending < 0 else pending, line
                         return UNDECIDED

@@ -25,7 +25,7 @@ from qlogad import jit
 from qlogad.arrays import Floats, Ints
 from qlogad.logs.dataset import Intake, LogRecord, RawLine
 from qlogad.logs.layout import FILE, LINE, Layout, Role
-from qlogad.logs.line_reader import MOST_JOINED, NO_LABEL, NOT_OF_LAYOUT, Doubt, LineReader, entries
+from qlogad.logs.line_reader import EARLY, MOST_JOINED, NO_LABEL, NOT_OF_LAYOUT, Doubt, LineReader, entries
 from qlogad.logs.line_times import NO_TIME, LineTimes
 from qlogad.logs.mask import Mask
 from qlogad.logs.pieces import Piece, Ragged, Words, pieces_of
@@ -52,6 +52,7 @@ class _Plan:
 
     form: tuple[Any, ...]
     ways: NDArray[np.int32]
+    roles: frozenset[int]  # that lines have
     constant: Mapping[Role, str]  # roles whose text is the name of the file
     time: tuple[int, tuple[Any, ...], Ints, int]  # kind, program, groups, base
     moves: bool  # see _Time
@@ -61,6 +62,14 @@ class _Plan:
     more_group: int
     masks: tuple[Any, ...]
     continues: int
+
+
+def _by_role(rows: list[list[int]], roles: list[int]) -> NDArray[np.int32]:
+    """Rows of groups, which are in the order of roles, with the first row of each role in front."""
+    table = np.full((max(len(rows), len(_ROLES) + 1), 1 + _PARTS), -1, np.int32)
+    table[: len(rows), 1:] = np.array(rows, np.int32).reshape(-1, _PARTS)
+    table[: len(_ROLES) + 1, 0] = np.searchsorted(roles, np.arange(len(_ROLES) + 1))
+    return table
 
 
 def _program(found: Program | None) -> tuple[Any, ...]:
@@ -276,6 +285,7 @@ class _State:
                 out,
                 spans,
                 stack,
+                np.zeros(10, np.int64),
                 _BUDGET,
             )
             self.count, self.used = int(state[machine.COUNT]), int(state[machine.USED])
@@ -372,13 +382,15 @@ class _Merge:
             intake.set_aside(block.number + line, offset, reason)
             raw = block.data[read.start_L1[line] : read.start_L1[line + 1] - 1]
             self._doubt.note(RawLine(block.number + line, offset, text_of(raw[:LONGEST]) or ""))
-        intake.lines = block.number + lines - 1
+        before, intake.lines = intake.lines, block.number + lines - 1
         intake.blank += int(read.state[machine.BLANKS]) + sum(not why for why in read.told.values())
         intake.joined += int(read.state[machine.JOINED])
-        self._doubt.settle(intake)
+        if intake.lines // EARLY > before // EARLY:
+            self._doubt.settle(intake)
 
     def end(self) -> None:
         """After the last block."""
+        self._doubt.settle(self._intake)
         self._intake.warnings.extend(self._reader.times.warnings())
 
     def _aside(self, state: _State, read: _Read) -> list[tuple[int, str]]:
@@ -408,7 +420,7 @@ class _Merge:
     def _fast(self, state: _State, read: _Read, first: int, last: int, aside: list[tuple[int, str]]) -> Piece:
         words, columns, reader, block = self._words, read.columns, self._reader, read.block
         word_ER, line_E = columns["words"][first:last], columns["line"][first:last]
-        roles = {int(role) for role in self._plan.ways[:, 0]}
+        roles = self._plan.roles
         many = last - first
         keep_E = np.ones(many, bool)
         time_E = columns["time"][first:last]
@@ -502,7 +514,7 @@ def _plan_of(layout: Layout, masks: tuple[tuple[str, str], ...], starts: str) ->
     compiled_masks: Masks | None = compile_masks(masks, starts)
     if form is None or compiled_masks is None:
         return None
-    rows, constant = list[list[int]](), dict[Role, str]()
+    rows, roles, constant = list[list[int]](), list[int](), dict[Role, str]()
     for number, role in enumerate(_ROLES):
         ways = layout.fields(role)
         if ways == ((FILE,),):
@@ -512,7 +524,8 @@ def _plan_of(layout: Layout, masks: tuple[tuple[str, str], ...], starts: str) ->
             if FILE in way or len(way) > _PARTS:
                 return None
             groups = [0 if part == LINE else form.groups[part] for part in way]
-            rows.append([number, *groups, *[-1] * (_PARTS - len(groups))])
+            rows.append([*groups, *[-1] * (_PARTS - len(groups))])
+            roles.append(number)
     if {"time", "message", "level"} & constant.keys():
         return None
     time = _time_of(layout)
@@ -536,7 +549,8 @@ def _plan_of(layout: Layout, masks: tuple[tuple[str, str], ...], starts: str) ->
         return None
     return _Plan(
         form=_program(form),
-        ways=np.array(rows, np.int32).reshape(-1, 1 + _PARTS),
+        ways=_by_role(rows, roles),
+        roles=frozenset(roles),
         constant=constant,
         time=(time.kind, _program(time.program), time.groups, time.base),
         moves=time.moves,
