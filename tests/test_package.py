@@ -138,7 +138,8 @@ def test_what_a_module_publishes_exists(path: Path) -> None:
     defined = {getattr(node, "name", None) for node in tree.body} | {
         getattr(target, "id", None)
         for node in tree.body
-        for target in (node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else [])
+        for whole in (node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else [])
+        for target in (whole.elts if isinstance(whole, ast.Tuple) else [whole])
     }
     defined |= {alias.asname or alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert set(published) <= defined

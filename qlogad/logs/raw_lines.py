@@ -197,7 +197,7 @@ def pick_lines(paths: str | Sequence[str], lines: Iterable[int]) -> dict[int, st
     order, archives = sorted(wanted), Archives()
     try:
         for path in [paths] if isinstance(paths, str) else paths:
-            for line in _texts(_holding(blocks(path, intake, archives), order, intake), intake):
+            for line in _texts(_holding(blocks(path, intake.lines, archives), order, intake), intake):
                 if line.number in wanted:
                     found[line.number] = line.text
                 if len(found) == len(wanted):
