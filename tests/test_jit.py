@@ -39,6 +39,7 @@ print(json.dumps({"value": value, "compiled": compiled}))
 """
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("writable", [True, False])
 def test_processes_that_ask_for_a_kernel_at_once_compile_it_once(tmp_path: Path, writable: bool) -> None:
     (tmp_path / "own.py").write_text(KERNEL)

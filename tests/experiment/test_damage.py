@@ -39,6 +39,7 @@ resamples = 20
 """
 TARGET = "somebody's own"
 CLOCK = ("fit_seconds", "score_seconds")
+Rows = list[dict[str, object]]
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +63,14 @@ def again(file: Path, folder: Path) -> Record:
         return run(Experiment.load(file), folder.parent, workers=1)
 
 
-def rows(record: Record) -> list[dict[str, object]]:
+def rows(record: Record) -> Rows:
     return [{key: value for key, value in row.items() if key not in CLOCK} for row in record.rows]
+
+
+@pytest.fixture(scope="module")
+def wanted(file: Path, finished: Path) -> Rows:
+    """The rows of the same command again, on a folder that nothing befell."""
+    return rows(again(file, finished))
 
 
 def held(folder: Path) -> list[Path]:
@@ -126,49 +133,51 @@ def in_turn(path: Path, generator: random.Random, target: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [in_turn, *(pytest.param(way, marks=pytest.mark.slow) for way in WAYS)])
-def test_a_folder_of_which_every_file_is_damaged_is_made_again(damage: Damage, file: Path, finished: Path, tmp_path: Path) -> None:
+def test_a_folder_of_which_every_file_is_damaged_is_made_again(
+    damage: Damage, file: Path, finished: Path, wanted: Rows, tmp_path: Path
+) -> None:
     """Each file in a way of its own; all in one way are slow laws."""
     folder, target = copy(finished, tmp_path)
     for path in held(folder):
         damage(path, random.Random(str(path.relative_to(folder))), target)
     record = again(file, folder)
     assert not record.failed
-    assert rows(record) == rows(again(file, finished))
+    assert rows(record) == wanted
     assert target.read_text() == TARGET
     assert not [path for path in folder.rglob("*") if path.is_symlink()]
     assert again(file, folder).reused == len(record.cells)
     assert trained(folder, "quantum").folder.is_dir()
 
 
-def test_one_damaged_file_is_made_again(file: Path, finished: Path, tmp_path: Path) -> None:
+def test_one_damaged_file_is_made_again(file: Path, finished: Path, wanted: Rows, tmp_path: Path) -> None:
     """Among files that are whole; all ways with all files are a slow law."""
-    one_is_made_again(emptied, "scores.npz", file, finished, tmp_path)
+    one_is_made_again(emptied, "scores.npz", file, finished, wanted, tmp_path)
 
 
-def one_is_made_again(damage: Damage, name: str, file: Path, finished: Path, to: Path) -> None:
+def one_is_made_again(damage: Damage, name: str, file: Path, finished: Path, wanted: Rows, to: Path) -> None:
     folder, target = copy(finished, to)
     path = next(path for path in held(folder) if path.name == name)
     damage(path, random.Random(name), target)
     record = again(file, folder)
     assert not record.failed
-    assert rows(record) == rows(again(file, finished))
+    assert rows(record) == wanted
     assert target.read_text() == TARGET
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", WAYS)
-def test_any_damaged_file_is_made_again(damage: Damage, file: Path, finished: Path, tmp_path: Path) -> None:
+def test_any_damaged_file_is_made_again(damage: Damage, file: Path, finished: Path, wanted: Rows, tmp_path: Path) -> None:
     for number, name in enumerate(sorted({path.name for path in held(finished)})):
         (tmp_path / str(number)).mkdir()
-        one_is_made_again(damage, name, file, finished, tmp_path / str(number))
+        one_is_made_again(damage, name, file, finished, wanted, tmp_path / str(number))
 
 
-def named_or_same(path: Path, file: Path, finished: Path, folder: Path) -> None:
+def named_or_same(path: Path, file: Path, wanted: Rows, folder: Path) -> None:
     """A folder in a file's place is named, with what to do, and nothing in it is lost; or it is in nobody's way."""
     try:
         record = again(file, folder)
         said = list(record.failed.values())
-        same = rows(record) == rows(again(file, finished))
+        same = rows(record) == wanted
     except QlogadError as error:
         said, same = [str(error)], False
     assert same or any(str(path) in one and "move it away" in one and "\n" not in one for one in said)
@@ -176,21 +185,21 @@ def named_or_same(path: Path, file: Path, finished: Path, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["cell.json", "table.md"])
-def test_a_folder_in_the_place_of_a_file_is_named(name: str, file: Path, finished: Path, tmp_path: Path) -> None:
+def test_a_folder_in_the_place_of_a_file_is_named(name: str, file: Path, finished: Path, wanted: Rows, tmp_path: Path) -> None:
     folder, target = copy(finished, tmp_path)
     path = next(path for path in held(folder) if path.name == name)
     a_folder(path, random.Random(0), target)
-    named_or_same(path, file, finished, folder)
+    named_or_same(path, file, wanted, folder)
 
 
 @pytest.mark.slow
-def test_a_folder_in_the_place_of_any_file_is_named(file: Path, finished: Path, tmp_path: Path) -> None:
+def test_a_folder_in_the_place_of_any_file_is_named(file: Path, finished: Path, wanted: Rows, tmp_path: Path) -> None:
     for number, name in enumerate(sorted({path.name for path in held(finished)})):
         (tmp_path / str(number)).mkdir()
         folder, target = copy(finished, tmp_path / str(number))
         path = next(path for path in held(folder) if path.name == name)
         a_folder(path, random.Random(0), target)
-        named_or_same(path, file, finished, folder)
+        named_or_same(path, file, wanted, folder)
 
 
 READ = [

@@ -72,7 +72,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def prepared(file: Path, tmp_path_factory: pytest.TempPathFactory) -> PreparedRun:
     made = prepare(Experiment.load(file), tmp_path_factory.mktemp("results") / "small", lambda what, count: None)
-    executed = execute(cells(made), speeds=made.speeds, workers=2, done=lambda cell, cause: None)
+    executed = execute(cells(made), speeds=made.speeds, workers=1, done=lambda cell, cause: None)
     assert (executed.reused, executed.failed) == (0, {})
     return made
 
@@ -119,14 +119,14 @@ def test_a_run_that_is_killed_ends_in_the_same_table(kills: tuple[int, ...], fil
         process.wait()
         counts.append(len(list(tmp_path.glob("small/cells/*/cell.json"))))
     assert counts == sorted(counts)
-    record = run(Experiment.load(file), tmp_path, workers=2)
+    record = run(Experiment.load(file), tmp_path, workers=1)
     assert record.reused >= counts[-1] - 2, "what was finished is kept, but for what was half written"
     pd.testing.assert_frame_equal(numbers(tmp_path / "small"), numbers(calm), check_exact=True)
     assert without_cost(tmp_path / "small") == without_cost(calm)
 
 
 def test_a_damaged_cell_runs_again(prepared: PreparedRun) -> None:
-    cell = cells(prepared)[0]
+    cell = next(cell for cell in cells(prepared) if cell.contender.name == "2-gram")  # no circuit, nor anything that needs torch
     before = read_outcome(cell)
     assert before is not None
     scores = cell.path / "scores.npz"

@@ -10,6 +10,7 @@ from qlogad.testing.designs import check_design
 ALL = [(role, name) for role in ("ansatz", "encoding") for name in names.designs(role)]
 
 
+@pytest.mark.sample(20)
 @pytest.mark.parametrize(("role", "name"), ALL)
 def test_design(role, name):
     check_design(name, role)

@@ -58,6 +58,7 @@ def test_depth_adds_weights_and_changes_what_is_computed(ansatz: str, shared: bo
     assert any(torch.allclose(before, after, atol=1e-4) for before, after in pairwise(outputs)) == fixed
 
 
+@pytest.mark.sample(30)
 @quantum
 @pytest.mark.parametrize("name", sorted(set(names.known("control")) - {"same-total"}))
 def test_controls_keep_the_wrapper(core: Quantum, name: str) -> None:
@@ -67,6 +68,7 @@ def test_controls_keep_the_wrapper(core: Quantum, name: str) -> None:
     assert shapes(core) == shapes(control(name, core))
 
 
+@pytest.mark.sample(15)
 @quantum
 def test_same_total_is_as_large_as_fits(core: Quantum) -> None:
     def total(one: Core) -> int:
@@ -76,6 +78,7 @@ def test_same_total_is_as_large_as_fits(core: Quantum) -> None:
     assert total(found) <= total(core) < total(Classical(hidden=found.hidden + 1))
 
 
+@pytest.mark.sample(15)
 @quantum
 def test_the_circuits_work_is_counted(core: Quantum) -> None:
     windows = [[0, 1, 2, 3, 0, 1]] * 3

@@ -17,6 +17,7 @@ def live(circuit):
     return live_weights(circuit, generator(0, "live"))
 
 
+@pytest.mark.sample(40)
 @pytest.mark.parametrize("ansatz", names.designs("ansatz"))
 @pytest.mark.parametrize("depth", range(3))
 def test_live_weights_are_weights(ansatz, depth):

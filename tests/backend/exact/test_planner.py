@@ -89,6 +89,7 @@ def test_what_is_quick_depends_on_the_machine():
     assert choose(wanted, METHODS, slow, LIMIT).method == min(efforts, key=lambda name: efforts[name].operations)
 
 
+@pytest.mark.sample(10)
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("seed", range(4))
 def test_pieces_are_the_whole(name, seed):

@@ -43,6 +43,7 @@ def wide(wires: int, seed: int) -> Circuit:
     return Circuit(wires, inner.gates, words, inner.inputs, inner.weights)
 
 
+@pytest.mark.sample(4)
 @methods
 @pytest.mark.parametrize(("wires", "groups", "rows"), [(TABLE, 3, 9), (TABLE + 1, 2, 3), (15, 1, 2), (18, 1, 1)])
 def test_wide_random_circuits_are_gate_by_gate(method, wires, groups, rows):

@@ -69,6 +69,7 @@ def test_whatever_random_circuit_fits_is_gate_by_gate():
     assert fitting > 15
 
 
+@pytest.mark.sample(16)
 @pytest.mark.parametrize("reupload", [False, True])
 @pytest.mark.parametrize("ansatz", names.designs("ansatz"))
 def test_every_ansatz_that_fits(ansatz, reupload):

@@ -73,6 +73,7 @@ def test_wide_circuits(wires):
     assert_same(Pauli().bind, Gates().bind, circuit, arguments)
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("encoding", names.designs("encoding"))
 def test_every_encoding_and_ansatz(encoding):
     fitting = 0

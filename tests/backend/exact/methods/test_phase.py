@@ -31,6 +31,7 @@ def circuits(wires, **settings):
                 yield assemble(encoding, ansatz, wires, 2, **settings)
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("reupload", [False, True])
 @pytest.mark.parametrize("wires", range(1, 5))
 def test_it_is_gate_by_gate(wires, reupload):
@@ -57,6 +58,7 @@ def test_it_is_pennylane(encoding, wires, depth):
     assert_same(Phase().bind, PennyLane().bind, circuit, values(circuit, groups=1, copies=1, rows=2))
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("wires", [2, 4])
 def test_single_precision_lies_near_double(wires):
     for circuit in circuits(wires, reupload=True):

@@ -34,6 +34,7 @@ def fitting(wires, **settings):
     return found
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("wires", range(1, 6))
 def test_it_is_gate_by_gate(wires):
     for number, circuit in enumerate(fitting(wires)):
@@ -53,6 +54,7 @@ def test_it_is_pennylane(wires, depth):
     assert_same(Real().bind, PennyLane().bind, circuit, values(circuit, groups=1, copies=1, rows=2))
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("wires", [2, 4])
 def test_single_precision_lies_near_double(wires):
     for circuit in fitting(wires):
