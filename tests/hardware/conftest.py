@@ -32,16 +32,28 @@ def result(run, tmp_path):
     return Path(copytree(run, tmp_path / "results" / "quickstart"))
 
 
+@pytest.fixture(scope="session")
+def service(tmp_path_factory):
+    """A function that gives a service double with no jobs and no faults: the one that runs, or another if it was stopped."""
+    started = []
+
+    def give():
+        if not started or started[-1].stopped:
+            started.append(Double(tmp_path_factory.mktemp("service")))
+        started[-1].forget()
+        return started[-1]
+
+    yield give
+    for double in started:
+        double.stop()
+
+
 @pytest.fixture
-def double(tmp_path, monkeypatch):
+def double(service, tmp_path, monkeypatch):
     """The service double, which is found as the backend "double"."""
     installed = tmp_path / "site" / "double-1.dist-info"
     installed.mkdir(parents=True)
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: double\nVersion: 1\n")
     (installed / "entry_points.txt").write_text(f"[qlogad.backends]\ndouble = {Remote.__module__}:Remote\n")
     monkeypatch.syspath_prepend(tmp_path / "site")
-    folder = tmp_path / "service"
-    folder.mkdir()
-    double = Double(folder)
-    yield double
-    double.stop()
+    return service()

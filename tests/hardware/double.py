@@ -119,6 +119,14 @@ class Double:
         """What goes wrong with the next requests: a verb -> faults in turn; `looks`, how often every job says that it waits."""
         Http(self.port).request("faults", **faults)
 
+    @property
+    def stopped(self):
+        return self.process.poll() is not None
+
+    def forget(self):
+        """Forget all jobs and faults."""
+        Http(self.port).request("forget")
+
     def accepted(self):
         """Every job that was ever accepted, as its tag."""
         path = self.folder / "accepted.jsonl"
@@ -143,6 +151,11 @@ class Handler(BaseHTTPRequestHandler):
         if verb == "faults":
             Handler.faults.clear()
             Handler.faults.update(content)
+            return self.say({})
+        if verb == "forget":
+            Handler.faults.clear()
+            Handler.jobs.clear()
+            (Handler.folder / "accepted.jsonl").unlink(missing_ok=True)
             return self.say({})
         waiting = Handler.faults.get(verb, [])
         fault = waiting.pop(0) if waiting else ""

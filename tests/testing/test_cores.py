@@ -21,6 +21,7 @@ from qlogad.nn.core.same_wrapper import SameWrapper
 from qlogad.nn.maps import Linear, Map
 from qlogad.testing.cores import check_core
 from qlogad.testing.laws import Outcome
+from tests.testing.differences import differences
 
 USUAL = ("basic-entangler", "identity", "qcnn", "qulog", "separable", "sim14", "strongly-entangling")
 ENCODINGS = [name for name in names.designs("encoding") if not Design.load(name, "encoding").takes.integer]
@@ -55,13 +56,13 @@ DEFAULTS = [core for name in names.known("core") for core in plain(names.find("c
 CORES = [*DEFAULTS, *OTHERS, *CONTROLS]
 
 
-@pytest.mark.parametrize("core", CORES, ids=str)
+@pytest.mark.parametrize("core", CORES, ids=differences)
 def test_a_core_keeps_its_contract(core: Core) -> None:
     check_core(core)
 
 
-@pytest.mark.sample(8)
-@pytest.mark.parametrize("core", QUANTUM, ids=str)
+@pytest.mark.sample(5)
+@pytest.mark.parametrize("core", QUANTUM, ids=differences)
 def test_a_quantum_core_keeps_it_whatever_its_circuit(core: Core) -> None:
     check_core(core)
 

@@ -14,6 +14,7 @@ from qlogad.nn.controls.control import control
 from qlogad.nn.core import Classical, Core, Quantum
 from qlogad.nn.layer import GateCircuits
 from qlogad.nn.recurrent import LSTM
+from tests.testing.differences import differences
 
 USUAL = {
     "basic-entangler",
@@ -33,7 +34,7 @@ QUANTUM = [
     *(Quantum(wires=2, hidden=4, readout=readout) for readout in ("xyz", "probabilities", ("XX", "ZI", "00"))),
 ]
 
-quantum = pytest.mark.parametrize("core", QUANTUM, ids=str)
+quantum = pytest.mark.parametrize("core", QUANTUM, ids=differences)
 
 
 def cell(core: Core, width: int = 3) -> LSTM:
