@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qlogad import documents, names
 from qlogad.errors import DataError, InputError, did_you_mean
+from qlogad.logs.archives import inside
 
 if TYPE_CHECKING:
     from qlogad.experiment.experiment import Contender
 
-__all__ = ["describe", "facts_text"]
+__all__ = ["describe", "facts_text", "is_log", "what"]
+
+
+def what(name: str) -> str:
+    """What a name is: "a dataset", "an experiment file", "a log", or "none of these"."""
+    if name in names.known("dataset") and not Path(name).is_file():
+        return "a dataset"
+    if name.endswith(".toml") or name in names.documents("experiment"):
+        return "an experiment file"
+    path = os.path.expandvars(os.path.expanduser(name))
+    there = os.path.exists(path) or inside(Path(path)) is not None or any(mark in name for mark in "*?[")
+    return "a log" if there or os.sep in name else "none of these"
+
+
+def is_log(name: str) -> bool:
+    """Whether a name is a log: not a dataset, nor an experiment file."""
+    return what(name) == "a log"
 
 
 def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int], None]) -> dict[str, Any]:
@@ -33,7 +52,7 @@ def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int],
     else:
         hint = f": {instead}" if (instead := names.format_hint(name)) else did_you_mean(name, names.known("dataset"))
         raise InputError(
-            f"'{name}' is neither a dataset nor an experiment file{hint}; known datasets: {', '.join(names.known('dataset'))}"
+            f"'{name}' is neither a log nor a dataset nor an experiment file{hint}; known datasets: {', '.join(names.known('dataset'))}"
         )
     source = open_source(data, lambda lines: progress("lines read", lines), judged=False)
     events, windows, intake = source.events, source.windows, source.events.intake
