@@ -339,7 +339,7 @@ def _seen(data: Data, events: Events, sample: LogSample, whole: bool, texts: Seq
 def _dirt(sample: LogSample, whole: bool) -> Dirt:
     if not whole:
         return sample.dirt
-    lines = (line for name in sample.files for block in blocks(name, Intake()) for line in block.data.split(b"\n")[:-1])
+    lines = (line for name in sample.files for block in blocks(name) for line in block.data.split(b"\n")[:-1])
     return dirt_of(lines)
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from qlogad.errors import DataError
 from qlogad.logs.archives import Archives, inside
-from qlogad.logs.dataset import Intake
 from qlogad.logs.line_files import sources
 from qlogad.logs.raw_lines import LONGEST, TOO_LONG, blocks, text_of
 
@@ -149,7 +148,7 @@ def _stored(name: str) -> Path:
 def _of_file(path: Path, part: int, archives: Archives, dirt: Dirt) -> tuple[Sequence[bytes], bool, bool]:
     """The parts of a file, whether they are all of it, and whether its middle cannot be reached."""
     head, most = bytearray(), 3 * part
-    for block in blocks(path, Intake(), archives, size=min(part, 1 << 18)):
+    for block in blocks(path, archives=archives, size=min(part, 1 << 18)):
         head += block.data
         for _ in block.long:
             dirt.add(TOO_LONG)

@@ -53,7 +53,7 @@ def candidates(messages: Iterable[tuple[str, Mapping[str, str]]]) -> list[Candid
     >>> lines = [(f"step {step} of request={number} took {7 * step} ms", {}) for number in range(40) for step in range(4)]
     >>> best = candidates(lines)[0]
     >>> best.what, best.sessions, best.length
-    ('request=...', 40, 4)
+    ('request=...', 40, 4.0)
 
     Args:
         messages: the message of every event in order, and the other fields of its line by name.

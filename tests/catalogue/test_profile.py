@@ -224,7 +224,7 @@ RAW = {
     "bgl/bgl_first10k.log": "bgl",
     "openstack/fi_nova_infoplus.log": "faultinjection",
     "openstack/fi_cinder_infoplus.log": "faultinjection",
-    "openstack/kalaki_openstack-sample.log": "openstack",
+    "openstack/kalaki_openstack-nova-sample.log": "openstack",
 }
 
 
