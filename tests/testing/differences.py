@@ -14,4 +14,4 @@ def differences(one: Any) -> str:
     changed = [
         (field.name, getattr(one, field.name)) for field in dataclasses.fields(one) if getattr(one, field.name) != field.default
     ]
-    return " ".join([type(one).__name__, *(f"{name}={value}" for name, value in changed)])
+    return " ".join([type(one).__name__, *(f"{name}={getattr(value, '__name__', value)}" for name, value in changed)])
