@@ -221,7 +221,7 @@ def _windows(
                 if cuts:
                     late = "" if order == "time" or not timed else "; by time, a part would be empty, so the split is by order"
                     return session, window, SplitBy(order, cuts), [f"{why}{late}"] if why else []
-    raise DataError(f"{counted(lines, 'event')} are too few to train on and to be judged; take more of the log")
+    raise DataError(f"{counted(lines, 'event')} cannot be cut into training, validation and test; take more of the log")
 
 
 def _sensible(one: Candidate) -> bool:

@@ -24,6 +24,7 @@ from qlogad.logs.tables import items_of, rows_of
 __all__ = ["Guess", "Tried", "guess"]
 
 TRIED = 450  # lines on which formats are compared
+_RUNS = 15  # of neighbours that these are
 _FIRST = 30  # lines after which a layout that understood none of them is given up
 _BEGINNING = (
     160  # characters in which the fields of a line are found, or it is of another layout: a long line is never searched whole
@@ -128,12 +129,12 @@ def _rank(tried: Tried) -> tuple[float, float, float]:
 
 
 def _spread(texts: Sequence[str], most: int) -> list[str]:
-    """At most so many lines: three runs of neighbours, the first from the beginning."""
+    """At most so many lines: runs of neighbours, the first from the beginning, the last from the end."""
     if len(texts) <= most:
         return list(texts)
-    run = most // 3
-    middle = (len(texts) - run) // 2
-    return [*texts[:run], *texts[middle : middle + run], *texts[-run:]]
+    run = most // _RUNS
+    starts = [place * (len(texts) - run) // (_RUNS - 1) for place in range(_RUNS)]
+    return [text for start in starts for text in texts[start : start + run]]
 
 
 def _read(reader: LineReader, text: str) -> LogRecord | None:

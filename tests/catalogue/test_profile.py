@@ -14,7 +14,7 @@ from qlogad.catalogue.profile import Profile, profile
 from qlogad.errors import DataError
 from qlogad.experiment.data import data_of
 from qlogad.experiment.experiment import Experiment
-from qlogad.experiment.ground import open_source, splits
+from qlogad.experiment.ground import ground, open_source, splits
 from qlogad.logs.dataset import Intake
 from qlogad.logs.events import read_events
 from qlogad.logs.log_sample import take_sample
@@ -39,6 +39,9 @@ def check_runs(found: Profile, folder: Path) -> None:
     parts = splits(experiment.data, source)
     assert len(parts) == len(experiment.data.split.cuts)
     assert all(len(part.train) and len(part.validation) and len(part.test) for part in parts)
+    made = ground(experiment.data, source, ["ids"], cut=0)
+    assert len(made.train.normals().features)
+    assert len(made.test.features)
     assert experiment.data.inject or (source.windows.label_W == 1).any()
     json.dumps(found.facts)
 
@@ -240,3 +243,10 @@ def test_the_beginning_of_a_real_log_is_read_as_its_format_reads_it(name: str, r
     messages, understood = read(dict(found.table))
     assert understood >= most
     assert messages == right
+
+
+@pytest.mark.real
+def test_an_archive_of_many_files_is_looked_into(real_data: Path, tmp_path: Path) -> None:
+    found = described(real_data / "iotdb_multilog" / "iotdb_single_nodes135.tar.xz")
+    assert found.facts["layout"] == "iotdb"
+    assert found.facts["labels"].keys() == {"normal", "anomalous"}
