@@ -110,7 +110,7 @@ def scored(asked: list[tuple[Path, Path]]) -> list[dict[str, tuple[str, bool, in
     return [json.loads(line) for line in said.stdout.splitlines()]
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", names.known("dataset"))
 def test_raw_lines_get_the_scores_of_the_run(name: str, tmp_path: Path) -> None:
     """Of every detector, bit for bit; the lines of the test part alone too, where windows have identifiers."""

@@ -288,6 +288,7 @@ def test_rows_in_rows_in_rows_are_refused_quickly(times):
     assert len(str(caught.value)) < 200
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("row", [nested({"gate": "cx", "on": "all", "when": "wires < 0"}, 3), nested(EACH, 3)])
 def test_rows_that_multiply_are_refused_quickly(row):
     with at_most(MANY), pytest.raises(DesignError, match=r"more than \d+ (steps|gates); use fewer wires or layers"):

@@ -53,6 +53,7 @@ def states(encoding, x_ND, wires):
     return Exact().bind(circuit, torch.zeros(1, 0, dtype=torch.float64)).states(inputs_NI[None])[0].numpy()
 
 
+@pytest.mark.sample(80)
 @encodings
 @pytest.mark.parametrize("wires", WIDTHS)
 @pytest.mark.parametrize("options", [{}, {"reupload": True}, {"reupload": True, "scaling": True}, {"scaling": True}], ids=str)

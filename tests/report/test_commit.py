@@ -2,12 +2,13 @@
 
 import shutil
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import qlogad
+from qlogad.report import manifest
 
 CHECKOUT = Path(qlogad.__file__).parents[1]
 
@@ -24,30 +25,29 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def told(place: Path) -> str:
-    code = "from qlogad.report.manifest import commit; print(commit())"
-    found = subprocess.run(
-        [sys.executable, "-B", "-c", code], cwd=place, env={"PYTHONPATH": str(place)}, capture_output=True, text=True
-    )
-    return found.stdout.strip() or found.stderr
+@pytest.fixture
+def told(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """What the code of that checkout would call its commit."""
+    monkeypatch.setattr(manifest, "__file__", str(checkout / Path(manifest.__file__).relative_to(CHECKOUT)))
+    return lambda: str(manifest.commit())
 
 
 @pytest.mark.parametrize("name", ["results/x/table.md", "circuits/found/mine.toml", "notes.txt"])
-def test_what_a_run_writes_leaves_the_commit_clean(checkout: Path, name: str) -> None:
+def test_what_a_run_writes_leaves_the_commit_clean(checkout: Path, told: Callable[[], str], name: str) -> None:
     path = checkout / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("written")
-    assert told(checkout).isalnum()
+    assert told().isalnum()
     path.unlink()
 
 
 @pytest.mark.parametrize(
     "name", ["qlogad/seeds.py", "circuits/ansatz/sim1.toml", "experiments/quickstart.toml", "qlogad/detect/mine.py"]
 )
-def test_what_numbers_depend_on_makes_it_dirty(checkout: Path, name: str) -> None:
+def test_what_numbers_depend_on_makes_it_dirty(checkout: Path, told: Callable[[], str], name: str) -> None:
     path = checkout / name
     before = path.read_text() if path.exists() else None
     path.write_text(f"{before or ''}\n# edited\n")
-    assert told(checkout).endswith("-dirty")
+    assert told().endswith("-dirty")
     path.unlink() if before is None else path.write_text(before)
-    assert told(checkout).isalnum()
+    assert told().isalnum()
