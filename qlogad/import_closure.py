@@ -133,6 +133,7 @@ def _path(name: str) -> Path | None:
     return None
 
 
+@cache
 def _version(name: str) -> str:
     with suppress(PackageNotFoundError):
         return version(_DISTRIBUTION.get(name, name))

@@ -168,6 +168,7 @@ def test_a_legend_shows_every_label(text: str) -> None:
     assert [shown.strip() for shown in axis.get_legend_handles_labels()[1]] == [escape.terminal(text).strip()] * bool(text)
 
 
+@pytest.mark.sample(8)
 @pytest.mark.parametrize("text", [text for text in HOSTILE if text.isprintable()])
 def test_a_figure_shows_names_as_they_are(text: str, tmp_path: Path) -> None:
     figure = Figure()
