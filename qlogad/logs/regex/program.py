@@ -564,6 +564,7 @@ def _parsed(pattern: str, flags: int) -> tuple[_Row, Any]:
         raise _Unsupported(str(error)) from error
 
 
+@lru_cache(maxsize=1 << 8)
 def compile_pattern(pattern: str, flags: int = 0, *, whole: bool = False) -> Program | None:
     r"""Compile a regular expression on text, to be used on text in ASCII.
 
@@ -598,6 +599,11 @@ def compile_masks(masks: Sequence[tuple[str, str]], starts: str = "") -> Masks |
     Returns:
         The masks; None if only `re` can decide.
     """
+    return _compiled_masks(tuple((name, expression) for name, expression in masks), starts)
+
+
+@lru_cache(maxsize=1 << 6)
+def _compiled_masks(masks: tuple[tuple[str, str], ...], starts: str) -> Masks | None:
     assembly = _Assembly(groups=0, whole=False)
     own_starts = f"<{starts}" if starts or not masks else ""
     try:

@@ -336,6 +336,8 @@ def finish(
     budget: int,
 ) -> int:
     """Mask a message and end its row: DONE, FULL or UNDECIDED."""
+    if len(spans) < end - begin:  # as many values as bytes; there is room for all their placeholders then
+        return FULL
     size, known = mask_line(
         mask_code,
         mask_sets,

@@ -329,7 +329,9 @@ class _State:
 
     def _scratch(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], Ints]:
         room = self._room
-        return np.empty(room, np.uint8), np.empty(room, np.uint8), np.empty(8 * room, np.uint8), np.empty((room, 3), np.int64)
+        placeholder = int(np.diff(self._masks[5]).max(initial=0)) + 1
+        out = np.empty(placeholder * room + 64, np.uint8)
+        return np.empty(room, np.uint8), np.empty(room, np.uint8), out, np.empty((room, 3), np.int64)
 
     def _grow(self, columns: dict[str, NDArray[Any]], state: Ints) -> None:
         """Make room for whatever may be lacking."""
