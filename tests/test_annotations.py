@@ -5,7 +5,8 @@ import dataclasses
 import importlib
 import inspect
 import pkgutil
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from sklearn.base import clone
@@ -70,6 +71,8 @@ def _filling(hint: object) -> object:
     """A value of a required field."""
     if choices := _choices(hint):
         return (choices[0],) if get_origin(hint) is tuple else choices[0]
+    if get_origin(hint) in (Union, UnionType):
+        return _filling(get_args(hint)[0])
     plain = {int: 1, float: 0.5, str: "x", bool: True}
     if hint in plain:
         return plain[hint]

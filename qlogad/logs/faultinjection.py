@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from qlogad import documents
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, File, Intake, LogRecord, RawLine
 from qlogad.logs.layout import Layout, masks_of
@@ -38,6 +39,9 @@ class Faultinjection(LineFiles, Dataset):
     errors: Literal["keep", "drop"] = "keep"  # "drop": lines of levels ERROR and CRITICAL are left out
 
     masks = masks_of("faultinjection")
+
+    def __post_init__(self) -> None:
+        documents.enforce(self, DataError)
 
     @property
     def layout(self) -> Layout:

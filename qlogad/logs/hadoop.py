@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from qlogad import documents
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, File, Intake
 from qlogad.logs.layout import Layout, masks_of
@@ -33,6 +34,9 @@ class Hadoop(LineFiles, Dataset):
     by: Literal["application", "container"] = "application"  # what a session is; a container has the label of its application
 
     masks = masks_of("hadoop")
+
+    def __post_init__(self) -> None:
+        documents.enforce(self, DataError)
 
     @property
     def layout(self) -> Layout:

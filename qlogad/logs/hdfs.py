@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
+from qlogad import documents
+from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, File
 from qlogad.logs.layout import Layout, masks_of
 from qlogad.logs.line_files import Files, LineFiles
@@ -26,6 +28,9 @@ class Hdfs(LineFiles, Dataset):
 
     masks = masks_of("hdfs")
     mask_starts = "b/0-9+-"
+
+    def __post_init__(self) -> None:
+        documents.enforce(self, DataError)
 
     @property
     def layout(self) -> Layout:

@@ -82,6 +82,11 @@ class Layout:
         None  # lines that go on with the event above: true: those that are no events; or a pattern of them
     )
 
+    def __post_init__(self) -> None:
+        documents.enforce(self, DataError)
+        if isinstance(self.levels, str) and self.levels != "syslog":
+            raise DataError(f"levels must be 'syslog' or a table of other names, such as {{ W = 'WARN' }}, got {shown(self.levels)}")
+
     def complete(self, where: str = "") -> Layout:
         """The same with what its preset says, and checked: its `format` is a line, or None.
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from qlogad import documents
+from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, File, Intake, RawLine
 from qlogad.logs.layout import Field, Layout
 from qlogad.logs.line_files import Files, LineFiles
@@ -37,6 +39,7 @@ class Otel(LineFiles, Dataset):
     )
 
     def __post_init__(self) -> None:
+        documents.enforce(self, DataError)
         if self.events == "template":
             object.__setattr__(self, "parsed", True)
         else:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +96,7 @@ class _Branch:
 class _Repeat:
     least: int
     most: int  # -1: any number
-    how: Literal["greedy", "lazy", "possessive"]
+    how: str  # "greedy", "lazy" or "possessive"
     item: _Node
 
 
@@ -157,9 +157,7 @@ def _node(op: Any, value: Any, flags: int) -> _Node:
         return inner if number is None else _Group(number, inner)
     if name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
         least, most, parsed = value
-        how: Literal["greedy", "lazy", "possessive"] = (
-            "greedy" if name == "MAX_REPEAT" else "lazy" if name == "MIN_REPEAT" else "possessive"
-        )
+        how = {"MAX_REPEAT": "greedy", "MIN_REPEAT": "lazy"}.get(name, "possessive")
         item = _plain(_row(parsed, flags))
         return _Repeat(int(least), -1 if most is _parser.MAXREPEAT else int(most), how, item)
     if name == "AT":

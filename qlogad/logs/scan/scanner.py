@@ -53,7 +53,7 @@ class _Plan:
     form: tuple[Any, ...]
     ways: NDArray[np.int32]
     roles: frozenset[int]  # that lines have
-    constant: Mapping[Role, str]  # roles whose text is the name of the file
+    constant: Mapping[str, str]  # roles whose text is the name of the file
     time: tuple[int, tuple[Any, ...], Ints, int]  # kind, program, groups, base
     moves: bool  # see _Time
     session: tuple[Any, ...]
@@ -516,7 +516,7 @@ def _plan_of(layout: Layout, masks: tuple[tuple[str, str], ...], starts: str) ->
     compiled_masks: Masks | None = compile_masks(masks, starts)
     if form is None or compiled_masks is None:
         return None
-    rows, roles, constant = list[list[int]](), list[int](), dict[Role, str]()
+    rows, roles, constant = list[list[int]](), list[int](), dict[str, str]()
     for number, role in enumerate(_ROLES):
         ways = layout.fields(role)
         if ways == ((FILE,),):
