@@ -85,7 +85,9 @@ class Layout:
     def __post_init__(self) -> None:
         documents.enforce(self, DataError)
         if isinstance(self.levels, str) and self.levels != "syslog":
-            raise DataError(f"levels must be 'syslog' or a table of other names, such as {{ W = 'WARN' }}, got {shown(self.levels)}")
+            raise DataError(
+                f"levels must be 'syslog' or a table of other names, such as {{ W = 'WARN' }}, got {shown(self.levels)}"
+            )
 
     def complete(self, where: str = "") -> Layout:
         """The same with what its preset says, and checked: its `format` is a line, or None.
