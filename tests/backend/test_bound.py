@@ -190,14 +190,14 @@ def test_what_does_not_fit_the_circuit_is_refused(name):
         r"inputs are torch.float32 on cpu but weights are torch.float64 on cpu; use .to\(weights\)": (inputs_GNI.float(),),
         r"inputs are torch.int64 on cpu but weights are": (inputs_GNI.long(),),
         r"inputs are torch.float64 on meta but weights are torch.float64 on cpu": (inputs_GNI.to("meta"),),
-        r"inputs are a torch tensor, got ndarray; use torch.as_tensor": (inputs_GNI.numpy(),),
-        r"inputs are a torch tensor, got list": (inputs_GNI.tolist(),),
+        r"inputs must be a torch tensor, got ndarray; use torch.as_tensor": (inputs_GNI.numpy(),),
+        r"inputs must be a torch tensor, got list": (inputs_GNI.tolist(),),
     }
     bad_weights = {
         r"weights of shape \(G, \d+\) with G >= 1 expected": (weights_GP[0], weights_GP[:, :-1], weights_GP[:0]),
         r"weights must be float32 or float64, got torch.float16; call .float\(\) or .double\(\)": (weights_GP.half(),),
         r"weights must be float32 or float64, got torch.complex128": (weights_GP.to(torch.complex128),),
-        r"weights are a torch tensor, got ndarray": (weights_GP.numpy(),),
+        r"weights must be a torch tensor, got ndarray": (weights_GP.numpy(),),
     }
     for run, cases in ((bound, bad_inputs), (lambda bad: ENGINES[name].bind(circuit, bad), bad_weights)):
         for message, wrongs in cases.items():

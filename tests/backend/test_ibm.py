@@ -184,7 +184,7 @@ def test_what_a_stand_in_does_not_do_is_said(option, says):
         ("fake_manila,level=3", "level must be 0"),
         ("fake_manila,zne=yes", "on or off"),
         ("fake_manila,shot=3", "did you mean 'shots'"),
-        ("fake_manila,shots=0", "whole number"),
+        ("fake_manila,shots=0", "must be an integer"),
     ],
 )
 def test_bad_targets_are_refused(target, says):

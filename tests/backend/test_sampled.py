@@ -226,7 +226,7 @@ def test_what_cannot_be_is_refused_in_one_line():
     weights_10, inputs_1N1 = torch.zeros(1, 0), torch.zeros(1, 3, 1)
     with pytest.raises(BackendError, match=r"not all finite; run again"):
         Breaks().bind(circuit, weights_10)(inputs_1N1)
-    with pytest.raises(BackendError, match="3 rows of inputs but 2 names"):
+    with pytest.raises(BackendError, match="3 rows of inputs but 2 row names"):
         Defined().bind(circuit, weights_10)(inputs_1N1, ["a", "b"])
     with pytest.raises(BackendError, match="'shift' or 'spsa', got 'adjoint'"):
         Defined("adjoint")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qlogad.errors import DataError
-from qlogad.logs.line_times import DIRECTIVES, UNTOLD_YEAR, LineTimes, time_zone
+from qlogad.logs.line_times import DIRECTIVES, NO_TIME, UNTOLD_YEAR, LineTimes, time_zone
 
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2068, 1, 1))
 FORMS = st.sampled_from(
@@ -99,7 +99,7 @@ def test_hours_that_a_clock_skipped_or_showed_twice_are_told() -> None:
 )
 def test_any_text_is_a_time_or_a_reason(text: str, form: str | None) -> None:
     found = LineTimes(form)(text)
-    assert isinstance(found, float) or found == "no such time" or "set time_unit" in found
+    assert isinstance(found, float) or found == NO_TIME or "set time_unit" in found
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_any_text_is_a_time_or_a_reason(text: str, form: str | None) -> None:
 )
 def test_what_no_calendar_has_is_no_time(form: str, texts: list[str]) -> None:
     for text in texts:
-        assert LineTimes(form)(text) == "no such time"
+        assert LineTimes(form)(text) == NO_TIME
 
 
 def test_directives_are_those_of_strptime_and_a_few() -> None:

@@ -157,7 +157,7 @@ def test_errors_tell_the_next_step():
         ({"cuts": [1.5]}, "between 0 and 1"),
         ({"cuts": []}, "at least one cut"),
         ({"cuts": [0.5, 0.5]}, "once"),
-        ({"validation": 1.0}, "share"),
+        ({"validation": 1.0}, "validation must be between 0 and 1"),
         ({"by": "random"}, "by"),
     ],
 )

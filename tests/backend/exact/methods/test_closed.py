@@ -136,7 +136,7 @@ def test_what_does_not_fit_says_why():
     assert "entangled wires, and inputs enter" in Closed().unfit(assemble("angle-y", "qulog", 3, 2, reupload=True))
     wide = assemble("angle-y", "strongly-entangling", WIDEST + 1, 2)
     assert f"{WIDEST + 1} entangled wires" in Closed().unfit(wide)
-    assert "reads 128 basis states" in Closed().unfit(assemble("angle-y", "separable", 7, 1, readout="probabilities"))
+    assert "reads 128 separate basis states" in Closed().unfit(assemble("angle-y", "separable", 7, 1, readout="probabilities"))
 
 
 @pytest.mark.parametrize("rows", [0, 1, 4])
