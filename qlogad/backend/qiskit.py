@@ -427,10 +427,10 @@ def from_qasm(text: str, *, encoding: bool = False) -> Circuit:
             else qasm3.loads(text)
         )
     except Exception as error:  # the parsers and their grammars raise many types
-        first = str(error).splitlines()[0] if str(error) else repr(error)
+        first = f": {str(error).splitlines()[0]}" if str(error) else ""
         if second and "not a parameter" in first:
             first += "; parameters need OpenQASM 3: input float theta;"
-        raise DesignError(f"this OpenQASM {2 if second else 3} cannot be read: {first}") from error
+        raise DesignError(f"this is not valid OpenQASM {2 if second else 3}{first}") from error
     declared = re.findall(r"^\s*input\s+float(?:\[64\])?\s+([xw])_(\d{1,9})\s*;", text, re.MULTILINE)
     counts = {kind: max((int(index) + 1 for letter, index in declared if letter == kind), default=0) for kind in "xw"}
     words = re.search(r"^// qlogad reads ([IXYZ01 ]+)$", text, re.MULTILINE)

@@ -127,7 +127,7 @@ def test_foreign_text_keeps_its_unitary() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nonsense", "OpenQASM 3 cannot be read"),
+        ("nonsense", "not valid OpenQASM 3"),
         ('OPENQASM 3.0;\ninclude "stdgates.inc";\nqubit[1] q;\nreset q[0];\n', "'reset'"),
         ('OPENQASM 3.0;\ninclude "stdgates.inc";\nqubit[1] q;\nbit c;\nc = measure q[0];\nx q[0];\n', "follows a measurement"),
         ('OPENQASM 3.0;\ninclude "stdgates.inc";\ninput float[64] a;\nqubit[1] q;\nrx(a * a) q[0];\n', "not affine"),

@@ -148,7 +148,7 @@ def test_a_list_refuses_what_does_not_apply() -> None:
         ({"kind": "encoding", "depth": 2}, "leave out --depth"),
         ({"kind": "detectors", "wires": 2}, "leave out --wires"),
         ({"kind": "ansatz", "wires": 0}, "1 to 256 wires"),
-        ({"kind": "ansatz", "depth": -1}, "depth must be from 0"),
+        ({"kind": "ansatz", "depth": -1}, "a depth of 0 to 10000, got 4 and -1"),
     ):
         with pytest.raises(InputError, match=says):
             listing.rows(**options)  # type: ignore[arg-type]

@@ -440,5 +440,5 @@ def test_files_that_do_not_fit_are_refused_in_one_line(content, message):
 
 @pytest.mark.parametrize("key", ["takes", "repeat", "prepare"])
 def test_an_ansatz_has_no_features(key):
-    with pytest.raises(DesignError, match=f"'{key}' belongs to encodings"):
+    with pytest.raises(DesignError, match=f"'{key}' is a key of encodings"):
         Design.from_mapping({"layer": [ROW], key: {}}, "ansatz", where="my.toml")

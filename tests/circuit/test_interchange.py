@@ -266,7 +266,7 @@ def test_qasm_reads_no_other_file_and_makes_no_endless_register(text: str, tmp_p
     "head", ['OPENQASM 2.0; include "qelib1.inc"; qreg q[1];', 'OPENQASM 3.0; include "stdgates.inc"; qubit[1] q;']
 )
 def test_qasm_without_end_is_refused_before_it_is_read(head: str) -> None:
-    with pytest.raises(DesignError, match="up to 100,000 statements, got 100,0"):
+    with pytest.raises(DesignError, match="at most 100,000 statements, got 100,0"):
         from_qasm(head + "h q[0];" * 100_000)
 
 

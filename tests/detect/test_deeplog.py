@@ -228,7 +228,7 @@ def test_nothing_to_learn_from_is_an_error(windows: list[list[int]]) -> None:
 
 
 def test_a_history_of_nothing_is_refused() -> None:
-    with pytest.raises(DataError, match="history must be from 1 to 10,000"):
+    with pytest.raises(DataError, match="history is from 1 to 10,000"):
         small(history=0)
 
 

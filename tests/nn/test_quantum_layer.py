@@ -239,7 +239,7 @@ def test_transforms_that_it_does_not_follow_are_refused() -> None:
         ({"wires": "4"}, "wires is an integer, got '4'"),
         ({"wires": 4.0}, "wires is an integer"),
         ({"wires": 0}, "1 to 256 wires"),
-        ({"wires": 40}, "up to 26 wires"),
+        ({"wires": 40}, "at most 26 wires"),
         ({"depth": 1.5}, "depth is an integer"),
         ({"depth": -1}, "depth must be from 0"),
         ({"seed": "x"}, "seed is an integer"),

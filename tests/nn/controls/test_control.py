@@ -57,7 +57,7 @@ def test_the_matched_control_says_when_it_is_impossible() -> None:
     def deaf(uploads: int) -> Circuit:
         return assemble("angle-y", "separable", 2, 1)
 
-    with pytest.raises(DesignError, match="stays at 4 live weights however often it encodes, and 5 are wanted"):
+    with pytest.raises(DesignError, match="reaches at most 4 live weights with any number of uploads, but 5 are needed"):
         matched(deaf, 5, Encoding.load("angle-y"))
 
 
