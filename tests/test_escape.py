@@ -133,7 +133,8 @@ def test_a_cell_of_a_csv_file_is_no_formula_and_one_line(text: str) -> None:
 
 @given(st.lists(TEXTS, min_size=1, max_size=4), TEXTS)
 def test_a_frame_becomes_a_csv_file_with_its_numbers_as_they_are_and_its_text_inert(texts: list[str], head: str) -> None:
-    frame = pd.DataFrame({"n": -np.arange(1.0, len(texts) + 1), f"{head}t": pd.Series(texts, dtype=object)})
+    frame = pd.DataFrame({"n": -np.arange(1.0, len(texts) + 1), "t": pd.Series(texts, dtype=object)})
+    frame.columns = pd.Index(["n", f"{head}t"], dtype=object)
     found = list(csv.reader(io.StringIO(escape.csv_table(frame, "%.3g"))))
     assert found[0] == ["n", escape.csv(f"{head}t")]
     assert found[1:] == [[f"{-n:g}", escape.csv(text)] for n, text in enumerate(texts, 1)]

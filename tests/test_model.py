@@ -221,7 +221,7 @@ def test_misuse_is_explained(kept: Path, tmp_path: Path) -> None:
     class Mine(Synthetic):
         """A data set of somebody's own, not installed."""
 
-    with pytest.raises(DataError, match="the data set Mine has no name"):
+    with pytest.raises(DataError, match="the data set Mine is not installed under a name"):
         Model.fit(Mine(lines=1500), Length()).save(tmp_path / "mine")
 
 
@@ -295,7 +295,7 @@ def test_what_is_not_installed_is_named(kept: Path, tmp_path: Path) -> None:
     resealed(copy, "preprocessor.json", files.facts_text({**state, "pipeline": {**state["pipeline"], "views": ["idz"]}}))
     assert "there is no view 'idz'" in refused(copy)
     resealed(copy, "preprocessor.json", files.facts_text({**state, "format": 0}))
-    assert "is of format 0, this qlogad reads 1" in refused(copy)
+    assert "has format 0, but this version of qlogad reads 1" in refused(copy)
     copied(kept, tmp_path)
     content = documents.read(copy / "detector" / "detector.toml") | {"detector": "theirs"}
     resealed(copy, "detector/detector.toml", documents.dump(content, infinite=True))
