@@ -305,7 +305,7 @@ def test_it_has_a_track_of_its_own() -> None:
 
 
 def test_labels_and_windows_that_teach_nothing_are_refused() -> None:
-    with pytest.raises(DataError, match="equal counts"):
+    with pytest.raises(DataError, match="the same counts"):
         VQC().fit([[0, 1]] * 4, [0, 1, 0, 1])
     with pytest.raises(DataError, match="3 training rows but 2 labels"):
         VQC().fit([[0], [1], [0]], [0, 1])

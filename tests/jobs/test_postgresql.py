@@ -213,5 +213,5 @@ def test_a_server_that_stays_away_is_one_line_without_the_password(server: Serve
     for caught in (error, late):
         assert "\n" not in str(caught.value)
         assert "secret" not in str(caught.value)
-    with pytest.raises(InputError, match=r"cannot be read.*postgresql://user@host/database"):
+    with pytest.raises(InputError, match=r"cannot be parsed.*postgresql://user@host/database"):
         open_storage("postgresql://host:port/database")
