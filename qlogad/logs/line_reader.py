@@ -184,12 +184,12 @@ def read_records(layout: Layout, files: Iterable[tuple[str, Iterator[RawLine]]],
     intake.warnings.extend(reader.times.warnings())
 
 
-def entries(reader: LineReader, lines: Iterator[RawLine], intake: Intake, doubt: Doubt) -> Iterator[LogRecord]:
-    """The records of lines of one file."""
+def entries(reader: LineReader, lines: Iterator[RawLine], intake: Intake, doubt: Doubt | None = None) -> Iterator[LogRecord]:
+    """The records of lines of one file; without `doubt`, nobody asks whether the layout is the right one."""
     return (_joined if reader.layout.continuation else _single)(reader, lines, intake, doubt)
 
 
-def _single(reader: LineReader, lines: Iterator[RawLine], intake: Intake, doubt: Doubt) -> Iterator[LogRecord]:
+def _single(reader: LineReader, lines: Iterator[RawLine], intake: Intake, doubt: Doubt | None) -> Iterator[LogRecord]:
     for line in lines:
         found = reader.record(line)
         if isinstance(found, LogRecord):
@@ -202,10 +202,11 @@ def _single(reader: LineReader, lines: Iterator[RawLine], intake: Intake, doubt:
             intake.blank += 1
         else:
             intake.set_aside(line.number, line.offset, found)
-            doubt.of(line, intake)
+            if doubt is not None:
+                doubt.of(line, intake)
 
 
-def _joined(reader: LineReader, lines: Iterator[RawLine], intake: Intake, doubt: Doubt) -> Iterator[LogRecord]:
+def _joined(reader: LineReader, lines: Iterator[RawLine], intake: Intake, doubt: Doubt | None) -> Iterator[LogRecord]:
     above: LogRecord | None = None
     more, length = list[str](), 0
     for line in lines:
@@ -220,7 +221,8 @@ def _joined(reader: LineReader, lines: Iterator[RawLine], intake: Intake, doubt:
             goes_on = line.text
         if goes_on is None or above is None:
             intake.set_aside(line.number, line.offset, found or NOT_OF_LAYOUT)
-            doubt.of(line, intake)
+            if doubt is not None:
+                doubt.of(line, intake)
             continue
         intake.joined += 1
         if length < MOST_JOINED:

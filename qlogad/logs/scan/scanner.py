@@ -414,7 +414,7 @@ class _Merge:
                 if len(raw) <= LONGEST and (text := text_of(raw, first=read.first and line == 0)) is not None
             ]
             alone = Intake()
-            records += entries(self._reader, iter(texts), alone, self._doubt)
+            records += entries(self._reader, iter(texts), alone)
             self._intake.records += alone.records
             self._intake.left_out += alone.left_out
         return next(pieces_of(records, self._words, self._mask, len(records)), None)
