@@ -19,6 +19,7 @@ import numpy as np
 
 from qlogad import documents, escape, files, jit, names
 from qlogad.bench.benchmark import Benchmark, Finding, Progress, this_machine
+from qlogad.bench.parser import ask_drain3
 from qlogad.bounds import Between
 from qlogad.errors import DataError, InputError
 from qlogad.logs.dataset import Dataset, Intake
@@ -221,14 +222,7 @@ def memory(kind: str, path: Path) -> float:
 
 def _drain3(path: Path, masks: Sequence[tuple[str, str]], python: Path) -> tuple[float, float]:
     given = {"path": str(path), "masks": [[name, expression] for name, expression in masks]}
-    try:
-        run = subprocess.run([str(python), "-c", _DRAIN3], input=json.dumps(given), check=True, capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        reason = error.stderr.strip().splitlines() if isinstance(error, subprocess.CalledProcessError) else [str(error)]
-        raise InputError(
-            f"{python} cannot run Drain3 ({reason[-1] if reason else 'it exits without a message'}); --peers is a Python that has drain3"
-        ) from error
-    fit, frozen = json.loads(run.stdout)
+    fit, frozen = ask_drain3(python, _DRAIN3, given)
     return fit, frozen
 
 

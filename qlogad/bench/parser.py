@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ from qlogad.logs.parser.parser import Parser as LogParser
 from qlogad.logs.parser.spell import Spell
 from qlogad.logs.parser.templates import PLACEHOLDER
 
-__all__ = ["SETTINGS", "Parser", "Sample", "Setting", "measure", "samples", "templates", "write"]
+__all__ = ["SETTINGS", "Parser", "Sample", "Setting", "ask_drain3", "measure", "samples", "templates", "write"]
 
 Row = dict[str, str | float | None]  # numbers are shares
 _IP, _HOST = r"(\d+\.){3}\d+", r"([\w-]+\.){2,}[\w-]+"
@@ -161,14 +161,23 @@ def drain3(sample: Sample, setting: Setting, python: Path) -> list[tuple[int, st
     """
     texts = [masked(message, setting) for message in sample.messages]
     given = {"texts": texts, "depth": setting.depth, "similarity": setting.similarity, "max_children": Drain.max_children}
+    return [(number, template) for number, template in ask_drain3(python, _DRAIN3, given)]
+
+
+def ask_drain3(python: Path, program: str, given: Mapping[str, object]) -> Any:
+    """What a program prints as JSON that is run by a Python with Drain3, and given something as JSON.
+
+    Raises:
+        InputError: that Python cannot run it.
+    """
     try:
-        run = subprocess.run([str(python), "-c", _DRAIN3], input=json.dumps(given), check=True, capture_output=True, text=True)
+        run = subprocess.run([str(python), "-c", program], input=json.dumps(given), check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:
         reason = error.stderr.strip().splitlines() if isinstance(error, subprocess.CalledProcessError) else [str(error)]
         raise InputError(
             f"{python} cannot run Drain3 ({reason[-1] if reason else 'it exits without a message'}); --peers is a Python that has drain3"
         ) from error
-    return [(number, template) for number, template in json.loads(run.stdout)]
+    return json.loads(run.stdout)
 
 
 def measure(found: Mapping[str, Sample], progress: Progress, *, python: Path | None = None) -> list[Row]:
