@@ -38,7 +38,7 @@ from qlogad.logs.events import Events, read_events
 from qlogad.logs.parser.drain import Drain
 from qlogad.logs.parser.identity import Identity
 from qlogad.logs.parser.parser import Parser
-from qlogad.logs.raw_lines import Lines
+from qlogad.logs.reading.raw_lines import Lines
 from qlogad.logs.windows import Window, Windows, default_window, make_windows
 
 __all__ = ["Model", "Origin", "Scored", "origin_of", "write"]

@@ -100,6 +100,15 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     order.prepare()  # raises CycleError, which names the circle
 
 
+def test_a_folder_holds_no_more_than_a_reader_can_survey() -> None:
+    """3,500 lines, without the folders in it; but for the backends, a file for each service and simulator."""
+    lines: dict[str, int] = {}
+    for path in MODULES:
+        folder = str(path.parent.relative_to(ROOT))
+        lines[folder] = lines.get(folder, 0) + path.read_bytes().count(b"\n")
+    assert {folder: count for folder, count in lines.items() if count > 3_500 and folder != "backend"} == {}
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_heavy_packages_live_in_their_own_file(path: Path) -> None:
     place = str(path.relative_to(ROOT))

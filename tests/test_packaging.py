@@ -12,8 +12,8 @@ ROOT = Path(__file__).parent.parent
 CODE = (
     "import qlogad; from qlogad import names; from qlogad.experiment import Experiment; from qlogad.circuit.encoding import assemble;"
     "assemble('angle-y', 'strongly-entangling', 3, 1);"
-    "from qlogad.logs.fetch import known;"
-    "from qlogad.logs.layout import Layout; assert all(Layout(name).complete() for name in names.formats());"
+    "from qlogad.logs.published.fetch import known;"
+    "from qlogad.logs.reading.layout import Layout; assert all(Layout(name).complete() for name in names.formats());"
     "print(qlogad.__file__, Experiment.load('quickstart').name, len(names.designs('ansatz')), len(known()), len(names.formats()))"
 )
 

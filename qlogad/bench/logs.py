@@ -24,11 +24,11 @@ from qlogad.bounds import Between
 from qlogad.errors import DataError, InputError
 from qlogad.logs.dataset import Dataset, Intake
 from qlogad.logs.events import read_pieces
-from qlogad.logs.line_files import LineFiles
-from qlogad.logs.mask import Mask
 from qlogad.logs.parser.drain import Drain
-from qlogad.logs.pieces import Words
-from qlogad.logs.raw_lines import blocks
+from qlogad.logs.reading.line_files import LineFiles
+from qlogad.logs.reading.mask import Mask
+from qlogad.logs.reading.pieces import Words
+from qlogad.logs.reading.raw_lines import blocks
 from qlogad.logs.scan.scanner import SIZE, Scanner
 from qlogad.logs.synthetic import Synthetic
 

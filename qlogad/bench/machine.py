@@ -144,7 +144,7 @@ def _reading(lines: int, progress: Progress) -> list[Row]:
 
 def _bare(path: Path) -> float:
     from qlogad.logs.dataset import Intake
-    from qlogad.logs.raw_lines import read_lines
+    from qlogad.logs.reading.raw_lines import read_lines
 
     began = time.perf_counter()
     for _ in read_lines(path, Intake()):

@@ -11,7 +11,7 @@ import numpy as np
 
 from qlogad import documents, names
 from qlogad.errors import DataError, InputError, did_you_mean
-from qlogad.logs.archives import inside
+from qlogad.logs.reading.archives import inside
 
 if TYPE_CHECKING:
     from qlogad.experiment.experiment import Contender

@@ -22,12 +22,12 @@ from qlogad.errors import DataError, counted, one_line
 from qlogad.experiment.data import Data, data_of
 from qlogad.logs.dataset import Dataset, Intake
 from qlogad.logs.events import Events, read_events
-from qlogad.logs.guess import Guess, guess
-from qlogad.logs.layout import ROLES, Layout
-from qlogad.logs.line_files import LineFiles
-from qlogad.logs.log_sample import Dirt, LogSample, dirt_of, take_sample
-from qlogad.logs.raw_lines import blocks, raw_lines
-from qlogad.logs.session_candidates import FEWEST, LONGEST, Candidate, candidates
+from qlogad.logs.guess.guess import Guess, guess
+from qlogad.logs.guess.log_sample import Dirt, LogSample, dirt_of, take_sample
+from qlogad.logs.guess.session_candidates import FEWEST, LONGEST, Candidate, candidates
+from qlogad.logs.reading.layout import ROLES, Layout
+from qlogad.logs.reading.line_files import LineFiles
+from qlogad.logs.reading.raw_lines import blocks, raw_lines
 from qlogad.logs.split import SplitBy, make_splits
 from qlogad.logs.windows import Window, Windows, make_windows
 

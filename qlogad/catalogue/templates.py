@@ -15,9 +15,9 @@ from qlogad.errors import DataError, InputError, counted, did_you_mean, one_line
 from qlogad.experiment.data import Data, data_of
 from qlogad.experiment.experiment import Experiment
 from qlogad.logs.dataset import Intake
-from qlogad.logs.mask import Mask
 from qlogad.logs.parser.parser import Parser
 from qlogad.logs.parser.templates import PLACEHOLDER, SLOT, WILDCARD
+from qlogad.logs.reading.mask import Mask
 
 __all__ = ["Finding", "Parsed", "Template", "parse", "parsed"]
 

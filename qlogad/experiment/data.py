@@ -13,12 +13,12 @@ from qlogad.bounds import Seed
 from qlogad.errors import DocumentError, did_you_mean, shown
 from qlogad.logs.dataset import Dataset
 from qlogad.logs.inject import parse_spec
-from qlogad.logs.mask import Mask
 from qlogad.logs.parser.drain import Drain
 from qlogad.logs.parser.identity import Identity
 from qlogad.logs.parser.known import read_templates
 from qlogad.logs.parser.parser import MaxTemplates, Parser, Steered
 from qlogad.logs.parser.templates import masked_template
+from qlogad.logs.reading.mask import Mask
 from qlogad.logs.split import SplitBy
 from qlogad.logs.windows import Window
 

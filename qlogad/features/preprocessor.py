@@ -21,8 +21,8 @@ from qlogad.features.pipeline import FeaturePipeline
 from qlogad.features.view import any_apart
 from qlogad.logs.dataset import Dataset
 from qlogad.logs.events import Events, read_events
-from qlogad.logs.mask import Mask
-from qlogad.logs.raw_lines import Lines
+from qlogad.logs.reading.mask import Mask
+from qlogad.logs.reading.raw_lines import Lines
 from qlogad.logs.windows import Window, Windows, complete, longest_silence, make_windows
 
 __all__ = ["Preprocessor"]

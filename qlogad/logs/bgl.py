@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from qlogad.logs.dataset import Dataset, LogRecord, RawLine
-from qlogad.logs.layout import Layout, masks_of
-from qlogad.logs.line_files import Files, LineFiles
-from qlogad.logs.line_reader import LineReader
+from qlogad.logs.reading.layout import Layout, masks_of
+from qlogad.logs.reading.line_files import Files, LineFiles
+from qlogad.logs.reading.line_reader import LineReader
 
 __all__ = ["Bgl", "format_line", "parse_line"]
 

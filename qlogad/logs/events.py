@@ -21,12 +21,12 @@ from qlogad.errors import DataError
 from qlogad.import_closure import code, modules
 from qlogad.logs import store as event_store
 from qlogad.logs.dataset import Dataset, Intake
-from qlogad.logs.line_files import LineFiles, stored_bytes
-from qlogad.logs.mask import Mask
-from qlogad.logs.pieces import Piece, Places, Ragged, Words, pieces_of
-from qlogad.logs.raw_lines import Lines, blocks, raw_lines
+from qlogad.logs.reading.line_files import LineFiles, stored_bytes
+from qlogad.logs.reading.mask import Mask
+from qlogad.logs.reading.pieces import Piece, Places, Ragged, Words, pieces_of
+from qlogad.logs.reading.raw_lines import Lines, blocks, raw_lines
+from qlogad.logs.reading.times import EARLIEST, LATEST
 from qlogad.logs.scan.scanner import SIZE, Scanner
-from qlogad.logs.times import EARLIEST, LATEST
 
 __all__ = ["WORTH_SCANNING", "Events", "Texts", "read_events", "read_pieces"]
 

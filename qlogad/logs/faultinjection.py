@@ -17,10 +17,10 @@ from typing import Literal
 from qlogad import documents
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, File, Intake, LogRecord, RawLine
-from qlogad.logs.layout import Layout, masks_of
-from qlogad.logs.line_files import Files, LineFiles
-from qlogad.logs.line_times import LineTimes
-from qlogad.logs.raw_lines import read_lines
+from qlogad.logs.reading.layout import Layout, masks_of
+from qlogad.logs.reading.line_files import Files, LineFiles
+from qlogad.logs.reading.line_times import LineTimes
+from qlogad.logs.reading.raw_lines import read_lines
 
 __all__ = ["Faultinjection"]
 

@@ -12,8 +12,8 @@ from typing import Literal
 from qlogad import documents
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, File
-from qlogad.logs.layout import Layout, masks_of
-from qlogad.logs.line_files import Files, LineFiles
+from qlogad.logs.reading.layout import Layout, masks_of
+from qlogad.logs.reading.line_files import Files, LineFiles
 
 __all__ = ["Hdfs"]
 

@@ -21,9 +21,9 @@ from typing import Any, Literal
 from qlogad import documents
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, File, Intake, LogRecord
-from qlogad.logs.layout import Layout, masks_of
-from qlogad.logs.line_files import Files, LineFiles
-from qlogad.logs.tables import read_labels
+from qlogad.logs.reading.layout import Layout, masks_of
+from qlogad.logs.reading.line_files import Files, LineFiles
+from qlogad.logs.reading.tables import read_labels
 
 __all__ = ["Lines"]
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qlogad.logs.dataset import Dataset, File, Intake
-from qlogad.logs.layout import Layout, masks_of
-from qlogad.logs.line_files import Files, LineFiles
-from qlogad.logs.raw_lines import read_lines
-from qlogad.logs.tables import read_labels
+from qlogad.logs.reading.layout import Layout, masks_of
+from qlogad.logs.reading.line_files import Files, LineFiles
+from qlogad.logs.reading.raw_lines import read_lines
+from qlogad.logs.reading.tables import read_labels
 
 __all__ = ["Openstack"]
 

@@ -15,10 +15,10 @@ from typing import Any, Literal
 from qlogad import documents
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, File, Intake, RawLine
-from qlogad.logs.layout import Field, Layout
-from qlogad.logs.line_files import Files, LineFiles
-from qlogad.logs.mask import Mask
-from qlogad.logs.masks import GENERAL
+from qlogad.logs.reading.layout import Field, Layout
+from qlogad.logs.reading.line_files import Files, LineFiles
+from qlogad.logs.reading.mask import Mask
+from qlogad.logs.reading.masks import GENERAL
 
 __all__ = ["Otel"]
 

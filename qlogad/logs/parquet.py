@@ -11,7 +11,7 @@ import numpy as np
 from qlogad import files
 from qlogad.arrays import Ints, Numbers
 from qlogad.logs.events import Events
-from qlogad.logs.pieces import Ragged
+from qlogad.logs.reading.pieces import Ragged
 
 __all__ = ["write_parquet"]
 

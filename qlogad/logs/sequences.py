@@ -21,9 +21,9 @@ from qlogad import documents
 from qlogad.documents import digest
 from qlogad.errors import DataError, shown
 from qlogad.logs.dataset import Dataset, File, Intake, LogRecord, RawLine
-from qlogad.logs.raw_lines import file_digest, pick_lines, read_lines
-from qlogad.logs.tables import Row, items_of, read_label, rows_of
-from qlogad.logs.times import Times, Unit
+from qlogad.logs.reading.raw_lines import file_digest, pick_lines, read_lines
+from qlogad.logs.reading.tables import Row, items_of, read_label, rows_of
+from qlogad.logs.reading.times import Times, Unit
 
 __all__ = ["Sequences"]
 

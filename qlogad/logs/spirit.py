@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qlogad.logs.dataset import Dataset
-from qlogad.logs.layout import Layout, masks_of
-from qlogad.logs.line_files import Files, LineFiles
+from qlogad.logs.reading.layout import Layout, masks_of
+from qlogad.logs.reading.line_files import Files, LineFiles
 
 __all__ = ["Spirit"]
 

@@ -40,8 +40,8 @@ from qlogad import documents, files
 from qlogad.arrays import Ints
 from qlogad.errors import DataError, InputError, QlogadWarning, ResultError, one_line, shown
 from qlogad.logs.dataset import Intake, Quarantined
-from qlogad.logs.pieces import Piece, Ragged, Words
-from qlogad.logs.times import EARLIEST, LATEST
+from qlogad.logs.reading.pieces import Piece, Ragged, Words
+from qlogad.logs.reading.times import EARLIEST, LATEST
 
 __all__ = ["FORMAT", "LEAST", "StoreUnusable", "Stored", "Usage", "Writer", "folder", "load", "room", "say", "turn", "usage"]
 

@@ -17,9 +17,9 @@ from qlogad import documents
 from qlogad.errors import DataError, InputError
 from qlogad.logs.dataset import Dataset, Intake, LogRecord
 from qlogad.logs.events import read_events
-from qlogad.logs.mask import Mask
-from qlogad.logs.raw_lines import Lines, expand, open_unpacked, raw_lines
-from qlogad.logs.times import EARLIEST, LATEST
+from qlogad.logs.reading.mask import Mask
+from qlogad.logs.reading.raw_lines import Lines, expand, open_unpacked, raw_lines
+from qlogad.logs.reading.times import EARLIEST, LATEST
 from qlogad.seeds import generator
 from qlogad.testing.laws import Laws, Tell, assert_refused, refusal
 

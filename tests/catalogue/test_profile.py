@@ -17,12 +17,12 @@ from qlogad.experiment.experiment import Experiment
 from qlogad.experiment.ground import ground, open_source, splits
 from qlogad.logs.dataset import Intake
 from qlogad.logs.events import read_events
-from qlogad.logs.log_sample import take_sample
-from qlogad.logs.raw_lines import read_lines
+from qlogad.logs.guess.log_sample import take_sample
+from qlogad.logs.reading.raw_lines import read_lines
 from qlogad.seeds import derive
 from tests.command_line import qlogad
+from tests.logs.reading.test_formats import LINED, made
 from tests.logs.samples import SAMPLES
-from tests.logs.test_formats import LINED, made
 
 START = 1_700_000_000
 

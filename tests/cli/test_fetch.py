@@ -17,8 +17,8 @@ import pytest
 from qlogad import documents
 from qlogad.experiment.data import data_of
 from qlogad.logs.dataset import Intake
-from qlogad.logs.download import part_of
-from qlogad.logs.fetch import known
+from qlogad.logs.published.download import part_of
+from qlogad.logs.published.fetch import known
 from qlogad.logs.synthetic import Synthetic
 from tests.cli.test_cli import INTERRUPTIBLE
 from tests.command_line import qlogad

@@ -17,8 +17,8 @@ from qlogad.errors import DataError
 from qlogad.logs.dataset import Dataset, Intake, LogRecord
 from qlogad.logs.events import read_events
 from qlogad.logs.hdfs import Hdfs
-from qlogad.logs.mask import Mask
 from qlogad.logs.parser.drain import Drain
+from qlogad.logs.reading.mask import Mask
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from qlogad.errors import DataError
 from qlogad.logs.dataset import Intake
 from qlogad.logs.events import read_events
 from qlogad.logs.hdfs import Hdfs
-from qlogad.logs.mask import Mask
+from qlogad.logs.reading.mask import Mask
 from qlogad.seeds import derive
 
 GARBAGE = [

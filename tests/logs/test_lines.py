@@ -17,10 +17,10 @@ from qlogad.experiment.data import data_of
 from qlogad.experiment.ground import open_source, splits
 from qlogad.logs.dataset import Intake, LogRecord
 from qlogad.logs.events import read_events
-from qlogad.logs.layout import expression_of
-from qlogad.logs.line_reader import MOST_JOINED
 from qlogad.logs.lines import Lines
-from qlogad.logs.raw_lines import raw_lines
+from qlogad.logs.reading.layout import expression_of
+from qlogad.logs.reading.line_reader import MOST_JOINED
+from qlogad.logs.reading.raw_lines import raw_lines
 from qlogad.seeds import derive
 
 FORM = "<time> <level> <component>: <message>"

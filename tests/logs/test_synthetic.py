@@ -17,7 +17,7 @@ from qlogad.documents import from_mapping
 from qlogad.errors import DocumentError, InputError
 from qlogad.logs.bgl import Bgl, parse_line
 from qlogad.logs.dataset import Intake, LogRecord
-from qlogad.logs.raw_lines import read_lines
+from qlogad.logs.reading.raw_lines import read_lines
 from qlogad.logs.simulated_cluster import KINDS, START, Block, Kind, Line, Step, make_world
 from qlogad.logs.synthetic import Synthetic, as_request, line_text
 

@@ -12,7 +12,7 @@ from qlogad.documents import digest
 from qlogad.errors import DataError, DocumentError
 from qlogad.logs.bgl import Bgl
 from qlogad.logs.dataset import Dataset, File, Intake, LogRecord, RawLine
-from qlogad.logs.raw_lines import file_digest, pick_lines, read_lines
+from qlogad.logs.reading.raw_lines import file_digest, pick_lines, read_lines
 from qlogad.testing.datasets import check_dataset
 from qlogad.testing.laws import Outcome
 from tests.logs.samples import SAMPLES

@@ -19,7 +19,7 @@ from qlogad import files
 from qlogad.errors import DataError, InputError, shown
 from qlogad.logs.dataset import Intake
 from qlogad.logs.parser.parser import load_parser
-from qlogad.logs.raw_lines import expand, read_lines
+from qlogad.logs.reading.raw_lines import expand, read_lines
 
 __all__ = ["read_templates", "templates_text"]
 

@@ -24,14 +24,14 @@ from numpy.typing import NDArray
 from qlogad import jit
 from qlogad.arrays import Floats, Ints
 from qlogad.logs.dataset import Intake, LogRecord, RawLine
-from qlogad.logs.layout import FILE, LINE, Layout, Role
-from qlogad.logs.line_reader import EARLY, MOST_JOINED, NO_LABEL, NOT_OF_LAYOUT, Doubt, LineReader, entries
-from qlogad.logs.line_times import NO_TIME, LineTimes
-from qlogad.logs.mask import Mask
-from qlogad.logs.pieces import Piece, Ragged, Words, pieces_of
-from qlogad.logs.raw_lines import LONGEST, TOO_LONG, Block, text_of
+from qlogad.logs.reading.layout import FILE, LINE, Layout, Role
+from qlogad.logs.reading.line_reader import EARLY, MOST_JOINED, NO_LABEL, NOT_OF_LAYOUT, Doubt, LineReader, entries
+from qlogad.logs.reading.line_times import NO_TIME, LineTimes
+from qlogad.logs.reading.mask import Mask
+from qlogad.logs.reading.pieces import Piece, Ragged, Words, pieces_of
+from qlogad.logs.reading.raw_lines import LONGEST, TOO_LONG, Block, text_of
+from qlogad.logs.reading.times import LATEST
 from qlogad.logs.regex.program import Masks, Program, compile_masks, compile_pattern
-from qlogad.logs.times import LATEST
 
 __all__ = ["SIZE", "Scanner"]
 

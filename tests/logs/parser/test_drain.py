@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qlogad.errors import DataError, NotFitted
-from qlogad.logs.mask import Mask
 from qlogad.logs.parser.drain import Drain
 from qlogad.logs.parser.identity import Identity
 from qlogad.logs.parser.parser import load_parser
 from qlogad.logs.parser.templates import PLACEHOLDER
+from qlogad.logs.reading.mask import Mask
 
 word = st.one_of(st.sampled_from(["get", "put", "of", "<*>", "k9", "7", "<:NUM:>", "id=<:NUM:>,", "x<*>y"]), st.text(max_size=4))
 text = st.lists(word, max_size=6).map(" ".join)

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qlogad.errors import DataError, InputError
-from qlogad.logs.mask import Mask
 from qlogad.logs.parser.drain import Drain
 from qlogad.logs.parser.parser import Parser, load_parser
 from qlogad.logs.parser.spell import Spell
 from qlogad.logs.parser.templates import WILDCARD, fill
+from qlogad.logs.reading.mask import Mask
 
 word = st.one_of(st.sampled_from(["get", "put", "of", "k9", "7", "<:NUM:>", "id=<:NUM:>,"]), st.text("abc", max_size=2))
 texts = st.lists(st.lists(word, max_size=6).map(" ".join), max_size=30)

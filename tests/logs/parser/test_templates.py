@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from qlogad.bench.parser import samples
 from qlogad.errors import DataError
-from qlogad.logs.mask import Mask
 from qlogad.logs.parser.drain import Drain
 from qlogad.logs.parser.identity import Identity
 from qlogad.logs.parser.known import read_templates, templates_text
 from qlogad.logs.parser.templates import SLOT, WILDCARD, KnownTemplates, fill, masked_template
+from qlogad.logs.reading.mask import Mask
 
 piece = st.sampled_from(["get", "put", "of", "k9", "7", "id=", "(", "a:b", WILDCARD, WILDCARD, "<:NUM:>"])
 token = st.lists(piece, min_size=1, max_size=3).map("".join)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from qlogad import names
 from qlogad.bench.parser import SETTINGS
-from qlogad.logs.mask import Mask
+from qlogad.logs.reading.mask import Mask
 
 pytest.importorskip("numba")
 

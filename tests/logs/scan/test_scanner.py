@@ -17,12 +17,12 @@ from qlogad import jit, names
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Intake
 from qlogad.logs.events import read_pieces
-from qlogad.logs.layout import Layout, format_table, masks_of
-from qlogad.logs.line_files import LineFiles
-from qlogad.logs.line_reader import read_records
-from qlogad.logs.mask import Mask
-from qlogad.logs.pieces import Piece, Ragged, Words, pieces_of
-from qlogad.logs.raw_lines import LONGEST, blocks, read_lines
+from qlogad.logs.reading.layout import Layout, format_table, masks_of
+from qlogad.logs.reading.line_files import LineFiles
+from qlogad.logs.reading.line_reader import read_records
+from qlogad.logs.reading.mask import Mask
+from qlogad.logs.reading.pieces import Piece, Ragged, Words, pieces_of
+from qlogad.logs.reading.raw_lines import LONGEST, blocks, read_lines
 from qlogad.logs.scan import scanner as scanning
 from qlogad.logs.scan.scanner import Scanner
 from tests.logs.samples import SAMPLES

@@ -19,7 +19,7 @@ from qlogad.cli.transfer import Transfer
 from qlogad.errors import InputError
 
 if TYPE_CHECKING:
-    from qlogad.logs.fetch import Archive, Fetched
+    from qlogad.logs.published.fetch import Archive, Fetched
 
 __all__ = ["verb"]
 
@@ -32,8 +32,8 @@ def verb(
     stall: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds without a byte until a connection is given up.")] = 60.0,
     as_json: Json = False,
 ) -> None:
-    from qlogad.logs import fetch
-    from qlogad.logs.download import Patience
+    from qlogad.logs.published import fetch
+    from qlogad.logs.published.download import Patience
 
     if name is None:
         printing.table([_row(one) for one in fetch.known()], as_json)
@@ -52,7 +52,7 @@ def verb(
 
 
 def _row(name: str) -> dict[str, Any]:
-    from qlogad.logs.fetch import Archive
+    from qlogad.logs.published.fetch import Archive
 
     archive = Archive.load(name)
     size = "-" if archive.size is None else f"{archive.size / 1e6:,.1f} MB"

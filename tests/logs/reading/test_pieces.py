@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qlogad.logs.pieces import Ragged
+from qlogad.logs.reading.pieces import Ragged
 
 lists = st.lists(st.lists(st.text(alphabet=st.characters(codec=None), max_size=4), max_size=3).map(tuple), max_size=6)
 

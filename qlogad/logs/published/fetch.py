@@ -1,6 +1,6 @@
 """Published archives of log data sets: where they lie, what they hold, under which licence, and how to get one.
 
-An archive is a TOML file in `published/`, and its file name is its name; `qlogad data fetch NAME` also takes the path of such a file.
+An archive is a TOML file of this folder, and its file name is its name; `qlogad data fetch NAME` also takes the path of such a file.
 `{archive}` in its `[data]` table stands for the fetched file, or for the folder that it was unpacked to: the table reads both.
 """
 
@@ -16,15 +16,15 @@ from urllib.parse import urlsplit
 from qlogad import documents
 from qlogad.bounds import Between
 from qlogad.errors import DocumentError, FetchError, UnknownName, shown
-from qlogad.logs.archives import is_archive
-from qlogad.logs.download import CHECKSUM, Digests, Patience, Progress, allowed, check_space, digests, download, part_of
-from qlogad.logs.unpack import unpack
+from qlogad.logs.published.download import CHECKSUM, Digests, Patience, Progress, allowed, check_space, digests, download, part_of
+from qlogad.logs.published.unpack import unpack
+from qlogad.logs.reading.archives import is_archive
 
 __all__ = ["Archive", "Fetched", "Licence", "default_folder", "fetch", "folder_at", "known"]
 
 Bytes = Annotated[int, Between(1, 10**15)]
 
-_FOLDER = Path(__file__).parent / "published"
+_FOLDER = Path(__file__).parent
 _PLACE = "{archive}"
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from qlogad.errors import FetchError, FileError, QlogadError
-from qlogad.logs.download import Patience, allowed, digests, download, part_of
+from qlogad.logs.published.download import Patience, allowed, digests, download, part_of
 from tests.logs.http_server import FAULTS, Publisher, answers, redirects, serving, stalls, truncates
 
 QUICK = Patience(stall=0.1, attempts=4, pause=0.0, longest=0.0)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Intake
-from qlogad.logs.raw_lines import FOREIGN, LONGEST, UTF16, expand, file_digest, pick_lines, raw_lines, read_lines
+from qlogad.logs.reading.raw_lines import FOREIGN, LONGEST, UTF16, expand, file_digest, pick_lines, raw_lines, read_lines
 
 NO_LINES = (*FOREIGN, *UTF16, b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")  # what begins so is taken for something else
 on_disk = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

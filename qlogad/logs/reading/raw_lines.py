@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from qlogad.errors import DataError, did_you_mean, shown
-from qlogad.logs.archives import Archives, inside
 from qlogad.logs.dataset import Intake, RawLine
-from qlogad.logs.digests import file_sha256
+from qlogad.logs.reading.archives import Archives, inside
+from qlogad.logs.reading.digests import file_sha256
 
 __all__ = [
     "FOREIGN",

@@ -18,8 +18,8 @@ from typing import Annotated, Any, Literal
 from qlogad import documents, names
 from qlogad.bounds import Between
 from qlogad.errors import DataError, DocumentError, did_you_mean, shown
-from qlogad.logs.line_times import LineTimes
-from qlogad.logs.masks import GENERAL
+from qlogad.logs.reading.line_times import LineTimes
+from qlogad.logs.reading.masks import GENERAL
 
 __all__ = ["FILE", "LINE", "ROLES", "Field", "Layout", "Role", "Syntax", "expression_of", "format_table", "masks_of"]
 

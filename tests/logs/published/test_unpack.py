@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from qlogad.errors import DataError, FileError, QlogadError
-from qlogad.logs.archives import is_archive
-from qlogad.logs.unpack import unpack
+from qlogad.logs.published.unpack import unpack
+from qlogad.logs.reading.archives import is_archive
 
 FORMS = ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"]
 Pack = Callable[[Path, dict[str, bytes]], None]

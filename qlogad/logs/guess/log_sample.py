@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qlogad.errors import DataError
-from qlogad.logs.archives import Archives, inside
-from qlogad.logs.line_files import sources
-from qlogad.logs.raw_lines import LONGEST, TOO_LONG, blocks, text_of
+from qlogad.logs.reading.archives import Archives, inside
+from qlogad.logs.reading.line_files import sources
+from qlogad.logs.reading.raw_lines import LONGEST, TOO_LONG, blocks, text_of
 
 __all__ = ["PART", "Dirt", "LogSample", "dirt_of", "take_sample"]
 

@@ -12,14 +12,14 @@ from typing import TypeVar
 
 from qlogad.documents import digest
 from qlogad.errors import DataError, shown
-from qlogad.logs.archives import Archives, inside, is_archive, members
 from qlogad.logs.dataset import Dataset, File, Intake, LogRecord, RawLine
-from qlogad.logs.layout import FILE, ROLES, Layout
-from qlogad.logs.line_reader import read_records
-from qlogad.logs.pieces import Piece, Words
-from qlogad.logs.raw_lines import Block, blocks, expand, file_digest, pick_lines, read_lines
+from qlogad.logs.reading.archives import Archives, inside, is_archive, members
+from qlogad.logs.reading.layout import FILE, ROLES, Layout
+from qlogad.logs.reading.line_reader import read_records
+from qlogad.logs.reading.pieces import Piece, Words
+from qlogad.logs.reading.raw_lines import Block, blocks, expand, file_digest, pick_lines, read_lines
+from qlogad.logs.reading.tables import read_labels
 from qlogad.logs.scan.scanner import SIZE, Scanner
-from qlogad.logs.tables import read_labels
 
 __all__ = ["Files", "LineFiles", "listed", "sources", "stored_bytes"]
 

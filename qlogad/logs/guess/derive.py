@@ -18,8 +18,8 @@ from math import isnan
 from typing import Any, NamedTuple
 
 from qlogad.errors import DataError
-from qlogad.logs.layout import ROLES, Layout, Role
-from qlogad.logs.line_times import LineTimes
+from qlogad.logs.reading.layout import ROLES, Layout, Role
+from qlogad.logs.reading.line_times import LineTimes
 
 __all__ = ["LEVELS", "PLAIN", "derive", "goes_on"]
 

@@ -16,8 +16,8 @@ from qlogad import documents
 from qlogad.errors import DocumentError, FetchError, FileError, UnknownName
 from qlogad.experiment.data import data_of
 from qlogad.logs.dataset import Intake
-from qlogad.logs.download import Patience, digests
-from qlogad.logs.fetch import Archive, Licence, default_folder, fetch, known
+from qlogad.logs.published.download import Patience, digests
+from qlogad.logs.published.fetch import Archive, Licence, default_folder, fetch, known
 from tests.logs.http_server import Publisher, serving
 
 QUICK = Patience(stall=5.0, attempts=2, pause=0.0)

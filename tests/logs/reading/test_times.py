@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qlogad.logs.times import EARLIEST, LATEST, Times, calendar
+from qlogad.logs.reading.times import EARLIEST, LATEST, Times, calendar
 
 FORMS = (
     "%Y-%m-%d %H:%M:%S",

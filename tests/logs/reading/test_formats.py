@@ -18,11 +18,11 @@ from qlogad import documents, names
 from qlogad.logs.dataset import Dataset, Intake, LogRecord, RawLine
 from qlogad.logs.faultinjection import Faultinjection
 from qlogad.logs.iotdb import Iotdb
-from qlogad.logs.layout import Layout, format_table, masks_of
-from qlogad.logs.line_reader import LineReader
 from qlogad.logs.lines import Lines
 from qlogad.logs.openstack import Openstack
-from qlogad.logs.raw_lines import read_lines
+from qlogad.logs.reading.layout import Layout, format_table, masks_of
+from qlogad.logs.reading.line_reader import LineReader
+from qlogad.logs.reading.raw_lines import read_lines
 from qlogad.logs.thunderbird import Thunderbird
 from qlogad.seeds import derive
 

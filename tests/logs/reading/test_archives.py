@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from qlogad.errors import DataError
-from qlogad.logs.archives import Archives, is_archive, members
 from qlogad.logs.dataset import Intake
-from qlogad.logs.line_files import sources
-from qlogad.logs.raw_lines import file_digest, pick_lines, read_lines
+from qlogad.logs.reading.archives import Archives, is_archive, members
+from qlogad.logs.reading.line_files import sources
+from qlogad.logs.reading.raw_lines import file_digest, pick_lines, read_lines
 from qlogad.seeds import derive
 
 FILES = {f"app/{place}.log": "".join(f"{place} line {i}\n" for i in range(200)).encode() for place in range(4)}

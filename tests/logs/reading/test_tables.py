@@ -20,8 +20,8 @@ from qlogad.errors import DataError
 from qlogad.logs.dataset import Intake, label_of
 from qlogad.logs.events import Events, read_events
 from qlogad.logs.hdfs import Hdfs
+from qlogad.logs.reading.tables import items_of, read_labels
 from qlogad.logs.sequences import Sequences
-from qlogad.logs.tables import items_of, read_labels
 
 on_disk = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

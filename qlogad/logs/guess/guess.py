@@ -16,10 +16,10 @@ from typing import Any
 from qlogad import names
 from qlogad.errors import DataError
 from qlogad.logs.dataset import Intake, LogRecord, RawLine
-from qlogad.logs.derive import LEVELS, PLAIN, derive, goes_on
-from qlogad.logs.layout import Layout
-from qlogad.logs.line_reader import LineReader
-from qlogad.logs.tables import items_of, rows_of
+from qlogad.logs.guess.derive import LEVELS, PLAIN, derive, goes_on
+from qlogad.logs.reading.layout import Layout
+from qlogad.logs.reading.line_reader import LineReader
+from qlogad.logs.reading.tables import items_of, rows_of
 
 __all__ = ["Guess", "Tried", "guess"]
 

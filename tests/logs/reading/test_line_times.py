@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qlogad.errors import DataError
-from qlogad.logs.line_times import DIRECTIVES, NO_TIME, UNTOLD_YEAR, LineTimes, time_zone
+from qlogad.logs.reading.line_times import DIRECTIVES, NO_TIME, UNTOLD_YEAR, LineTimes, time_zone
 
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2068, 1, 1))
 FORMS = st.sampled_from(

@@ -9,7 +9,7 @@ from math import floor, inf, isnan, nan
 from zoneinfo import ZoneInfo, available_timezones
 
 from qlogad.errors import DataError, counted, did_you_mean, shown
-from qlogad.logs.times import EARLIEST, LATEST, Times, Unit, is_number, moment_of
+from qlogad.logs.reading.times import EARLIEST, LATEST, Times, Unit, is_number, moment_of
 
 __all__ = ["DIRECTIVES", "NO_TIME", "UNITS", "UNTOLD_YEAR", "LineTimes", "time_zone"]
 

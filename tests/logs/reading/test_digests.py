@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qlogad.errors import DataError
-from qlogad.logs import digests
+from qlogad.logs.reading import digests
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, NoReturn
 
 from qlogad.errors import DataError, counted, shown
 from qlogad.logs.dataset import Intake, label_of
-from qlogad.logs.raw_lines import RawLine, read_lines
+from qlogad.logs.reading.raw_lines import RawLine, read_lines
 
 __all__ = ["Cell", "Column", "Row", "items_of", "read_label", "read_labels", "read_table", "rows_of"]
 

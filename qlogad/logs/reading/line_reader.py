@@ -13,8 +13,8 @@ from typing import Any
 
 from qlogad.errors import DataError, counted, shown
 from qlogad.logs.dataset import Intake, LogRecord, RawLine, label_of
-from qlogad.logs.layout import FILE, LINE, Layout, Role
-from qlogad.logs.line_times import LineTimes
+from qlogad.logs.reading.layout import FILE, LINE, Layout, Role
+from qlogad.logs.reading.line_times import LineTimes
 
 __all__ = ["EARLY", "MOST_JOINED", "NOT_OF_LAYOUT", "NO_LABEL", "TOLERATED", "Doubt", "LineReader", "entries", "read_records"]
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from qlogad import files
 from qlogad.errors import DataError, FileError, one_line, shown
-from qlogad.logs.download import check_space
+from qlogad.logs.published.download import check_space
 
 __all__ = ["TIMES", "unpack"]
 

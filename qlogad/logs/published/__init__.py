@@ -1,0 +1,1 @@
+"""Published log data sets: a file each says where one lies; downloaded over HTTP, verified and unpacked."""

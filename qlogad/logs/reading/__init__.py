@@ -1,0 +1,1 @@
+"""From the bytes of files, archives and tables to log lines and their fields."""
