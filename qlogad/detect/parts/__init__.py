@@ -1,0 +1,1 @@
+"""What several detectors share: distinct rows of a view, linear models, trees."""
