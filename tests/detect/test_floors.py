@@ -2,6 +2,7 @@
 
 import lzma
 from collections import Counter, defaultdict
+from fractions import Fraction
 from math import log, log10
 from pathlib import Path
 
@@ -11,15 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import decomposition
 
+from qlogad.detect.all_positive import AllPositive
 from qlogad.detect.count_vector import CountVector
 from qlogad.detect.detector import Detector
+from qlogad.detect.edit_distance import EditDistance
+from qlogad.detect.gap import Gap
 from qlogad.detect.length import Length
 from qlogad.detect.markov import Markov
 from qlogad.detect.new_event import NewEvent
 from qlogad.detect.ngram import NGram, match
 from qlogad.detect.pca import PCA
+from qlogad.detect.rarity import Rarity
+from qlogad.detect.template_lookup import TemplateLookup
 from qlogad.errors import InputError
-from qlogad.features.features import Features
+from qlogad.features.features import Features, Labels
 
 Windows = list[list[int]]
 SIZE = 4
@@ -54,19 +60,24 @@ def test_length_is_the_distance_from_the_training_range(train: Windows, test: Wi
 
 
 @settings(deadline=None)
-@given(known, judged, st.booleans())
-def test_count_vector_is_the_distance_to_the_nearest_training_vector(train: Windows, test: Windows, idf: bool) -> None:
+@given(known, judged, st.booleans(), st.booleans())
+def test_count_vector_is_the_distance_to_the_nearest_training_vector(
+    train: Windows, test: Windows, idf: bool, normalise: bool
+) -> None:
     holding = Counter(event for row in train for event in set(row))
     u = {e: log10((1 + len(train)) / holding[e]) if idf and e in holding else 1.0 for e in range(SIZE + 1)}
 
-    def distance(x: Counter[int], y: Counter[int]) -> float:
+    def shares(row: list[int]) -> dict[int, Fraction]:
+        return {e: Fraction(row.count(e), max(len(row), 1) if normalise else 1) for e in u}
+
+    def distance(x: dict[int, Fraction], y: dict[int, Fraction]) -> float:
         largest = sum(u[e] * max(x[e], y[e]) for e in u)
         return sum(u[e] * abs(x[e] - y[e]) for e in u) / largest if largest else 0.0
 
-    expected = [min(distance(Counter(row), Counter(other)) for other in train) for row in test]
-    found = fitted(CountVector(idf=idf), train).score_samples(test)
-    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-12)
-    assert [score == 0 for score in found] == [any(Counter(row) == Counter(other) for other in train) for row in test]
+    expected = [min(distance(shares(row), shares(other)) for other in train) for row in test]
+    found = fitted(CountVector(idf=idf, normalise=normalise), train).score_samples(test)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    assert [score == 0 for score in found] == [any(shares(row) == shares(other) for other in train) for row in test]
 
 
 @settings(deadline=None)
@@ -109,6 +120,78 @@ def test_markov_scores_by_what_followed_the_longest_context_seen(
         detector.event_score(Features.from_sequences(test, size=SIZE)), [score for row in expected for score in row], rtol=1e-9
     )
     np.testing.assert_allclose(detector.score_samples(test), [max(row, default=0.0) for row in expected], rtol=1e-9)
+
+
+weights = st.lists(st.integers(1, 4), min_size=8, max_size=8)
+
+
+@settings(deadline=None)
+@given(known, judged, weights, st.sampled_from(["max", "mean"]))
+def test_rarity_is_the_surprise_of_the_event_types(train: Windows, test: Windows, weight: list[int], window: str) -> None:
+    seen = Counter(event for row, times in zip(train, weight, strict=False) for event in row * times)
+    surprise = {event: -log((seen[event] + 1) / (seen.total() + SIZE + 1)) for event in range(SIZE + 1)}
+    rows = [[surprise[event] for event in row] or [0.0] for row in test]
+    expected = [max(row) if window == "max" else sum(row) / len(row) for row in rows]
+    detector = fitted(Rarity(window=window), train, weight[: len(train)])  # type: ignore[arg-type]
+    np.testing.assert_allclose(detector.score_samples(test), expected, rtol=1e-12)
+
+
+@settings(deadline=None)
+@given(known, judged, weights, st.sampled_from(["anomaly", "ignore"]), st.lists(st.booleans(), min_size=8, max_size=8))
+def test_template_lookup_is_the_share_of_anomalies_where_the_event_was_seen(
+    train: Windows, test: Windows, weight: list[int], unseen: str, bad: list[bool]
+) -> None:
+    train, bad = [*train, [], []], [*bad[: len(train)], True, False]
+    windows = [(set(row), label) for row, label, times in zip(train, bad, [*weight, 1, 1], strict=False) for _ in range(times)]
+
+    def share(event: int) -> float:
+        found = [label for row, label in windows if event in row]
+        return sum(found) / len(found) if found else float(unseen == "anomaly")
+
+    features = Features.from_sequences(train, size=SIZE, weight=[*weight, 1, 1][: len(train)])
+    detector = TemplateLookup(unseen=unseen).fit(features, [int(label) for label in bad])  # type: ignore[arg-type]
+    expected = [[share(event) for event in row] for row in test]
+    np.testing.assert_allclose(detector.score_samples(test), [max(row, default=0.0) for row in expected], rtol=1e-12)
+    events_E = detector.event_score(Features.from_sequences(test, size=SIZE))
+    np.testing.assert_allclose(events_E, [one for row in expected for one in row], rtol=1e-12)
+
+
+def test_all_positive_has_the_f1_of_an_alarm_for_every_window() -> None:
+    validation = Features.from_sequences([[0], [1], [2], [3]], size=SIZE)
+    detector = AllPositive(threshold="f1").fit(validation, validation=(validation, Labels(np.asarray([0, 1, 0, 0]))))
+    assert detector.predict([[0], [], [9]]).tolist() == [1, 1, 1]
+    assert detector.threshold_.target == pytest.approx(2 * 0.25 / 1.25)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["event", "pair"]))
+def test_gap_is_the_log_ratio_to_the_range_of_its_kind(seed: int, per: str) -> None:
+    random = np.random.default_rng(seed)
+
+    def drawn(rows: int, size: int) -> tuple[Windows, list[list[float]]]:
+        ids = [random.integers(0, size, size=random.integers(0, 6)).tolist() for _ in range(rows)]
+        return ids, [np.cumsum(random.exponential(2.0, size=len(row))).tolist() for row in ids]
+
+    def gaps(ids: Windows, times: list[list[float]]) -> list[list[tuple[int, int, float]]]:
+        return [
+            [(row[k - 1], row[k], log(max(time[k] - time[k - 1], 1e-3))) for k in range(1, len(row))]
+            for row, time in zip(ids, times, strict=True)
+        ]
+
+    (train, train_times), (test, test_times) = drawn(6, SIZE), drawn(6, SIZE + 1)
+    seen = [gap for row in gaps(train, train_times) for gap in row]
+
+    def outside(before: int, event: int, gap: float) -> float:
+        kinds = [[own for b, e, own in seen if (b, e) == (before, event)]] if per == "pair" else []
+        kinds += [[own for _, e, own in seen if e == event], [own for *_, own in seen], [0.0]]
+        own = next(kind for kind in kinds if kind)
+        return max(0.0, gap - max(own), min(own) - gap)
+
+    features = Features.from_sequences(train, size=SIZE, times=train_times, views=["gaps"])
+    judged_features = Features.from_sequences(test, size=SIZE, times=test_times, views=features.views)
+    expected = [max((outside(*gap) for gap in row), default=0.0) for row in gaps(test, test_times)]
+    found = Gap(per=per).fit(features).score_samples(judged_features)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
 @settings(deadline=None)
@@ -173,6 +256,7 @@ MEASURED = [
     ([NewEvent(), Length()], 0.840, 0.616),
     ([CountVector()], 1.000, 1.000),
     ([NGram(n=2)], 0.778, 0.957),
+    ([EditDistance()], 1.000, 1.000),  # a sequence not seen exactly
 ]
 
 

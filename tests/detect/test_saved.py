@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from qlogad import documents, names
+from qlogad.detect.autoencoder import Autoencoder
 from qlogad.detect.deeplog import DeepLog
 from qlogad.detect.detector import Detector
 from qlogad.detect.length import Length
@@ -31,6 +32,7 @@ KINDS: dict[str, Callable[[], Detector]] = {name: names.find("detector", name) f
     "deeplog quantum": lambda: DeepLog(core=SMALL, epochs=1, history=2, embedding=3),
     "deeplog same-wrapper": lambda: controlled("same-wrapper"),
     "deeplog same-total": lambda: controlled("same-total"),
+    "autoencoder": lambda: Autoencoder(core=Classical(hidden=2), epochs=1),
     "vqc": lambda: VQC(core=SMALL, epochs=1),
     "vqc classical": lambda: VQC(core=Classical(hidden=3), epochs=1),
 }
