@@ -9,6 +9,7 @@ import ast
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache, lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
@@ -21,6 +22,7 @@ from qlogad.errors import DesignError, DocumentError, UnknownName, did_you_mean,
 __all__ = [
     "KINDS",
     "data_folder",
+    "declared",
     "design_path",
     "designs",
     "documents",
@@ -30,6 +32,7 @@ __all__ = [
     "format_path",
     "formats",
     "headline",
+    "introduction",
     "is_design_file",
     "known",
     "modules_of",
@@ -120,11 +123,37 @@ def headline(kind: Kind, name: str) -> str:
     >>> headline("detector", "length").startswith("Length: a window is anomalous")
     True
     """
+    return introduction(kind, name).split("\n", 1)[0]
+
+
+def introduction(kind: Kind, name: str) -> str:
+    """The docstring of a component's file, read from the source text."""
+    return (ast.get_docstring(_tree(kind, name)) or "") if name in _own(kind) else "from another package"
+
+
+def declared(kind: Kind, name: str) -> dict[str, Any]:
+    """What a component's class itself declares with an annotation, read from the source text; None for values that are no literals.
+
+    >>> declared("detector", "count-vector")["reads"], "core" in declared("detector", "deeplog")
+    (('ids', 'counts'), True)
+    """
     if name not in _own(kind):
-        return "from another package"
+        return {}
+    body = next(node.body for node in _tree(kind, name).body if isinstance(node, ast.ClassDef) and node.name == _own(kind)[name])
+    found: dict[str, Any] = {}
+    for node in body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found[node.target.id] = None
+            with suppress(ValueError):
+                found[node.target.id] = node.value and ast.literal_eval(node.value)
+    return found
+
+
+@cache
+def _tree(kind: Kind, name: str) -> ast.Module:
     path = _PACKAGE / KINDS[kind][0] / _module(name)
     source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").split("\n", 1)[0]
+    return ast.parse(source.read_text(encoding="utf-8"))
 
 
 def designs(role: Role) -> dict[str, Path]:

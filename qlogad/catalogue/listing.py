@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import partial
@@ -18,6 +19,9 @@ from qlogad.errors import InputError, UnknownName
 __all__ = ["KINDS", "analysed", "rows", "show"]
 
 Row = dict[str, Any]
+_CITATION = re.compile(  # "Du et al., CCS 2017", "Liu, Ting & Zhou, ICDM 2008", "Schuld et al. (2021)"
+    r"(?:[A-Z][\w-]+(?:, | & ))*[A-Z][\w-]+(?: et al\.)?(?:, (?:[A-Z][^.;:()]*? )?| \()(?:19|20)\d\d\)?"
+)
 
 
 def rows(kind: str, *, wires: int | None = None, depth: int | None = None, sort: str = "name") -> list[Row]:
@@ -46,6 +50,25 @@ def _things(kind: names.Kind, wires: int, depth: int) -> list[Row]:
     return [{"name": name, "what": names.headline(kind, name)} for name in names.known(kind)]
 
 
+def _detectors(wires: int, depth: int) -> list[Row]:
+    """With what each may learn from, the views it reads, whether a core stands in it, and the first work that its file cites."""
+    found = []
+    for name in names.known("detector"):
+        declared = names.declared("detector", name)
+        cited = _CITATION.search(names.introduction("detector", name).replace("\n", " "))
+        found.append(
+            {
+                "name": name,
+                "track": "supervised" if declared.get("supervised") else "normal-only",
+                "views": ", ".join(view for view in declared.get("reads") or () if view != "ids") or "ids",
+                "core": "yes" if "core" in declared else "-",
+                "paper": cited.group(0) if cited else "-",
+                "what": names.headline("detector", name),
+            }
+        )
+    return found
+
+
 def _designs(role: Role, wires: int, depth: int) -> list[Row]:
     return [design_row(name, role, wires, depth) for name in names.designs(role)]
 
@@ -66,6 +89,7 @@ def _objectives(wires: int, depth: int) -> list[Row]:
 
 KINDS: Mapping[str, Callable[[int, int], list[Row]]] = {
     **{f"{kind}s": partial(_things, kind) for kind in names.KINDS},
+    "detectors": _detectors,
     **{role: partial(_designs, role) for role in ROLES},
     "experiments": partial(_documents, "experiment"),
     "studies": partial(_documents, "study"),

@@ -20,7 +20,7 @@ from qlogad.arrays import Floats
 from qlogad.bounds import Seed
 from qlogad.detect.batches import distinct
 from qlogad.detect.detector import Detector, State
-from qlogad.detect.parts.rows import VIEWS, WindowView, blocks, score_rows, training_rows
+from qlogad.detect.parts.rows import WindowView, blocks, score_rows, training_rows
 from qlogad.detect.trained import Examples, Trained
 from qlogad.errors import ResultError
 from qlogad.features.features import Features, Labels
@@ -61,7 +61,7 @@ class Autoencoder(Trained, Detector):
     seed: Seed = 0  # for weights and shuffling
     device: str = "cpu"  # a torch device
 
-    reads: ClassVar[tuple[str, ...]] = VIEWS
+    reads: ClassVar[tuple[str, ...]] = ("ids", "counts", "tf-idf")
 
     def network(self, core: Core) -> Network:
         return Network(core, self.size_ + 1, self.seed)

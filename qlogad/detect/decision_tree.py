@@ -15,7 +15,7 @@ from qlogad.arrays import Floats
 from qlogad.bounds import Between
 from qlogad.detect.detector import Detector, State
 from qlogad.detect.parts.linear import examples
-from qlogad.detect.parts.rows import VIEWS, WindowView, labelled_rows, score_rows
+from qlogad.detect.parts.rows import labelled_rows, score_rows
 from qlogad.detect.parts.trees import Trees
 from qlogad.features.features import Features, Labels
 
@@ -26,22 +26,22 @@ __all__ = ["DecisionTree"]
 class DecisionTree(Detector):
     """The score is the share of anomalies among the training windows in the same leaf, in [0, 1].
 
-    An event type not seen in training is never split on: use `new-event` alongside this detector.
+    TF-IDF, a factor for each event type, would change no split. An event type not seen in training is never split on: use `new-event`
+    alongside this detector.
 
     >>> DecisionTree().fit([[0, 1], [0, 2], [0, 1, 1]], [0, 1, 0]).score_samples([[0, 1], [0, 2], [2, 2]]).tolist()
     [0.0, 1.0, 1.0]
     """
 
-    view: WindowView = "counts"  # raw counts, or weighted by TF-IDF
     depth: Annotated[int, Between(1, 1_000)] = 20  # the largest number of splits on a path
     leaf: Annotated[float, Between(0, 0.5)] = 0.0  # the smallest share of training windows in a leaf
 
-    reads: ClassVar[tuple[str, ...]] = VIEWS
+    reads: ClassVar[tuple[str, ...]] = ("ids", "counts")
     supervised: ClassVar[bool] = True
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         assert labels is not None  # a supervised detector's labels have been checked
-        rows_UD, label_U, weight_U = examples(*labelled_rows(features, labels, self.view))
+        rows_UD, label_U, weight_U = examples(*labelled_rows(features, labels, "counts"))
         # the random state only orders the columns, of which the first of equally good ones is taken
         model = tree.DecisionTreeClassifier(max_depth=self.depth, min_weight_fraction_leaf=self.leaf, random_state=0)
         model.fit(rows_UD, label_U, sample_weight=weight_U)
@@ -50,7 +50,7 @@ class DecisionTree(Detector):
 
     def anomaly_score(self, features: Features) -> Floats:
         """The share of anomalies in each row's leaf, (N,)."""
-        return score_rows(features, self.view, self._trees.sums)
+        return score_rows(features, "counts", self._trees.sums)
 
     def _state(self) -> State:
         return self._trees.state()

@@ -15,7 +15,7 @@ from qlogad.arrays import Floats
 from qlogad.bounds import Between
 from qlogad.detect.detector import Detector, State
 from qlogad.detect.parts.linear import examples
-from qlogad.detect.parts.rows import VIEWS, WindowView, labelled_rows, score_rows
+from qlogad.detect.parts.rows import labelled_rows, score_rows
 from qlogad.detect.parts.trees import Trees
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
@@ -27,25 +27,24 @@ __all__ = ["GradientBoosting"]
 class GradientBoosting(Detector):
     """The score is the log odds of an anomaly, in nats; above 0, an anomaly is more likely.
 
-    The loss is the logistic one over all training windows. An event type not seen in training is never split on: use `new-event`
-    alongside this detector.
+    The loss is the logistic one over all training windows. TF-IDF, a factor for each event type, would change no split. An event type
+    not seen in training is never split on: use `new-event` alongside this detector.
 
     >>> detector = GradientBoosting().fit([[0, 1], [0, 2], [0, 1, 1]] * 9, [0, 1, 0] * 9)
     >>> (detector.score_samples([[0, 1], [0, 2]]) > 0).tolist()
     [False, True]
     """
 
-    view: WindowView = "counts"  # raw counts, or weighted by TF-IDF
     trees: Annotated[int, Between(1, 10_000)] = 100
     depth: Annotated[int, Between(1, 100)] = 3  # the largest number of splits on a path
     rate: Annotated[float, Between(0, 10, "low")] = 0.1  # the share of each tree that is added
 
-    reads: ClassVar[tuple[str, ...]] = VIEWS
+    reads: ClassVar[tuple[str, ...]] = ("ids", "counts")
     supervised: ClassVar[bool] = True
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         assert labels is not None  # a supervised detector's labels have been checked
-        rows_UD, label_U, weight_U = examples(*labelled_rows(features, labels, self.view))
+        rows_UD, label_U, weight_U = examples(*labelled_rows(features, labels, "counts"))
         # the random state only orders the columns, of which the first of equally good ones is taken
         model = ensemble.GradientBoostingClassifier(
             n_estimators=self.trees, max_depth=self.depth, learning_rate=self.rate, min_samples_leaf=1, random_state=0
@@ -58,7 +57,7 @@ class GradientBoosting(Detector):
 
     def anomaly_score(self, features: Features) -> Floats:
         """The log odds of each row, (N,)."""
-        return score_rows(features, self.view, lambda rows_UD: self._start + self._trees.sums(rows_UD))
+        return score_rows(features, "counts", lambda rows_UD: self._start + self._trees.sums(rows_UD))
 
     def _state(self) -> State:
         return {**self._trees.state(), "start": np.asarray([self._start])}

@@ -15,7 +15,7 @@ from qlogad import seeds
 from qlogad.arrays import Floats
 from qlogad.bounds import Between, Seed
 from qlogad.detect.detector import Detector, State
-from qlogad.detect.parts.rows import VIEWS, WindowView, score_rows, training_rows
+from qlogad.detect.parts.rows import score_rows, training_rows
 from qlogad.detect.parts.trees import Trees, depths
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
@@ -29,23 +29,22 @@ POOL = 2**16  # training windows that subsamples are drawn from; of more, so man
 class IsolationForest(Detector):
     """The score is in (0, 1]: 2 ** (-h / c), with h the mean depth at which the trees isolate a window and c that of a random one.
 
-    A training row counts as often as it has windows. An event that no training window holds is never split on, so it does not change the
-    score: use `new-event` alongside this detector.
+    A training row counts as often as it has windows. TF-IDF, a factor for each event type, would change no split. An event that no
+    training window holds is never split on, so it does not change the score: use `new-event` alongside this detector.
 
     >>> detector = IsolationForest().fit([[0, 1]] * 99 + [[0] * 9])
     >>> detector.score_samples([[0, 1], [0] * 9]).round(1).tolist()
     [0.5, 0.9]
     """
 
-    view: WindowView = "counts"  # raw counts, or weighted by TF-IDF
     trees: Annotated[int, Between(1, 10_000)] = 100
     samples: Annotated[int, Between(2, POOL)] = 256  # training windows drawn for each tree
     seed: Seed = 0  # for subsamples and splits
 
-    reads: ClassVar[tuple[str, ...]] = VIEWS
+    reads: ClassVar[tuple[str, ...]] = ("ids", "counts")
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
-        rows_UD, weight_U = training_rows(features, self.view)
+        rows_UD, weight_U = training_rows(features, "counts")
         times_U = np.rint(weight_U).astype(np.int64)
         if times_U.sum() > POOL:
             times_U = seeds.generator(self.seed, "windows").multivariate_hypergeometric(times_U, POOL, method="marginals")
@@ -59,7 +58,7 @@ class IsolationForest(Detector):
 
     def anomaly_score(self, features: Features) -> Floats:
         """The score of each row, (N,); about .5 for a usual window."""
-        return score_rows(features, self.view, self._scores)
+        return score_rows(features, "counts", self._scores)
 
     def _scores(self, rows_UD: Floats) -> Floats:
         if self._usual == 0:  # trees of one window

@@ -14,7 +14,7 @@ from scipy.spatial.distance import cdist
 from qlogad.arrays import Floats
 from qlogad.bounds import Between
 from qlogad.detect.detector import Detector, State
-from qlogad.detect.parts.rows import VIEWS, WindowView, labelled_rows, score_rows
+from qlogad.detect.parts.rows import WindowView, labelled_rows, score_rows
 from qlogad.errors import ResultError
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
@@ -38,7 +38,7 @@ class KNN(Detector):
     neighbours: Annotated[int, Between(1, 10_000)] = 1  # k; at most the number of distinct training rows
     metric: Literal["euclidean", "cityblock"] = "euclidean"  # the distance
 
-    reads: ClassVar[tuple[str, ...]] = VIEWS
+    reads: ClassVar[tuple[str, ...]] = ("ids", "counts", "tf-idf")
     supervised: ClassVar[bool] = True
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:

@@ -7,7 +7,7 @@ scikit-learn (LIBLINEAR).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from sklearn import svm
@@ -35,6 +35,9 @@ class LinearSVM(LinearClassifier, Detector):
 
     view: WindowView = "counts"  # raw counts, or weighted by TF-IDF
     c: Annotated[float, Between(0, 1e9, "low")] = 1.0  # weight of the loss against the penalty
+
+    reads: ClassVar[tuple[str, ...]] = ("ids", "counts", "tf-idf")
+    supervised: ClassVar[bool] = True
 
     def _solve(self, rows_UD: Floats, label_U: Floats, weight_U: Floats) -> tuple[Floats, float]:
         # of the primal problem, for which nothing is drawn

@@ -15,7 +15,7 @@ from scipy.spatial.distance import cdist
 from qlogad.arrays import Bools, Floats
 from qlogad.bounds import Between
 from qlogad.detect.detector import Detector, State
-from qlogad.detect.parts.rows import CELLS, VIEWS, WindowView, at_most, score_rows, training_rows
+from qlogad.detect.parts.rows import CELLS, WindowView, at_most, score_rows, training_rows
 from qlogad.errors import ResultError
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
@@ -42,7 +42,7 @@ class LOF(Detector):
     view: WindowView = "counts"  # raw counts, or weighted by TF-IDF
     neighbours: Annotated[int, Between(1, MOST)] = 20  # k; at most the number of other distinct training rows
 
-    reads: ClassVar[tuple[str, ...]] = VIEWS
+    reads: ClassVar[tuple[str, ...]] = ("ids", "counts", "tf-idf")
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         rows_MD, _ = training_rows(features, self.view)

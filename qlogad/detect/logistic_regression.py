@@ -6,7 +6,7 @@ As compared by He et al., ISSRE 2016, doi:10.1109/ISSRE.2016.21. Fitted by sciki
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from sklearn import linear_model
@@ -34,6 +34,9 @@ class LogisticRegression(LinearClassifier, Detector):
 
     view: WindowView = "counts"  # raw counts, or weighted by TF-IDF
     c: Annotated[float, Between(0, 1e9, "low")] = 1.0  # weight of the loss against the penalty
+
+    reads: ClassVar[tuple[str, ...]] = ("ids", "counts", "tf-idf")
+    supervised: ClassVar[bool] = True
 
     def _solve(self, rows_UD: Floats, label_U: Floats, weight_U: Floats) -> tuple[Floats, float]:
         model = linear_model.LogisticRegression(C=self.c, solver="newton-cholesky", tol=1e-8, max_iter=1_000)

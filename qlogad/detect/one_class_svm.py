@@ -15,7 +15,7 @@ from sklearn import svm
 from qlogad.arrays import Floats
 from qlogad.bounds import Between
 from qlogad.detect.detector import Detector, State
-from qlogad.detect.parts.rows import VIEWS, WindowView, at_most, score_rows, training_rows
+from qlogad.detect.parts.rows import WindowView, at_most, score_rows, training_rows
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
 
@@ -40,7 +40,7 @@ class OneClassSVM(Detector):
     nu: Annotated[float, Between(0, 1, "low")] = 0.05  # largest share of training windows outside
     gamma: Annotated[float, Between(0, 1e9)] = 0.0  # of the kernel; 0: 1 / (D x variance of all training values)
 
-    reads: ClassVar[tuple[str, ...]] = VIEWS
+    reads: ClassVar[tuple[str, ...]] = ("ids", "counts", "tf-idf")
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         rows_UD, weight_U = training_rows(features, self.view)

@@ -1,4 +1,4 @@
-"""Rarity: an event is anomalous if its type is rare in training. LogLead's RarityModel, Mäntylä et al., SANER 2024, arXiv:2311.11809."""
+"""Rarity: an event is anomalous if its type is rare in training.  LogLead: Mäntylä et al., SANER 2024, arXiv:2311.11809."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """Laws of what is listed and shown: whatever has a name can be shown by it."""
 
+import re
+import sys
 import tomllib
 
 import pytest
@@ -20,6 +22,18 @@ def test_everything_that_has_a_name_is_shown_by_it(kind: names.Kind) -> None:
             continue
         assert shown.text.startswith(f"{name}: ")
         assert not any(key["key"].startswith("_") for key in shown.facts["keys"])
+
+
+def test_detectors_are_listed_with_what_their_classes_are() -> None:
+    """The list is read from source text, without importing anything."""
+    for row in listing.rows("detectors"):
+        cls = names.find("detector", row["name"])
+        assert row["track"] == ("supervised" if cls.supervised else "normal-only")
+        assert set(row["views"].split(", ")) | {"ids"} == set(cls.reads)
+        assert row["core"] == ("yes" if "core" in cls.__dataclass_fields__ else "-")
+        text = (sys.modules[cls.__module__].__doc__ or "").replace("\n", " ")
+        assert row["paper"] == "-" or row["paper"] in text
+        assert (row["paper"] == "-") == (not re.search(r"doi:|arXiv:|\b(19|20)\d\d\b", text))
 
 
 @pytest.mark.parametrize("name", names.formats())

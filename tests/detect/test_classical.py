@@ -27,6 +27,8 @@ from qlogad.detect.lof import LOF
 from qlogad.detect.logcluster import LogCluster
 from qlogad.detect.logistic_regression import LogisticRegression
 from qlogad.detect.one_class_svm import OneClassSVM
+from qlogad.detect.parts.linear import examples
+from qlogad.detect.parts.rows import labelled_rows
 from qlogad.detect.parts.trees import Trees
 from qlogad.detect.pca import PCA
 from qlogad.detect.vqc import VQC
@@ -77,15 +79,15 @@ views = st.sampled_from(["counts", "tf-idf"])
 
 
 @settings(max_examples=5)
-@given(st.integers(0, 2**32 - 1), views)
-def test_isolation_forest_is_scikit_learns(seed: int, view: str) -> None:
+@any_seed
+def test_isolation_forest_is_scikit_learns(seed: int) -> None:
     train, test, _, _ = drawn(seed)
-    ours = IsolationForest(view=view, seed=seed, samples=16, trees=20).fit(train)  # type: ignore[arg-type]
+    ours = IsolationForest(seed=seed, samples=16, trees=20).fit(train)
     state = int(seeds.generator(seed, "trees").integers(2**31))
-    rows_ND = repeated(train, view)
+    rows_ND = repeated(train, "counts")
     theirs = ensemble.IsolationForest(n_estimators=20, max_samples=16, random_state=state)
     theirs.fit(rows_ND[np.lexsort(rows_ND.T[::-1])])
-    np.testing.assert_allclose(ours.anomaly_score(test), -theirs.score_samples(test.view(view)), rtol=1e-9)
+    np.testing.assert_allclose(ours.anomaly_score(test), -theirs.score_samples(test.view("counts")), rtol=1e-9)
 
 
 @some
@@ -136,27 +138,23 @@ def test_linear_classifiers_are_scikit_learns_and_the_sums_of_their_events(seed:
 
 
 @some
-@given(st.integers(0, 2**32 - 1), views, st.integers(1, 6))
-def test_trees_are_scikit_learns(seed: int, view: str, depth: int) -> None:
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6))
+def test_trees_are_scikit_learns(seed: int, depth: int) -> None:
     train, test, _, label_N = drawn(seed)
-    order_N = np.lexsort(train.view(view).T[::-1])
-    given_ = {name: table[order_N] for name, table in weighted(train, view, label_N).items()}
-    theirs = tree.DecisionTreeClassifier(max_depth=depth, random_state=0).fit(**given_)
-    found_N = DecisionTree(view=view, depth=depth).fit(train, Labels(label_N)).anomaly_score(test)  # type: ignore[arg-type]
-    if len(np.unique(train.view("counts"), axis=0)) == len(train):  # else rows are merged, and sums are rounded otherwise
-        np.testing.assert_allclose(found_N, theirs.predict_proba(test.view(view))[:, 1], rtol=1e-9, atol=1e-12)
-    assert ((found_N >= 0) & (found_N <= 1)).all()
+    rows_UD, label_U, weight_U = examples(*labelled_rows(train, Labels(label_N), "counts"))
+    theirs = tree.DecisionTreeClassifier(max_depth=depth, random_state=0).fit(rows_UD, label_U, sample_weight=weight_U)
+    found_N = DecisionTree(depth=depth).fit(train, Labels(label_N)).anomaly_score(test)
+    np.testing.assert_allclose(found_N, theirs.predict_proba(test.view("counts"))[:, 1], rtol=1e-9, atol=1e-12)
 
 
 @settings(max_examples=8)
-@given(st.integers(0, 2**32 - 1), views)
-def test_boosting_is_scikit_learns(seed: int, view: str) -> None:
+@any_seed
+def test_boosting_is_scikit_learns(seed: int) -> None:
     train, test, _, label_N = drawn(seed, most=9)
-    order_N = np.lexsort(np.column_stack([label_N, train.view(view)[:, ::-1]]).T)
-    given_ = {name: table[order_N] for name, table in weighted(train, view, label_N).items()}
-    theirs = ensemble.GradientBoostingClassifier(n_estimators=15, random_state=0).fit(**given_)
-    found_N = GradientBoosting(view=view, trees=15).fit(train, Labels(label_N)).anomaly_score(test)  # type: ignore[arg-type]
-    np.testing.assert_allclose(found_N, theirs.decision_function(test.view(view)), rtol=1e-9, atol=1e-9)
+    rows_UD, label_U, weight_U = examples(*labelled_rows(train, Labels(label_N), "counts"))
+    theirs = ensemble.GradientBoostingClassifier(n_estimators=15, random_state=0).fit(rows_UD, label_U, sample_weight=weight_U)
+    found_N = GradientBoosting(trees=15).fit(train, Labels(label_N)).anomaly_score(test)
+    np.testing.assert_allclose(found_N, theirs.decision_function(test.view("counts")), rtol=1e-9, atol=1e-9)
 
 
 @some

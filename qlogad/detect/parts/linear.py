@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 import numpy as np
 
 from qlogad.arrays import Floats
 from qlogad.detect.detector import Detector, State
-from qlogad.detect.parts.rows import VIEWS, WindowView, labelled_rows, score_rows
+from qlogad.detect.parts.rows import WindowView, labelled_rows, score_rows
 from qlogad.features.features import Features, Labels
 from qlogad.features.tf_idf import TfIdf
 from qlogad.features.view import view_of
@@ -22,9 +21,6 @@ class LinearClassifier(Detector, ABC):
     """A supervised detector with a weight for each event type and an intercept. A concrete one implements `_solve`."""
 
     view: WindowView
-
-    reads: ClassVar[tuple[str, ...]] = VIEWS
-    supervised: ClassVar[bool] = True
 
     @abstractmethod
     def _solve(self, rows_UD: Floats, label_U: Floats, weight_U: Floats) -> tuple[Floats, float]:

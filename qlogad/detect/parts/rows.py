@@ -15,10 +15,9 @@ from qlogad.detect.batches import distinct
 from qlogad.errors import DataError
 from qlogad.features.features import Features, Labels
 
-__all__ = ["CELLS", "VIEWS", "WindowView", "at_most", "blocks", "labelled_rows", "score_rows", "training_rows"]
+__all__ = ["CELLS", "WindowView", "at_most", "blocks", "labelled_rows", "score_rows", "training_rows"]
 
-WindowView = Literal["counts", "tf-idf"]
-VIEWS = ("ids", "counts", "tf-idf")  # what a detector with a field `view` of this type reads
+WindowView = Literal["counts", "tf-idf"]  # the field `view` of a detector that reads both
 CELLS = 2**22  # largest number of elements in a dense block
 
 
