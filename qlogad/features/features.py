@@ -143,6 +143,7 @@ class Features:
         levels: Sequence[Sequence[str]] | None = None,
         components: Sequence[Sequence[str]] | None = None,
         values: Sequence[Sequence[Sequence[str]]] | None = None,
+        texts: Sequence[Sequence[str]] | None = None,
         views: Sequence[str] | Mapping[str, View] = (),
     ) -> Features:
         """Features from lists of event ids, one row each (equal rows are not merged; pass `weight` for multiplicities).
@@ -155,6 +156,7 @@ class Features:
             levels: severity of every event, such as "INFO". Default: "".
             components: the component that wrote every event. Default: "".
             values: the variable parts of every event's message. Default: none.
+            texts: the message of every event without them, such as "took <*> ms". Default: "".
             views: names of views to fit on these rows; or the fitted `views` of training features.
 
         Raises:
@@ -179,6 +181,7 @@ class Features:
             _flat("levels", levels, lengths_N, ""),
             _flat("components", components, lengths_N, ""),
             _flat("values", values, lengths_N, ()),
+            _flat("texts", texts, lengths_N, ""),
         )
         features = cls(
             ids_E=np.minimum(ids_E, size),

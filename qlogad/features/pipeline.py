@@ -148,6 +148,7 @@ class FeaturePipeline:
         values_U = list(self._parameters(events, event_U, template_T))
         value_P, values = coded([value for own in values_U for value in own])
         offsets_U1 = np.concatenate([[0], np.cumsum([len(own) for own in values_U])]).astype(np.int64)
+        text_T, text_U = np.unique(events.text_E[event_U], return_inverse=True)
         distinct = Columns(
             time_E=events.time_E[event_U],
             level_E=events.level_E[event_U].astype(np.int32),
@@ -157,6 +158,8 @@ class FeaturePipeline:
             value_P=value_P,
             value_offsets_E1=offsets_U1,
             values=values,
+            text_E=text_U.astype(np.int32),
+            texts=tuple(events.texts[text] for text in text_T.tolist()),
         )
         return replace(distinct.take(which_M.reshape(-1)), time_E=windows.time_M)
 

@@ -1,6 +1,6 @@
 """Views: inputs of detectors besides the event ids. Each is fitted on training rows and then a pure function of any rows.
 
-    base (ids; with windows apart also times, levels, components, values) ─► fit on training rows ─► make ─► one array
+    base (ids; with windows apart also times, levels, components, values, texts) ─► fit on training rows ─► make ─► one array
 
 Letters: N rows, E events of the rows end to end, V event types seen in training, P values of the events end to end, D width of a view.
 """
@@ -34,6 +34,8 @@ class Columns:
     value_P: Places  # index into `values`: variable parts of messages, events end to end, in order of position
     value_offsets_E1: Ints  # event e has value_P[value_offsets_E1[e]:value_offsets_E1[e + 1]]
     values: tuple[str, ...]
+    text_E: Places  # index into `texts`
+    texts: tuple[str, ...]  # masked messages
 
     def take(self, event_C: Ints) -> Columns:
         """The attributes of a subset of events."""
@@ -47,6 +49,8 @@ class Columns:
             value_P=self.value_P[spans(starts_C, lengths_C)],
             value_offsets_E1=np.concatenate([[0], np.cumsum(lengths_C)]).astype(np.int64),
             values=self.values,
+            text_E=self.text_E[event_C],
+            texts=self.texts,
         )
 
     @classmethod
@@ -56,22 +60,25 @@ class Columns:
         levels: Sequence[str],
         components: Sequence[str],
         values: Sequence[Sequence[str]],
+        texts: Sequence[str],
     ) -> Columns:
         """Build the columns from one item per event.
 
         Raises:
             DataError: the lengths differ.
 
-        >>> columns = Columns.of_events([0.0, 1.5], ["INFO", "INFO"], ["", ""], [("12", "a"), ()])
+        >>> columns = Columns.of_events([0.0, 1.5], ["INFO", "INFO"], ["", ""], [("12", "a"), ()], ["took <*>", "done"])
         >>> columns.levels, columns.level_E.tolist(), columns.value_offsets_E1.tolist()
         (('INFO',), [0, 0], [0, 2, 2])
         """
-        counts = {"times": len(times), "levels": len(levels), "components": len(components), "values": len(values)}
+        every = {"times": times, "levels": levels, "components": components, "values": values, "texts": texts}
+        counts = {name: len(given) for name, given in every.items()}
         if len(set(counts.values())) > 1:
-            raise DataError(f"every event needs a time, a level, a component and a list of values, got {counts}")
+            raise DataError(f"every event needs a time, a level, a component, a list of values and a text, got {counts}")
         level_E, level_words = coded(levels)
         component_E, component_words = coded(components)
         value_P, value_words = coded([value for own in values for value in own])
+        text_E, text_words = coded(texts)
         return cls(
             time_E=np.asarray(times, dtype=np.float64),
             level_E=level_E,
@@ -81,6 +88,8 @@ class Columns:
             value_P=value_P,
             value_offsets_E1=np.concatenate([[0], np.cumsum([len(own) for own in values])]).astype(np.int64),
             values=value_words,
+            text_E=text_E,
+            texts=text_words,
         )
 
 

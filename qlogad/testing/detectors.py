@@ -26,6 +26,7 @@ __all__ = ["check_detector"]
 
 Sequences = list[list[int]]
 SIZE = 6  # event types of the random windows
+WORDS = ("up", "down", "unknown")  # of their messages
 EPOCHS = 2  # default for a detector that trains in epochs
 LAWS = Laws["Subject"]()
 
@@ -145,12 +146,15 @@ def sessions(rows: int, *names: str) -> Sequences:
 
 
 def said_of(windows: Sequences) -> dict[str, Any]:
-    """Times, levels and values of the events of windows; equal windows have equal ones, so that they can be merged into one row."""
+    """What the events of windows say beside their ids; equal windows say the same, so that they can be merged into one row."""
     rngs = [generator(0, "check_detector", "said", *map(str, window)) for window in windows]
     return {
         "times": [np.cumsum(rng.exponential(2.0, len(window))) for rng, window in zip(rngs, windows, strict=True)],
         "levels": [rng.choice(["INFO", "WARN"], len(window)).tolist() for rng, window in zip(rngs, windows, strict=True)],
         "values": [[[str(rng.integers(99))] for _ in window] for rng, window in zip(rngs, windows, strict=True)],
+        "texts": [
+            [f"{chr(97 + event)} is {rng.choice(WORDS)}" for event in window] for rng, window in zip(rngs, windows, strict=True)
+        ],
     }
 
 

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from fractions import Fraction
 from math import log, log10
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from qlogad.detect.count_vector import CountVector
 from qlogad.detect.detector import Detector
 from qlogad.detect.edit_distance import EditDistance
 from qlogad.detect.gap import Gap
+from qlogad.detect.jaccard import Jaccard
 from qlogad.detect.length import Length
 from qlogad.detect.markov import Markov
 from qlogad.detect.new_event import NewEvent
@@ -161,6 +163,53 @@ def test_all_positive_has_the_f1_of_an_alarm_for_every_window() -> None:
     detector = AllPositive(threshold="f1").fit(validation, validation=(validation, Labels(np.asarray([0, 1, 0, 0]))))
     assert detector.predict([[0], [], [9]]).tolist() == [1, 1, 1]
     assert detector.threshold_.target == pytest.approx(2 * 0.25 / 1.25)
+
+
+messages = st.lists(st.sampled_from(["link", "is", "up", "down", "disk", "sda1", "<*>"]), max_size=5).map(" ".join)
+said_windows = st.lists(st.lists(messages, max_size=4), min_size=1, max_size=6)
+
+
+@settings(deadline=None)
+@given(said_windows, said_windows, st.lists(st.booleans(), min_size=6, max_size=6), st.booleans())
+def test_jaccard_is_the_vote_of_the_training_lines_with_the_nearest_words(
+    train: list[list[str]], test: list[list[str]], bad: list[bool], by_line: bool
+) -> None:
+    train, bad = [*train, ["link up"], ["disk down"]], [*bad[: len(train)], False, True]
+    label_E = [bool(label) ^ (by_line and "disk" in text) for row, label in zip(train, bad, strict=True) for text in row]
+
+    def words(text: str) -> frozenset[str]:
+        return frozenset(text.split()) - {"sda1", "<*>"}
+
+    votes: dict[frozenset[str], list[bool]] = {}
+    for text, label in zip([text for row in train for text in row], label_E, strict=True):
+        votes.setdefault(words(text), []).append(label)
+
+    def score(text: str) -> float:
+        alike = {own: len(own & words(text)) / max(1, len(own | words(text))) if own | words(text) else 1.0 for own in votes}
+        near = [sum(votes[own]) / len(votes[own]) for own in votes if alike[own] == max(alike.values())]
+        return sum(near) / len(near)
+
+    def made(windows: list[list[str]], views: Any) -> Features:
+        return Features.from_sequences([[0] * len(row) for row in windows], size=1, texts=windows, views=views)
+
+    features = made(train, ["words"])
+    labels = Labels(np.asarray(bad, dtype=int), np.asarray(label_E, dtype=int) if by_line else None)
+    detector = Jaccard().fit(features, labels)
+    judged_features = made(test, features.views)
+    expected = [[score(text) for text in row] for row in test]
+    np.testing.assert_allclose(detector.event_score(judged_features), [one for row in expected for one in row], rtol=1e-12)
+    np.testing.assert_allclose(detector.score_samples(judged_features), [max(row, default=0.0) for row in expected], rtol=1e-12)
+
+
+def test_an_alert_in_new_words_is_near_the_known_ones_for_jaccard_alone() -> None:
+    train = [[0, 1], [0, 2]] * 5
+    texts = [["session opened", "kernel error on disk"], ["session opened", "session closed"]] * 5
+    features = Features.from_sequences(train, size=3, texts=texts, views=["words"])
+    odd = [["session opened", "fatal error on disk"], ["session opened", "session closed early"]]
+    test = Features.from_sequences([[0, 3], [0, 3]], size=3, texts=odd, views=features.views)
+    scores = {cls: cls().fit(features, [1, 0] * 5).score_samples(test) for cls in (Jaccard, TemplateLookup)}
+    assert scores[Jaccard].tolist() == [1.0, 0.5]  # a session that is opened is in both kinds of window
+    assert scores[TemplateLookup][0] == scores[TemplateLookup][1]
 
 
 @settings(deadline=None)

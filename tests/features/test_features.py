@@ -27,6 +27,7 @@ def facts(seed, rows):
         "values": [
             [random.choice(["7", "12.5", "-3", "blk", ""], size=random.integers(0, 4)).tolist() for _ in row] for row in rows
         ],
+        "texts": [random.choice(["took <*> ms", "done", "disk sda1 done", ""], size=len(row)).tolist() for row in rows],
     }
 
 
@@ -123,6 +124,7 @@ def test_columns_of_taken_rows_are_those_of_the_rows(base, data):
     np.testing.assert_array_equal(taken.time_E, np.concatenate([known["times"][n] for n in chosen]))
     assert [taken.levels[p] for p in taken.level_E] == [level for n in chosen for level in known["levels"][n]]
     assert [taken.components[p] for p in taken.component_E] == [one for n in chosen for one in known["components"][n]]
+    assert [taken.texts[p] for p in taken.text_E] == [one for n in chosen for one in known["texts"][n]]
     assert values == [own for n in chosen for own in known["values"][n]]
 
 
