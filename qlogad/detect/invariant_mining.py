@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations, islice
+from itertools import combinations, islice, product
 from math import comb
 from typing import Annotated, ClassVar
 
@@ -71,18 +71,21 @@ class InvariantMining(Detector):
         length_U1 = np.sqrt(np.square(counts_UV).sum(axis=1, keepdims=True))
         shares_UV = counts_UV / np.maximum(length_U1, 1.0)  # so that long windows weigh no more than others
         spread_VV = (shares_UV * times_U[:, None]).T @ shares_UV
-        mined: list[Ints] = []
-        independent = _Independent(len(event_C))
+        together_VV = ((counts_UV > 0) * times_U[:, None]).T @ (counts_UV > 0)  # windows with both event types
+        mined, independent = _Sets(features.size + 1), _Independent(len(event_C))
         for size in range(2, self.terms + 1):
             for set_Sk in _sets(event_C, size):
-                set_Sk, term_Sk = self._candidates(set_Sk[~_contains(set_Sk, mined)], spread_VV)
+                set_Sk = set_Sk[~mined.inside(set_Sk)]
+                set_Sk = set_Sk[_alone(set_Sk, together_VV) <= times_U.sum() - needed]
+                set_Sk, term_Sk = self._candidates(set_Sk, spread_VV)
                 held_S = _held(counts_UV, times_U, set_Sk, term_Sk, times_U.sum() - needed)
                 for set_k, term_k in zip(set_Sk[held_S], term_Sk[held_S], strict=True):
                     invariant_V = np.zeros(features.size + 1, dtype=np.int64)
                     invariant_V[set_k] = term_k
-                    if not _contains(set_k[None], mined)[0] and independent.add(invariant_V[event_C]):
-                        mined.append(invariant_V)
-        self._learn(np.asarray([*found, *mined], dtype=np.int64).reshape(-1, features.size + 1))
+                    if independent.add(invariant_V[event_C]):
+                        mined.add(set_k)
+                        found.append(invariant_V)
+        self._learn(np.asarray(found, dtype=np.int64).reshape(-1, features.size + 1))
 
     def _candidates(self, set_Sk: Ints, spread_VV: Floats) -> tuple[Ints, Ints]:
         """Sets of event types, and integer coefficients near the direction in which the counts of each vary least; small ones first."""
@@ -143,6 +146,31 @@ class InvariantMining(Detector):
         self._learn(state["invariants"])
 
 
+class _Sets:
+    """The sets of event types of the invariants found so far, as numbers."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._codes: dict[int, list[int]] = {}  # by number of event types
+
+    def add(self, set_k: Ints) -> None:
+        self._codes.setdefault(len(set_k), []).append(int(self._code(set_k[None])[0]))
+
+    def inside(self, set_Sk: Ints) -> Bools:
+        """Which sets contain one of them, (S,)."""
+        inside_S = np.zeros(len(set_Sk), dtype=np.bool_)
+        for size, codes in self._codes.items():
+            for columns in combinations(range(set_Sk.shape[1]), size):
+                inside_S |= np.isin(self._code(set_Sk[:, columns]), codes)
+        return inside_S
+
+    def _code(self, set_Sk: Ints) -> Ints:
+        code_S = np.zeros(len(set_Sk), dtype=np.int64)
+        for column_S in set_Sk.T:
+            code_S = code_S * self._width + column_S
+        return code_S
+
+
 class _Independent:
     """Integer equations, of which only those are added that do not follow from earlier ones."""
 
@@ -167,12 +195,12 @@ def _sets(event_C: Ints, size: int) -> Iterator[Ints]:
         yield np.asarray(batch, dtype=np.int64)
 
 
-def _contains(set_Sk: Ints, found: list[Ints]) -> Bools:
-    """Which sets contain all event types of an invariant found earlier, (S,)."""
-    inside_S = np.zeros(len(set_Sk), dtype=np.bool_)
-    for own_V in found:
-        inside_S |= (own_V != 0)[set_Sk].sum(axis=1) == np.count_nonzero(own_V)
-    return inside_S
+def _alone(set_Sk: Ints, together_VV: Floats) -> Floats:
+    """A lower bound of the windows with one event type of a set and no other, all of which break its equations, (S,)."""
+    alone_S = np.zeros(len(set_Sk))
+    for one, other in product(range(set_Sk.shape[1]), repeat=2):  # m (2 - m) <= 1 for m event types in a window
+        alone_S += (1 if one == other else -1) * together_VV[set_Sk[:, one], set_Sk[:, other]]
+    return alone_S
 
 
 def _held(counts_UV: Floats, times_U: Floats, set_Sk: Ints, term_Sk: Ints, most: float) -> Bools:
