@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from qlogad.arrays import Floats, Ints
 from qlogad.detect.detector import Detector, State
@@ -41,13 +42,13 @@ class EditDistance(Detector):
 
     def _learn(self, ids_E: Ints, offsets_M1: Ints) -> None:
         self._ids_E, self._offsets_M1 = ids_E, offsets_M1
-        lengths_M = np.diff(offsets_M1)
-        self._order_M = np.argsort(lengths_M, kind="stable")
-        self._length_M = lengths_M[self._order_M]  # ascending, so that a range of lengths is a slice
+        self._length_M = np.diff(offsets_M1)
+        cell_E = np.repeat(np.arange(len(self._length_M)), self._length_M) * (self.size_ + 1) + ids_E
+        self._counts_MV = np.bincount(cell_E, minlength=len(self._length_M) * (self.size_ + 1)).reshape(-1, self.size_ + 1) * 1.0
 
     def anomaly_score(self, features: Features) -> Floats:
         """The distance of each row to the nearest training sequence, (N,)."""
-        longest = int(self._length_M[-1])
+        longest = int(self._length_M.max())
         cost = float(features.lengths_N.sum()) * len(self._length_M) * longest
         if cost > MOST:
             raise DataError(
@@ -64,27 +65,30 @@ class EditDistance(Detector):
         return scores_N
 
     def _nearest(self, row_T: Ints) -> float:
-        """The distance of one sequence to its nearest training sequence, from the ones of similar length to the others."""
-        size, length_M = len(row_T), self._length_M
-        most_M = np.maximum(length_M, size)
-        bound_M = np.abs(length_M - size) / np.maximum(most_M, 1)  # no distance is below it
+        """The distance of one sequence to its nearest training sequence, from the ones of similar counts to the others."""
+        most_M = np.maximum(np.maximum(self._length_M, len(row_T)), 1)
+        bound_M = self._least(row_T) / most_M
         order_M = np.argsort(bound_M, kind="stable")
-        nearest, start = 1.0, 0
-        if size == 0:
-            return float(length_M[0] > 0)
-        step = 32
+        nearest, start, step = 1.0, 0, 16
         while start < len(order_M) and bound_M[order_M[start]] < nearest:
             some_B = order_M[start : start + step]
             some_B = some_B[bound_M[some_B] < nearest]
-            start, step = start + step, min(2 * step, max(32, CELLS // (int(length_M[some_B].max()) + 1)))
+            start, step = start + step, min(2 * step, max(16, CELLS // (int(self._length_M[some_B].max()) + 1)))
             nearest = min(nearest, float((self._levenshtein(row_T, some_B) / most_M[some_B]).min()))
         return nearest
+
+    def _least(self, row_T: Ints) -> Floats:
+        """Fewest changes that make the events of a sequence, in any order, those of each training sequence, (M,)."""
+        counts_V = np.bincount(row_T, minlength=self.size_ + 1).astype(np.float64)
+        counts_V[-1] = 0.0  # the id V equals no other event
+        common_M = (self._length_M + counts_V.sum() - cdist(counts_V[None], self._counts_MV, "cityblock")[0]) / 2
+        return np.asarray(np.maximum(self._length_M, len(row_T)) - common_M)
 
     def _levenshtein(self, row_T: Ints, known_B: Ints) -> Ints:
         """The Levenshtein distance of a sequence to some training sequences, (B,)."""
         length_B = self._length_M[known_B]
         place_J = np.arange(int(length_B.max()) + 1)
-        begin_B = self._offsets_M1[self._order_M[known_B]]
+        begin_B = self._offsets_M1[known_B]
         inside_BJ = place_J[1:] <= length_B[:, None]
         events_BJ = np.full(inside_BJ.shape, -1, dtype=np.int64)
         events_BJ[inside_BJ] = self._ids_E[(begin_B[:, None] + place_J[:-1])[inside_BJ]]
