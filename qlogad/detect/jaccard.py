@@ -14,7 +14,7 @@ from scipy import sparse
 from qlogad.arrays import Floats, Ints
 from qlogad.detect.batches import distinct
 from qlogad.detect.detector import Detector, State
-from qlogad.detect.event_scores import largest
+from qlogad.detect.parts.event_scores import largest
 from qlogad.detect.parts.rows import CELLS
 from qlogad.errors import ResultError
 from qlogad.features.features import Features, Labels

@@ -21,7 +21,7 @@ from qlogad.arrays import Floats, Ints, Numbers
 from qlogad.bounds import room
 from qlogad.detect.batches import distinct
 from qlogad.detect.detector import EXPECTED
-from qlogad.detect.event_scores import largest
+from qlogad.detect.parts.event_scores import largest
 from qlogad.detect.trained import Examples, Trained
 from qlogad.errors import DataError
 from qlogad.features.features import Features, Labels

@@ -14,7 +14,7 @@ import numpy as np
 from qlogad.arrays import Bools, Floats, Ints
 from qlogad.bounds import Between
 from qlogad.detect.detector import EXPECTED, Detector, State
-from qlogad.detect.event_scores import highest
+from qlogad.detect.parts.event_scores import highest
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
 

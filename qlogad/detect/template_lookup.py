@@ -12,7 +12,7 @@ import numpy as np
 
 from qlogad.arrays import Floats
 from qlogad.detect.detector import Detector, State
-from qlogad.detect.event_scores import largest
+from qlogad.detect.parts.event_scores import largest
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from qlogad import documents
 from qlogad.arrays import Bools, Floats, Ints
-from qlogad.detect.event_scores import highest
+from qlogad.detect.parts.event_scores import highest
 from qlogad.errors import DataError
 
 __all__ = ["Threshold"]

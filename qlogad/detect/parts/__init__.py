@@ -1,1 +1,1 @@
-"""What several detectors share: distinct rows of a view, linear models, trees."""
+"""What several detectors share: distinct rows of a view, scores of events, linear models, trees."""
