@@ -46,7 +46,7 @@ class LOF(Detector):
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         rows_MD, _ = training_rows(features, self.view)
-        at_most(len(rows_MD), MOST, "choose 'isolation-forest', or fewer training windows")
+        at_most(len(rows_MD), MOST, "lof", "choose 'isolation-forest', or fewer training windows")
         self._rows_MD = rows_MD
         self._reach_M = self._in_blocks(rows_MD, _farthest, own=True)
         self._density_M = self._in_blocks(rows_MD, self._density, own=True)

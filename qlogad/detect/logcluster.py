@@ -53,7 +53,7 @@ class LogCluster(Detector):
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         counts_UV, times_U = training_rows(features, "counts")
-        at_most(len(counts_UV), MOST, "choose 'count-vector', or fewer training windows")
+        at_most(len(counts_UV), MOST, "logcluster", "choose 'count-vector', or fewer training windows")
         holding_V = (times_U[:, None] * (counts_UV > 0)).sum(axis=0)
         idf_V = np.log(times_U.sum() / np.maximum(holding_V, 1.0))
         self._weight_V = np.where(holding_V > 0, 0.5 * expit(idf_V), 1.0)

@@ -44,7 +44,7 @@ class OneClassSVM(Detector):
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         rows_UD, weight_U = training_rows(features, self.view)
-        at_most(len(rows_UD), MOST, "choose 'isolation-forest', or fewer training windows")
+        at_most(len(rows_UD), MOST, "one-class-svm", "choose 'isolation-forest', or fewer training windows")
         mean = np.average(rows_UD.mean(axis=1), weights=weight_U)
         variance = float(np.average(np.square(rows_UD - mean).mean(axis=1), weights=weight_U))
         self._gamma = self.gamma or 1.0 / (rows_UD.shape[1] * (variance or 1.0))

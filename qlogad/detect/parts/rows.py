@@ -76,11 +76,13 @@ def score_rows(features: Features, view: str, score: Callable[[Floats], Floats],
     return scores_N
 
 
-def at_most(rows: int, most: int, mend: str) -> None:
+def at_most(rows: int, most: int, detector: str, mend: str) -> None:
     """Check the number of distinct training rows of a detector whose cost grows with its square.
 
     Raises:
         DataError: there are too many.
     """
     if rows > most:
-        raise DataError(f"there are {rows:,} distinct training rows, and it compares every pair of at most {most:,}; {mend}")
+        raise DataError(
+            f"{detector} compares every pair of at most {most:,} distinct training rows, but there are {rows:,}; {mend}"
+        )
