@@ -18,7 +18,7 @@ import pytest
 from qlogad import Classical, DeepLog, Detector, Experiment, Model, Quantum, documents, files, names
 from qlogad.detect.length import Length
 from qlogad.errors import AccountNeeded, DataError, NotFitted, QlogadError, ResultError
-from qlogad.experiment.cell import Outcome, read_outcome, run_cell
+from qlogad.experiment.cell import CellOutcome, read_outcome, run_cell
 from qlogad.experiment.ground import Ground
 from qlogad.experiment.runner import cells, prepare, preprocessor_file
 from qlogad.features.preprocessor import Preprocessor
@@ -50,7 +50,7 @@ class Made(NamedTuple):
     ground: Ground
     test_lines: set[int]  # of the windows of the test part, with those that join them
     by: str  # how windows are made
-    outcomes: dict[str, Outcome]
+    outcomes: dict[str, CellOutcome]
     models: dict[str, Path]
 
 

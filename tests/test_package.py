@@ -67,6 +67,12 @@ def imports(path: Path, *, everywhere: bool = True) -> set[str]:
     return found
 
 
+def published(path: Path) -> set[str] | None:
+    """What a module says it publishes; None if it does not say."""
+    said = [node.value for node in parsed(path).body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"]
+    return set(ast.literal_eval(said[0])) if said else None
+
+
 def layer(path: Path) -> str:
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
@@ -139,11 +145,10 @@ def test_kinds_of_arrays_have_one_name_and_one_home() -> None:
 def test_what_a_module_publishes_exists(path: Path) -> None:
     tree = parsed(path)
     assert ast.get_docstring(tree), "every module opens with the idea"
-    public = [node for node in tree.body if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"]
-    if not public:
+    public = published(path)
+    if public is None:
         assert path.name in ("__init__.py", "__main__.py"), "a module says what it publishes"
         return
-    published = ast.literal_eval(public[0].value)
     defined = {getattr(node, "name", None) for node in tree.body} | {
         getattr(target, "id", None)
         for node in tree.body
@@ -151,7 +156,17 @@ def test_what_a_module_publishes_exists(path: Path) -> None:
         for target in (whole.elts if isinstance(whole, ast.Tuple) else [whole])
     }
     defined |= {alias.asname or alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
-    assert set(published) <= defined
+    assert public <= defined
+
+
+def test_a_public_class_has_a_name_of_its_own() -> None:
+    """Two classes of one name would mean two things by one word; a module may publish another's class again."""
+    homes: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in parsed(path).body:
+            if isinstance(node, ast.ClassDef) and node.name in (published(path) or ()):
+                homes.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))

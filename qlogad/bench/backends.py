@@ -16,13 +16,13 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from qlogad import escape, files, names
-from qlogad.bench.benchmark import Benchmark, Finding, Progress, Repeats, this_machine
+from qlogad.bench.benchmark import Benchmark, BenchmarkResult, Progress, Repeats, this_machine
 from qlogad.errors import MissingExtra, ResultError
 
 if TYPE_CHECKING:
     from qlogad.circuit.circuit import Circuit
 
-__all__ = ["Backends", "measure", "shown", "specs", "write"]
+__all__ = ["BackendsBenchmark", "measure", "shown", "specs", "write"]
 
 Row = dict[str, str | int | float]
 
@@ -55,14 +55,14 @@ def specs() -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Backends(Benchmark):
+class BackendsBenchmark(Benchmark):
     """Expectation values per second of every backend that is installed."""
 
     repeats: Repeats = 5
 
-    def run(self, out: Path, progress: Progress) -> Finding:
+    def run(self, out: Path, progress: Progress) -> BenchmarkResult:
         rows = measure(progress, specs(), repeats=self.repeats)
-        return Finding(rows, escape.table(shown(rows), "simple"), write(rows, out / "bench-backends"))
+        return BenchmarkResult(rows, escape.table(shown(rows), "simple"), write(rows, out / "bench-backends"))
 
 
 def measure(progress: Progress, specs: Sequence[str], *, rows: int = 1000, loop: int = 20, repeats: int = 3) -> list[Row]:

@@ -13,14 +13,14 @@ from typing import Annotated
 from qlogad import documents
 from qlogad.bounds import Between
 
-__all__ = ["Benchmark", "Finding", "Progress", "Repeats", "this_machine"]
+__all__ = ["Benchmark", "BenchmarkResult", "Progress", "Repeats", "this_machine"]
 
 Progress = Callable[[str, int], None]  # called with a step, and a count
 Repeats = Annotated[int, Between(1, 10_000), "Repetitions of each step; the median is reported."]
 
 
 @dataclass(frozen=True)
-class Finding:
+class BenchmarkResult:
     """The results of a benchmark."""
 
     facts: object  # for programs, as JSON
@@ -39,7 +39,7 @@ class Benchmark(ABC):
         documents.enforce(self)
 
     @abstractmethod
-    def run(self, out: Path, progress: Progress) -> Finding:
+    def run(self, out: Path, progress: Progress) -> BenchmarkResult:
         """Measure, and write a report to a results folder in `out`.
 
         Raises:

@@ -17,12 +17,12 @@ from scipy.optimize import brentq
 
 from qlogad import escape, files
 from qlogad.arrays import Floats, Ints
-from qlogad.bench.benchmark import Benchmark, Finding, Progress
+from qlogad.bench.benchmark import Benchmark, BenchmarkResult, Progress
 from qlogad.evaluate.compare import Paired, coverage, difference
 from qlogad.evaluate.metrics import effective_n
 from qlogad.seeds import generator
 
-__all__ = ["EFFECTIVE", "SHAPES", "Coverage", "measure", "pairs", "singles", "weights", "write"]
+__all__ = ["EFFECTIVE", "SHAPES", "CoverageBenchmark", "measure", "pairs", "singles", "weights", "write"]
 
 Row = dict[str, Any]
 SHAPES = ("equal", "hdfs-like", "adversarial")
@@ -37,13 +37,13 @@ DESIGNS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Coverage(Benchmark):
+class CoverageBenchmark(Benchmark):
     """Both kinds of interval for all weights and effective numbers."""
 
-    def run(self, out: Path, progress: Progress) -> Finding:
+    def run(self, out: Path, progress: Progress) -> BenchmarkResult:
         found = measure(progress)
         path = write(found, out / "bench-coverage")
-        return Finding(found, path.read_text(encoding="utf-8"), path)
+        return BenchmarkResult(found, path.read_text(encoding="utf-8"), path)
 
 
 def weights(shape: str, n: int) -> Floats:

@@ -33,7 +33,7 @@ from qlogad.backend.backend import Backend, open_backend
 from qlogad.backend.exact import METHODS, Exact
 from qlogad.backend.exact.method import Task
 from qlogad.backend.exact.planner import memory_limit, options, speeds_of
-from qlogad.bench.benchmark import Benchmark, Finding, Progress, this_machine
+from qlogad.bench.benchmark import Benchmark, BenchmarkResult, Progress, this_machine
 from qlogad.circuit.circuit import Circuit
 from qlogad.circuit.encoding import assemble
 from qlogad.errors import InputError
@@ -42,7 +42,7 @@ from qlogad.nn.maps import Wrapped
 from qlogad.nn.recurrent import LSTM
 from qlogad.report.drawing import save
 
-__all__ = ["GOALS", "Engine", "Found", "Point", "Points", "Roofline", "grid", "measure", "tables", "write"]
+__all__ = ["GOALS", "EngineBenchmark", "Found", "Point", "Points", "Roofline", "grid", "measure", "tables", "write"]
 
 Row = dict[str, Any]
 Job = Callable[[], object]
@@ -70,18 +70,18 @@ REGRET = 1.25  # a planner's choice counts as good within this factor of the bes
 
 
 @dataclass(frozen=True, kw_only=True)
-class Engine(Benchmark):
+class EngineBenchmark(Benchmark):
     """Training steps, every method, wide circuits, inference and memory."""
 
     peers: Annotated[Path | None, "A Python that has jax, tensorcircuit-ng and pennylane."] = None
     quick: Annotated[bool, "A few small points: well under a minute."] = False
 
-    def run(self, out: Path, progress: Progress) -> Finding:
+    def run(self, out: Path, progress: Progress) -> BenchmarkResult:
         folder = out / ("bench-engine-quick" if self.quick else "bench-engine")
         points = Points(folder / "points.jsonl")
         measure(points, grid(quick=self.quick), progress, python=self.peers)
         path = write(points, folder)
-        return Finding(tables(points), path.read_text(encoding="utf-8"), path)
+        return BenchmarkResult(tables(points), path.read_text(encoding="utf-8"), path)
 
 
 @dataclass(frozen=True)

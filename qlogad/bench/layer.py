@@ -16,12 +16,12 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from qlogad import escape, files
-from qlogad.bench.benchmark import Benchmark, Finding, Progress, Repeats, this_machine
+from qlogad.bench.benchmark import Benchmark, BenchmarkResult, Progress, Repeats, this_machine
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["CASES", "Layer", "measure", "write"]
+__all__ = ["CASES", "LayerBenchmark", "measure", "write"]
 
 Row = dict[str, str | int | float]
 
@@ -30,15 +30,15 @@ AGREE = 1e-10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layer(Benchmark):
+class LayerBenchmark(Benchmark):
     """Milliseconds of a training step with either layer."""
 
     repeats: Repeats = 5
 
-    def run(self, out: Path, progress: Progress) -> Finding:
+    def run(self, out: Path, progress: Progress) -> BenchmarkResult:
         rows = measure(progress, repeats=self.repeats)
         path = write(rows, out / "bench-layer")
-        return Finding(rows, path.read_text(encoding="utf-8"), path)
+        return BenchmarkResult(rows, path.read_text(encoding="utf-8"), path)
 
 
 def measure(progress: Progress, *, repeats: int = 5) -> list[Row]:

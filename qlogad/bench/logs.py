@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from qlogad import documents, escape, files, jit, names
-from qlogad.bench.benchmark import Benchmark, Finding, Progress, this_machine
+from qlogad.bench.benchmark import Benchmark, BenchmarkResult, Progress, this_machine
 from qlogad.bench.parser import ask_drain3
 from qlogad.bounds import Between
 from qlogad.errors import DataError, InputError
@@ -27,12 +27,12 @@ from qlogad.logs.events import read_pieces
 from qlogad.logs.parser.drain import Drain
 from qlogad.logs.reading.line_files import LineFiles
 from qlogad.logs.reading.mask import Mask
-from qlogad.logs.reading.pieces import Words
+from qlogad.logs.reading.pieces import StringTables
 from qlogad.logs.reading.raw_lines import blocks
 from qlogad.logs.scan.scanner import SIZE, Scanner
 from qlogad.logs.synthetic import Synthetic
 
-__all__ = ["Logs", "Rate", "measure", "memory", "stream", "write"]
+__all__ = ["LogsBenchmark", "Rate", "measure", "memory", "stream", "write"]
 
 _LOGS: Mapping[str, tuple[str, str]] = {  # data set, path below $QLOGAD_DATA
     "hdfs": ("hdfs", "hdfs/hdfs_raw_2pct_early.log.xz"),
@@ -67,18 +67,18 @@ print(stream(sys.argv[1], sys.argv[2]), base, resource.getrusage(resource.RUSAGE
 
 
 @dataclass(frozen=True, kw_only=True)
-class Logs(Benchmark):
+class LogsBenchmark(Benchmark):
     """Rates of reading logs, in lines per second."""
 
     data: Annotated[Path | None, "The folder of real logs; by default $QLOGAD_DATA. Logs that it lacks are left out."] = None
     lines: Annotated[int, Between(1_000, 10**9), "Lines of each log; real logs are repeated or cut to that."] = 500_000
     peers: Annotated[Path | None, "A Python that has drain3."] = None
 
-    def run(self, out: Path, progress: Progress) -> Finding:
+    def run(self, out: Path, progress: Progress) -> BenchmarkResult:
         folder = out / "bench-logs"
         rows = measure(self.data, folder / "work", self.lines, progress, python=self.peers)
         path = write(rows, folder)
-        return Finding([vars(row) for row in rows], path.read_text(encoding="utf-8"), path)
+        return BenchmarkResult([vars(row) for row in rows], path.read_text(encoding="utf-8"), path)
 
 
 @dataclass(frozen=True)
@@ -155,18 +155,18 @@ def _rate(name: str, kind: str, path: Path, python: Path | None) -> Rate:
     floor = _timed(
         lambda: sum(int(np.count_nonzero(np.frombuffer(block.data, np.uint8) == 10)) for block in blocks(path, size=SIZE))
     )[0]
-    words = Words()
-    _read(dataset, Scanner(dataset.layout, mask), Words())  # compiled by now
+    words = StringTables()
+    _read(dataset, Scanner(dataset.layout, mask), StringTables())  # compiled by now
     fit = _timed(lambda: Drain().fit(_read(dataset, Scanner(dataset.layout, mask), words).texts))[0]
     drain = Drain().fit(words.texts)
 
     def frozen(workers: int | None) -> tuple[float, float]:
         scanner = Scanner(dataset.layout, mask, workers=workers)
-        return _timed(lambda: drain.ids(list(_read(dataset, scanner, Words()).texts)))
+        return _timed(lambda: drain.ids(list(_read(dataset, scanner, StringTables()).texts)))
 
     (many, cpu), (one, _) = frozen(None), frozen(1)
     intake = Intake()
-    expressions = _timed(lambda: [0 for _ in read_pieces(dataset, intake, Words(), scan=False, mask=mask)])[0]
+    expressions = _timed(lambda: [0 for _ in read_pieces(dataset, intake, StringTables(), scan=False, mask=mask)])[0]
     theirs = _drain3(path, dataset.masks, python) if python else (None, None)
     return Rate(
         name,
@@ -192,7 +192,7 @@ def _opened(kind: str, path: Path) -> _LineData:
     return dataset
 
 
-def _read(dataset: _LineData, scanner: Scanner, words: Words) -> Words:
+def _read(dataset: _LineData, scanner: Scanner, words: StringTables) -> StringTables:
     for _ in dataset.pieces(Intake(), words, scanner):
         pass
     return words
@@ -208,7 +208,7 @@ def _timed(call: Callable[[], Any]) -> tuple[float, float]:
 def stream(kind: str, path: str) -> int:
     """Read a log and keep nothing but its words; the number of its lines."""
     intake = Intake()
-    for _ in read_pieces(_opened(kind, Path(path)), intake, Words(), scan=True):
+    for _ in read_pieces(_opened(kind, Path(path)), intake, StringTables(), scan=True):
         pass
     return intake.lines
 

@@ -21,7 +21,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 from qlogad import escape, files
-from qlogad.bench.benchmark import Benchmark, Finding, Progress, Repeats, this_machine
+from qlogad.bench.benchmark import Benchmark, BenchmarkResult, Progress, Repeats, this_machine
 from qlogad.bounds import Between
 
 if TYPE_CHECKING:
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
 
     from qlogad.circuit.circuit import Circuit
 
-__all__ = ["Machine", "measure", "write"]
+__all__ = ["MachineBenchmark", "measure", "write"]
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Machine(Benchmark):
+class MachineBenchmark(Benchmark):
     """The rates at which this machine reads, trains and simulates."""
 
     lines: Annotated[int, Between(1000, 10**8), "Synthetic log lines for the reading benchmark."] = 200_000
     repeats: Repeats = 5
 
-    def run(self, out: Path, progress: Progress) -> Finding:
+    def run(self, out: Path, progress: Progress) -> BenchmarkResult:
         rows = measure(lines=self.lines, repeats=self.repeats, progress=progress)
-        return Finding(rows, escape.table(rows, "simple"), write(rows, out / "bench"))
+        return BenchmarkResult(rows, escape.table(rows, "simple"), write(rows, out / "bench"))
 
 
 def measure(*, lines: int, repeats: int, progress: Progress) -> list[Row]:

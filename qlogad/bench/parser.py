@@ -24,15 +24,15 @@ import numpy as np
 import pandas as pd
 
 from qlogad import escape, files
-from qlogad.bench.benchmark import Benchmark, Finding, Progress
+from qlogad.bench.benchmark import Benchmark, BenchmarkResult, Progress
 from qlogad.errors import InputError
-from qlogad.evaluate.parsing import Parsed, parsing
+from qlogad.evaluate.parsing import ParsingAccuracy, parsing
 from qlogad.logs.parser.drain import Drain
 from qlogad.logs.parser.parser import Parser as LogParser
 from qlogad.logs.parser.spell import Spell
 from qlogad.logs.parser.templates import PLACEHOLDER
 
-__all__ = ["SETTINGS", "Parser", "Sample", "Setting", "ask_drain3", "measure", "samples", "templates", "write"]
+__all__ = ["SETTINGS", "ParserBenchmark", "Sample", "Setting", "ask_drain3", "measure", "samples", "templates", "write"]
 
 Row = dict[str, str | float | None]  # numbers are shares
 _IP, _HOST = r"(\d+\.){3}\d+", r"([\w-]+\.){2,}[\w-]+"
@@ -48,16 +48,16 @@ print(json.dumps([[cluster.cluster_id, cluster.get_template()] for cluster in fo
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parser(Benchmark):
+class ParserBenchmark(Benchmark):
     """Accuracy of groups and templates on each system."""
 
     data: Annotated[Path | None, "The folder of LogHub's samples; by default $QLOGAD_DATA/loghub_2k."] = None
     peers: Annotated[Path | None, "A Python that has drain3."] = None
 
-    def run(self, out: Path, progress: Progress) -> Finding:
+    def run(self, out: Path, progress: Progress) -> BenchmarkResult:
         rows = measure(samples(self.data), progress, python=self.peers)
         path = write(rows, out / "bench-parser")
-        return Finding(rows, path.read_text(encoding="utf-8"), path)
+        return BenchmarkResult(rows, path.read_text(encoding="utf-8"), path)
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def measure(found: Mapping[str, Sample], progress: Progress, *, python: Path | N
     return [*rows, mean | {str(key): None if np.isnan(value) else float(value) for key, value in numbers.mean().items()}]
 
 
-def _judged(parsed: Sequence[tuple[int, str]], truth: Sequence[str]) -> Parsed:
+def _judged(parsed: Sequence[tuple[int, str]], truth: Sequence[str]) -> ParsingAccuracy:
     named = [PLACEHOLDER.sub("<*>", template) for _, template in parsed]
     return parsing(named, truth, [number for number, _ in parsed])
 

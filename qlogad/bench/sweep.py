@@ -19,14 +19,14 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from qlogad import documents, escape, files
-from qlogad.bench.benchmark import Benchmark, Finding, Progress, Repeats, this_machine
+from qlogad.bench.benchmark import Benchmark, BenchmarkResult, Progress, Repeats, this_machine
 from qlogad.bounds import Between
 from qlogad.errors import InputError
 from qlogad.jobs.storage import open_storage
 from qlogad.sweep.run import called, run
 from qlogad.sweep.study import Study
 
-__all__ = ["ARMS", "Sweep", "fixed", "measure", "rate", "write"]
+__all__ = ["ARMS", "SweepBenchmark", "fixed", "measure", "rate", "write"]
 
 Row = dict[str, Any]
 ARMS = {"exact": ("exact", 1), "exact, two workers": ("exact", 2), "PennyLane default.qubit": ("pennylane:default.qubit", 1)}
@@ -34,16 +34,16 @@ _DATA = {"dataset": "synthetic", "lines": 3000, "workflows": 4, "rate": 0.1, "dr
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep(Benchmark):
+class SweepBenchmark(Benchmark):
     """Trials per hour on the exact engine, on PennyLane and with two workers."""
 
     repeats: Repeats = 5
     trials: Annotated[int, Between(3, 10_000), "Trials of the study."] = 24
 
-    def run(self, out: Path, progress: Progress) -> Finding:
+    def run(self, out: Path, progress: Progress) -> BenchmarkResult:
         rows = measure(progress, trials=self.trials, repeats=self.repeats)
         path = write(rows, out / "bench-sweep", trials=self.trials, repeats=self.repeats)
-        return Finding(rows, path.read_text(encoding="utf-8"), path)
+        return BenchmarkResult(rows, path.read_text(encoding="utf-8"), path)
 
 
 def fixed(folder: Path, name: str, backend: str, trials: int) -> Study:

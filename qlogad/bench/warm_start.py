@@ -24,7 +24,7 @@ from optuna.trial import TrialState
 
 from qlogad import documents, escape, files, seeds
 from qlogad.arrays import Floats
-from qlogad.bench.benchmark import Benchmark, Finding, Progress
+from qlogad.bench.benchmark import Benchmark, BenchmarkResult, Progress
 from qlogad.bounds import Between
 from qlogad.errors import InputError, QlogadError
 from qlogad.evaluate.compare import contrast
@@ -33,7 +33,7 @@ from qlogad.sweep.run import Onlooker, Samplers, fill, prepare
 from qlogad.sweep.standing import trials_of, write
 from qlogad.sweep.study import Study
 
-__all__ = ["ARMS", "WarmStart", "measure", "regret", "report"]
+__all__ = ["ARMS", "WarmStartBenchmark", "measure", "regret", "report"]
 
 ARMS = ("cold", "relative", "random family")
 AIM = "validation-loss"
@@ -49,16 +49,16 @@ _DESIGN = {"rows": [1, 3], "gates": ["rx", "ry", "rz", "cx", "crx"], "on": ["eac
 
 
 @dataclass(frozen=True, kw_only=True)
-class WarmStart(Benchmark):
+class WarmStartBenchmark(Benchmark):
     """Regret of studies that start cold, from a related study, and from random points of one."""
 
     repeats: Annotated[int, Between(1, 10_000), "Pairs of studies, each with logs and seeds of its own."] = 5
 
-    def run(self, out: Path, progress: Progress) -> Finding:
+    def run(self, out: Path, progress: Progress) -> BenchmarkResult:
         folder = out / "sweep-warm-start"
         pairs = measure(folder, pairs=self.repeats, progress=progress)
         path = report(pairs, folder)
-        return Finding(pairs, path.read_text(encoding="utf-8"), path)
+        return BenchmarkResult(pairs, path.read_text(encoding="utf-8"), path)
 
 
 def measure(folder: Path, *, pairs: int, progress: Progress, trials: int = TRIALS) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from qlogad.circuit.gates import GATES
 from qlogad.circuit.row import (
     MAX_DEPTH,
     NAME,
-    Check,
+    Claims,
     Row,
     Takes,
     check_of,
@@ -62,7 +62,7 @@ class Design(documents.Written):
     before: tuple[Row, ...] = ()
     after: tuple[Row, ...] = ()
     source: str = ""
-    check: Check = Check()
+    check: Claims = Claims()
     init: Init = "uniform"  # how weights are initialized; "identity-block" adds the inverse of every layer, with weights of its own
     needs: str | None = None  # a condition on `wires`; other widths are refused
     takes: Takes = Takes()  # of an encoding: the features it takes
@@ -201,7 +201,7 @@ class Design(documents.Written):
         table |= {part: [row_table(row) for row in getattr(self, part)] for part in ("before", "layer", "after")}
         check = {key: {str(wires): count for wires, count in getattr(self.check, key)} for key in ("weights", "live_weights")}
         table["check"] = {key: value for key, value in check.items() if value}
-        if self.check.encoding != Check.encoding:
+        if self.check.encoding != Claims.encoding:
             table["check"]["encoding"] = self.check.encoding
         kept: documents.Document = documents.plain({key: value for key, value in table.items() if value or key == "layer"})
         return kept

@@ -13,7 +13,7 @@ from qlogad.circuit.gates import GATES, MACROS
 from qlogad.circuit.wiring import STEPPED, Wires, arity, place
 from qlogad.errors import DesignError, did_you_mean, one_line, shown
 
-__all__ = ["Check", "Row", "Takes"]
+__all__ = ["Claims", "Row", "Takes"]
 
 Share = Literal["wires", "layers", "all"]
 T = TypeVar("T")
@@ -106,7 +106,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Check:
+class Claims:
     """Claims of a design file about itself, which tests verify."""
 
     weights: tuple[tuple[int, int], ...] = ()  # wires, weights of one layer
@@ -188,13 +188,13 @@ def wires_of(item: Any, where: str) -> Wires:
     return tuple(wires)
 
 
-def check_of(content: dict[str, Any], where: str) -> Check:
-    known = [f.name for f in fields(Check)]
+def check_of(content: dict[str, Any], where: str) -> Claims:
+    known = [f.name for f in fields(Claims)]
     for key in content:
         if key not in known:
             raise DesignError(f"{where}: unknown key {shown('check.' + key)}{did_you_mean(key, known)}; known: {', '.join(known)}")
     counts = {key: counts_of(typed(content, key, dict, where, {}), f"{where}: check.{key}") for key in ("weights", "live_weights")}
-    return Check(**counts, encoding=typed(content, "encoding", str, where, Check.encoding))
+    return Claims(**counts, encoding=typed(content, "encoding", str, where, Claims.encoding))
 
 
 def takes_of(content: dict[str, Any], where: str) -> Takes:

@@ -29,7 +29,7 @@ from qlogad.nn.core.core import Core
 from qlogad.nn.network import CoreNetwork
 from qlogad.nn.train import Batch, Clip, Decay, Epochs, LearningRate, Patience, Tolerance
 
-__all__ = ["Autoencoder", "Network"]
+__all__ = ["Autoencoder", "AutoencoderNetwork"]
 
 
 @dataclass(kw_only=True)
@@ -63,8 +63,8 @@ class Autoencoder(Trained, Detector):
 
     reads: ClassVar[tuple[str, ...]] = ("ids", "counts", "tf-idf")
 
-    def network(self, core: Core) -> Network:
-        return Network(core, self.size_ + 1, self.seed)
+    def network(self, core: Core) -> AutoencoderNetwork:
+        return AutoencoderNetwork(core, self.size_ + 1, self.seed)
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         rows_UD, weight_U = training_rows(features, self.view)
@@ -109,7 +109,7 @@ class Autoencoder(Trained, Detector):
         super()._restore(state)
 
 
-class Network(CoreNetwork):
+class AutoencoderNetwork(CoreNetwork):
     """Scale, encoder and decoder: rows of a view (N, D) -> squared errors (N, D).
 
     Args:

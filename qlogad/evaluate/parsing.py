@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from qlogad.errors import DataError
 
-__all__ = ["Parsed", "parsing"]
+__all__ = ["ParsingAccuracy", "parsing"]
 
 
 @dataclass(frozen=True)
-class Parsed:
+class ParsingAccuracy:
     """Accuracies of a parser, shares in [0, 1]; higher is better."""
 
     ga: float  # share of messages whose group is exactly a true group
@@ -26,7 +26,7 @@ class Parsed:
     recall: float  # number of such templates, divided by the number of true ones
 
 
-def parsing(found: Sequence[str], truth: Sequence[str], groups: Sequence[Hashable] | None = None) -> Parsed:
+def parsing(found: Sequence[str], truth: Sequence[str], groups: Sequence[Hashable] | None = None) -> ParsingAccuracy:
     """Compare the template found for each message with its true one.
 
     Args:
@@ -38,7 +38,7 @@ def parsing(found: Sequence[str], truth: Sequence[str], groups: Sequence[Hashabl
         DataError: there are no messages, or the lengths differ.
 
     >>> parsing(["sent <*>", "sent <*>", "stop"], ["sent <*>", "sent <*>", "stop now"])
-    Parsed(ga=1.0, pa=0.6666666666666666, fta=0.5, precision=0.5, recall=0.5)
+    ParsingAccuracy(ga=1.0, pa=0.6666666666666666, fta=0.5, precision=0.5, recall=0.5)
     """
     groups = found if groups is None else groups
     if not len(found) == len(truth) == len(groups) > 0:
@@ -50,7 +50,7 @@ def parsing(found: Sequence[str], truth: Sequence[str], groups: Sequence[Hashabl
     right = Counter(mine for mine, true in zip(found, truth, strict=True) if mine == true)
     whole = sum(right[mine] == count for mine, count in Counter(found).items())
     precision, recall = whole / len(set(found)), whole / len(true_size)
-    return Parsed(
+    return ParsingAccuracy(
         ga=grouped / len(truth),
         pa=right.total() / len(truth),
         fta=2 * precision * recall / (precision + recall) if whole else 0.0,

@@ -29,7 +29,7 @@ from qlogad.features.features import Features
 from qlogad.import_closure import code
 from qlogad.nn.core.core import Core
 
-__all__ = ["PARTS", "Cell", "Outcome", "code_of", "designs_of", "read_outcome", "remember_code", "run_cell"]
+__all__ = ["PARTS", "Cell", "CellOutcome", "code_of", "designs_of", "read_outcome", "remember_code", "run_cell"]
 
 FORMAT = 2
 PARTS = ("test", "in_flight")
@@ -113,7 +113,7 @@ def remember_code(contenders: Iterable[Contender]) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class CellOutcome:
     """The outcome of a finished cell."""
 
     facts: dict[str, Any]  # weights, executions, threshold, seconds, ...
@@ -216,7 +216,7 @@ def _digests(folder: Path) -> list[str]:
     return [documents.digest((folder / name).read_bytes()) for name in _FILES]
 
 
-def read_outcome(cell: Cell) -> Outcome | None:
+def read_outcome(cell: Cell) -> CellOutcome | None:
     """The outcome of a finished cell; None if it is unfinished or any of its files is damaged: it will run again."""
     try:
         facts = files.read_facts(cell.path / "cell.json")
@@ -229,4 +229,4 @@ def read_outcome(cell: Cell) -> Outcome | None:
         return None
     if any(len(scores[name]) != rows for name, rows in zip(PARTS, cell.rows, strict=True)):
         return None
-    return Outcome(facts, scores, alarms, odd)
+    return CellOutcome(facts, scores, alarms, odd)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from qlogad import documents, files
 from qlogad.errors import InputError, ResultError
-from qlogad.experiment.cell import PARTS, Cell, Outcome, read_outcome, remember_code, run_cell
+from qlogad.experiment.cell import PARTS, Cell, CellOutcome, read_outcome, remember_code, run_cell
 from qlogad.experiment.experiment import Experiment
 from qlogad.experiment.fit_rule import is_random
 from qlogad.experiment.ground import Ground, Source, ground, open_source, splits
@@ -247,7 +247,7 @@ class _CellJob:
         return True
 
 
-def outcomes(wanted: Sequence[Cell]) -> Iterator[tuple[Cell, Outcome]]:
+def outcomes(wanted: Sequence[Cell]) -> Iterator[tuple[Cell, CellOutcome]]:
     """The finished cells with their outcomes.
 
     Raises:

@@ -28,7 +28,7 @@ from qlogad.evaluate.metrics import confusion
 from qlogad.hardware import figures
 from qlogad.hardware.campaign import Collected, Heard, Repetition, replay
 
-__all__ = ["Ladder", "Rung", "causes", "drifted", "ladders", "write"]
+__all__ = ["Ladder", "LadderRung", "causes", "drifted", "ladders", "write"]
 
 KINDS = {"exact": "exact", "shots": "shots", "noisy-exact": "noise, no shots", "noisy-shots": "noise and shots"}
 LEVEL = 0.001  # of the test for drift, over all runs and references of one rung
@@ -87,7 +87,7 @@ def causes(flips_RN: Bools, drifted_R: Bools, *, sampled: bool) -> NDArray[np.st
 
 
 @dataclass(frozen=True, eq=False)
-class Rung:
+class LadderRung:
     """One campaign as a column of the ladder."""
 
     collected: Collected
@@ -277,7 +277,7 @@ for; told are those that a service counted."""
 class Ladder:
     """All rungs of one trained model on the same windows, lowest first."""
 
-    rungs: tuple[Rung, ...]
+    rungs: tuple[LadderRung, ...]
 
     @property
     def name(self) -> str:
@@ -289,7 +289,7 @@ class Ladder:
             f"({odd} anomalies, {len(one.features)} distinct), {counted(asked.references, 'reference')} a round"
         )
 
-    def of(self, mode: str) -> list[Rung]:
+    def of(self, mode: str) -> list[LadderRung]:
         """The rungs of one mode."""
         return [rung for rung in self.rungs if rung.collected.asked.mode == mode]
 
@@ -317,7 +317,7 @@ class Ladder:
         sure = {f"agreement with exact {end}": 1.0 for end in ("low", "high")}  # the exact rung agrees with itself
         return {"kind": EXACT, "where": "engine", "runs": "1"} | _decisions(one, one.threshold(one.exact_N[None])) | sure
 
-    def _bands(self, rung: Rung) -> Values:
+    def _bands(self, rung: LadderRung) -> Values:
         away_N = np.abs(rung.collected.margin_N)
         edges = np.unique(np.quantile(away_N, np.arange(1, BANDS) / BANDS, method="lower"))  # no sums: scores may be infinite
         band_N = np.searchsorted(edges, away_N)
@@ -336,16 +336,16 @@ def ladders(result: Path) -> tuple[list[Ladder], dict[str, str]]:
         ResultError: nothing was submitted.
     """
     found, skipped = replay(result)
-    models: dict[tuple[object, ...], list[Rung]] = {}
+    models: dict[tuple[object, ...], list[LadderRung]] = {}
     for one in found:
         asked = one.asked
         if not one.runs:
             skipped[str(asked)] = f"no run has finished: {one.stopped[0]}"
             continue
         key = (asked.contender, asked.seed, asked.cut, asked.cell, asked.windows, asked.choice, asked.references)
-        models.setdefault(key, []).append(Rung(one))
+        models.setdefault(key, []).append(LadderRung(one))
         if one.recalibrated:
-            models[key].append(Rung(one, recalibrated=True))
+            models[key].append(LadderRung(one, recalibrated=True))
     return [Ladder(tuple(sorted(rungs, key=lambda rung: rung.height))) for rungs in models.values()], skipped
 
 

@@ -23,7 +23,7 @@ from qlogad.logs import store as event_store
 from qlogad.logs.dataset import Dataset, Intake
 from qlogad.logs.reading.line_files import LineFiles, stored_bytes
 from qlogad.logs.reading.mask import Mask
-from qlogad.logs.reading.pieces import Piece, Places, Ragged, Words, pieces_of
+from qlogad.logs.reading.pieces import Piece, Places, Ragged, StringTables, pieces_of
 from qlogad.logs.reading.raw_lines import Lines, blocks, raw_lines
 from qlogad.logs.reading.times import EARLIEST, LATEST
 from qlogad.logs.scan.scanner import SIZE, Scanner
@@ -132,7 +132,7 @@ class _Reading:
     lines: Lines | None
     mask: Mask | None
     intake: Intake = field(default_factory=Intake)
-    words: Words = field(default_factory=Words)
+    words: StringTables = field(default_factory=StringTables)
 
     def pieces(self) -> Iterator[Piece]:
         """Its pieces, in order."""
@@ -156,7 +156,7 @@ class _Reading:
 def read_pieces(
     dataset: Dataset,
     intake: Intake,
-    words: Words,
+    words: StringTables,
     *,
     lines: Lines | None = None,
     mask: Mask | None = None,

@@ -22,7 +22,7 @@ from qlogad.documents import digest
 from qlogad.errors import DataError, shown
 from qlogad.logs.dataset import Dataset, File, Intake, LogRecord, RawLine
 from qlogad.logs.reading.raw_lines import file_digest, pick_lines, read_lines
-from qlogad.logs.reading.tables import Row, items_of, read_label, rows_of
+from qlogad.logs.reading.tables import TableRow, items_of, read_label, rows_of
 from qlogad.logs.reading.times import Times, Unit
 
 __all__ = ["Sequences"]
@@ -136,7 +136,7 @@ def _records(windows: Iterator[_Window], intake: Intake) -> Iterator[LogRecord]:
         intake.warnings.append(doubt)
 
 
-def _window(role: Role, path: str, row: Row, times: Times) -> _Window | str:
+def _window(role: Role, path: str, row: TableRow, times: Times) -> _Window | str:
     """The window of a row, or the reason why it is not one."""
     line, cells = row.line, row.cells
     tokens, key = items_of(cells["keys"]), cells.get("id") or f"{role}:{line.number}"
@@ -158,7 +158,7 @@ def _window(role: Role, path: str, row: Row, times: Times) -> _Window | str:
     return _Window(line.number, line.offset, key, role, _label(role, path, row, key), first, last, tokens)
 
 
-def _label(role: Role, path: str, row: Row, key: str) -> int:
+def _label(role: Role, path: str, row: TableRow, key: str) -> int:
     role_label = _LABEL_OF_ROLE[role]
     if "label" not in row.cells:
         return role_label

@@ -24,13 +24,13 @@ __all__ = [
     "KINDS",
     "OPERATIONS",
     "START",
-    "Block",
     "Cluster",
     "Faults",
     "Kind",
     "Line",
+    "LogStatement",
+    "ProcessTree",
     "Step",
-    "Template",
     "Workflow",
     "World",
     "make_world",
@@ -204,7 +204,7 @@ _RANGE = re.compile(r"(\d+)-(\d+)")
 
 # --- world
 @dataclass(frozen=True, slots=True, eq=False)
-class Template:
+class LogStatement:
     """One logging statement."""
 
     service: str
@@ -214,21 +214,21 @@ class Template:
     slots: tuple[str | tuple[int, int], ...]
 
     @classmethod
-    def read(cls, line: str) -> Template:
+    def read(cls, line: str) -> LogStatement:
         """Parse "SERVICE LEVEL text"."""
         service, level, text = line.split(" ", 2)
         ranges = [(name, _RANGE.fullmatch(name)) for name in _SLOT.findall(text)]
         slots = tuple((int(match[1]), int(match[2])) if match else name for name, match in ranges)
         return cls(service, level, text, _SLOT.sub("%s", text), slots)
 
-    def reworded(self, version: int, salt: int) -> Template:
+    def reworded(self, version: int, salt: int) -> LogStatement:
         """The template in a later version of the service: sometimes one word differs, more often a detail is added."""
         if version == 0:
             return self
         text = " ".join(_SYNONYMS.get(word, word) for word in self.text.split(" ")) if version % 2 else self.text
         if text == self.text or (version + salt) % 2:
             text = f"{text}, {_LATER[(version + salt) % len(_LATER)]}"
-        return Template.read(f"{self.service} {self.level} {text}")
+        return LogStatement.read(f"{self.service} {self.level} {text}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -240,11 +240,11 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Block:
+class ProcessTree:
     """A piece of grammar: its parts in sequence, optional, as alternatives, repeated, or interleaved."""
 
     kind: Literal["sequence", "maybe", "either", "loop", "together"]
-    parts: tuple[Block | Step, ...]
+    parts: tuple[ProcessTree | Step, ...]
     low: int = 1  # turns of a loop
     high: int = 1
 
@@ -259,8 +259,8 @@ class Workflow:
     name: str  # "volume.create"
     resource: str
     own: range  # its own templates; the others are shared with other workflows
-    grammar: Block
-    loops: tuple[Block, ...]
+    grammar: ProcessTree
+    loops: tuple[ProcessTree, ...]
     once: frozenset[int]  # templates that occur at most once
     needed: frozenset[int]  # templates that every request has exactly once
     before: frozenset[tuple[int, int]]  # (a, b): no request has b before a
@@ -271,7 +271,7 @@ class Workflow:
 class World:
     """The templates and workflows of a cluster."""
 
-    templates: tuple[Template, ...]
+    templates: tuple[LogStatement, ...]
     workflows: tuple[Workflow, ...]
     hiccups: range  # positions in `templates`: harmless warnings and errors
     background: range  # lines that nodes write outside any request
@@ -343,24 +343,24 @@ class _Book:
 
     def __init__(self, dice: Dice) -> None:
         self.dice = dice
-        self.templates: list[Template] = []
+        self.templates: list[LogStatement] = []
         self.names: dict[str, str] = {}
 
     def step(self, line: str, low: int, high: int) -> Step:
         """A step with a new template and a typical duration between `low` and `high` milliseconds."""
         for name, value in self.names.items():
             line = line.replace(f"{{{name}}}", value)
-        self.templates.append(Template.read(line))
+        self.templates.append(LogStatement.read(line))
         return Step(len(self.templates) - 1, self.dice.between(low, high) * 1000)
 
     def add(self, lines: Sequence[str]) -> range:
         """Add templates outside any workflow; returns their positions."""
-        self.templates += [Template.read(line) for line in lines]
+        self.templates += [LogStatement.read(line) for line in lines]
         return range(len(self.templates) - len(lines), len(self.templates))
 
-    def run(self, lines: tuple[str, ...], low: int, high: int) -> Block:
+    def run(self, lines: tuple[str, ...], low: int, high: int) -> ProcessTree:
         """New steps in sequence."""
-        return Block("sequence", tuple(self.step(line, low, high) for line in lines))
+        return ProcessTree("sequence", tuple(self.step(line, low, high) for line in lines))
 
 
 def _workflow(book: _Book, opened: list[Step], closed: list[Step], weight: int) -> Workflow:
@@ -368,16 +368,16 @@ def _workflow(book: _Book, opened: list[Step], closed: list[Step], weight: int) 
     body = book.step(_BODY, 2, 60)
     lows = [dice.between(1, 2) for _ in range(dice.between(1, 2))]
     loops = [
-        Block("loop", (book.run(lines, 2000, 16000),), low, low + dice.between(1, 2))
+        ProcessTree("loop", (book.run(lines, 2000, 16000),), low, low + dice.between(1, 2))
         for low, lines in zip(lows, dice.shuffled(_LOOPS), strict=False)
     ]
     tracks = [book.run(lines[: dice.between(2, 3)], 2000, 12000) for lines in dice.shuffled(_TRACKS)[:2]]
-    open_ended: list[Block | Step] = dice.shuffled(
+    open_ended: list[ProcessTree | Step] = dice.shuffled(
         [
             *loops,
-            Block("maybe", (book.step(dice.shuffled(_OPTIONS)[0], 20, 900),)),
-            Block("either", tuple(book.run(lines, 100, 6000) for lines in dice.shuffled(_CHOICES)[0])),
-            Block("together", tuple(tracks)),
+            ProcessTree("maybe", (book.step(dice.shuffled(_OPTIONS)[0], 20, 900),)),
+            ProcessTree("either", tuple(book.run(lines, 100, 6000) for lines in dice.shuffled(_CHOICES)[0])),
+            ProcessTree("together", tuple(tracks)),
         ]
     )
     singles = [book.step(line, 20, 900) for line in dice.shuffled(_SINGLES)[: len(open_ended) - 1]]
@@ -385,7 +385,7 @@ def _workflow(book: _Book, opened: list[Step], closed: list[Step], weight: int) 
         -1:
     ]  # keeps the variable parts apart
     finish = [book.step(line, 10, 400) for line in _FINISH]
-    grammar = Block("sequence", (*opened, body, *middle, *finish, *closed))
+    grammar = ProcessTree("sequence", (*opened, body, *middle, *finish, *closed))
     _, before = _order(grammar)
     return Workflow(
         name=book.names["op"],
@@ -400,13 +400,13 @@ def _workflow(book: _Book, opened: list[Step], closed: list[Step], weight: int) 
     )
 
 
-def _leaves(part: Block | Step, without: set[str]) -> list[int]:
+def _leaves(part: ProcessTree | Step, without: set[str]) -> list[int]:
     if isinstance(part, Step):
         return [part.template]
     return [] if part.kind in without else [leaf for inner in part.parts for leaf in _leaves(inner, without)]
 
 
-def _order(part: Block | Step) -> tuple[list[int], set[tuple[int, int]]]:
+def _order(part: ProcessTree | Step) -> tuple[list[int], set[tuple[int, int]]]:
     """The templates of a piece of grammar, and the pairs whose order is fixed."""
     if isinstance(part, Step):
         return [part.template], set()
@@ -430,7 +430,7 @@ class Line(NamedTuple):
     place: int  # position within the request
     session: str  # "req-3f5a91c2"; "" for a line outside any request
     node: str
-    template: Template
+    template: LogStatement
     message: str
     kind: Kind | Literal[""]  # what is wrong with this line
 
@@ -445,7 +445,9 @@ class _Event:
     wild: int = -1  # the slot whose value is out of range
 
 
-def _expand(part: Block | Step, dice: Dice, time: int, out: list[_Event], turn: int, more: tuple[Block, int] | None) -> int:
+def _expand(
+    part: ProcessTree | Step, dice: Dice, time: int, out: list[_Event], turn: int, more: tuple[ProcessTree, int] | None
+) -> int:
     """Append the events of one run through a piece of grammar; returns its end time. `more`: a loop and its surplus turns."""
     if isinstance(part, Step):
         word = dice.word()
@@ -602,7 +604,7 @@ class Cluster:
             _inject(kind, events, workflow, world, trouble, self.faults.severity)
         return self._written(number, start, workflow, events, kind, dice)
 
-    def _excess(self, workflow: Workflow, dice: Dice) -> tuple[Block, int]:
+    def _excess(self, workflow: Workflow, dice: Dice) -> tuple[ProcessTree, int]:
         """A loop and its surplus turns."""
         loop = workflow.loops[dice.below(len(workflow.loops))]
         return loop, max(1, round(2 * self.faults.severity * loop.high))
@@ -646,7 +648,7 @@ class Cluster:
             lines.append(Line(event.time, number, place, session, node, template, message, kind if event.wrong else ""))
         return lines
 
-    def _wording(self, template: int, time: int, side: int) -> Template:
+    def _wording(self, template: int, time: int, side: int) -> LogStatement:
         """A template in its version at a time; new versions are rolled out to a service node by node."""
         found = self.world.templates[template]
         phase = self.world.phases[template]
@@ -658,7 +660,7 @@ class Cluster:
 
 
 @lru_cache(maxsize=1 << 12)
-def _reworded(template: Template, version: int, salt: int) -> Template:
+def _reworded(template: LogStatement, version: int, salt: int) -> LogStatement:
     return template.reworded(version, salt)
 
 

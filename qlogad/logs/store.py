@@ -40,7 +40,7 @@ from qlogad import documents, files
 from qlogad.arrays import Ints
 from qlogad.errors import DataError, InputError, QlogadWarning, ResultError, one_line, shown
 from qlogad.logs.dataset import Intake, Quarantined
-from qlogad.logs.reading.pieces import Piece, Ragged, Words
+from qlogad.logs.reading.pieces import Piece, Ragged, StringTables
 from qlogad.logs.reading.times import EARLIEST, LATEST
 
 __all__ = ["FORMAT", "LEAST", "StoreUnusable", "Stored", "Usage", "Writer", "folder", "load", "room", "say", "turn", "usage"]
@@ -53,7 +53,7 @@ _FACTS = "store.json"
 _BLOCK = 1 << 18  # bytes
 _OURS = re.compile(r"[0-9a-f]{16}|\.[0-9a-f]{16}\.[0-9a-f]{12}\.tmp")  # nothing else in the folder is touched
 _PARTS = ("", "train", "test")
-_WORDS = tuple(field.name for field in fields(Words))
+_WORDS = tuple(field.name for field in fields(StringTables))
 
 
 class StoreUnusable(Exception):
@@ -66,7 +66,7 @@ class Stored:
 
     columns: Mapping[str, NDArray[Any]]  # the columns of `Piece`, each of the whole log, mapped and read-only
     values_E: Ragged  # mapped
-    words: Mapping[str, tuple[str, ...]]  # the tables of `Words`
+    words: Mapping[str, tuple[str, ...]]  # the tables of `StringTables`
     session_label_S: NDArray[np.int8] | None
     given_part_S: NDArray[np.str_] | None
     intake: Intake
@@ -253,7 +253,7 @@ class Writer:
         self._put("values.text", values.text_B)
 
     def finish(
-        self, words: Words, intake: Intake, session_label_S: NDArray[np.int8] | None, given_part_S: NDArray[np.str_] | None
+        self, words: StringTables, intake: Intake, session_label_S: NDArray[np.int8] | None, given_part_S: NDArray[np.str_] | None
     ) -> None:
         """Write the rest, and put the store in its place."""
         reasons = {reason: place for place, reason in enumerate(intake.reasons())}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from qlogad.nn import loops
-from qlogad.nn.loops import Kind, Live, Slopes, States, Tables, Trace, blocks
+from qlogad.nn.loops import CellTrace, Kind, Live, Slopes, Tables, Trace, blocks
 
 __all__ = ["backward", "blocks", "forward"]
 
@@ -21,16 +21,16 @@ KEPT = 16  # recordings kept; the oldest is dropped first
 WARM_UP = 3  # runs before recording
 
 
-def forward(kind: Kind, maps: Sequence[Tables], live: Live) -> tuple[States, list[Trace]]:
+def forward(kind: Kind, maps: Sequence[Tables], live: Live) -> tuple[CellTrace, list[Trace]]:
     """Run a cell from the zero state: see loops.py."""
     if live is not None:
         return loops.forward(kind, maps, live)
     found = _replayed(("forward", kind), lambda given: loops.forward(kind, given, None), maps)
-    return cast(tuple[States, list[Trace]], found)
+    return cast(tuple[CellTrace, list[Trace]], found)
 
 
 def backward(
-    kind: Kind, maps: Sequence[Tables], traces: Sequence[Trace], states: States, live: Live, hidden: Tensor, cell: Tensor
+    kind: Kind, maps: Sequence[Tables], traces: Sequence[Trace], states: CellTrace, live: Live, hidden: Tensor, cell: Tensor
 ) -> list[Slopes]:
     """The derivatives inside every map: see loops.py."""
     if live is not None:

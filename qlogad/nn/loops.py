@@ -26,10 +26,10 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "CellTrace",
     "Kind",
     "Live",
     "Slopes",
-    "States",
     "Tables",
     "Trace",
     "backward",
@@ -68,7 +68,7 @@ class Trace(NamedTuple):
     turned: Tensor  # (T, B, G, L, 2 D, n)
 
 
-class States(NamedTuple):
+class CellTrace(NamedTuple):
     """What the cell itself saves for the backward pass."""
 
     hidden: Tensor  # (T, B, H, n), after every step
@@ -92,11 +92,11 @@ def blocks(rows: int) -> tuple[int, int]:
     return 1, rows
 
 
-def new_states(kind: Kind, tables: Tables, live: Live) -> States:
+def new_states(kind: Kind, tables: Tables, live: Live) -> CellTrace:
     """Uninitialised states of a cell."""
     units, gates = tables.hidden.shape[1], 4 if kind == "lstm" else 3
     sizes = [(units,), (gates, units), (units,), *([(units,)] if kind == "lstm" else [])]
-    return States(*(_blank(tables.drive, live, *size) for size in sizes))
+    return CellTrace(*(_blank(tables.drive, live, *size) for size in sizes))
 
 
 def new_trace(tables: Tables, live: Live) -> Trace:
@@ -122,13 +122,13 @@ def new_slopes(tables: Tables) -> Slopes:
     return Slopes(tables.drive.new_zeros(tables.drive.shape), table, expand, torch.zeros_like(expand[:, :, 0]), unitary)
 
 
-def forward(kind: Kind, maps: Sequence[Tables], live: Live) -> tuple[States, list[Trace]]:
+def forward(kind: Kind, maps: Sequence[Tables], live: Live) -> tuple[CellTrace, list[Trace]]:
     """Run a cell from the zero state: an LSTM has one map, a GRU two, the second for its candidate."""
     return (_lstm_forward if kind == "lstm" else _gru_forward)(maps, live)
 
 
 def backward(
-    kind: Kind, maps: Sequence[Tables], traces: Sequence[Trace], states: States, live: Live, hidden: Tensor, cell: Tensor
+    kind: Kind, maps: Sequence[Tables], traces: Sequence[Trace], states: CellTrace, live: Live, hidden: Tensor, cell: Tensor
 ) -> list[Slopes]:
     """The derivatives inside every map, given those in all hidden states (T, B, H, n) and in the last cell (B, H, n)."""
     if kind == "lstm":
@@ -136,7 +136,7 @@ def backward(
     return _gru_backward(maps, traces, states, live, hidden)
 
 
-def _lstm_forward(maps: Sequence[Tables], live: Live) -> tuple[States, list[Trace]]:
+def _lstm_forward(maps: Sequence[Tables], live: Live) -> tuple[CellTrace, list[Trace]]:
     (tables,) = maps
     states, trace = new_states("lstm", tables, live), new_trace(tables, live)
     assert states.squashed is not None
@@ -153,7 +153,7 @@ def _lstm_forward(maps: Sequence[Tables], live: Live) -> tuple[States, list[Trac
 
 
 def _lstm_backward(
-    maps: Sequence[Tables], traces: Sequence[Trace], states: States, live: Live, hidden: Tensor, cell: Tensor
+    maps: Sequence[Tables], traces: Sequence[Trace], states: CellTrace, live: Live, hidden: Tensor, cell: Tensor
 ) -> list[Slopes]:
     ((tables,), (trace,)) = maps, traces
     assert states.squashed is not None
@@ -170,7 +170,7 @@ def _lstm_backward(
     return [slopes]
 
 
-def _gru_forward(maps: Sequence[Tables], live: Live) -> tuple[States, list[Trace]]:
+def _gru_forward(maps: Sequence[Tables], live: Live) -> tuple[CellTrace, list[Trace]]:
     both, candidate = maps
     states, traces = new_states("gru", both, live), [new_trace(tables, live) for tables in maps]
     h_HN = _zero(both)
@@ -185,7 +185,7 @@ def _gru_forward(maps: Sequence[Tables], live: Live) -> tuple[States, list[Trace
     return states, traces
 
 
-def _gru_backward(maps: Sequence[Tables], traces: Sequence[Trace], states: States, live: Live, hidden: Tensor) -> list[Slopes]:
+def _gru_backward(maps: Sequence[Tables], traces: Sequence[Trace], states: CellTrace, live: Live, hidden: Tensor) -> list[Slopes]:
     both, candidate = maps
     slopes = [new_slopes(tables) for tables in maps]
     dh_HN = _zero(both)

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from qlogad.arrays import Numbers
 from qlogad.jit import compiled
-from qlogad.nn.loops import Kind, Live, Slopes, States, Tables, Trace, new_slopes, new_states, new_trace
+from qlogad.nn.loops import CellTrace, Kind, Live, Slopes, Tables, Trace, new_slopes, new_states, new_trace
 
 __all__ = ["backward", "blocks", "forward"]
 
@@ -467,7 +467,7 @@ def blocks(rows: int) -> tuple[int, int]:
     return count, -(-max(rows, 1) // (count * LANES)) * LANES
 
 
-def forward(kind: Kind, maps: Sequence[Tables], live: Live) -> tuple[States, list[Trace]]:
+def forward(kind: Kind, maps: Sequence[Tables], live: Live) -> tuple[CellTrace, list[Trace]]:
     """Run a cell from the zero state: see loops.py."""
     states, traces = new_states(kind, maps[0], live), [new_trace(one, live) for one in maps]
     _every_block(_FORWARD[kind], maps, live, *_parts(maps, traces), _states(states))
@@ -475,7 +475,7 @@ def forward(kind: Kind, maps: Sequence[Tables], live: Live) -> tuple[States, lis
 
 
 def backward(
-    kind: Kind, maps: Sequence[Tables], traces: Sequence[Trace], states: States, live: Live, hidden: Tensor, cell: Tensor
+    kind: Kind, maps: Sequence[Tables], traces: Sequence[Trace], states: CellTrace, live: Live, hidden: Tensor, cell: Tensor
 ) -> list[Slopes]:
     """The derivatives inside every map: see loops.py."""
     slopes = [new_slopes(one) for one in maps]
@@ -520,7 +520,7 @@ def _parts(maps: Sequence[Tables], traces: Sequence[Trace]) -> list[Any]:
     return found
 
 
-def _states(states: States) -> tuple[Numbers, ...]:
+def _states(states: CellTrace) -> tuple[Numbers, ...]:
     squashed = states.cell[:0] if states.squashed is None else states.squashed
     return _arrays((states.hidden[:, :, None], states.gates, states.cell[:, :, None], squashed[:, :, None]))
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from qlogad.errors import BackendError
 from qlogad.jit import allowed, works
 from qlogad.nn import loops
-from qlogad.nn.loops import Kind, Live, Slopes, States, Tables, Trace
+from qlogad.nn.loops import CellTrace, Kind, Live, Slopes, Tables, Trace
 
 __all__ = ["Tabled", "Weights", "quickest", "run"]
 
@@ -30,14 +30,14 @@ class Loops(Protocol):
 
     def blocks(self, rows: int) -> tuple[int, int]: ...
 
-    def forward(self, kind: Kind, maps: Sequence[Tables], live: Live) -> tuple[States, list[Trace]]: ...
+    def forward(self, kind: Kind, maps: Sequence[Tables], live: Live) -> tuple[CellTrace, list[Trace]]: ...
 
     def backward(
         self,
         kind: Kind,
         maps: Sequence[Tables],
         traces: Sequence[Trace],
-        states: States,
+        states: CellTrace,
         live: Live,
         hidden: Tensor,
         cell: Tensor,
@@ -107,7 +107,7 @@ class _Sequence(torch.autograd.Function):
         if torch.is_grad_enabled():
             raise BackendError("a whole-sequence kernel has first derivatives only; take second ones through step_loop")
         x_TBIn, *saved = ctx.saved_tensors
-        states, count = States(*saved[:4]), 2 if ctx.kind == "gru" else 1
+        states, count = CellTrace(*saved[:4]), 2 if ctx.kind == "gru" else 1
         drive = 4 + len(Weights._fields) * count
         tensors, drives, kept = saved[4:drive], saved[drive : drive + count], saved[drive + count :]
         maps, traces = _grouped(Weights, tensors), _grouped(Trace, kept)

@@ -20,14 +20,14 @@ __all__ = [
     "APART",
     "MERGED",
     "CellFacts",
-    "Counts",
+    "ContenderFacts",
     "Cut",
     "CutFacts",
-    "Entrant",
-    "Form",
     "Odd",
+    "PartFacts",
     "Rows",
-    "Scored",
+    "ScoredCell",
+    "ScoredParts",
     "packed",
     "unpacked",
 ]
@@ -38,7 +38,7 @@ APART = "apart"  # every window is a row, for detectors that read more of an eve
 
 
 @dataclass(frozen=True)
-class Entrant:
+class ContenderFacts:
     """What evaluation needs to know about a contender; the manifest has the rest."""
 
     name: str
@@ -50,7 +50,7 @@ class Entrant:
 
 
 @dataclass(frozen=True)
-class Counts:
+class PartFacts:
     """The number of windows in a part of a cut."""
 
     windows: int
@@ -69,10 +69,10 @@ class CutFacts:
     base: str
     vocabulary: int  # number of event types
     warnings: tuple[str, ...]
-    train: Counts
-    validation: Counts
-    test: Counts
-    in_flight: Counts
+    train: PartFacts
+    validation: PartFacts
+    test: PartFacts
+    in_flight: PartFacts
     kinds: tuple[str, ...]  # of windows, indexed by number; "" is normal
     strata: tuple[str, ...]  # of anomalies, indexed by number
     forms: tuple[str, ...]
@@ -108,7 +108,7 @@ class Rows:
 
 
 @dataclass(frozen=True, eq=False)
-class Form:
+class ScoredParts:
     """The parts of a cut that have scores."""
 
     test: Rows
@@ -120,7 +120,7 @@ class Cut:
     """One cut. Its forms are two ways to make rows of the same windows: equal windows merged, or one row per window."""
 
     facts: CutFacts
-    forms: Mapping[str, Form]
+    forms: Mapping[str, ScoredParts]
 
     @property
     def name(self) -> str:
@@ -128,7 +128,7 @@ class Cut:
         return self.facts.cut
 
     @property
-    def merged(self) -> Form:
+    def merged(self) -> ScoredParts:
         """The form with equal windows merged into one row."""
         return self.forms[self.facts.forms[0]]
 
@@ -167,7 +167,7 @@ class Odd:
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class ScoredCell:
     """A finished cell: scores and alarms of every row of its form, by part."""
 
     facts: CellFacts
@@ -180,11 +180,11 @@ class Scored:
 # ---------------------------------------------------------------- as arrays
 
 
-_PARTS = tuple(field.name for field in fields(Form))
+_PARTS = tuple(field.name for field in fields(ScoredParts))
 _LAST = 2**53
 
 
-def packed(cuts: Sequence[Cut], cells: Sequence[Scored]) -> dict[str, Numbers]:
+def packed(cuts: Sequence[Cut], cells: Sequence[ScoredCell]) -> dict[str, Numbers]:
     """Pack cuts and cells into named arrays; `unpacked` reverses it, given their facts."""
     arrays: dict[str, Numbers] = {}
     for cut in cuts:
@@ -214,7 +214,9 @@ def packed(cuts: Sequence[Cut], cells: Sequence[Scored]) -> dict[str, Numbers]:
     return arrays
 
 
-def unpacked(cuts: Sequence[CutFacts], cells: Sequence[CellFacts], arrays: Arrays) -> tuple[tuple[Cut, ...], tuple[Scored, ...]]:
+def unpacked(
+    cuts: Sequence[CutFacts], cells: Sequence[CellFacts], arrays: Arrays
+) -> tuple[tuple[Cut, ...], tuple[ScoredCell, ...]]:
     """The inverse of `packed`.
 
     Raises:
@@ -229,19 +231,19 @@ def unpacked(cuts: Sequence[CutFacts], cells: Sequence[CellFacts], arrays: Array
                 part: Rows(**{field.name: arrays[f"{cut.cut}.{name}.{part}.{field.name}"] for field in fields(Rows)})
                 for part in _PARTS
             }
-            forms[name] = Form(**parts)
+            forms[name] = ScoredParts(**parts)
         found.append(Cut(cut, forms))
     return tuple(found), tuple(_cells(cells, arrays))
 
 
-def _cells(cells: Sequence[CellFacts], arrays: Arrays) -> Iterator[Scored]:
+def _cells(cells: Sequence[CellFacts], arrays: Arrays) -> Iterator[ScoredCell]:
     odd_C1, epoch_C1 = (np.concatenate([[0], np.cumsum(arrays[f"{what}.count_C"])]).tolist() for what in ("odd", "epochs"))
     seen: dict[str, int] = {}  # number of cells so far, by cut and form
     for number, facts in enumerate(cells):
         place = f"{facts.cut}.{facts.form}"
         row = seen[place] = seen.get(place, -1) + 1
         alarms, epochs = slice(*odd_C1[number : number + 2]), slice(*epoch_C1[number : number + 2])
-        yield Scored(
+        yield ScoredCell(
             facts,
             {part: arrays[f"{place}.{part}.scores_CN"][row] for part in _PARTS},
             {part: arrays[f"{place}.{part}.alarms_CN"][row] for part in _PARTS},

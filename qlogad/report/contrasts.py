@@ -24,7 +24,7 @@ from qlogad.evaluate.compare import (
 )
 from qlogad.evaluate.metrics import AREAS, confusion, effective_n
 from qlogad.experiment.experiment import Judge
-from qlogad.report.columns import Cut, Rows, Scored
+from qlogad.report.columns import Cut, Rows, ScoredCell
 from qlogad.report.record import Record
 
 __all__ = ["Judged", "Spans", "judged", "spans"]
@@ -167,9 +167,9 @@ def _level(judge: Judge) -> float:
     return 1 - judge.alpha / len(judge.contrasts)
 
 
-def _is_fixed(cells: Sequence[Scored]) -> bool:
+def _is_fixed(cells: Sequence[ScoredCell]) -> bool:
     """Whether a contender's results are the same for all of several seeds, at every cut."""
-    firsts: dict[str, Scored] = {}
+    firsts: dict[str, ScoredCell] = {}
     pairs = [(cell, firsts.setdefault(cell.facts.cut, cell)) for cell in cells]
     return len(pairs) > len(firsts) and all(
         np.array_equal(one.scores["test"], first.scores["test"]) and np.array_equal(one.alarms["test"], first.alarms["test"])
@@ -190,7 +190,7 @@ def _over_seeds(values: Sequence[Floats], fixed: bool, level: float = 0.95) -> C
     return replace(found, p=math.nan) if fixed else found
 
 
-def _over_sequences(record: Record, sides: Sequence[Sequence[Scored]], fixed: Sequence[str]) -> Difference | None:
+def _over_sequences(record: Record, sides: Sequence[Sequence[ScoredCell]], fixed: Sequence[str]) -> Difference | None:
     """The difference over resamples of the test sequences shared by all cuts, with cuts and seeds fixed."""
     cuts = []
     for cut in record.cuts:
@@ -207,7 +207,7 @@ def _over_sequences(record: Record, sides: Sequence[Sequence[Scored]], fixed: Se
     return difference(record.judge.metric, cuts, resamples=record.judge.resamples) if cuts else None
 
 
-def _paired(cut: Cut, sides: Sequence[Sequence[Scored]], metric: str) -> Paired:
+def _paired(cut: Cut, sides: Sequence[Sequence[ScoredCell]], metric: str) -> Paired:
     """Two sides on the same rows; on windows if only one of them has merged rows."""
     what = "scores" if metric in AREAS else "alarms"
     left_KN, right_KN = (np.stack([getattr(cell, what)["test"] for cell in side]) for side in sides)

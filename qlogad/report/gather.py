@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from qlogad import documents
 from qlogad.arrays import Ints
 from qlogad.evaluate.drift import Changes
-from qlogad.experiment.cell import PARTS, Cell, Outcome
+from qlogad.experiment.cell import PARTS, Cell, CellOutcome
 from qlogad.experiment.data import Training
 from qlogad.experiment.drift import changes, unseen_by_day
 from qlogad.experiment.experiment import Contender
@@ -25,7 +25,19 @@ from qlogad.experiment.ground import STRATA, Ground, Part, shared_sequences
 from qlogad.experiment.runner import Executed, PreparedRun, outcomes
 from qlogad.features.features import Features
 from qlogad.features.view import any_apart
-from qlogad.report.columns import APART, MERGED, CellFacts, Counts, Cut, CutFacts, Entrant, Form, Odd, Rows, Scored
+from qlogad.report.columns import (
+    APART,
+    MERGED,
+    CellFacts,
+    ContenderFacts,
+    Cut,
+    CutFacts,
+    Odd,
+    PartFacts,
+    Rows,
+    ScoredCell,
+    ScoredParts,
+)
 from qlogad.report.learning import history_of
 from qlogad.report.manifest import commit
 from qlogad.report.record import Record
@@ -45,7 +57,7 @@ def begun(prepared: PreparedRun) -> Record:
         data_warnings=tuple(source.events.intake.warnings),
         judge=experiment.judge,
         declared=experiment.judge,
-        entrants=tuple(_entrant(contender, experiment.data.training) for contender in experiment.contenders),
+        entrants=tuple(_facts_of(contender, experiment.data.training) for contender in experiment.contenders),
         cuts=tuple(_cut(made, shared_N, prepared) for made, shared_N in zip(prepared.grounds, shared, strict=True)),
         cells=(),
         failed={},
@@ -67,7 +79,7 @@ def ended(record: Record, prepared: PreparedRun, wanted: Sequence[Cell], execute
     distinct = [plan for place, plan in enumerate(plans) if plan not in plans[:place]]
     return replace(
         record,
-        cells=tuple(_scored(cell, outcome, grounds[cell.cut]) for cell, outcome in finished),
+        cells=tuple(_scored_cell(cell, outcome, grounds[cell.cut]) for cell, outcome in finished),
         failed={str(cell): executed.failed[cell.identity] for cell in wanted if cell.identity in executed.failed},
         manifest={**record.manifest, "engine": {**record.manifest["engine"], "plans": distinct}},
         reused=executed.reused,
@@ -102,10 +114,10 @@ def _facts(prepared: PreparedRun) -> dict[str, Any]:
     }
 
 
-def _entrant(contender: Contender, training: Training) -> Entrant:
+def _facts_of(contender: Contender, training: Training) -> ContenderFacts:
     detector = contender.build()
     params = detector.get_params(deep=False)
-    return Entrant(
+    return ContenderFacts(
         contender.name,
         contender.track(training),
         seeded=is_random(detector),
@@ -125,7 +137,7 @@ def _cut(made: Ground, shared_N: Ints, prepared: PreparedRun) -> Cut:
         made.base,
         made.train.features.size,
         made.warnings,
-        **{name: _counts(part, changed.get(name)) for name, part in parts.items()},
+        **{name: _part_facts(part, changed.get(name)) for name, part in parts.items()},
         kinds=kinds,
         strata=STRATA,
         forms=(MERGED,) if made.apart is None else (MERGED, APART),
@@ -134,22 +146,22 @@ def _cut(made: Ground, shared_N: Ints, prepared: PreparedRun) -> Cut:
     number = {stratum: place for place, stratum in enumerate(STRATA)}
     stratum_N = np.asarray([number.get(stratum, -1) for stratum in made.stratum_N.tolist()], dtype=np.int64)
     flight_N = np.arange(len(made.in_flight.features))
-    merged = Form(
+    merged = ScoredParts(
         _rows(made.test, kinds, made.sequence_N, shared_N, stratum_N),
         _rows(made.in_flight, kinds, flight_N, flight_N, np.full(len(flight_N), -1)),
     )
     if made.apart is None:
         return Cut(facts, {MERGED: merged})
     row_W, flight_W = made.test.features.row_W, made.in_flight.features.row_W
-    apart = Form(
+    apart = ScoredParts(
         _rows(made.apart.test, kinds, made.sequence_N[row_W], shared_N[row_W], stratum_N[row_W]),
         _rows(made.apart.in_flight, kinds, flight_W, flight_W, np.full(len(flight_W), -1)),
     )
     return Cut(facts, {MERGED: merged, APART: apart})
 
 
-def _counts(part: Part, changed: Changes | None) -> Counts:
-    return Counts(len(part.label_W), len(part.features), int((part.label_W == 0).sum()), part.unseen, changed)
+def _part_facts(part: Part, changed: Changes | None) -> PartFacts:
+    return PartFacts(len(part.label_W), len(part.features), int((part.label_W == 0).sum()), part.unseen, changed)
 
 
 def _rows(part: Part, kinds: Sequence[str], sequence_N: Ints, shared_N: Ints, stratum_N: Ints) -> Rows:
@@ -191,7 +203,7 @@ def _digests(features: Features) -> NDArray[np.uint64]:
     return np.frombuffer(b"".join(rows), dtype="<u8").astype(np.uint64)
 
 
-def _scored(cell: Cell, outcome: Outcome, made: Ground) -> Scored:
+def _scored_cell(cell: Cell, outcome: CellOutcome, made: Ground) -> ScoredCell:
     history = history_of(outcome.facts["training"])
     facts = CellFacts(
         contender=cell.contender.name,
@@ -208,7 +220,9 @@ def _scored(cell: Cell, outcome: Outcome, made: Ground) -> Scored:
         notes=tuple(outcome.facts["notes"]),
         best=None if history is None else history.best,
     )
-    return Scored(facts, outcome.scores, outcome.alarms, _odd(outcome.odd, made.of(cell.contender.reads).test.features), history)
+    return ScoredCell(
+        facts, outcome.scores, outcome.alarms, _odd(outcome.odd, made.of(cell.contender.reads).test.features), history
+    )
 
 
 def _odd(found: Mapping[str, Ints], features: Features) -> Odd:

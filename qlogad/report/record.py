@@ -20,7 +20,7 @@ from qlogad import documents, escape, files
 from qlogad.errors import DocumentError, ResultError, did_you_mean, shown
 from qlogad.evaluate.metrics import HEADINGS
 from qlogad.experiment.experiment import Judge
-from qlogad.report.columns import CellFacts, Cut, CutFacts, Entrant, Scored, packed, unpacked
+from qlogad.report.columns import CellFacts, ContenderFacts, Cut, CutFacts, ScoredCell, packed, unpacked
 from qlogad.report.rows import judge_cell
 from qlogad.report.text import mean_of
 
@@ -44,7 +44,7 @@ class _Facts:
     data_warnings: tuple[str, ...]
     judge: Judge
     declared: Judge
-    entrants: tuple[Entrant, ...]
+    entrants: tuple[ContenderFacts, ...]
     cuts: tuple[CutFacts, ...]
     cells: tuple[CellFacts, ...]
     failed: Mapping[str, str]
@@ -67,9 +67,9 @@ class Record:
     data_warnings: tuple[str, ...]  # raised while reading the data
     judge: Judge  # how contenders are judged
     declared: Judge  # how they were to be judged, as declared before training
-    entrants: tuple[Entrant, ...]
+    entrants: tuple[ContenderFacts, ...]
     cuts: tuple[Cut, ...]
-    cells: tuple[Scored, ...]  # the finished ones
+    cells: tuple[ScoredCell, ...]  # the finished ones
     failed: Mapping[str, str]  # cell -> cause
     manifest: Mapping[str, Any]  # everything else that the numbers depend on
     written: str | None = None  # time of writing, in UTC
@@ -143,11 +143,11 @@ class Record:
         """The keys of judge that differ from those declared."""
         return [f.name for f in fields(Judge) if getattr(self.judge, f.name) != getattr(self.declared, f.name)]
 
-    def firsts(self, cut: Cut) -> list[Scored]:
+    def firsts(self, cut: Cut) -> list[ScoredCell]:
         """The first seed's cells of a cut, one per contender."""
         return [cell for cell in self.cells if cell.facts.cut == cut.name and cell.facts.seed == 0]
 
-    def cells_of(self, contender: str, cut: Cut) -> list[Scored]:
+    def cells_of(self, contender: str, cut: Cut) -> list[ScoredCell]:
         """The cells of a contender at a cut, by seed."""
         return [cell for cell in self.cells if (cell.facts.contender, cell.facts.cut) == (contender, cut.name)]
 
@@ -216,7 +216,7 @@ def _check(facts: _Facts) -> None:
             raise ResultError(f"the cell '{cell}' has no weights or no threshold")
 
 
-def _check_rows(cuts: Sequence[Cut], cells: Sequence[Scored]) -> None:
+def _check_rows(cuts: Sequence[Cut], cells: Sequence[ScoredCell]) -> None:
     """Check that alarms refer to existing rows, scores are not NaN, and the kept epoch exists."""
     sizes = {(cut.name, name): len(form.test) for cut in cuts for name, form in cut.forms.items()}
     for cell in cells:

@@ -15,12 +15,12 @@ import numpy as np
 
 from qlogad.arrays import Floats
 from qlogad.evaluate.metrics import effective_n, measure
-from qlogad.report.columns import Cut, Form, Rows, Scored
+from qlogad.report.columns import Cut, Rows, ScoredCell, ScoredParts
 
 __all__ = ["judge_cell", "sets"]
 
 
-def sets(cut: Cut, form: Form) -> dict[str, tuple[str, Floats]]:
+def sets(cut: Cut, form: ScoredParts) -> dict[str, tuple[str, Floats]]:
     """Every set of windows as (part, weight of each of its rows)."""
     test = form.test
     found: dict[str, tuple[str, Floats]] = {
@@ -57,7 +57,7 @@ def _kinds(cut: Cut, test: Rows) -> dict[str, Floats]:
     return {kind: weight_N for kind, weight_N in sorted(counted.items()) if weight_N.any()}
 
 
-def judge_cell(cell: Scored, cut: Cut, track: str) -> Iterator[dict[str, Any]]:
+def judge_cell(cell: ScoredCell, cut: Cut, track: str) -> Iterator[dict[str, Any]]:
     """The rows of one cell: one per set of windows.
 
     Args:

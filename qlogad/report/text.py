@@ -10,7 +10,7 @@ import pandas as pd
 from qlogad import escape
 from qlogad.evaluate.compare import Contrast, Interval
 
-__all__ = []
+__all__ = ["interval_of", "item", "markdown_table", "mean_of", "number", "signed", "span_of", "turned"]
 
 
 def turned(rows: list[dict[str, Any]]) -> str:

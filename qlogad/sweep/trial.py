@@ -41,14 +41,14 @@ from qlogad.sweep.objectives import Fitted, circuit_of
 from qlogad.sweep.space import Value
 from qlogad.sweep.study import Rung, Study
 
-__all__ = ["Point", "TrialJob", "ended_of", "note"]
+__all__ = ["SpacePoint", "TrialJob", "ended_of", "note"]
 
 _SAMPLES = 100  # random weights for a gradient variance
 _PAIRS = 1000  # of states, for an expressibility
 
 
 @dataclass(frozen=True)
-class Point:
+class SpacePoint:
     """A point of the space as a contender with its circuit."""
 
     contender: Contender
@@ -110,7 +110,7 @@ class TrialJob:
 
     # ------------------------------------------------------------ points
 
-    def point(self, chosen: Mapping[str, Value], ansatz: Mapping[str, Any] | None) -> Point:
+    def point(self, chosen: Mapping[str, Value], ansatz: Mapping[str, Any] | None) -> SpacePoint:
         """The contender at a point of the space; a built design is written to its file.
 
         Raises:
@@ -120,7 +120,7 @@ class TrialJob:
         detector = contender.build()
         detector.check()
         circuit = circuit_of(detector)
-        return Point(contender, circuit, _key(detector, circuit, ordered=self._ordered))
+        return SpacePoint(contender, circuit, _key(detector, circuit, ordered=self._ordered))
 
     @property
     def _ordered(self) -> bool:
@@ -176,7 +176,7 @@ class TrialJob:
 
     # ------------------------------------------------------------ rungs
 
-    def proxy(self, rung: Rung, point: Point) -> float:
+    def proxy(self, rung: Rung, point: SpacePoint) -> float:
         """The value of a rung's proxy; its random weights are seeded by the point's key.
 
         Raises:
@@ -193,7 +193,7 @@ class TrialJob:
             return expressibility(point.circuit, random, pairs=_PAIRS).value
         return float(gradient_variance(point.circuit, random, samples=_SAMPLES).mean()) if point.circuit.weights else 0.0
 
-    def _early_loss(self, point: Point, epochs: int) -> float:
+    def _early_loss(self, point: SpacePoint, epochs: int) -> float:
         short = replace(point, contender=replace(point.contender, params={**point.contender.params, "epochs": epochs}))
         detector, ground = short.contender.build(), self._ground(self.cuts[0], short.contender)
         losses: list[float] = []
@@ -206,7 +206,7 @@ class TrialJob:
 
     def measure(
         self,
-        point: Point,
+        point: SpacePoint,
         root: int,
         trial: optuna.Trial | None = None,
         told: Callable[[Sequence[History]], None] | None = None,

@@ -26,7 +26,7 @@ from optuna.trial import FixedTrial, TrialState
 from qlogad import documents, escape, files, names
 from qlogad.arrays import Floats
 from qlogad.circuit.design import Design
-from qlogad.circuit.row import Check
+from qlogad.circuit.row import Claims
 from qlogad.errors import DesignError, InputError, QlogadError
 from qlogad.evaluate.compare import Contrast, contrast, holm
 from qlogad.experiment.experiment import MAX_SEEDS, Contender, Experiment
@@ -40,7 +40,7 @@ from qlogad.sweep.objectives import circuit_of
 from qlogad.sweep.run import FRESH, Onlooker, called, fill, prepare
 from qlogad.sweep.standing import PreparedStudy, best, params_of, trials_of
 from qlogad.sweep.study import MAX_TRIALS, Entrant, Study
-from qlogad.sweep.trial import Point, TrialJob, ended_of, note
+from qlogad.sweep.trial import SpacePoint, TrialJob, ended_of, note
 
 __all__ = ["Winner", "Winners", "fresh_root", "rerun"]
 
@@ -159,7 +159,7 @@ class _Again:
     """The job of a worker: one point, trained on all folds with one fresh seed."""
 
     job: TrialJob
-    points: tuple[Point, ...]
+    points: tuple[SpacePoint, ...]
 
     def __call__(self, trial: optuna.Trial) -> Sequence[float]:
         point = trial.suggest_int("point", 0, len(self.points) - 1)
@@ -306,7 +306,7 @@ def _save(study: Study, one: Winner, found: Path) -> Path | None:
     built = Design.load(one.contender.params["core"]["ansatz"], "ansatz")
     counts = tuple((wires, count) for wires in (3, 4, 5) if (count := _weights(built, wires)))
     source = f"found by the study {study.name}: {study.question or 'trial'} (trial {one.index})"
-    named = replace(built, name=_called(study, one), source=source, check=Check(weights=counts))
+    named = replace(built, name=_called(study, one), source=source, check=Claims(weights=counts))
     path = found / f"{named.name}.toml"
     named.save(path, _provenance(study, one))
     return path

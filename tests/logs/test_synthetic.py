@@ -18,7 +18,7 @@ from qlogad.errors import DocumentError, InputError
 from qlogad.logs.bgl import Bgl, parse_line
 from qlogad.logs.dataset import Intake, LogRecord
 from qlogad.logs.reading.raw_lines import read_lines
-from qlogad.logs.simulated_cluster import KINDS, START, Block, Kind, Line, Step, make_world
+from qlogad.logs.simulated_cluster import KINDS, START, Kind, Line, ProcessTree, Step, make_world
 from qlogad.logs.synthetic import Synthetic, as_request, line_text
 
 BASE = Synthetic(lines=12_000, seed=3)
@@ -349,7 +349,7 @@ def test_severity_makes_it_worse() -> None:
 
 
 # --- grammar
-def leaves(part: Block | Step) -> list[int]:
+def leaves(part: ProcessTree | Step) -> list[int]:
     return [part.template] if isinstance(part, Step) else [leaf for inner in part.parts for leaf in leaves(inner)]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from qlogad.experiment.experiment import Judge
 from qlogad.nn.epochs import Epoch, History
-from qlogad.report.columns import CellFacts, Counts, Cut, CutFacts, Entrant, Form, Odd, Rows, Scored
+from qlogad.report.columns import CellFacts, ContenderFacts, Cut, CutFacts, Odd, PartFacts, Rows, ScoredCell, ScoredParts
 from qlogad.report.record import Record
 
 STRATA = ("easy", "hard")
@@ -43,7 +43,7 @@ def apart(merged: Rows) -> Rows:
     return replace(merged, **columns | {"weight_N": np.ones(len(windows)), "row_W": windows})
 
 
-def cell(random: np.random.Generator, cut: Cut, form: str, name: str, seed: int, epochs: int) -> Scored:
+def cell(random: np.random.Generator, cut: Cut, form: str, name: str, seed: int, epochs: int) -> ScoredCell:
     test, flight = cut.forms[form].test, cut.forms[form].in_flight
     parts = {"test": test, "in_flight": flight}
     scores = {part: random.random(len(one)) + one.label_N for part, one in parts.items()}
@@ -71,7 +71,7 @@ def cell(random: np.random.Generator, cut: Cut, form: str, name: str, seed: int,
         best=epochs or None,
     )
     expected = random.integers(-1, 9, (len(highest), 3))
-    return Scored(facts, scores, alarms, Odd(highest, *numbers, expected), History(tuple(trained), epochs) if epochs else None)
+    return ScoredCell(facts, scores, alarms, Odd(highest, *numbers, expected), History(tuple(trained), epochs) if epochs else None)
 
 
 def record(
@@ -85,19 +85,19 @@ def record(
 ) -> Record:
     """A record; contenders stand on its forms in turn, and every second one has no randomness and no training."""
     random = np.random.default_rng(seed)
-    counts = Counts(9, 8, 7, 0.25)
+    counts = PartFacts(9, 8, 7, 0.25)
     made, cells = [], []
     for number in range(cuts):
         head = (f"0.{number + 1}", "time", "feed", 12, ("a warning",), counts, counts, counts, counts)
         parts = [rows(random, size), rows(random, size // 3)]
-        held = {name: Form(*([apart(part) for part in parts] if name == "apart" else parts)) for name in forms}
+        held = {name: ScoredParts(*([apart(part) for part in parts] if name == "apart" else parts)) for name in forms}
         made.append(Cut(CutFacts(*head, ("", "odd"), STRATA, tuple(forms)), held))
         for place, name in enumerate(names):
             plain = place % 2 == 1
             for one in range(1 if plain else seeds):
                 cells.append(cell(random, made[-1], forms[place % len(forms)], name, one, 0 if plain else epochs))
     judge = Judge(seeds=seeds, contrasts=((names[0], names[-1]),) if len(names) > 1 else (), resamples=20)
-    entrants = [Entrant(name, "normal-only", place % 2 == 0, False, epochs, 0.01) for place, name in enumerate(names)]
+    entrants = [ContenderFacts(name, "normal-only", place % 2 == 0, False, epochs, 0.01) for place, name in enumerate(names)]
     facts = {"experiment": {"name": "own"}, "engine": {"plans": []}, "versions": {}, "python": "3", "machine": "m", "commit": None}
     return Record(
         "own",

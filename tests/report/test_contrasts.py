@@ -12,7 +12,7 @@ import pytest
 
 from qlogad.experiment import Experiment
 from qlogad.experiment.ground import Ground, ground, open_source, shared_sequences
-from qlogad.report.columns import Cut, Scored
+from qlogad.report.columns import Cut, ScoredCell
 from qlogad.report.contrasts import judged, spans
 from qlogad.report.record import Record
 from qlogad.report.table import summary
@@ -212,13 +212,13 @@ def test_few_seeds_are_told_by_those_that_came_through(nested: Nested) -> None:
     record = by(nested.record, metric="f1", contrasts=(("new-event", "lstm"), ("untrained", "lstm")))
     cuts = {cut.name: cut for cut in record.cuts}
 
-    def blind(cell: Scored, cut: Cut, seed: int) -> Scored:
+    def blind(cell: ScoredCell, cut: Cut, seed: int) -> ScoredCell:
         """The same contender, had it raised hardly an alarm, otherwise at every seed."""
         alarms_N = np.zeros_like(cell.alarms["test"])
         alarms_N[seed] = True
         return replace(cell, alarms={**cell.alarms, "test": alarms_N})
 
-    def sees(cell: Scored, cut: Cut, seed: int) -> Scored:
+    def sees(cell: ScoredCell, cut: Cut, seed: int) -> ScoredCell:
         alarms_N = cut.merged.test.label_N == 1
         alarms_N[seed] = not alarms_N[seed]
         return replace(cell, alarms={**cell.alarms, "test": alarms_N})

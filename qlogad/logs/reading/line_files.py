@@ -16,7 +16,7 @@ from qlogad.logs.dataset import Dataset, File, Intake, LogRecord, RawLine
 from qlogad.logs.reading.archives import Archives, inside, is_archive, members
 from qlogad.logs.reading.layout import FILE, ROLES, Layout
 from qlogad.logs.reading.line_reader import read_records
-from qlogad.logs.reading.pieces import Piece, Words
+from qlogad.logs.reading.pieces import Piece, StringTables
 from qlogad.logs.reading.raw_lines import Block, blocks, expand, file_digest, pick_lines, read_lines
 from qlogad.logs.reading.tables import read_labels
 from qlogad.logs.scan.scanner import SIZE, Scanner
@@ -115,7 +115,7 @@ class LineFiles(Dataset, ABC):
             opened = self._opened(intake, lambda: intake.lines, lambda name: read_lines(name, intake, archives))
             yield from read_records(self.layout, ((name, self.unfolded(lines, intake)) for name, lines in opened), intake)
 
-    def pieces(self, intake: Intake, words: Words, scanner: Scanner) -> Iterator[Piece]:
+    def pieces(self, intake: Intake, words: StringTables, scanner: Scanner) -> Iterator[Piece]:
         """The same as columns, read by a scanner of its layout."""
         with closing(Archives()) as archives:
             lines = [intake.lines]  # of the files so far

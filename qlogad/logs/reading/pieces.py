@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from qlogad.logs.dataset import LogRecord
 
-__all__ = ["LINES", "Piece", "Places", "Ragged", "Words", "pieces_of"]
+__all__ = ["LINES", "Piece", "Places", "Ragged", "StringTables", "pieces_of"]
 
 LINES = 1 << 14  # events per piece made from records
 
@@ -127,7 +127,7 @@ class _Spaced(dict[str, int]):
 
 
 @dataclass
-class Words:
+class StringTables:
     """The distinct strings of a log in order of first appearance; grows with every piece that is read."""
 
     kinds: Places = field(default_factory=lambda: Places([""]))  # the first is "", not an anomaly
@@ -145,20 +145,20 @@ class Piece:
     offset_E: Ints  # byte offset of the line in the uncompressed source
     time_E: Floats  # seconds since 1970-01-01 UTC; NaN unknown
     label_E: NDArray[np.int8]  # 1 anomaly, 0 normal, -1 unknown
-    kind_E: NDArray[np.int32]  # a position in `Words.kinds`
-    level_E: NDArray[np.int32]  # a position in `Words.levels`
-    component_E: NDArray[np.int32]  # a position in `Words.components`
-    text_E: Ints  # a position in `Words.texts`
+    kind_E: NDArray[np.int32]  # a position in `StringTables.kinds`
+    level_E: NDArray[np.int32]  # a position in `StringTables.levels`
+    component_E: NDArray[np.int32]  # a position in `StringTables.components`
+    text_E: Ints  # a position in `StringTables.texts`
     values_E: Ragged  # the values masked in each message, in order
     member_event_M: Ints  # pairs (event of this piece, session) in source order: the event ...
-    member_session_M: Ints  # ... and a position in `Words.sessions`
+    member_session_M: Ints  # ... and a position in `StringTables.sessions`
 
     def __len__(self) -> int:
         return len(self.line_E)
 
 
 def pieces_of(
-    records: Iterable[LogRecord], words: Words, mask: Callable[[str], tuple[str, tuple[str, ...]]], size: int = LINES
+    records: Iterable[LogRecord], words: StringTables, mask: Callable[[str], tuple[str, tuple[str, ...]]], size: int = LINES
 ) -> Iterator[Piece]:
     """Group records into pieces.
 

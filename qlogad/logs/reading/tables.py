@@ -14,7 +14,7 @@ from qlogad.errors import DataError, counted, shown
 from qlogad.logs.dataset import Intake, label_of
 from qlogad.logs.reading.raw_lines import RawLine, read_lines
 
-__all__ = ["Cell", "Column", "Row", "items_of", "read_label", "read_labels", "read_table", "rows_of"]
+__all__ = ["Cell", "Column", "TableRow", "items_of", "read_label", "read_labels", "read_table", "rows_of"]
 
 Column = Literal["id", "keys", "label", "first", "last"]
 Cell = str | list[str]  # a list if the file has a JSON list
@@ -50,7 +50,7 @@ _ITEM = re.compile(r"""'((?:[^'\\]|\\.)*+)'|"((?:[^"\\]|\\.)*+)"|([^\s,;'"]++)""
 _LIST = r"""\[(?:[^\[\]"']|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')*+\]|\([^()"]*+\)"""  # brackets inside strings do not count
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """One row of a table: the cells of the requested columns."""
 
     line: RawLine
@@ -69,7 +69,7 @@ class _Dialect(NamedTuple):
 
 def read_table(
     path: str, intake: Intake, needed: Sequence[Column], more: Sequence[Column] = (), unnamed: Sequence[tuple[Column, ...]] = ()
-) -> Iterator[Row]:
+) -> Iterator[TableRow]:
     """The rows of a table in order; its header counts as blank, and `intake` records the lines that are not rows.
 
     Args:
@@ -92,7 +92,7 @@ def rows_of(
     needed: Sequence[Column],
     more: Sequence[Column] = (),
     unnamed: Sequence[tuple[Column, ...]] = (),
-) -> Iterator[Row]:
+) -> Iterator[TableRow]:
     """`read_table` for lines in memory; `name` is used in error messages."""
     before = intake.lines
     sample = list(islice(lines, _SAMPLE))
@@ -120,7 +120,7 @@ def rows_of(
         elif len(found) != dialect.width:
             intake.set_aside(line.number, line.offset, f"not {counted(dialect.width, 'column')}")
         else:
-            yield Row(line, line.number - before, {column: found[place].strip() for column, place in places})
+            yield TableRow(line, line.number - before, {column: found[place].strip() for column, place in places})
 
 
 def items_of(cell: Cell) -> list[str] | str:
@@ -188,7 +188,7 @@ def read_labels(path: str) -> dict[str, int]:
 
 def _json_rows(
     where: str, lines: Iterator[RawLine], before: int, intake: Intake, needed: Sequence[Column], wanted: Sequence[Column]
-) -> Iterator[Row]:
+) -> Iterator[TableRow]:
     """The rows of JSON Lines: one object per line, whose keys are the columns."""
     checked = False
     for line in lines:
@@ -208,7 +208,7 @@ def _json_rows(
         elif None in cells.values():
             intake.set_aside(line.number, line.offset, "a value that is not a string, a number or a list of them")
         else:
-            yield Row(line, line.number - before, {column: cell for column, cell in cells.items() if cell is not None})
+            yield TableRow(line, line.number - before, {column: cell for column, cell in cells.items() if cell is not None})
 
 
 def _object(text: str) -> dict[str, Any] | str:

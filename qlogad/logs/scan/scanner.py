@@ -28,7 +28,7 @@ from qlogad.logs.reading.layout import FILE, LINE, Layout, Role
 from qlogad.logs.reading.line_reader import EARLY, MOST_JOINED, NO_LABEL, NOT_OF_LAYOUT, Doubt, LineReader, entries
 from qlogad.logs.reading.line_times import NO_TIME, LineTimes
 from qlogad.logs.reading.mask import Mask
-from qlogad.logs.reading.pieces import Piece, Ragged, Words, pieces_of
+from qlogad.logs.reading.pieces import Piece, Ragged, StringTables, pieces_of
 from qlogad.logs.reading.raw_lines import LONGEST, TOO_LONG, Block, text_of
 from qlogad.logs.reading.times import LATEST
 from qlogad.logs.regex.program import Masks, Program, compile_masks, compile_pattern
@@ -104,7 +104,7 @@ class Scanner:
         """Whether the layout and its masks can be compiled, and numba works here."""
         return self._plan is not None
 
-    def pieces(self, files: Iterable[tuple[str, Iterator[Block]]], intake: Intake, words: Words) -> Iterator[Piece]:
+    def pieces(self, files: Iterable[tuple[str, Iterator[Block]]], intake: Intake, words: StringTables) -> Iterator[Piece]:
         """The events of files, one after another.
 
         Args:
@@ -353,7 +353,7 @@ class _State:
 class _Merge:
     """Puts what the threads have read in order and into the words of the log."""
 
-    def __init__(self, layout: Layout, mask: Mask, intake: Intake, words: Words, plan: _Plan) -> None:
+    def __init__(self, layout: Layout, mask: Mask, intake: Intake, words: StringTables, plan: _Plan) -> None:
         self._layout, self._mask, self._intake, self._words, self._plan = layout, mask, intake, words, plan
         self._reader = LineReader(layout)
         self._doubt = Doubt(layout)

@@ -3,10 +3,10 @@
 from qlogad.nn.controls.control import Control, changed
 from qlogad.nn.core.core import Core
 
-__all__ = ["Dephased"]
+__all__ = ["DephasedControl"]
 
 
-class Dephased(Control):
+class DephasedControl(Control):
     """Does coherence matter?"""
 
     def of(self, core: Core) -> Core:

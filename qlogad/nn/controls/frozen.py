@@ -3,10 +3,10 @@
 from qlogad.nn.controls.control import Control, changed
 from qlogad.nn.core.core import Core
 
-__all__ = ["Frozen"]
+__all__ = ["FrozenControl"]
 
 
-class Frozen(Control):
+class FrozenControl(Control):
     """Does training the angles matter?"""
 
     def of(self, core: Core) -> Core:

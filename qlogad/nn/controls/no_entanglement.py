@@ -3,10 +3,10 @@
 from qlogad.nn.controls.control import Control, changed
 from qlogad.nn.core.core import Core
 
-__all__ = ["NoEntanglement"]
+__all__ = ["NoEntanglementControl"]
 
 
-class NoEntanglement(Control):
+class NoEntanglementControl(Control):
     """Does entanglement matter?"""
 
     def of(self, core: Core) -> Core:

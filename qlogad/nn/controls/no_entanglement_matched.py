@@ -3,10 +3,10 @@
 from qlogad.nn.controls.control import Control, changed
 from qlogad.nn.core.core import Core
 
-__all__ = ["NoEntanglementMatched"]
+__all__ = ["NoEntanglementMatchedControl"]
 
 
-class NoEntanglementMatched(Control):
+class NoEntanglementMatchedControl(Control):
     """Does entanglement matter, at the same number of live weights?"""
 
     def of(self, core: Core) -> Core:

@@ -4,10 +4,10 @@ from qlogad.nn.controls.control import Control
 from qlogad.nn.core.core import Core
 from qlogad.nn.core.same_total import SameTotal as SameTotalCore
 
-__all__ = ["SameTotal"]
+__all__ = ["SameTotalControl"]
 
 
-class SameTotal(Control):
+class SameTotalControl(Control):
     """Is a saving of weights due to the circuit?"""
 
     def of(self, core: Core) -> Core:

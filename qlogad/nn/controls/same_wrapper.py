@@ -7,10 +7,10 @@ from qlogad.nn.core.core import Core
 from qlogad.nn.core.quantum import Quantum
 from qlogad.nn.core.same_wrapper import SameWrapper as SameWrapperCore
 
-__all__ = ["SameWrapper"]
+__all__ = ["SameWrapperControl"]
 
 
-class SameWrapper(Control):
+class SameWrapperControl(Control):
     """Does the circuit contribute anything?"""
 
     def of(self, core: Core) -> Core:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qlogad.report.alarms import status
-from qlogad.report.columns import Rows, Scored
+from qlogad.report.columns import Rows, ScoredCell
 from qlogad.report.drawing import ALARM, INK, legend, named
 from qlogad.report.record import Record
 
@@ -47,12 +47,12 @@ def draw(record: Record) -> Figure | None:
     return figure
 
 
-def _headline(record: Record, cells: Sequence[Scored]) -> Sequence[Scored]:
+def _headline(record: Record, cells: Sequence[ScoredCell]) -> Sequence[ScoredCell]:
     named = {name for pair in record.judge.contrasts[:2] for name in pair} or {one.name for one in record.entrants[:3]}
     return [cell for cell in cells if cell.facts.contender in named] or cells[:4]
 
 
-def _panel(axis: Axes, cell: Scored, test: Rows, known: dict[int, str]) -> dict[str, object]:
+def _panel(axis: Axes, cell: ScoredCell, test: Rows, known: dict[int, str]) -> dict[str, object]:
     """Draw one contender; returns the handles for the legend."""
     shown: dict[str, object] = {}
     threshold = cell.facts.threshold

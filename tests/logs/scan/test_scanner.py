@@ -21,7 +21,7 @@ from qlogad.logs.reading.layout import Layout, format_table, masks_of
 from qlogad.logs.reading.line_files import LineFiles
 from qlogad.logs.reading.line_reader import read_records
 from qlogad.logs.reading.mask import Mask
-from qlogad.logs.reading.pieces import Piece, Ragged, Words, pieces_of
+from qlogad.logs.reading.pieces import Piece, Ragged, StringTables, pieces_of
 from qlogad.logs.reading.raw_lines import LONGEST, blocks, read_lines
 from qlogad.logs.scan import scanner as scanning
 from qlogad.logs.scan.scanner import Scanner
@@ -46,7 +46,7 @@ DIRT = [
 ]
 
 
-def found(pieces: Iterator[Piece], words: Words, intake: Intake) -> dict[str, Any]:
+def found(pieces: Iterator[Piece], words: StringTables, intake: Intake) -> dict[str, Any]:
     """Everything that was read, or why nothing was."""
     try:
         parts = list(pieces)
@@ -61,13 +61,13 @@ def found(pieces: Iterator[Piece], words: Words, intake: Intake) -> dict[str, An
 
 
 def by_expressions(layout: Layout, mask: Mask, path: Path) -> dict[str, Any]:
-    intake, words = Intake(), Words()
+    intake, words = Intake(), StringTables()
     records = read_records(layout, [("a.log", read_lines(path, intake))], intake)
     return found(pieces_of(records, words, mask), words, intake)
 
 
 def by_scanner(layout: Layout, mask: Mask, path: Path, workers: int, size: int) -> dict[str, Any]:
-    intake, words = Intake(), Words()
+    intake, words = Intake(), StringTables()
     scanner = Scanner(layout, mask, workers=workers)
     assert scanner.works
     return found(scanner.pieces([("a.log", blocks(path, size=size))], intake, words), words, intake)
@@ -119,7 +119,7 @@ def test_every_data_set_of_lines_is_the_same_to_both(tmp_path: Path, name: str) 
     dataset = cls(**{key: value for key, value in data.items() if key in cls.__dataclass_fields__})
     told = []
     for scan in (False, True):
-        intake, words = Intake(), Words()
+        intake, words = Intake(), StringTables()
         told.append(found(read_pieces(dataset, intake, words, scan=scan), words, intake))
     assert told[0] == told[1]
 

@@ -39,7 +39,7 @@ from qlogad.backend.exact.parts.fused import (
     touched,
     turn,
 )
-from qlogad.backend.exact.parts.layers import Kind, Layer, block_sizes, cut, operations
+from qlogad.backend.exact.parts.layers import Kind, Layer, block_sizes, in_layers, operations
 from qlogad.backend.exact.parts.product import Product, after_start
 from qlogad.backend.exact.parts.signs import Measurement, Signs
 from qlogad.backend.exact.parts.wire_starts import Start, starts
@@ -94,7 +94,7 @@ def effort(task: Task, *, keep: bool) -> Effort:
 @lru_cache(maxsize=256)
 def _outline(circuit: Circuit) -> tuple[tuple[Kind, ...], int]:
     """The kinds of the layers after the first, and the number of measurement bases."""
-    segments = cut(circuit, _gates(circuit)).kinds()
+    segments = in_layers(circuit, _gates(circuit)).kinds()
     kinds = [kind for segment in segments for kind in segment]
     uploads: list[Kind] = ["upload"] * (len(segments) - 1)
     return (*kinds, *uploads), len(bases(circuit.readout))
@@ -121,7 +121,7 @@ class _Program:
 
     def __init__(self, circuit: Circuit, like: Tensor) -> None:
         wires, sizes = circuit.wires, block_sizes(circuit.wires)
-        parts = cut(circuit, _gates(circuit))
+        parts = in_layers(circuit, _gates(circuit))
         found = starts(circuit) or [Start(None, np.array([[1.0 + 0j], [0]]))] * wires
         self.product = Product(found, circuit.inputs, like)
         self._sizes = sizes

@@ -24,7 +24,17 @@ from qlogad.arrays import Floats
 from qlogad.backend.exact.method import Effort, Evaluator, Method, Task
 from qlogad.backend.exact.parts.matrices import kron_vectors
 from qlogad.backend.exact.parts.split import split
-from qlogad.backend.exact.parts.transfer import LETTERS, ZERO, Chain, Chains, Features, kron, mean_of, pulled, transfer_of_kraus
+from qlogad.backend.exact.parts.transfer import (
+    LETTERS,
+    ZERO,
+    AngleFeatures,
+    Chain,
+    Chains,
+    kron,
+    mean_of,
+    pulled,
+    transfer_of_kraus,
+)
 from qlogad.backend.exact.parts.wire_starts import starts
 from qlogad.backend.form import Form
 from qlogad.circuit.circuit import Circuit, Gate
@@ -315,7 +325,7 @@ class _Program:
         self._readouts = len(circuit.readout)
         self._chains = Chains(layout.chains, like)
         self._words = [_Words(step, like) if isinstance(step, _Permute) else None for step in layout.steps]
-        self._angles = Features([start.angle for start in layout.begun or () if start.angle], like)
+        self._angles = AngleFeatures([start.angle for start in layout.begun or () if start.angle], like)
         self._bloch = Chains([bloch.chain for bloch in layout.bloch if bloch.chain], like)
 
     def table(self, weights_GP: Tensor) -> Tensor:

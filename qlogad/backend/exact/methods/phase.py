@@ -20,7 +20,7 @@ from torch import Tensor
 
 from qlogad.backend.exact.method import Effort, Evaluator, Method, Task
 from qlogad.backend.exact.parts.fused import Fused, Step, kron_tree, turn, vector_pair
-from qlogad.backend.exact.parts.layers import cut, operations
+from qlogad.backend.exact.parts.layers import in_layers, operations
 from qlogad.backend.exact.parts.tables import form_of
 from qlogad.backend.form import Form
 from qlogad.circuit.circuit import Circuit
@@ -43,7 +43,7 @@ class Phase(Method):
 
     def effort(self, task: Task) -> Effort:
         circuit = task.circuit
-        _, *later = cut(circuit, circuit.gates).kinds()
+        _, *later = in_layers(circuit, circuit.gates).kinds()
         size = 2**circuit.wires
         back, kept = (3, task.calls) if task.gradient else (1, 1)
         tables = task.groups * len(later) * size * size * len(bases(circuit.readout))  # complex entries

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from qlogad.backend.exact.method import Effort, Evaluator, Method, Task
 from qlogad.backend.exact.parts.fused import Fused
-from qlogad.backend.exact.parts.layers import cut, operations
+from qlogad.backend.exact.parts.layers import in_layers, operations
 from qlogad.backend.exact.parts.product import Product, after_start
 from qlogad.backend.exact.parts.split import split
 from qlogad.backend.exact.parts.tables import form_of
@@ -42,7 +42,7 @@ class Real(Method):
 
     def effort(self, task: Task) -> Effort:
         wires = task.circuit.wires
-        (kinds,) = cut(task.circuit, after_start(task.circuit)).kinds()
+        (kinds,) = in_layers(task.circuit, after_start(task.circuit)).kinds()
         reached = 2 ** sum(start.angle is not None for start in starts(task.circuit) or ())  # R
         seen = 2 ** (1 + wires) * len(bases(task.circuit.readout))  # 2 D
         table, rows = task.groups * reached * seen, task.groups * task.rows

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from qlogad.arrays import Complexes, Floats, Ints
-from qlogad.backend.exact.parts.layers import Kind, Layer, block_sizes, cut
+from qlogad.backend.exact.parts.layers import Kind, Layer, block_sizes, in_layers
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.gates import matrix, terms
 from qlogad.circuit.readout import bases, is_projector
@@ -340,10 +340,10 @@ class Fused:
     """
 
     def __init__(self, circuit: Circuit, gates: tuple[Gate, ...], columns: Sequence[Complexes], like: Tensor) -> None:
-        wires, self._cut = circuit.wires, cut(circuit, gates)
-        kept, ends = self._cut.layers, self._cut.ends
+        wires, self._layered = circuit.wires, in_layers(circuit, gates)
+        kept, ends = self._layered.layers, self._layered.ends
         signs_DK = _signs(circuit.readout, bases(circuit.readout))
-        for layer in self._cut.moved:
+        for layer in self._layered.moved:
             signs_DK[source(layer.gates, wires, np.arange(2**wires))] = signs_DK.copy()
         self.signs_DK = torch.from_numpy(signs_DK).to(like)
         self.complex = torch.complex64 if like.dtype == torch.float32 else torch.complex128
@@ -364,7 +364,7 @@ class Fused:
         local = iter(zip(*(kron_tree(part, matrix_pair).unbind(0) for part in parts), strict=True))
         diagonals, gathers = iter(self._turns(weights_GP)), iter(self._gathers)
         weighted = Weighted(matrices_LWG22[0], next(local), [[]])
-        for layer in self._cut.layers[1:]:
+        for layer in self._layered.layers[1:]:
             if layer.kind == "upload":
                 weighted.segments.append([])
             elif layer.kind == "local":
@@ -373,8 +373,8 @@ class Fused:
                 weighted.segments[-1].append(next(gathers))
             else:
                 weighted.segments[-1].append(partial(torch.mul, next(diagonals)))
-        if self._cut.ends:
-            turns = [partial(through, self._needed(layer, next(local)), self._sizes) for layer in self._cut.ends]
+        if self._layered.ends:
+            turns = [partial(through, self._needed(layer, next(local)), self._sizes) for layer in self._layered.ends]
             weighted.segments[-1].append(lambda states_GDR: torch.cat([turn(states_GDR) for turn in turns], dim=1))
         return weighted
 

@@ -20,7 +20,7 @@ from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.gates import GATES
 from qlogad.circuit.readout import bases
 
-__all__ = ["ROTATIONS", "Cut", "Kind", "Layer", "axis_change", "block_sizes", "cut", "layers", "operations"]
+__all__ = ["ROTATIONS", "Kind", "Layer", "LayeredCircuit", "axis_change", "block_sizes", "in_layers", "layers", "operations"]
 
 Kind = Literal["local", "permutation", "diagonal", "upload"]
 
@@ -53,7 +53,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Cut:
+class LayeredCircuit:
     """A circuit in layers, up to what its readouts depend on."""
 
     layers: tuple[Layer, ...]  # the first is local, though it may hold no gate
@@ -70,7 +70,7 @@ class Cut:
 
 
 @lru_cache(maxsize=256)
-def cut(circuit: Circuit, gates: tuple[Gate, ...]) -> Cut:
+def in_layers(circuit: Circuit, gates: tuple[Gate, ...]) -> LayeredCircuit:
     """The layers of some gates, followed by the rotation of each measurement basis of a circuit's readout to Z.
 
     Layers without effect on readouts are omitted: diagonals at the end.
@@ -86,7 +86,7 @@ def cut(circuit: Circuit, gates: tuple[Gate, ...]) -> Cut:
             moved.append(last)
     if not kept or kept[0].kind != "local":
         kept.insert(0, Layer("local", ()))
-    return Cut(tuple(kept), tuple(moved), tuple(Layer("local", turn) for turn in turns) if several else ())
+    return LayeredCircuit(tuple(kept), tuple(moved), tuple(Layer("local", turn) for turn in turns) if several else ())
 
 
 def block_sizes(wires: int) -> list[int]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from qlogad.arrays import Complexes, Floats, Ints
 from qlogad.backend.exact.parts.fused import PIECE, kron_tree, matrix_pair, serving, source, through, touched
-from qlogad.backend.exact.parts.layers import Cut, block_sizes
+from qlogad.backend.exact.parts.layers import LayeredCircuit, block_sizes
 from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.gates import matrix
 from qlogad.circuit.readout import bases, is_projector
@@ -82,15 +82,15 @@ def _table(masks_K: Ints, wires: int) -> Floats:
 
 
 class Measurement:
-    """The readouts of a circuit from its states after `cut.layers`, and the gradient of the states from that of the readouts."""
+    """The readouts of a circuit from its states after `layered.layers`, and the gradient of the states from that of the readouts."""
 
-    def __init__(self, circuit: Circuit, cut: Cut, like: Tensor) -> None:
+    def __init__(self, circuit: Circuit, layered: LayeredCircuit, like: Tensor) -> None:
         axes = bases(circuit.readout)
-        ends = [layer.gates for layer in cut.ends] or [()]
+        ends = [layer.gates for layer in layered.ends] or [()]
         along = [serving("Z" * circuit.wires if is_projector(word) else word, axes) for word in circuit.readout]
         chosen = [[place for place, axis in enumerate(along) if axis == one] for one in axes]
         self._axes = [
-            _Axis([circuit.readout[place] for place in places], turn, cut, circuit.wires, like)
+            _Axis([circuit.readout[place] for place in places], turn, layered, circuit.wires, like)
             for places, turn in zip(chosen, ends, strict=True)
         ]
         order = [places[one] for places, axis in zip(chosen, self._axes, strict=True) for one in axis.order]
@@ -115,14 +115,14 @@ class Measurement:
 class _Axis:
     """The words read in one measurement basis: Z words and projectors, after the states are rotated."""
 
-    def __init__(self, words: Sequence[str], turn: Sequence[Gate], cut: Cut, wires: int, like: Tensor) -> None:
+    def __init__(self, words: Sequence[str], turn: Sequence[Gate], layered: LayeredCircuit, wires: int, like: Tensor) -> None:
         self._sizes, self._turn = block_sizes(wires), _turn(turn, wires, like)
         plain = [place for place, word in enumerate(words) if not is_projector(word)]
         projectors = [place for place, word in enumerate(words) if is_projector(word)]
         self.order, self.words = [*plain, *projectors], len(words)
         masks = [int("".join("0" if letter == "I" else "1" for letter in words[place]), 2) for place in plain]
         factors, states = [1.0] * len(plain), np.array([int(words[place], 2) for place in projectors], dtype=np.int64)
-        for layer in cut.moved:
+        for layer in layered.moved:
             masks, factors = _moved(masks, factors, layer.gates, wires)
             states = source(layer.gates, wires, states)
         self._signs = Signs(masks, factors, wires, like) if plain else None

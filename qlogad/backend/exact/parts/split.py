@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from qlogad.circuit.circuit import Circuit, Gate
 
-__all__ = ["Section", "Split", "split"]
+__all__ = ["Section", "SplitCircuit", "split"]
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Split:
+class SplitCircuit:
     """A circuit by what its gates read."""
 
     start: tuple[tuple[Gate, ...], ...]  # for each wire, the gates that make its state from |0> and the inputs
     sections: tuple[Section, ...]
 
 
-def split(circuit: Circuit) -> Split:
+def split(circuit: Circuit) -> SplitCircuit:
     """Split off the product-state start of a circuit and cut the rest into sections."""
     start: list[list[Gate]] = [[] for _ in range(circuit.wires)]
     later: list[Gate] = []
@@ -47,4 +47,4 @@ def split(circuit: Circuit) -> Split:
             sections[-1] = Section(reads, (*sections[-1].gates, gate))
         else:
             sections.append(Section(reads, (gate,)))
-    return Split(tuple(tuple(gates) for gates in start), tuple(sections))
+    return SplitCircuit(tuple(tuple(gates) for gates in start), tuple(sections))

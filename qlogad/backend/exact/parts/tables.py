@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qlogad.backend.exact.parts.fused import Fused, Locals, Phases, source
-from qlogad.backend.exact.parts.layers import Cut, Layer, cut
+from qlogad.backend.exact.parts.layers import Layer, LayeredCircuit, in_layers
 from qlogad.backend.exact.parts.product import Product, after_start
 from qlogad.backend.exact.parts.wire_starts import Start, starts
 from qlogad.backend.form import Form, Later
@@ -53,7 +53,7 @@ class _Tables:
         energy_LDE, self._fixed_LD = uploads.tables()
         self._energy_LDA = energy_LDE.new_zeros(*energy_LDE.shape[:2], len(self._angles))
         self._energy_LDA[..., [self._angles.index(angle) for angle in uploads.read]] = energy_LDE
-        self._program = _program(circuit, cut(circuit, gates), self._product) if compiles else None
+        self._program = _program(circuit, in_layers(circuit, gates), self._product) if compiles else None
 
     def form(self, weights_GP: Tensor) -> Form:
         if self._program is None:
@@ -135,9 +135,9 @@ def _doubles(values: Tensor) -> Any:
     return values.detach().to(torch.float64).contiguous().numpy()
 
 
-def _program(circuit: Circuit, layered: Cut, product: Product) -> Any:
+def _program(circuit: Circuit, layered: LayeredCircuit, product: Product) -> Any:
     """Build the argument of the compiled functions."""
-    from qlogad.backend.exact.parts.tables_numba import DIAGONAL, LOCAL, PERMUTATION, Program
+    from qlogad.backend.exact.parts.tables_numba import DIAGONAL, LOCAL, PERMUTATION, CircuitArrays
 
     wires, like = circuit.wires, torch.empty(0, dtype=torch.float64)
     kinds = {"local": LOCAL, "permutation": PERMUTATION, "diagonal": DIAGONAL}
@@ -157,7 +157,7 @@ def _program(circuit: Circuit, layered: Cut, product: Product) -> Any:
     begin_DR: NDArray[Any] = np.ones((1, 1))
     for column in product.reached():
         begin_DR = np.kron(begin_DR, column)
-    return Program(
+    return CircuitArrays(
         wires,
         np.array(layers, dtype=np.int64).reshape(-1, 2),
         np.array([*cuts, len(layers)]),

@@ -20,7 +20,7 @@ import numpy as np
 from qlogad.arrays import Numbers
 from qlogad.jit import compiled
 
-__all__ = ["DIAGONAL", "LOCAL", "PERMUTATION", "Program", "backward", "forward"]
+__all__ = ["DIAGONAL", "LOCAL", "PERMUTATION", "CircuitArrays", "backward", "forward"]
 
 
 LOCAL = 0
@@ -28,7 +28,7 @@ PERMUTATION = 1
 DIAGONAL = 2
 
 
-class Program(NamedTuple):
+class CircuitArrays(NamedTuple):
     """A circuit as arrays; C chains of rotations, one for each local layer and wire, S rotations in each."""
 
     wires: int

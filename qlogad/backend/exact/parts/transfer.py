@@ -27,11 +27,11 @@ __all__ = [
     "LETTERS",
     "PIECE",
     "ZERO",
+    "AngleFeatures",
     "Chain",
+    "ChainPiece",
     "Chains",
-    "Features",
     "Monomials",
-    "Piece",
     "kron",
     "mean_of",
     "pulled",
@@ -118,7 +118,7 @@ def _word(number: int, wires: int) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class ChainPiece:
     """At most PIECE rotations and any fixed gates: the matrix is the sum over f of feature f times table f."""
 
     angles: tuple[Angle, ...]
@@ -134,22 +134,22 @@ class Chain:
     rows: Floats | None = None  # (r, 4^wires); None: all rows
     columns: Floats | None = None  # (4^wires, c)
 
-    def pieces(self) -> list[Piece]:
+    def pieces(self) -> list[ChainPiece]:
         """The matrix as a product, the first piece rightmost."""
-        found: list[Piece] = []
+        found: list[ChainPiece] = []
         angles: list[Angle] = []
         begin = np.eye(4 ** len(self.wires)) if self.columns is None else self.columns
         table = begin[None]
         for gate in self.gates:
             for part, angle in _factors(gate):
                 if angle is not None and len(angles) == PIECE:
-                    found.append(Piece(tuple(angles), table))
+                    found.append(ChainPiece(tuple(angles), table))
                     angles, table = [], np.eye(4 ** len(self.wires))[None]
                 placed = np.array([_placed(one, gate.wires, self.wires) for one in part])
                 table = np.einsum("gij,fjk->fgik", placed, table).reshape(-1, *table.shape[1:])
                 angles += [] if angle is None else [angle]
         rows = np.eye(4 ** len(self.wires)) if self.rows is None else self.rows
-        return [*found, Piece(tuple(angles), rows @ table)]
+        return [*found, ChainPiece(tuple(angles), rows @ table)]
 
 
 def _factors(gate: Gate) -> Iterator[tuple[Floats, Angle | None]]:
@@ -191,7 +191,7 @@ def _placed(one: Floats, wires: tuple[int, ...], among: tuple[int, ...]) -> Floa
     return kron(one, np.eye(4)) if wires[0] == among[0] else kron(np.eye(4), one)
 
 
-class Features:
+class AngleFeatures:
     """(1, cos a, sin a) of some angles."""
 
     def __init__(self, angles: Sequence[Angle], like: Tensor) -> None:
@@ -215,9 +215,9 @@ class Monomials:
         self._count = len(angles)
         # a missing angle reads any value, since its cosine and sine have weight zero
         padded = [(*own, *[Angle(None)] * (self.most - len(own))) for own in angles]
-        self._features = Features([own[digit] for digit in range(self.most) for own in padded], like)
+        self._features = AngleFeatures([own[digit] for digit in range(self.most) for own in padded], like)
 
-    def table(self, piece: Piece) -> Floats:
+    def table(self, piece: ChainPiece) -> Floats:
         """A piece's table on these monomials, (3^m, r, c)."""
         table = np.zeros((3**self.most, *piece.table.shape[1:]))
         table[:: 3 ** (self.most - len(piece.angles))] = piece.table

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qlogad import names
-from qlogad.backend.exact.parts.layers import BLOCK, NARROW, ROTATIONS, WIDE_BLOCK, block_sizes, cut, layers
+from qlogad.backend.exact.parts.layers import BLOCK, NARROW, ROTATIONS, WIDE_BLOCK, block_sizes, in_layers, layers
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.encoding import assemble
 from qlogad.circuit.gates import GATES, matrix
@@ -20,14 +20,14 @@ def means(circuit, seed=0):
     return reference_means(circuit, random.normal(size=(1, circuit.weights)), 2 * random.normal(size=(1, 2, circuit.inputs)))
 
 
-def in_layers(circuit):
+def regrouped(circuit):
     return replace(circuit, gates=tuple(chain.from_iterable(layer.gates for layer in layers(circuit.gates, circuit.wires))))
 
 
 @pytest.mark.parametrize("seed", range(24))
 def test_layers_are_the_circuit(seed):
     circuit = random_circuit(np.random.default_rng(seed), wires=1 + seed % 5, gates=30)
-    np.testing.assert_allclose(means(in_layers(circuit)), means(circuit), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(means(regrouped(circuit)), means(circuit), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("source", ["input", "weight", None])
@@ -38,7 +38,7 @@ def test_every_gate_is_layers(name, source):
     begin = tuple(Gate(rotation, (wire,), (Angle(None, shift=0.3 + wire),)) for wire in range(wires) for rotation in ("rx", "rz"))
     words = tuple(map("".join, product("IXYZ", repeat=wires)))
     circuit = Circuit(wires, (*begin, Gate(name, tuple(range(wires)), angles)), words, 1, 1)
-    np.testing.assert_allclose(means(in_layers(circuit)), means(circuit), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(means(regrouped(circuit)), means(circuit), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -61,7 +61,7 @@ def test_every_layer_holds_its_kind(seed):
 @pytest.mark.parametrize("depth", range(1, 4))
 def test_an_entangler_of_cnots_is_one_permutation_a_layer(depth):
     circuit = assemble("angle-y", "strongly-entangling", 5, depth)
-    kept = cut(circuit, circuit.gates[5:])
+    kept = in_layers(circuit, circuit.gates[5:])
     assert [layer.kind for layer in kept.layers] == ["local", *["permutation", "local"] * (depth - 1)]
     assert [len(layer.gates) for layer in kept.moved] == [5]
     assert kept.kinds() == [["permutation", "local"] * (depth - 1)]
@@ -70,7 +70,7 @@ def test_an_entangler_of_cnots_is_one_permutation_a_layer(depth):
 @pytest.mark.parametrize("encoding", names.designs("encoding"))
 def test_a_cut_has_one_segment_more_than_uploads_and_begins_with_local_gates(encoding):
     circuit = assemble(encoding, "sim14", 3, 2, reupload=encoding != "amplitude")
-    kept = cut(circuit, circuit.gates)
+    kept = in_layers(circuit, circuit.gates)
     assert kept.layers[0].kind == "local"
     assert len(kept.kinds()) == 1 + sum(layer.kind == "upload" for layer in kept.layers)
     assert sum(map(len, kept.kinds())) + len(kept.kinds()) == len(kept.layers)
