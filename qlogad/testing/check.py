@@ -1,4 +1,4 @@
-"""Check anything that has public laws (detector, backend, data set, parser, view, core, circuit design), ours or another package's."""
+"""Check anything that has public laws, ours or another package's: a detector, backend, data set, parser, view, core, control or design."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def kinds() -> list[str]:
     """The kinds with public laws: those with a file in this folder.
 
     >>> kinds()
-    ['backend', 'core', 'dataset', 'design', 'detector', 'parser', 'view']
+    ['backend', 'control', 'core', 'dataset', 'design', 'detector', 'parser', 'view']
     """
     known = [*names.KINDS, "design"]
     return sorted(kind for kind in known if Path(__file__).with_name(f"{kind}s.py").is_file())

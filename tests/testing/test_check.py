@@ -28,8 +28,14 @@ class {name}(Detector):
 
 
 def test_every_kind_with_laws_is_checked_by_name() -> None:
-    assert {"backend", "core", "dataset", "design", "detector", "parser", "view"} <= set(kinds())
-    for named, kind in (("length", "detector"), ("drain", "parser"), ("separable", "design"), ("classical", "core")):
+    assert {"backend", "control", "core", "dataset", "design", "detector", "parser", "view"} <= set(kinds())
+    for named, kind in (
+        ("length", "detector"),
+        ("drain", "parser"),
+        ("separable", "design"),
+        ("classical", "core"),
+        ("frozen", "control"),
+    ):
         told: list[Outcome] = []
         assert check(named, {}, told.append) == kind
         assert told
@@ -56,10 +62,10 @@ def test_a_detector_of_ones_own_is_shown_every_law(tmp_path: Path) -> None:
         ("lenght", {}, "did you mean 'length'"),
         ("no.such:Thing", {}, "cannot import"),
         ("json:dumps", {}, "not a class"),
-        ("pathlib:Path", {}, "no laws apply to Path; inherit from one of: Backend, Core, Dataset, Detector"),
+        ("pathlib:Path", {}, "no laws apply to Path; inherit from one of: Backend, Control, Core, Dataset, Detector"),
         ("length", {"lenght": 3}, "lenght"),
         ("bgl", {}, "path: is required"),
-        ("frozen", {}, "a kind without public laws"),
+        ("engine", {}, "a benchmark, a kind without public laws"),
         ("separable", {"wires": 3}, "no fields to set"),
     ],
 )

@@ -2,14 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from qlogad import names
-from qlogad.bounds import Between
 from qlogad.circuit.design import Design
 from qlogad.circuit.encoding import assemble
 from qlogad.errors import DocumentError
@@ -18,9 +17,10 @@ from qlogad.nn.core import Classical, Core, Quantum
 from qlogad.nn.core.module import Module
 from qlogad.nn.core.same_total import SameTotal
 from qlogad.nn.core.same_wrapper import SameWrapper
-from qlogad.nn.maps import Linear, Map
+from qlogad.nn.maps import Map
 from qlogad.testing.cores import check_core
 from qlogad.testing.laws import Outcome
+from tests.nn.core.bent import Bent, Curve
 from tests.testing.differences import differences
 
 USUAL = ("basic-entangler", "identity", "qcnn", "qulog", "separable", "sim14", "strongly-entangling")
@@ -84,30 +84,6 @@ def test_a_core_with_a_field_that_must_be_given_asks_for_it() -> None:
     with pytest.raises(DocumentError, match=r"the fields of SameTotal \(--set KEY=VALUE\): of: is required"):
         check_core(SameTotal)
     check_core(SameTotal, of={"kind": "quantum", "wires": 2})
-
-
-@dataclasses.dataclass(frozen=True)
-class Bent(Core):
-    """Keeps the contract; what inherits from it breaks one law."""
-
-    kind: Literal["bent"] = "bent"
-    hidden: Annotated[int, Between(1, 99)] = 4
-
-    def map(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> Map:
-        return Curve(in_features, out_features, gates, generator)
-
-
-class Curve(Map):
-    def __init__(self, *sizes: Any) -> None:
-        super().__init__()
-        self.linear = Linear(*sizes)
-
-    def prepare(self, *, calls: int = 1) -> Callable[[torch.Tensor], torch.Tensor]:
-        run = self.linear.prepare(calls=calls)
-        return lambda x: self.bend(run(x))
-
-    def bend(self, y: torch.Tensor) -> torch.Tensor:
-        return y.sin()
 
 
 def bent(name: str, bend: Callable[[Any, torch.Tensor], torch.Tensor], **more: Any) -> type[Core]:

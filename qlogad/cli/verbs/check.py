@@ -1,4 +1,4 @@
-"""Check a detector, backend, data set, parser, view, core or circuit design against its contract, by name or as module:Class.
+"""Check a detector, backend, data set, parser, view, core, control or circuit design against its contract, by name or as module:Class.
 
 Example: qlogad check length
 """

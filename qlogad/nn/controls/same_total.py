@@ -2,7 +2,7 @@
 
 from qlogad.nn.controls.control import Control
 from qlogad.nn.core.core import Core
-from qlogad.nn.core.same_total import SameTotal as SameTotalCore
+from qlogad.nn.core.same_total import SameTotal
 
 __all__ = ["SameTotalControl"]
 
@@ -11,4 +11,4 @@ class SameTotalControl(Control):
     """Is a saving of weights due to the circuit?"""
 
     def of(self, core: Core) -> Core:
-        return SameTotalCore(of=core)
+        return SameTotal(of=core)

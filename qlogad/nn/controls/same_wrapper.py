@@ -5,7 +5,7 @@ from typing import cast
 from qlogad.nn.controls.control import Control
 from qlogad.nn.core.core import Core
 from qlogad.nn.core.quantum import Quantum
-from qlogad.nn.core.same_wrapper import SameWrapper as SameWrapperCore
+from qlogad.nn.core.same_wrapper import SameWrapper
 
 __all__ = ["SameWrapperControl"]
 
@@ -14,4 +14,4 @@ class SameWrapperControl(Control):
     """Does the circuit contribute anything?"""
 
     def of(self, core: Core) -> Core:
-        return SameWrapperCore(of=cast(Quantum, core))  # raises if it is not a Quantum
+        return SameWrapper(of=cast(Quantum, core))  # raises if it is not a Quantum

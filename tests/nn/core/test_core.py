@@ -1,44 +1,20 @@
 """Laws of every core."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
 
 import pytest
-import torch
 
 from qlogad import documents, names
 from qlogad.detect.detector import Detector
 from qlogad.errors import DocumentError, ResultError
 from qlogad.nn.core import Classical, Core
-from qlogad.nn.maps import Linear, Map
+from tests.nn.core.bent import Bent
 
 
 @dataclasses.dataclass(frozen=True)
 class Holder:
     core: Core = Classical()
-
-
-@dataclasses.dataclass(frozen=True)
-class Bent(Core):
-    """A core as another package would write it."""
-
-    kind: Literal["bent"] = "bent"
-    hidden: int = 4
-
-    def map(self, in_features: int, out_features: int, gates: int, generator: torch.Generator) -> Map:
-        return Curve(in_features, out_features, gates, generator)
-
-
-class Curve(Map):
-    def __init__(self, *sizes: Any) -> None:
-        super().__init__()
-        self.linear = Linear(*sizes)
-
-    def prepare(self, *, calls: int = 1) -> Callable[[torch.Tensor], torch.Tensor]:
-        run = self.linear.prepare(calls=calls)
-        return lambda x: run(x).sin()
 
 
 @pytest.mark.parametrize(
@@ -65,7 +41,7 @@ def test_a_core_of_another_package_runs_wherever_ours_do(detector: str, tmp_path
     installed = tmp_path / "site" / "mine-1.dist-info"
     installed.mkdir(parents=True)
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
-    (installed / "entry_points.txt").write_text(f"[qlogad.cores]\nbent = {__name__}:Bent\n")
+    (installed / "entry_points.txt").write_text(f"[qlogad.cores]\nbent = {Bent.__module__}:Bent\n")
     monkeypatch.syspath_prepend(tmp_path / "site")
     windows, labels = [[0, 1, 2], [2, 1], [0, 0, 1]] * 4, [0, 1, 0] * 4
     fitted = documents.from_mapping(names.find("detector", detector), {"epochs": 2, "core": {"kind": "bent", "hidden": 3}})
