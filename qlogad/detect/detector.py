@@ -32,12 +32,12 @@ from qlogad.errors import (
     ResultError,
     UnknownName,
     counted,
-    did_you_mean,
     one_line,
     shown,
 )
 from qlogad.features.features import MAX_SIZE, Features, Labels
-from qlogad.features.view import View, learns
+from qlogad.features.frame import windows_of
+from qlogad.features.view import View, any_apart, learns, view_of
 from qlogad.nn.core.core import Core
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ State = dict[str, np.ndarray]
 Track = Literal["unsupervised", "normal-only", "normal-only, labelled validation", "supervised"]
 Sequences: TypeAlias = Sequence[Sequence[int]] | pd.DataFrame  # a list of event ids per window, or a row per event
 Rate = Annotated[float, Between(0, 1, "high")]
-COLUMNS = ("window", "event")  # columns of such a DataFrame
 
 
 @dataclass(kw_only=True)
@@ -185,7 +184,8 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         Args:
             features: the training rows: Features, lists of event ids (one per window), or a DataFrame with one row per event, in
                 order, and the columns `window` (any identifier; windows are ordered by first appearance) and `event` (ids, 0 or
-                more).
+                more); for detectors that read more of an event also `time`, `level`, `component`, `values`, `text`, where they are
+                known (columns of other names: `Features.from_frame`).
             labels: labels of the training rows, 1 is an anomaly, for supervised detectors; others ignore them.
             validation: windows for the threshold and early stopping: (features, labels), with None as labels if they are assumed
                 normal; or lists or a DataFrame of event ids, which are assumed normal.
@@ -201,7 +201,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
                 for a supervised detector.
         """
         documents.enforce(self, DataError)
-        features = features if isinstance(features, Features) else Features.from_sequences(_lists(features), views=self.reads)
+        features = _features(features, self.reads)
         if len(features) == 0:
             raise DataError("there are no training windows; choose a later cut or more data")
         if labels is not None and not isinstance(labels, Labels):
@@ -234,13 +234,12 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
                     "choose a later cut, or a detector that learns from normal windows"
                 )
 
-    @staticmethod
-    def _validation(given: Any, size: int, views: Mapping[str, View]) -> tuple[Features, Labels | None] | None:
+    def _validation(self, given: Any, size: int, views: Mapping[str, View]) -> tuple[Features, Labels | None] | None:
         if given is None:
             return None
         if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], Features):
             return given[0], given[1]
-        return (given if isinstance(given, Features) else Features.from_sequences(_lists(given), size=size, views=views)), None
+        return _features(given, self.reads, views, size), None
 
     def threshold_on(self, features: Features, labels: Labels | None = None) -> Threshold:
         """The threshold by the detector's rule on validation windows, with circuits on their current backend.
@@ -258,7 +257,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         return Threshold.at_rate(scores_N[normal_N], self.fpr, features.weight_N[normal_N])
 
     def score_samples(self, windows: Features | Sequences) -> Floats:
-        """`anomaly_score`, also for lists and DataFrames of event ids: one score per window, (N,).
+        """`anomaly_score`, also for lists and DataFrames as in `fit`: one score per window, (N,).
 
         Higher is more anomalous (scikit-learn's sign is the opposite).
         """
@@ -282,9 +281,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     def _known(self, windows: Features | Sequences) -> Features:
         if not hasattr(self, "size_"):
             raise NotFitted(f"{type(self).__name__} is not fitted yet; call fit(windows) first")
-        if isinstance(windows, Features):
-            return windows
-        return Features.from_sequences(_lists(windows), size=self.size_, views=self.views_)
+        return _features(windows, self.reads, self.views_, self.size_)
 
     def save(self, folder: str | Path) -> None:
         """Write the fitted detector: `detector.toml` (name, parameters, threshold) and `weights.safetensors`; no code, no pickle."""
@@ -472,22 +469,25 @@ def _called(cls: type[Detector]) -> str:
     return names.name_of("detector", cls) or f"{cls.__module__}:{cls.__qualname__}"
 
 
-def _lists(windows: Sequences) -> Sequence[Sequence[int]]:
-    """Windows as lists of event ids.
+def _features(
+    windows: Features | Sequences, reads: Sequence[str], views: Mapping[str, View] | None = None, size: int | None = None
+) -> Features:
+    """Windows of any kind as features; what a DataFrame says of events besides their ids is read if a view needs it.
+
+    Args:
+        windows: features, which come back as they are; lists of event ids; or a DataFrame.
+        reads: the views needed.
+        views: those of the training rows; None: they are fitted on these rows.
+        size: V of the training rows.
 
     Raises:
-        DataError: a DataFrame lacks a column, or a window or event is missing.
+        DataError: they are no windows, or a column is not there or holds something else.
     """
-    if not isinstance(windows, pd.DataFrame):
+    if isinstance(windows, Features):
         return windows
-    for column in COLUMNS:
-        if column not in windows:
-            known = [str(name) for name in windows]
-            raise DataError(
-                f"a DataFrame of windows needs one row per event and the columns 'window' and 'event'; '{column}' is not among "
-                f"{shown(known)}{did_you_mean(column, known)}"
-            )
-        missing = int(windows[column].isna().sum())
-        if missing:
-            raise DataError(f"column '{column}' lacks {counted(missing, 'value')}; drop those rows or fill them in")
-    return [group.tolist() for _, group in windows["event"].groupby(windows["window"], sort=False, observed=True)]
+    known = reads if views is None else {name: view_of(views, name) for name in reads}
+    if isinstance(windows, pd.DataFrame):
+        if any_apart(reads):
+            return Features.from_frame(windows, size=size, views=known)
+        windows = windows_of(windows)
+    return Features.from_sequences(windows, size=size, views=known)

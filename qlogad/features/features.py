@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from qlogad.arrays import Bools, Floats, Ints, Texts
 from qlogad.documents import digest
 from qlogad.errors import DataError, counted, shown
+from qlogad.features.frame import attributes_of, check_needs, windows_of
 from qlogad.features.view import Columns, View, fit_views, view_of
 from qlogad.logs.windows import spans
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Features", "Labels"]
 
@@ -197,6 +201,54 @@ class Features:
         )
         fitted = views if isinstance(views, Mapping) else fit_views(views, features)
         return replace(features, views=MappingProxyType(dict(fitted)))
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        window: str = "window",
+        event: str = "event",
+        time: str | None = None,
+        level: str | None = None,
+        component: str | None = None,
+        values: str | None = None,
+        text: str | None = None,
+        size: int | None = None,
+        views: Sequence[str] | Mapping[str, View] = (),
+    ) -> Features:
+        """Features from a DataFrame with one row per event, in order; windows are ordered by first appearance.
+
+        Detectors take such a DataFrame as it is, if its columns have the names given here; this is for other names.
+
+        Args:
+            frame: the events.
+            window: the column of the windows' identifiers, of any type.
+            event: the column of event ids, 0 or more.
+            time: the column of times: seconds since 1970, or datetimes (UTC where they have no time zone); NaN or NaT if unknown.
+            level: the column of severities, such as "INFO".
+            component: the column of components that wrote the events.
+            values: the column of lists with the variable parts of the events' messages.
+            text: the column of messages without them, such as "took <*> ms".
+                Each of these five: None for a column of the attribute's own name ("time", ...) if there is one; else unknown.
+            size: V; ids of V or more count as unseen. Default: the largest id + 1.
+            views: names of views to fit on these rows; or the fitted `views` of training features.
+
+        Raises:
+            DataError: a column that is named, or that a view needs, is not there, or holds something else; a window or event is missing.
+
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"block": ["a", "b", "a"], "event": [0, 1, 1], "ts": [0.5, 1.0, 2.0]})
+        >>> features = Features.from_frame(frame, window="block", time="ts", views=["gaps"])
+        >>> features.row(0).tolist(), features.view("gaps")[:, 0].tolist()
+        ([0, 1], [nan, 1.5, nan])
+        """
+        named = {"time": time, "level": level, "component": component, "values": values, "text": text}
+        columns = {key: name or key for key, name in named.items() if name is not None or key in frame}
+        sequences = windows_of(frame, window, event)
+        check_needs(frame, columns, views)
+        said: dict[str, Any] = attributes_of(frame, columns, window)
+        return cls.from_sequences(sequences, size=size, views=views, **said)
 
 
 def _flat(name: str, given: Sequence[Sequence[T]] | None, lengths_N: Sequence[int], unknown: T) -> Sequence[T]:

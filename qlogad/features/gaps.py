@@ -27,6 +27,7 @@ class Gaps(View):
 
     of: ClassVar[Literal["event"]] = "event"
     apart: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("time",)
 
     @classmethod
     def fit(cls, base: Base) -> Self:

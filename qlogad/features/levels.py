@@ -26,6 +26,7 @@ class Levels(View):
 
     of: ClassVar[Literal["event"]] = "event"
     apart: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("level",)
 
     @classmethod
     def fit(cls, base: Base) -> Self:

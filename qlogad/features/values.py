@@ -45,6 +45,7 @@ class Values(View):
 
     of: ClassVar[Literal["event"]] = "event"
     apart: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("values",)
 
     @classmethod
     def fit(cls, base: Base) -> Self:

@@ -134,6 +134,7 @@ class View(ABC):
 
     of: ClassVar[Literal["template", "row", "event"]]  # what a row of the array describes; there are V, N or E of them
     apart: ClassVar[bool] = False  # whether it reads `base.columns`, so that windows with equal ids are not merged
+    needs: ClassVar[tuple[str, ...]] = ()  # what it reads there, if `apart`: "time", "level", "component", "values", "text"
 
     @classmethod
     @abstractmethod

@@ -34,6 +34,7 @@ class Words(View):
 
     of: ClassVar[Literal["event"]] = "event"
     apart: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("text",)
 
     def __post_init__(self) -> None:
         if not 0 <= self.most <= len(self.words):

@@ -155,6 +155,7 @@ def said_of(windows: Sequences) -> dict[str, Any]:
         "texts": [
             [f"{chr(97 + event)} is {rng.choice(WORDS)}" for event in window] for rng, window in zip(rngs, windows, strict=True)
         ],
+        "components": [rng.choice(["kernel", "disk"], len(window)).tolist() for rng, window in zip(rngs, windows, strict=True)],
     }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from qlogad.arrays import Floats
 from qlogad.errors import DataError
 from qlogad.features.features import Features
+from qlogad.features.frame import ATTRIBUTES
 from qlogad.features.view import View, learns
 from qlogad.seeds import generator
 from qlogad.testing.detectors import SIZE, said_of, sessions
@@ -109,6 +110,26 @@ def its_state_is_all_it_learnt(it: Subject) -> None:
 
 @LAWS.law(when=lambda it: it.cls.apart)
 def rows_that_stand_for_many_windows_are_refused(it: Subject) -> None:
-
     merged = replace(it.later, per_event=None)
     assert_refused(lambda: it.fitted.make(merged), DataError, "rows of merged windows for a view that is apart")
+
+
+@LAWS.law()
+def it_needs_what_it_reads_and_nothing_else(it: Subject) -> None:
+    assert it.cls.apart or not it.cls.needs, "only a view that is apart reads more of an event than its id"
+    assert it.cls.apart <= bool(it.cls.needs), f"`needs` says which of {', '.join(ATTRIBUTES)} it reads"
+    for need in it.cls.needs:
+        assert need in ATTRIBUTES, f"`needs` has {need!r}, which is none of {', '.join(ATTRIBUTES)}"
+    before, whole = it.fitted.state(), it.fitted.make(it.later)
+    for attribute, given in ATTRIBUTES.items():
+        train, later = (_without(given, rows) for rows in (it.train, it.later))
+        view = it.cls.fit(train)
+        same = view.state() == before and np.array_equal(view.make(later), whole, equal_nan=True)
+        assert same == (attribute not in it.cls.needs), f"{'it reads' if not same else 'it does not read'} {given} of events"
+
+
+def _without(given: str, rows: Features) -> Features:
+    windows = [row.tolist() for row in rows.rows()]
+    said = said_of(windows)
+    del said[given]
+    return Features.from_sequences(windows, size=SIZE, **said)

@@ -23,7 +23,8 @@ def frame(windows: list[list[int]], *, keys: str = "text", mix: np.random.Genera
     named_E = pd.Series([f"w{99 - number}" for number in number_E], dtype="object") if keys == "text" else pd.Series(number_E * -3)
     if keys == "category":
         named_E = named_E.astype("category")
-    table = pd.DataFrame({"other": 0.5, "window": named_E, "event": [event for row in windows for event in row]})
+    unknown = {"time": np.nan, "level": "", "values": None, "text": ""}  # as in lists of ids
+    table = pd.DataFrame({"other": 0.5, "window": named_E, "event": [event for row in windows for event in row]} | unknown)
     if mix is None:
         return table
     first_E = ~table["window"].duplicated().to_numpy()

@@ -44,7 +44,22 @@ class Rows(Standing):
         return np.full((len(base), 1), float(self.count))
 
 
-@pytest.mark.parametrize(("cls", "law"), [(Standing, "a row does not depend on others"), (Rows, "weight is repetition")])
+@dataclass(frozen=True)
+class Sly(Standing):
+    """Breaks the contract: it reads times, and says that it reads levels."""
+
+    of: ClassVar[Literal["event"]] = "event"  # type: ignore[assignment]
+    apart: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("level",)
+
+    def make(self, base: Base) -> np.ndarray:
+        return base.columns.time_E[:, None]
+
+
+@pytest.mark.parametrize(
+    ("cls", "law"),
+    [(Standing, "a row does not depend on others"), (Rows, "weight is repetition"), (Sly, "it needs what it reads")],
+)
 def test_a_view_that_breaks_its_contract_is_found_out(cls: type[View], law: str) -> None:
     with pytest.raises(AssertionError, match=law):
         check_view(cls)
