@@ -90,16 +90,16 @@ def find(kind: Kind, name: str) -> type[Any]:
     return found
 
 
-def modules_of(words: Iterable[str]) -> list[str]:
-    """The modules of all components, of any kind, named by one of the words, sorted; nothing is imported.
+def modules_of(kind: Kind, words: Iterable[str]) -> list[str]:
+    """The modules of the components of one kind that are named by one of the words, sorted; nothing is imported.
 
-    >>> modules_of(["deeplog", "exact", "no such thing"])
-    ['qlogad.backend.exact', 'qlogad.detect.deeplog']
+    >>> modules_of("detector", ["deeplog", "exact", "no such thing"])
+    ['qlogad.detect.deeplog']
     """
     wanted = set(words)
-    own = [f"{_dotted(KINDS[kind][0])}.{_module(name)}" for kind in KINDS for name in _own(kind) if name in wanted]
-    foreign = [entry.module for _, _, group in KINDS.values() for entry in entries(group) if entry.name in wanted]
-    return sorted({*own, *foreign})
+    folder, _, group = KINDS[kind]
+    own = {f"{_dotted(folder)}.{_module(name)}" for name in _own(kind) if name in wanted}
+    return sorted(own | {entry.module for entry in entries(group) if entry.name in wanted})
 
 
 def name_of(kind: Kind, cls: type[Any]) -> str | None:

@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import qlogad
-from qlogad import import_closure, names
+from qlogad import documents, import_closure, names
 
 PACKAGE = Path(qlogad.__file__).parent
 LATER = "\n_later_edited = 1\n"
@@ -132,38 +133,73 @@ ROOMS = ("bench", "cli", "report", "hardware", "sweep", "catalogue", "testing", 
 IMPORTING = ("detect", "nn", "backend", "features")
 
 
-def others(copy: Copy) -> dict[Path, str]:
-    """Files of things, with what each is called; the exact simulator is none of them, for what it computes counts live weights."""
-    found = {path: "" for room in ROOMS for path in (copy.package / room).rglob("*.py")}
+def named(contender: tuple[str, dict[str, Any]]) -> set[tuple[names.Kind, str]]:
+    """What a contender names, with the kind of each."""
+    detector, params = contender
+    cls = names.find("detector", detector)
+    core = {"kind": "classical"} | params["core"] if "core" in params else documents.plain(getattr(cls(), "core", {}))
+    found = {("detector", detector), ("core", core.get("kind", "")), ("backend", core.get("backend", ""))}
+    return found | {("view", view) for view in cls.reads}
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A file of the package that no contender imports unless it names it: another detector, view, ..., a verb, a report."""
+
+    path: Path
+    kind: str = ""
+    word: str = ""
+
+    def text(self) -> str:
+        """What is added to it: a statement, or the class if the file is new."""
+        if self.path.exists():
+            return LATER
+        folder, base, _ = names.KINDS[self.kind]  # type: ignore[index]
+        return f"from qlogad.{folder.replace('/', '.')} import {base}\n\n\nclass New({base}):\n    pass\n"
+
+
+def others(copy: Copy) -> list[Thing]:
+    """All of them, and new ones of every kind, named as nothing is or as a thing of another kind.
+
+    What the exact simulator is made of is left out, for what it computes counts live weights.
+    """
+    found = [Thing(path) for room in ROOMS for path in (copy.package / room).rglob("*.py")]
+    words = {word for kind in names.KINDS for word in names.known(kind)} | {"gru", "fpr", "new-one"}
     for kind, (folder, _, _) in names.KINDS.items():
-        for name in names.known(kind):
-            path = copy.package / folder / name.replace("-", "_")
-            found[path / "__init__.py" if path.is_dir() else path.with_suffix(".py")] = name
-        found[copy.package / folder / "new_one.py"] = ""
+        own = set(names.known(kind))
+        for word in sorted(own | words):
+            path = copy.package / folder / word.replace("-", "_")
+            path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+            if path.exists() == (word in own):
+                found.append(Thing(path, kind, word))
     texts = [path.read_text() for room in IMPORTING for path in (copy.package / room).rglob("*.py")]
-    dotted = {path: ".".join(path.relative_to(copy.package.parent).with_suffix("").parts) for path in found}
+    dotted = {one.path: ".".join(one.path.relative_to(copy.package.parent).with_suffix("").parts) for one in found}
     imported = {path for path, module in dotted.items() if any(f"{module} import" in text for text in texts)}
     exact = copy.package / "backend" / "exact"
-    return {path: word for path, word in found.items() if path not in imported and exact not in path.parents}
+    return [one for one in found if one.path not in imported and exact not in one.path.parents]
 
 
 def test_another_thing_is_not_of_the_cell(copy: Copy, before: dict[str, str], drawn: random.Random) -> None:
-    """Adding or editing another detector, view, backend, core, benchmark, verb or report changes no identity."""
+    """Adding or editing another detector, view, parser, core, control, backend, benchmark, verb or report changes no identity."""
     everything = others(copy)
-    for path in drawn.sample(sorted(everything), 3):
-        found, word = copy.edited(path), everything[path]
-        for key, (detector, params) in contenders().items():
-            cls = names.find("detector", detector)
-            said = f"{detector} {params} {cls.reads} {vars(cls())}"
-            assert found[key] == before[key] or (word and word in said), f"{path.relative_to(copy.package)} is of {key}"
+    old, new = ([one for one in everything if one.path.exists() == there] for there in (True, False))
+    for thing in (drawn.choice(old), *drawn.sample(new, 2)):
+        found = copy.edited(thing.path, thing.text())
+        for key, contender in contenders().items():
+            uses = (thing.kind, thing.word) in named(contender)
+            where = thing.path.relative_to(copy.package)
+            assert (found[key] != before[key]) == uses, f"{where} is {'not of' if uses else 'of'} {key}"
 
 
 def test_what_a_cell_is_made_of_is_of_it(copy: Copy, before: dict[str, str], drawn: random.Random) -> None:
     for key, contender in drawn.sample(sorted(contenders().items()), 1):
-        words = [contender[0], contender[1].get("core", {}).get("backend", "")]
-        files = import_closure.modules(("qlogad.experiment.fit_rule", *names.modules_of(words)))
+        files = import_closure.modules(("qlogad.experiment.fit_rule", *modules(contender)))
         module, path = drawn.choice([(module, path) for module, path in files.items() if path is not None])
         assert copy.edited(copy.package / path.relative_to(PACKAGE))[key] != before[key], f"{key} does not change with {module}"
+
+
+def modules(contender: tuple[str, dict[str, Any]]) -> list[str]:
+    return [module for kind, word in named(contender) for module in names.modules_of(kind, [word])]
 
 
 @pytest.mark.sample(1)
@@ -174,9 +210,7 @@ def test_what_is_imported_in_a_fit_is_in_the_closure(key: str) -> None:
         [detector, params | ({"epochs": 1} if "epochs" in names.find("detector", detector).__dataclass_fields__ else {})]
     )
     used = subprocess.run([sys.executable, "-c", USED, given], capture_output=True, text=True, check=True)
-    core = params.get("core", {})
-    words = [detector, *names.find("detector", detector).reads, core.get("backend", ""), core.get("kind", "")]
-    known = import_closure.modules(("qlogad.documents", *names.modules_of(words)))
+    known = import_closure.modules(("qlogad.documents", *modules(contenders()[key])))
     files = {module: PACKAGE.parent / module.replace(".", "/") for module in json.loads(used.stdout)}
     assert {module for module, path in files.items() if not path.is_dir()} <= set(known)
 

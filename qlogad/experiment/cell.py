@@ -61,7 +61,7 @@ class Cell:
         """Compute the identity from the code and design files as they are now."""
         params = self.contender.build().get_params(deep=False) | {"seed": self.seed}  # including defaults
         contender = {"detector": self.contender.detector, "params": params}
-        code = code_of(self.contender.detector, params, self.contender.reads)
+        code = code_of(self.contender.detector, self.contender.reads, params)
         return documents.digest(FORMAT, code, *designs_of(params), contender, self.cut, self.training, self.ground)
 
     def __str__(self) -> str:
@@ -90,26 +90,42 @@ def _words(value: Any) -> Iterator[str]:
             yield from _words(item)
 
 
-def code_of(detector: str, *values: Any) -> str:
-    """A digest of the code behind a detector's numbers, and of everything these values name or may name: backend, core, view, ...
+def code_of(detector: str, reads: Iterable[str], *values: Any) -> str:
+    """A digest of the code behind a detector's numbers: of itself, of the views it reads, of the cores and backends in these values.
 
-    It covers all imports of the detector, of the named things and of the fit rule, and the modules that run a cell. Features have a
-    digest of their own, independent of the code that made them.
+    It covers all imports of these and of the fit rule, and the modules that run a cell. A core is named by a key `kind`, a backend by
+    a key `backend`, alone or after a dot, also as one of several choices. Features have a digest of their own, independent of the code
+    that made them.
     """
-    words = {word.partition(":")[0] for value in values for word in _words(documents.plain(value))}
     cores = [one for value in values if isinstance(value, Mapping) for one in value.values() if isinstance(one, Core)]
-    return _code(frozenset({detector, *words}), tuple(module for core in cores for module in core.code()))
+    named = [
+        *names.modules_of("detector", [detector]),
+        *names.modules_of("view", reads),
+        *names.modules_of("core", _under("kind", *values)),
+        *names.modules_of("backend", (spec.partition(":")[0] for spec in _under("backend", *values))),
+    ]
+    return _code((*named, *(module for core in cores for module in core.code())))
+
+
+def _under(name: str, *values: Any) -> Iterator[str]:
+    """All strings inside nested tables and lists that stand anywhere below a key of this name; "core.kind" counts as "kind"."""
+    for value in map(documents.plain, values):
+        if isinstance(value, Mapping):
+            for key, item in value.items():
+                yield from _words(item) if key.rpartition(".")[2] == name else _under(name, item)
+        elif isinstance(value, list):
+            yield from _under(name, *value)
 
 
 @cache
-def _code(words: frozenset[str], others: tuple[str, ...]) -> str:
-    return code((fit.__module__, *names.modules_of(words), *others), (__name__, Ground.__module__))
+def _code(roots: tuple[str, ...]) -> str:
+    return code((fit.__module__, *roots), (__name__, Ground.__module__))
 
 
 def remember_code(contenders: Iterable[Contender]) -> None:
     """Load the code of these contenders and compute its digest now, so that later edits do not affect this process."""
     for contender in contenders:
-        code_of(contender.detector, contender.build().get_params(deep=False), contender.reads)
+        code_of(contender.detector, contender.reads, contender.build().get_params(deep=False))
 
 
 @dataclass(frozen=True, eq=False)

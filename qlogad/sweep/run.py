@@ -286,7 +286,7 @@ def fill(prepared: PreparedStudy, entrant: Entrant, trials: Trials, watch: Watch
         "the study file or its experiment": study.identity(),
         "the data": prepared.grounds,
         "a circuit design": documents.digest(*designs_of(*named)),
-        "the code": code_of(entrant.contender.detector, *named, entrant.contender.reads),
+        "the code": code_of(entrant.contender.detector, entrant.contender.reads, *named),
     }
     mark = documents.digest(*parts.values())
     if "ready" not in trials.user_attrs:
