@@ -58,7 +58,7 @@ def ladder(models: Sequence[Climb], path: Path) -> None:
         erred.set(title="closed and open loop", xlabel="step", ylabel="error of an expectation value, rms", ylim=(0, None))
         erred.set_xticks(sorted({int(step) for by_step in model.steps.values() for step in by_step}))
         for name, share_N in model.flips.items():
-            flipped.plot(model.margin_N, share_N, ls="", ms=5, alpha=0.6, **looks[name])
+            flipped.plot(model.margin_N, share_N, ls="", ms=5, alpha=0.6, rasterized=True, **looks[name])
         flipped.axvline(0, color=INK, lw=0.8)
         flipped.set(title="closed loop", xlabel="exact score above the threshold", ylim=(-0.03, 1.05))
         flipped.set_ylabel("share of runs that flip the decision")

@@ -20,7 +20,7 @@ from qlogad.report.drawing import ENDINGS, written
 from qlogad.report.record import FILE, Record
 from qlogad.report.table import table
 
-__all__ = ["Checked", "check", "figure_names", "folders", "write"]
+__all__ = ["Checked", "check", "figure_names", "folders", "is_result", "write"]
 
 _GLYPH = re.compile(rb"((?:id=\"|href=\"#)[A-Za-z-]+-)[0-9a-f]+(?=\")")
 
@@ -77,7 +77,12 @@ def _files(record: Record, *, drawn: bool = True) -> Iterator[tuple[str, bytes |
 
 def folders(place: Path) -> list[Path]:
     """The results folders of experiments in a folder, sorted; folders of benchmarks and studies are not included."""
-    return sorted(path for path in place.glob("*") if (path / FILE).exists() or (path / "runs.csv").exists())
+    return sorted(filter(is_result, place.glob("*")))
+
+
+def is_result(path: Path) -> bool:
+    """Whether a path is the results folder of an experiment."""
+    return (path / FILE).exists() or (path / "runs.csv").exists()
 
 
 def check(folder: Path, progress: Progress = lambda what, count: None) -> Checked:

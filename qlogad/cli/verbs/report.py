@@ -61,11 +61,15 @@ def _report(folder: Path, overrides: list[str], to: Path | None, as_json: bool) 
 
 
 def _check(results: list[Path] | None, as_json: bool) -> None:
-    from qlogad.report.folder import Checked, check, folders
+    from qlogad.report.folder import Checked, check, folders, is_result
 
     found: dict[Path, Checked] = {}
+    given = folders(Path("results")) if results is None else results
+    others = [path for path in given if not is_result(path)] if len(given) > 1 else []  # results/* names benchmarks and files too
+    if others:
+        printing.note(f"not results of experiments, left out: {', '.join(map(str, others))}")
     with Progress() as progress:
-        for folder in folders(Path("results")) if results is None else results:
+        for folder in [path for path in given if path not in others] or given[:1]:
             found[folder] = check(folder, progress.preparing)
     rows = [
         {"result": str(folder), "differ": ", ".join(one.differ) or "-", "not compared": one.skipped or "-"}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from qlogad import escape
+from qlogad.arrays import Floats
 from qlogad.nn.epochs import History
-from qlogad.report.drawing import INK, legend
+from qlogad.report.drawing import INK, POINTS, legend, thinned
 from qlogad.report.record import Record
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["draw"]
+
+_FEW = 60  # runs; of more, the dots are rasterized
 
 
 def draw(record: Record) -> Figure | None:
@@ -37,14 +41,18 @@ def draw(record: Record) -> Figure | None:
     axes = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     cuts = list(dict.fromkeys(cut for runs in trained.values() for cut, _ in runs))
     color = {cut: f"C{place % 10}" for place, cut in enumerate(cuts)}
+    every = [history for runs in trained.values() for _, history in runs]
+    positive = all(epoch.loss > 0 and (epoch.validation or 1) > 0 for one in every for epoch in one.epochs)
+    most = max(2, POINTS // (2 * len(every)))
     for axis, (name, runs) in zip(axes.flat, trained.items(), strict=False):
-        for cut, history in runs:
-            numbers = [epoch.number for epoch in history.epochs]
-            axis.plot(numbers, [epoch.loss for epoch in history.epochs], lw=0.6, ls=":", color=color[cut])
-            if history.validated:
-                held = [epoch.validation for epoch in history.epochs]
-                axis.plot(numbers, held, lw=0.7, color=color[cut])
-                axis.plot(history.best, held[history.best - 1], "o", ms=3, color=color[cut])
+        for cut in cuts:
+            own = [history for of, history in runs if of == cut]
+            held = [history for history in own if history.validated]
+            axis.plot(*_lines(own, _losses, most, positive), lw=0.6, ls=":", color=color[cut])
+            axis.plot(*_lines(held, _validations, most, positive), lw=0.7, color=color[cut])
+            kept = [(one.best, one.epochs[one.best - 1].validation) for one in held if one.best]
+            x_K, y_K = np.asarray(kept, dtype=np.float64).reshape(-1, 2).T
+            axis.plot(x_K, y_K, "o", ms=3, color=color[cut], rasterized=len(every) > _FEW)
         axis.set_title(fill(escape.terminal(name), 40), fontsize=9, loc="left", parse_math=False)
     for axis in axes.flat[len(trained) :]:
         axis.set_visible(False)
@@ -54,10 +62,12 @@ def draw(record: Record) -> Figure | None:
         last = max(row for row in range(down) if row * across + place < len(trained))
         axes[last, place].set_xlabel("epoch")
         axes[last, place].tick_params(labelbottom=True)
-    if all(epoch.loss > 0 and (epoch.validation or 1) > 0 for runs in trained.values() for _, one in runs for epoch in one.epochs):
+    if positive:
         axes[0, 0].set_yscale("log")
         axes[0, 0].yaxis.set_major_formatter("{x:g}")
         axes[0, 0].yaxis.set_minor_formatter("{x:g}" if _decades(axes[0, 0]) < 1 else NullFormatter())
+        for axis in axes[:, 1:].flat:
+            axis.tick_params(which="minor", left=False)
     keys = [Line2D([], [], color=color[cut], label=f"cut {cut}") for cut in cuts]
     keys += [
         Line2D([], [], lw=0.8, ls=":", color=INK, label="training"),
@@ -66,6 +76,30 @@ def draw(record: Record) -> Figure | None:
     ]
     legend(figure, keys, [str(key.get_label()) for key in keys], columns=6)
     return figure
+
+
+def _losses(history: History) -> Floats:
+    return np.asarray([epoch.loss for epoch in history.epochs])
+
+
+def _validations(history: History) -> Floats:
+    return np.asarray([epoch.validation for epoch in history.epochs], dtype=np.float64)
+
+
+def _lines(histories: Sequence[History], of: Callable[[History], Floats], most: int, log: bool) -> tuple[Floats, Floats]:
+    """Lines over epochs as one line with gaps, each of at most so many points, the epoch that was kept among them."""
+    x: list[Floats] = [np.zeros(0)]
+    y: list[Floats] = [np.zeros(0)]
+    for history in histories:
+        loss_T = of(history)
+        known_T = np.flatnonzero(np.isfinite(loss_T))
+        height_T = np.log(loss_T[known_T]) if log else loss_T[known_T]
+        span = float(np.ptp(height_T)) if len(height_T) else 0.0
+        kept = np.flatnonzero(known_T == history.best - 1).tolist()
+        place_T = known_T[thinned(known_T / max(1, len(loss_T)), height_T / (span or 1.0), most, kept)]
+        x.append(np.append(place_T + 1.0, np.nan))
+        y.append(np.append(loss_T[place_T], np.nan))
+    return np.concatenate(x), np.concatenate(y)
 
 
 def _decades(axis: Axes) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 
 from qlogad.arrays import Floats, Ints
 from qlogad.evaluate.curves import precision_band
-from qlogad.report.drawing import INK, STYLES, legend
+from qlogad.report.drawing import INK, POINTS, STYLES, legend, thinned
 from qlogad.report.record import Record
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def draw(record: Record) -> Figure | None:
     axes = figure.subplots(1, len(record.cuts), squeeze=False)[0]
     shown: dict[str, object] = {}
     recall_R = np.linspace(0.02, 1, 50)
+    most = max(2, POINTS // max(1, sum(len(record.firsts(cut)) for cut in record.cuts)))
     for axis, cut in zip(axes, record.cuts, strict=True):
         cells = record.firsts(cut)
         for number, cell in enumerate(cells):
@@ -37,7 +38,9 @@ def draw(record: Record) -> Figure | None:
                 continue
             color = f"C{number % 10}"
             precision, recall, _ = precision_recall_curve(test.label_N, _dense(scores_N), sample_weight=test.weight_N)
-            (curve,) = axis.step(recall, precision, where="post", lw=1.4, color=color, ls=STYLES[number // 10 % 4])
+            x_T, y_T = np.repeat(recall, 2)[1:], np.repeat(precision, 2)[:-1]  # steps
+            place_T = thinned(x_T, y_T, most)
+            (curve,) = axis.plot(x_T[place_T], y_T[place_T], lw=1.4, color=color, ls=STYLES[number // 10 % 4])
             low_R, high_R = precision_band(scores_N, test.label_N, test.weight_N, test.sequence_N, recall_R)
             axis.fill_between(recall_R, low_R, high_R, color=color, alpha=0.08, lw=0)
             shown.setdefault(cell.facts.contender, curve)
