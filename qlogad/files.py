@@ -41,6 +41,7 @@ __all__ = [
     "facts_text",
     "figure_bytes",
     "make_folder",
+    "naming",
     "open_to_append",
     "read_arrays",
     "read_facts",
@@ -144,7 +145,7 @@ def append(path: str | Path, content: bytes) -> None:
     """Append to a file, created if missing, and sync it."""
     file = open_to_append(Path(path))
     try:
-        with _told(Path(path)):
+        with naming(Path(path)):
             os.write(file, content)
             os.fsync(file)
     finally:
@@ -158,7 +159,7 @@ def open_to_append(path: Path) -> int:
         FileError: it cannot be opened, or is a link.
     """
     make_folder(path.parent)
-    with _told(path):
+    with naming(path):
         return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
 
 
@@ -168,7 +169,7 @@ def make_folder(path: Path) -> None:
     Raises:
         FileError: it cannot be created, for example because a file is in its place.
     """
-    with _told(path, "make the folder"):
+    with naming(path, "make the folder"):
         path.mkdir(parents=True, exist_ok=True)
 
 
@@ -178,7 +179,7 @@ def remove(path: Path, *, folders: bool = False) -> None:
     Raises:
         FileError: it cannot be removed, or is a folder.
     """
-    with _told(path, "remove"), suppress(FileNotFoundError):
+    with naming(path, "remove"), suppress(FileNotFoundError):
         if folders and path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, onerror=_unless_gone)
         else:
@@ -250,7 +251,7 @@ def _scratch(path: Path, fill: Callable[[IO[bytes]], object]) -> Iterator[Path]:
     """Context with a filled scratch file beside its target, removed afterwards; system errors name the target."""
     make_folder(path.parent)
     scratch = path.with_name(f".{path.name[:100]}.{uuid4().hex[:12]}.tmp")
-    with _told(path):
+    with naming(path):
         try:
             with open(scratch, "x+b") as file:
                 fill(file)
@@ -276,15 +277,19 @@ _MENDS = {
 
 
 @contextmanager
-def _told(path: Path, what: str = "write") -> Iterator[None]:
-    """Turn a system error into one that names the file and the fix."""
+def naming(path: Path, what: str = "write", mend: str | None = None) -> Iterator[None]:
+    """Turn a system error into one that names the file and the fix.
+
+    Raises:
+        FileError: "cannot <what> <path>: <cause>; <mend>".
+    """
     try:
         yield
     except FileError:
         raise
     except OSError as error:
         cause = error.strerror or str(error)
-        raise FileError(f"cannot {what} {path}: {cause}; {_MENDS.get(error.errno or 0, 'check the path')}") from error
+        raise FileError(f"cannot {what} {path}: {cause}; {mend or _MENDS.get(error.errno or 0, 'check the path')}") from error
 
 
 # ---------------------------------------------------------------- reading

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from qlogad.errors import InputError, shown
 
-__all__ = ["check_installed", "imported"]
+__all__ = ["check_factory", "check_installed", "imported"]
 
 
 def imported(factory: str, kind: type[InputError]) -> Callable[..., Any]:
@@ -39,6 +39,26 @@ def imported(factory: str, kind: type[InputError]) -> Callable[..., Any]:
         raise kind(f"factory '{factory:.80}' must be a function, got {shown(found, 80)}")
     make: Callable[..., Any] = found
     return make
+
+
+def check_factory(factory: object, does: str, kind: type[InputError]) -> None:
+    """Check that a factory is a function or reads like `package:function`; nothing is imported.
+
+    Args:
+        factory: what was given.
+        does: what the function makes of what, for the message.
+        kind: the exception class to raise.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if isinstance(factory, str):
+        module, _, name = factory.partition(":")
+        good = all(part.isidentifier() for part in (*module.split("."), *name.split(".")))
+    else:
+        good = callable(factory)
+    if not good:
+        raise kind(f"factory must be a function {does}, or a string such as 'package:function', got {shown(factory, 80)}")
 
 
 def check_installed(factory: str, kind: type[InputError]) -> None:

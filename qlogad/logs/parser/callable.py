@@ -31,7 +31,7 @@ from qlogad import documents
 from qlogad.arrays import Ints
 from qlogad.bounds import Between
 from qlogad.errors import DataError, NotFitted, shown
-from qlogad.installed import imported
+from qlogad.installed import check_factory, imported
 from qlogad.logs.parser.parser import FROZEN, Parser
 from qlogad.logs.parser.templates import KnownTemplates
 
@@ -61,14 +61,7 @@ class CallableParser(Parser):
     _match: Match | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.factory, str):
-            module, _, name = self.factory.partition(":")
-            if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
-                raise DataError(f"factory is a function, or text such as 'package:function', got {shown(self.factory, 80)}")
-        elif not callable(self.factory):
-            raise DataError(
-                f"factory is a function from messages to a function, or 'package:function', got {shown(self.factory, 80)}"
-            )
+        check_factory(self.factory, "from messages to a function", DataError)
 
     @property
     def complete(self) -> bool:

@@ -10,18 +10,16 @@ messages are masked as `<:NAME:>` (see events.py); `<*>` marks positions where t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import eq
 from typing import Annotated, Any, ClassVar, Self
 
-import numpy as np
-
 from qlogad import documents
-from qlogad.arrays import Ints
 from qlogad.bounds import Between
-from qlogad.errors import DataError, NotFitted, shown
-from qlogad.logs.parser.parser import FROZEN, Parser
+from qlogad.errors import DataError, shown
+from qlogad.logs.parser.once import LearnsOnce
+from qlogad.logs.parser.parser import Parser
 from qlogad.logs.parser.templates import PLACEHOLDER, WILDCARD
 
 __all__ = ["Drain"]
@@ -31,7 +29,7 @@ Path = tuple[Token, ...]  # the branches taken down the tree
 
 
 @dataclass(eq=False)
-class Drain(Parser):
+class Drain(LearnsOnce, Parser):
     """Messages with equally many tokens and equal leading tokens share a template if enough of their tokens agree.
 
     The default depth branches on two leading tokens, unlike Drain3's default of 4: with one setting for LogHub's sixteen samples, the
@@ -54,7 +52,6 @@ class Drain(Parser):
     _templates: list[list[Token]] = field(default_factory=list, init=False, repr=False)
     _children: dict[tuple[int, Path], set[Token]] = field(default_factory=dict, init=False, repr=False)
     _leaves: dict[tuple[int, Path], list[int]] = field(default_factory=dict, init=False, repr=False)
-    _frozen: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.depth < 3 or not 0 <= self.similarity <= 1 or self.max_children < 1:
@@ -68,26 +65,6 @@ class Drain(Parser):
     def templates(self) -> tuple[str, ...]:
         """The templates by id, in order of first appearance."""
         return tuple(" ".join(WILDCARD if token is None else token for token in tokens) for tokens in self._templates)
-
-    def fit(self, texts: Iterable[str]) -> Self:
-        """Learn templates from masked training messages, in source order, and freeze. Repeated messages have no effect.
-
-        Raises:
-            DataError: the parser is already fitted.
-        """
-        if self._frozen:
-            raise DataError(FROZEN)
-        for text in dict.fromkeys(texts):
-            self._learn(text.split())
-        self._frozen = True
-        return self
-
-    def ids(self, texts: Sequence[str]) -> Ints:
-        """The template id of each masked message, (N,); -1 if no template is similar enough."""
-        if not self._frozen:
-            raise NotFitted("this Drain parser is not fitted; call fit(texts) with the training messages first")
-        known = {text: self._find(text.split()) for text in dict.fromkeys(texts)}
-        return np.fromiter((known[text] for text in texts), dtype=np.int64, count=len(texts))
 
     def parameters(self, template_id: int, text: str, values: Sequence[str]) -> tuple[str, ...]:
         """The variable parts of a message, in order of position: masked values and the tokens at wildcards.

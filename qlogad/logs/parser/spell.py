@@ -21,10 +21,10 @@ from typing import Annotated, Any, ClassVar, Self
 import numpy as np
 
 from qlogad import documents
-from qlogad.arrays import Ints
 from qlogad.bounds import Between
-from qlogad.errors import DataError, NotFitted
-from qlogad.logs.parser.parser import FROZEN, Parser
+from qlogad.errors import DataError
+from qlogad.logs.parser.once import LearnsOnce
+from qlogad.logs.parser.parser import Parser
 from qlogad.logs.parser.templates import PLACEHOLDER, WILDCARD
 
 __all__ = ["Spell"]
@@ -33,7 +33,7 @@ Places = dict[str, list[int]]  # token -> where it stands in a message, ascendin
 
 
 @dataclass(eq=False)
-class Spell(Parser):
+class Spell(LearnsOnce, Parser):
     """Messages whose longest common subsequence with a template covers enough of their tokens share it; they may differ in length.
 
     Once it is frozen, a message gets the template that it fits with the most tokens in common, else the one with the longest common
@@ -54,7 +54,6 @@ class Spell(Parser):
     _templates: list[_Template] = field(default_factory=list, init=False, repr=False)
     _index: dict[str, set[int]] = field(default_factory=dict, init=False, repr=False)  # token -> the templates that have it
     _root: _Node = field(default_factory=lambda: _Node(), init=False, repr=False)
-    _frozen: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
         documents.enforce(self, DataError)
@@ -63,26 +62,6 @@ class Spell(Parser):
     def templates(self) -> tuple[str, ...]:
         """The templates by id, in order of first appearance."""
         return tuple(template.text() for template in self._templates)
-
-    def fit(self, texts: Iterable[str]) -> Self:
-        """Learn templates from masked training messages, in source order, and freeze. Repeated messages change nothing.
-
-        Raises:
-            DataError: it is fitted already.
-        """
-        if self._frozen:
-            raise DataError(FROZEN)
-        for text in dict.fromkeys(texts):
-            self._learn(text.split())
-        self._frozen = True
-        return self
-
-    def ids(self, texts: Sequence[str]) -> Ints:
-        """The template id of each masked message; -1 where no template is similar enough."""
-        if not self._frozen:
-            raise NotFitted("this Spell is not fitted; call fit(texts) with the training messages first")
-        known = {text: self._find(text.split()) for text in dict.fromkeys(texts)}
-        return np.fromiter((known[text] for text in texts), dtype=np.int64, count=len(texts))
 
     def parameters(self, template_id: int, text: str, values: Sequence[str]) -> tuple[str, ...]:
         """The variable parts of a message, in order of position: masked values, and the tokens at wildcards, which may be none.

@@ -20,7 +20,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.message import Message
@@ -229,18 +229,9 @@ def _note_path(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-@contextmanager
-def _written(part: Path) -> Iterator[None]:
+def _written(part: Path) -> AbstractContextManager[None]:
     """Turn an error of the file system into one that says that nothing is lost."""
-    try:
-        yield
-    except FileError:
-        raise
-    except OSError as error:
-        cause = error.strerror or str(error)
-        raise FileError(
-            f"cannot write {part}: {cause}; what has arrived is kept: free some space or check the path, then the same command continues"
-        ) from error
+    return files.naming(part, mend="what has arrived is kept: free some space or check the path, then the same command continues")
 
 
 class _Download:

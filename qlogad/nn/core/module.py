@@ -22,7 +22,7 @@ from qlogad import documents
 from qlogad.backend.abilities import CALLS
 from qlogad.bounds import Between
 from qlogad.errors import DesignError, shown
-from qlogad.installed import check_installed, imported
+from qlogad.installed import check_factory, check_installed, imported
 from qlogad.nn.core.core import Core
 from qlogad.nn.layer import Prepared
 from qlogad.nn.maps import Wrapped
@@ -64,14 +64,7 @@ class Module(Core, documents.Written):
 
     def __post_init__(self) -> None:
         documents.enforce(self, DesignError)
-        if isinstance(self.factory, str):
-            module, _, name = self.factory.partition(":")
-            if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
-                raise DesignError(
-                    f"factory must be a function, or a string such as 'package:function', got {shown(self.factory, 80)}"
-                )
-        elif not callable(self.factory):
-            raise DesignError(f"factory must be a function (inputs, readouts) -> torch module, got {shown(self.factory, 80)}")
+        check_factory(self.factory, "(inputs, readouts) -> torch module", DesignError)
 
     def table(self) -> dict[str, Any]:
         """Its fields, with a function replaced by its name."""
