@@ -38,7 +38,7 @@ from qlogad.arrays import Floats
 from qlogad.backend.abilities import Abilities
 from qlogad.backend.backend import Backend
 from qlogad.backend.check import Check
-from qlogad.backend.lifted import Lifted
+from qlogad.backend.parameter_shift import Lifted
 from qlogad.backend.qiskit import placed, to_qiskit
 from qlogad.backend.readings import draw, read_counts
 from qlogad.backend.sampled import SampledBackend

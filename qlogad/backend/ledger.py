@@ -28,7 +28,7 @@ from qlogad import documents, files
 from qlogad.arrays import Floats
 from qlogad.backend.abilities import Abilities
 from qlogad.backend.backend import Backend
-from qlogad.backend.lifted import Lifted
+from qlogad.backend.parameter_shift import Lifted
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.service import Spoiled, Unavailable
 from qlogad.backend.target import Answer, Service, Target, Work

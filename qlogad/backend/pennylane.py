@@ -30,7 +30,7 @@ from qlogad.arrays import Floats
 from qlogad.backend.abilities import CALLS, DEFAULT_KEY, Abilities, Estimate, Key, Rows
 from qlogad.backend.backend import Backend, Bound, check_inputs, check_weights, tied
 from qlogad.backend.check import Check
-from qlogad.backend.lifted import Lifted
+from qlogad.backend.parameter_shift import Lifted
 from qlogad.backend.readings import draw as draw_shots
 from qlogad.backend.readings import read_chances
 from qlogad.backend.sampled import SampledBackend, SampledBound

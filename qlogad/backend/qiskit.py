@@ -27,7 +27,7 @@ from qlogad.arrays import Floats
 from qlogad.backend.abilities import Abilities
 from qlogad.backend.backend import Backend
 from qlogad.backend.check import Check
-from qlogad.backend.lifted import Lifted
+from qlogad.backend.parameter_shift import Lifted
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.target import Answer, Target
 from qlogad.circuit import expression

@@ -25,7 +25,7 @@ from qlogad import seeds
 from qlogad.arrays import Floats
 from qlogad.backend.abilities import CALLS, DEFAULT_KEY, Estimate, Key, Rows
 from qlogad.backend.backend import Bound, check_inputs, check_weights, tied
-from qlogad.backend.lifted import Lifted, lift
+from qlogad.backend.parameter_shift import Lifted, lift
 from qlogad.backend.target import Answer, Target
 from qlogad.circuit.circuit import Circuit
 from qlogad.errors import BackendError, shown

@@ -7,7 +7,7 @@ A unique tag is attached to each job at submission: after losing the id, a clien
 
 from __future__ import annotations
 
-from qlogad.backend.lifted import Lifted
+from qlogad.backend.parameter_shift import Lifted
 from qlogad.backend.target import Answer, Service, Status, Target, Work
 from qlogad.errors import BackendError
 

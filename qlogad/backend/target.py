@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from qlogad import documents
 from qlogad.arrays import Floats
 from qlogad.backend.abilities import Abilities
-from qlogad.backend.lifted import Lifted
+from qlogad.backend.parameter_shift import Lifted
 from qlogad.circuit.readout import bases
 
 __all__ = ["Answer", "Cost", "Kind", "Service", "State", "Status", "Target", "Work"]

@@ -29,8 +29,8 @@ from qlogad.bounds import Between
 from qlogad.errors import InputError, QlogadError
 from qlogad.evaluate.compare import contrast
 from qlogad.report.drawing import save
+from qlogad.sweep.results import trials_of, write
 from qlogad.sweep.run import Onlooker, Samplers, fill, prepare
-from qlogad.sweep.standing import trials_of, write
 from qlogad.sweep.study import Study
 
 __all__ = ["ARMS", "WarmStartBenchmark", "measure", "regret", "report"]

@@ -121,7 +121,7 @@ class Design(documents.Written):
         Raises:
             DesignError: it is not a circuit, or has gates, angles or arguments that a design cannot express.
         """
-        from qlogad.circuit.foreign import read
+        from qlogad.circuit.frameworks import read
 
         found, called = read(circuit, encoding=role == "encoding", **options)
         return _explicit(found, role, name or called)

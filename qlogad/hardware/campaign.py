@@ -25,7 +25,7 @@ from qlogad import documents
 from qlogad.arrays import Bools, Floats, Ints
 from qlogad.backend.backend import Backend
 from qlogad.backend.ledger import Clock, Ledger, LedgerFile, Recorded
-from qlogad.backend.lifted import Lifted
+from qlogad.backend.parameter_shift import Lifted
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.service import service_of
 from qlogad.backend.target import Answer, Kind, Target

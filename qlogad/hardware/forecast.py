@@ -23,7 +23,7 @@ from qlogad import documents, escape, seeds
 from qlogad.arrays import Floats, Ints
 from qlogad.backend.backend import Backend, open_backend
 from qlogad.backend.exact import Exact
-from qlogad.backend.lifted import Lifted
+from qlogad.backend.parameter_shift import Lifted
 from qlogad.backend.sampled import DECIMALS, SampledBackend
 from qlogad.backend.target import Answer, Cost, Target
 from qlogad.detect.detector import Detector

@@ -38,7 +38,7 @@ from qlogad.report.columns import (
     ScoredCell,
     ScoredParts,
 )
-from qlogad.report.learning import history_of
+from qlogad.report.convergence import history_of
 from qlogad.report.manifest import commit
 from qlogad.report.record import Record
 

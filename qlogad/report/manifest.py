@@ -9,7 +9,7 @@ from typing import Any
 
 from qlogad import documents
 from qlogad.evaluate.compare import Detectable, detectable
-from qlogad.report import learning
+from qlogad.report import convergence
 from qlogad.report.columns import Cut
 from qlogad.report.record import Record, finite
 
@@ -27,7 +27,7 @@ def text_of(record: Record) -> str:
         "cuts": {cut.name: _cut(record, cut) for cut in record.cuts},
         **after,
         "written": record.written,
-        "notes": [*learning.warnings(record), *notes_of(record)],
+        "notes": [*convergence.warnings(record), *notes_of(record)],
         **({"judged_otherwise": record.otherwise} if record.otherwise else {}),
     }
     return json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"

@@ -11,7 +11,7 @@ import pandas as pd
 from qlogad import escape
 from qlogad.errors import counted
 from qlogad.evaluate.metrics import HEADINGS, effective_n
-from qlogad.report import contrasts, learning
+from qlogad.report import contrasts, convergence
 from qlogad.report.columns import APART, Cut, CutFacts
 from qlogad.report.contrasts import Judged, Spans
 from qlogad.report.manifest import least_detectable, notes_of
@@ -129,8 +129,8 @@ def table(record: Record) -> str:
     if not record.cells:
         return "\n".join([*parts, "", "No cell has finished."])
     frame, spans = record.frame(), _spans(record)
-    trained = learning.trainings(record)
-    parts += [item(f"warning: {text}") for text in learning.warnings(record)]
+    trained = convergence.trainings(record)
+    parts += [item(f"warning: {text}") for text in convergence.warnings(record)]
     for track in sorted(frame["track"].unique()):
         parts += ["", f"## Results, track: {track}", ""]
         for cut in record.cuts:
@@ -152,7 +152,7 @@ def table(record: Record) -> str:
                 ]
     parts += _contrast_part(record, frame)
     if trained:
-        parts += ["", "## Training", "", learning.NOTE, "", markdown_table(learning.rows(trained))]
+        parts += ["", "## Training", "", convergence.NOTE, "", markdown_table(convergence.rows(trained))]
     parts += [
         "",
         "## Cost",
@@ -222,7 +222,7 @@ def _result_rows(record: Record, chosen: pd.DataFrame, cut: Cut, spans: Spans) -
             if metric == "recall":
                 row["recall, distinct"] = mean_of(distinct["recall"])
         row |= {"F1, distinct": mean_of(distinct["f1"]), "F1, unseen": mean_of(unseen["f1"])}
-        rows.append(row | {"seeds": len(whole), "still improving": learning.still(histories)})
+        rows.append(row | {"seeds": len(whole), "still improving": convergence.still(histories)})
     return rows
 
 
@@ -280,11 +280,11 @@ def _contrast_part(record: Record, frame: pd.DataFrame, style: str = "github") -
     judge = record.judge
     if not judge.contrasts:
         return []
-    trained = learning.trainings(record)
+    trained = convergence.trainings(record)
     pairs = contrasts.judged(record, frame)
     rows = [
         {
-            "contrast": f"{one.left} - {one.right}{learning.mark(trained, one.left, one.right)}",
+            "contrast": f"{one.left} - {one.right}{convergence.mark(trained, one.left, one.right)}",
             f"{judge.metric} difference": signed(one.seeds.mean),
             "over seeds [95 %]": interval_of(one.seeds),
             "over sequences [95 %]": interval_of(one.sequences.interval() if one.sequences else None),
@@ -300,7 +300,7 @@ def _contrast_part(record: Record, frame: pd.DataFrame, style: str = "github") -
         for one in pairs
     ]
     title = "## Declared contrasts" if style == "github" else "declared contrasts"
-    note = _note(record, pairs, style) + learning.marked(trained, judge.contrasts)
+    note = _note(record, pairs, style) + convergence.marked(trained, judge.contrasts)
     return [title, "", escape.table(rows, style), "", note]
 
 

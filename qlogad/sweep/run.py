@@ -45,8 +45,8 @@ from qlogad.jobs.attempts import attempts, over
 from qlogad.jobs.storage import open_storage
 from qlogad.jobs.workers import drive
 from qlogad.sweep import figures
+from qlogad.sweep.results import SHOWN, Finished, PreparedStudy, before, best, params_of, standing, trials_of, write
 from qlogad.sweep.space import ChoiceAxis, IntAxis, Value
-from qlogad.sweep.standing import SHOWN, Finished, PreparedStudy, before, best, params_of, standing, trials_of, write
 from qlogad.sweep.study import FORETOLD, MAX_TRIALS, Entrant, Study
 from qlogad.sweep.trial import TrialJob
 

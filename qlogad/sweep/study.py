@@ -34,8 +34,8 @@ from qlogad.evaluate.coupling import check_device
 from qlogad.experiment.experiment import Contender, Experiment, found_beside, names_design
 from qlogad.logs.inject import parse_spec
 from qlogad.sweep.objectives import Direction, Objective, circuit_of, objective
-from qlogad.sweep.relatives import relatives
 from qlogad.sweep.space import ChoiceAxis, Space, Value, space
+from qlogad.sweep.warm_start import relatives
 
 __all__ = ["Constraints", "Entrant", "Folds", "Rung", "Settings", "Study"]
 

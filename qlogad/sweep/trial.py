@@ -3,7 +3,7 @@
     point ── design file ── circuit ──► seen before? ──► constraints ──► rungs ──► folds (cut x seed) ──► mean of each objective
 
 Its seeds come from the study's seed, the trial's index and the fold. Points with equal circuits, up to commuting gates, and equal
-other parameters are one trial: the result is that of the lowest index (standing.py), even if several were trained at the same time.
+other parameters are one trial: the result is that of the lowest index (results.py), even if several were trained at the same time.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from qlogad.experiment.ground import Ground
 from qlogad.jobs.attempts import index_of
 from qlogad.nn.core.core import Encoded
 from qlogad.nn.epochs import Epoch, History
-from qlogad.report.learning import Ended, ended
+from qlogad.report.convergence import Ended, ended
 from qlogad.sweep.figures import attach
 from qlogad.sweep.objectives import Fitted, circuit_of
 from qlogad.sweep.space import Value

@@ -34,11 +34,11 @@ from qlogad.jobs.address import check_place
 from qlogad.jobs.attempts import attempts, cause, next_step
 from qlogad.jobs.storage import open_storage
 from qlogad.jobs.workers import drive, enqueue
-from qlogad.report import learning
-from qlogad.report.learning import Ended
+from qlogad.report import convergence
+from qlogad.report.convergence import Ended
 from qlogad.sweep.objectives import circuit_of
+from qlogad.sweep.results import PreparedStudy, best, params_of, trials_of
 from qlogad.sweep.run import FRESH, Onlooker, called, fill, prepare
-from qlogad.sweep.standing import PreparedStudy, best, params_of, trials_of
 from qlogad.sweep.study import MAX_TRIALS, Entrant, Study
 from qlogad.sweep.trial import SpacePoint, TrialJob, ended_of, note
 
@@ -386,7 +386,7 @@ def _table(contender: Contender, name: str, rule: Mapping[str, Any]) -> dict[str
 def _warnings(study: Study, winners: Sequence[Winner]) -> list[str]:
     """A warning that names all winners and bases still improving at their last epoch; empty if there are none."""
     found = {one.entrant.name: one.base_ended for one in winners} | {_called(study, one): one.ended for one in winners}
-    return learning.warning(found, "their values, gaps and verdicts depend")
+    return convergence.warning(found, "their values, gaps and verdicts depend")
 
 
 def _text(study: Study, rows: Sequence[Mapping[str, Any]], seeds: int, experiment: Path, warnings: Sequence[str]) -> str:
@@ -418,7 +418,7 @@ def _text(study: Study, rows: Sequence[Mapping[str, Any]], seeds: int, experimen
         "choice of the best owes to luck.",
         *(f"- {escape.markdown(f'warning: {text}')}" for text in warnings),
         escape.table(shown, "github"),
-        learning.NOTE,
+        convergence.NOTE,
         f"Of {tests} differences that have a p, the smallest that {seeds} seeds can give is {least:.3g}."
         + ("" if least <= ALPHA else f" Nothing can be told apart at {ALPHA}: take more seeds.")
         + " What seeds do not change has no p: counts of the circuit are exact, a measured value without randomness is one value.",

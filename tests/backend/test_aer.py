@@ -12,7 +12,7 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from qlogad.backend import aer
 from qlogad.backend.abilities import Key
 from qlogad.backend.backend import open_backend
-from qlogad.backend.lifted import lift
+from qlogad.backend.parameter_shift import lift
 from qlogad.backend.qiskit import to_qiskit
 from qlogad.circuit.encoding import assemble
 from qlogad.detect.deeplog import DeepLog

@@ -14,7 +14,7 @@ from qlogad.backend.abilities import Key
 from qlogad.backend.backend import open_backend
 from qlogad.backend.exact import Exact
 from qlogad.backend.ibm import IBM, Reduced, snapshot
-from qlogad.backend.lifted import lift
+from qlogad.backend.parameter_shift import lift
 from qlogad.circuit.circuit import Angle, Circuit, Gate
 from qlogad.circuit.encoding import assemble
 from qlogad.errors import BackendError, QlogadWarning

@@ -8,7 +8,7 @@ import torch
 
 from qlogad.backend.abilities import Abilities, Key
 from qlogad.backend.backend import Backend, open_backend
-from qlogad.backend.lifted import lift
+from qlogad.backend.parameter_shift import lift
 from qlogad.backend.readings import read_chances, read_counts
 from qlogad.backend.sampled import SampledBackend
 from qlogad.backend.spec import options

@@ -11,7 +11,7 @@ import pytest
 from qlogad import seeds
 from qlogad.backend.backend import open_backend
 from qlogad.backend.ledger import Clock, Ledger, LedgerFile, Recorded
-from qlogad.backend.lifted import lift
+from qlogad.backend.parameter_shift import lift
 from qlogad.backend.service import Unavailable, service_of
 from qlogad.circuit.circuit import Circuit, Gate
 from qlogad.circuit.encoding import assemble

@@ -12,7 +12,7 @@ from qlogad import seeds
 from qlogad.backend.backend import open_backend
 from qlogad.backend.ibm import IBM, IBMService, IBMTarget, Mitigation, snapshot
 from qlogad.backend.ledger import Clock, Ledger, LedgerFile, Recorded
-from qlogad.backend.lifted import lift
+from qlogad.backend.parameter_shift import lift
 from qlogad.backend.service import Unavailable, service_of
 from qlogad.circuit.encoding import assemble
 from qlogad.errors import BackendError, Pending, QlogadWarning

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qlogad import cli, escape, files, seeds
-from qlogad.backend.lifted import lift
+from qlogad.backend.parameter_shift import lift
 from qlogad.circuit.encoding import assemble
 from qlogad.errors import ResultError
 from qlogad.hardware.campaign import Heard, ledger_of, submit

@@ -18,7 +18,7 @@ from qlogad import names, seeds
 from qlogad.circuit.draw import draw, to_svg
 from qlogad.circuit.encoding import assemble
 from qlogad.sweep import figures
-from qlogad.sweep.standing import best
+from qlogad.sweep.results import best
 from qlogad.sweep.study import Study
 
 AXES = {

@@ -19,7 +19,7 @@ from qlogad.errors import QlogadError, ResultError
 from qlogad.evaluate.coupling import unfit_for
 from qlogad.sweep import figures, run
 from qlogad.sweep import run as sweeping
-from qlogad.sweep.standing import Finished, best, expected_best, trials_of, write
+from qlogad.sweep.results import Finished, best, expected_best, trials_of, write
 from qlogad.sweep.study import FORETOLD, Constraints, Study
 from qlogad.sweep.trial import TrialJob
 

@@ -17,7 +17,7 @@ from qlogad.experiment.experiment import MAX_SEEDS, Experiment
 from qlogad.jobs.storage import open_storage
 from qlogad.sweep import run, winners
 from qlogad.sweep import run as sweeping
-from qlogad.sweep.standing import best
+from qlogad.sweep.results import best
 from qlogad.sweep.study import MAX_TRIALS, Study
 from qlogad.testing.designs import check_design
 

@@ -34,7 +34,7 @@ def verb(
 ) -> None:
     from qlogad.experiment import Experiment
     from qlogad.jobs.attempts import next_step
-    from qlogad.report import learning
+    from qlogad.report import convergence
     from qlogad.report.table import summary
     from qlogad.run import run
 
@@ -42,7 +42,7 @@ def verb(
         loaded = Experiment.load(experiment, overrides or ())
         record = run(loaded, out, workers=workers, fresh=fresh, storage=storage, watch=cast("Watch", progress))
     printing.result(record.rows, "" if as_json else summary(record), as_json)
-    printing.warn(learning.warnings(record))
+    printing.warn(convergence.warnings(record))
     printing.note(f"report: {out / loaded.name / 'table.md'}")
     if record.reused:
         cells = counted(len(record.cells) + len(record.failed), "cell")

@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, Self
 from qlogad import documents
 from qlogad.bounds import Between
 from qlogad.errors import DataError, shown
-from qlogad.logs.parser.once import LearnsOnce
+from qlogad.logs.parser.fit_once import LearnsOnce
 from qlogad.logs.parser.parser import Parser
 from qlogad.logs.parser.templates import PLACEHOLDER, WILDCARD
 

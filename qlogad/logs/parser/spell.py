@@ -23,7 +23,7 @@ import numpy as np
 from qlogad import documents
 from qlogad.bounds import Between
 from qlogad.errors import DataError
-from qlogad.logs.parser.once import LearnsOnce
+from qlogad.logs.parser.fit_once import LearnsOnce
 from qlogad.logs.parser.parser import Parser
 from qlogad.logs.parser.templates import PLACEHOLDER, WILDCARD
 

@@ -10,9 +10,9 @@ import pytest
 from qlogad import names
 from qlogad.experiment import Experiment
 from qlogad.experiment.runner import prepare
+from qlogad.report.convergence import warnings
 from qlogad.report.drawing import save
 from qlogad.report.figures import learning_curves
-from qlogad.report.learning import warnings
 from qlogad.report.record import Record
 from qlogad.report.table import summary
 from qlogad.run import run

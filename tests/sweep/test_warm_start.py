@@ -14,8 +14,8 @@ from optuna.trial import FixedTrial
 from qlogad import names
 from qlogad.errors import DocumentError, InputError
 from qlogad.sweep.objectives import objective
-from qlogad.sweep.relatives import carry, ranked, relatives
 from qlogad.sweep.space import ChoiceAxis, DesignSpace, FloatAxis, IntAxis, Space
+from qlogad.sweep.warm_start import carry, ranked, relatives
 
 WIDE = Space(
     {

@@ -23,7 +23,7 @@ from qlogad import documents, escape, files
 from qlogad.errors import counted, one_line
 from qlogad.jobs.address import database, is_path
 from qlogad.jobs.attempts import attempts, cause, over
-from qlogad.report import learning
+from qlogad.report import convergence
 from qlogad.report.manifest import commit
 from qlogad.sweep.study import Entrant, Study
 from qlogad.sweep.trial import ended_of
@@ -107,16 +107,16 @@ def _row(study: Study, entrant: Entrant, index: int, chain: Sequence[FrozenTrial
     }
 
 
-def endings(rows: Sequence[Mapping[str, Any]]) -> learning.Ended:
+def endings(rows: Sequence[Mapping[str, Any]]) -> convergence.Ended:
     """How the trainings of some trials ended, counting each training once."""
     own = [row for row in rows if row["reused from"] is None]
-    each = (learning.Ended(row["still improving"], row["trainings"], row["improving at epoch"]) for row in own)
-    return sum(each, learning.Ended())
+    each = (convergence.Ended(row["still improving"], row["trainings"], row["improving at epoch"]) for row in own)
+    return sum(each, convergence.Ended())
 
 
 def warnings(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     """A warning that names the contenders with trials still improving at their last epoch; empty if there are none."""
-    return learning.warning({name: endings(rows) for name, rows in found.items()}, "their values depend")
+    return convergence.warning({name: endings(rows) for name, rows in found.items()}, "their values depend")
 
 
 def params_of(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -253,7 +253,7 @@ def _table(prepared: PreparedStudy, found: Mapping[str, list[dict[str, Any]]]) -
     several = len(study.objectives) > 1
     base = f"Base: {study.base.name}, cut {', '.join(prepared.cuts)}; {_budget(study)}."
     parts = [f"# {escape.markdown(study.name)}", escape.markdown(study.question), escape.markdown(base)]
-    parts += [_MEANING, learning.NOTE]
+    parts += [_MEANING, convergence.NOTE]
     told = [*(f"warning, {text}" for text in prepared.warnings), *(f"warning: {text}" for text in warnings(found))]
     parts += ["\n".join(f"- {escape.markdown(text)}" for text in told)] if told else []
     parts += [escape.table([_summary(study, entrant, found[entrant.name]) for entrant in study.entrants], "github")]
