@@ -12,6 +12,7 @@ from zipfile import ZipFile
 import pytest
 from typer.core import TyperGroup
 
+from qlogad import names
 from qlogad.catalogue import listing
 from qlogad.cli.commands import Verbs
 from tests.command_line import qlogad
@@ -118,7 +119,7 @@ BAD = {
     "a number out of bounds of the usual benchmark": (["bench", "--lines", "5"], "'--lines'"),
     "a design": (["show", "strongly-entangled"], "did you mean 'strongly-entangling'"),
     "a width": (["show", "strongly-entangling", "--wires", "0"], "wires"),
-    "a benchmark cut short": (["bench", "backend"], "known: backends, coverage, engine, layer, logs, machine"),
+    "a benchmark cut short": (["bench", "backend"], f"did you mean 'backends'?); known: {', '.join(names.known('benchmark'))}"),
     "a plan of a detector": (["show", "deeplog", "--plan"], "there is no design 'deeplog'"),
     "an injection": (["run", "quickstart", "--set", "data.inject=swop:3"], "swap:3"),
     "a name of two lines": (["run", "quickstart", "--set", "name='''a\nb'''"], "one line"),

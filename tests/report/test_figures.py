@@ -13,15 +13,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.stats import binom, norm
 
-from qlogad.detect.deeplog import DeepLog
 from qlogad.evaluate.curves import precision_band
 from qlogad.evaluate.metrics import pr_curve
-from qlogad.nn.core import Quantum
 from qlogad.report.drawing import save, thinned, written
 from qlogad.report.figures import pr_curves, timeline
 from qlogad.report.folder import figure_names
 from qlogad.report.record import Record
-from qlogad.sweep.objectives import OBJECTIVES, Fitted
 from tests.report.records import record
 
 SHORT = [f"contender {number}" for number in range(13)]
@@ -155,19 +152,3 @@ def test_the_band_covers_the_curve_at_every_recall() -> None:
         truth_R = recall_R / (recall_R + 4 * above_R)
         held_R += (low_R <= truth_R) & (truth_R <= high_R)
     assert (held_R >= binom.ppf(0.001, trials, 0.94)).all()
-
-
-@pytest.mark.parametrize("name", [name for name, aim in OBJECTIVES.items() if aim.reads == "circuit"])
-def test_what_a_circuits_objective_does_not_depend_on_changes_nothing(name: str) -> None:
-    aim, base = OBJECTIVES[name], {"wires": 3, "depth": 1, "ansatz": "sim14"}
-
-    def value(**changed: object) -> float:
-        return aim.measure(Fitted(DeepLog(core=Quantum(**{**base, **changed})), None, ""))
-
-    others = {"hidden": 7, "shared": True, "frozen": True, "init": "uniform", "backend": "pennylane"}
-    assert {value(**{key: other}) for key, other in others.items()} == {value()}
-    assert not any(aim.depends(f"core.{key}") for key in others)
-    assert not any(aim.depends(axis) for axis in ("lr", "epochs", "history", "embedding", "cell"))
-    changing = {"wires": 4, "depth": 2, "ansatz": "real-amplitudes", "entangling": False}
-    assert all(aim.depends(f"core.{key}") and value(**{key: other}) != value() for key, other in changing.items())
-    assert aim.depends("design.gates")
