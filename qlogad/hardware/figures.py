@@ -54,7 +54,9 @@ def ladder(models: Sequence[Climb], path: Path) -> None:
         looks = {name: {"color": f"C{place % 10}", "marker": "os^vDPX*"[place % 8]} for place, name in enumerate(names)}
         for (name, mode), by_step in model.steps.items():
             line, label = ("-", name) if mode == "closed" else ("--", f"{name}, open")
-            erred.plot([int(step) for step in by_step], list(by_step.values()), ls=line, label=label, ms=5, lw=1.2, **looks[name])
+            every = max(1, -(-len(by_step) // 6))  # a few markers tell lines apart
+            steps, errors = [int(step) for step in by_step], list(by_step.values())
+            erred.plot(steps, errors, ls=line, label=label, ms=5, lw=1.2, markevery=every, **looks[name])
         erred.set(title="closed and open loop", xlabel="step", ylabel="error of an expectation value, rms", ylim=(0, None))
         erred.set_xticks(sorted({int(step) for by_step in model.steps.values() for step in by_step}))
         for name, share_N in model.flips.items():
