@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from qlogad.circuit.design import Design as Design
-    from qlogad.detect.deeplog import DeepLog as DeepLog
     from qlogad.detect.detector import Detector as Detector
+    from qlogad.detect.sequences.deeplog import DeepLog as DeepLog
     from qlogad.detect.threshold import Threshold as Threshold
     from qlogad.errors import QlogadError as QlogadError
     from qlogad.experiment.experiment import Experiment as Experiment
@@ -39,7 +39,7 @@ __all__ = [
 
 _HOMES = {
     "Classical": "nn.core.classical",
-    "DeepLog": "detect.deeplog",
+    "DeepLog": "detect.sequences.deeplog",
     "Design": "circuit.design",
     "Detector": "detect.detector",
     "Experiment": "experiment.experiment",

@@ -105,7 +105,7 @@ def _counted(name: str) -> Iterator[str]:
     """A module; a package with all files below it."""
     yield name
     path = _path(name)
-    shared = [_PACKAGE, *(_PACKAGE / folder for folder, _, _ in names.KINDS.values())]
+    shared = [_PACKAGE, *(room for kind in names.KINDS for room in names.rooms(kind))]
     if path is not None and path.name == "__init__.py" and path.parent not in shared:
         for file in path.parent.rglob("*.py"):
             parts = file.relative_to(path.parent).with_suffix("").parts

@@ -8,7 +8,7 @@ A model is data only; loading one imports only what is installed under the names
 model is as confidential as its log. On the same machine with the same pinned versions, the same windows get bit-identical scores to the
 run it was exported from. Windows by count or by time start at the first line, so pass the log from the same line on.
 
->>> from qlogad.detect.markov import Markov
+>>> from qlogad.detect.floors.markov import Markov
 >>> from qlogad.logs.synthetic import Synthetic, line_text
 >>> log = Synthetic(lines=3000)
 >>> model = Model.fit(log, Markov())

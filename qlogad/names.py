@@ -1,8 +1,9 @@
 """Lookup of components by name: a file's name is the component's name in experiments and on the command line; there is no registry.
 
-"deeplog" is the one `Detector` class in qlogad/detect/deeplog.py, "sim14" the design circuits/ansatz/sim14.toml. Listing reads file
-names and source text, and imports nothing. Other packages add components of any kind as entry points (`qlogad.detectors`,
-`qlogad.backends`, ...: name -> class; see `KINDS`), and designs as `qlogad.circuits` (name -> folder).
+"deeplog" is the one `Detector` class in qlogad/detect/sequences/deeplog.py, "sim14" the design circuits/ansatz/sim14.toml. The files of
+a kind stand in the kind's folder or in folders of it. Listing reads file names and source text, and imports nothing. Other packages
+add components of any kind as entry points (`qlogad.detectors`, `qlogad.backends`, ...: name -> class; see `KINDS`), and designs as
+`qlogad.circuits` (name -> folder).
 """
 
 import ast
@@ -15,7 +16,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from os.path import isdir, isfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from qlogad.errors import DesignError, DocumentError, UnknownName, did_you_mean, shown
 
@@ -37,6 +38,7 @@ __all__ = [
     "known",
     "modules_of",
     "name_of",
+    "rooms",
 ]
 
 Kind = Literal["dataset", "detector", "backend", "view", "parser", "core", "control", "benchmark", "method"]
@@ -79,8 +81,7 @@ def find(kind: Kind, name: str) -> type[Any]:
     """
     own = _own(kind)
     if name in own:
-        folder, _, _ = KINDS[kind]
-        found = getattr(import_module(f"{_dotted(folder)}.{_module(name)}"), own[name])
+        found = getattr(import_module(own[name].module), own[name].called)
     elif name in (foreign := _foreign(kind)):
         found = foreign[name].load()
     else:
@@ -94,12 +95,11 @@ def modules_of(kind: Kind, words: Iterable[str]) -> list[str]:
     """The modules of the components of one kind that are named by one of the words, sorted; nothing is imported.
 
     >>> modules_of("detector", ["deeplog", "exact", "no such thing"])
-    ['qlogad.detect.deeplog']
+    ['qlogad.detect.sequences.deeplog']
     """
     wanted = set(words)
-    folder, _, group = KINDS[kind]
-    own = {f"{_dotted(folder)}.{_module(name)}" for name in _own(kind) if name in wanted}
-    return sorted(own | {entry.module for entry in entries(group) if entry.name in wanted})
+    own = {one.module for name, one in _own(kind).items() if name in wanted}
+    return sorted(own | {entry.module for entry in entries(KINDS[kind][2]) if entry.name in wanted})
 
 
 def name_of(kind: Kind, cls: type[Any]) -> str | None:
@@ -108,9 +108,8 @@ def name_of(kind: Kind, cls: type[Any]) -> str | None:
     >>> name_of("detector", find("detector", "length"))
     'length'
     """
-    folder, _, _ = KINDS[kind]
-    for name, called in _own(kind).items():
-        if (cls.__module__, cls.__qualname__) == (f"{_dotted(folder)}.{_module(name)}", called):
+    for name, own in _own(kind).items():
+        if (cls.__module__, cls.__qualname__) == (own.module, own.called):
             return name
     package = cls.__module__.partition(".")[0]
     near = {name: entry for name, entry in _foreign(kind).items() if entry.module.partition(".")[0] == package}
@@ -139,7 +138,9 @@ def declared(kind: Kind, name: str) -> dict[str, Any]:
     """
     if name not in _own(kind):
         return {}
-    body = next(node.body for node in _tree(kind, name).body if isinstance(node, ast.ClassDef) and node.name == _own(kind)[name])
+    body = next(
+        node.body for node in _tree(kind, name).body if isinstance(node, ast.ClassDef) and node.name == _own(kind)[name].called
+    )
     found: dict[str, Any] = {}
     for node in body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
@@ -151,9 +152,7 @@ def declared(kind: Kind, name: str) -> dict[str, Any]:
 
 @cache
 def _tree(kind: Kind, name: str) -> ast.Module:
-    path = _PACKAGE / KINDS[kind][0] / _module(name)
-    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return ast.parse(source.read_text(encoding="utf-8"))
+    return ast.parse(_own(kind)[name].source.read_text(encoding="utf-8"))
 
 
 def designs(role: Role) -> dict[str, Path]:
@@ -248,29 +247,53 @@ def documents(kind: Literal["experiment", "study"]) -> dict[str, Path]:
     return {name: path for name, path in paths.items() if not name.endswith(".sweep")}
 
 
-def _module(name: str) -> str:
-    return name.replace("-", "_")
+class _Component(NamedTuple):
+    """Where a component of this package is: its module, its class, and the file with the class."""
+
+    module: str
+    called: str
+    source: Path
 
 
-def _dotted(folder: str) -> str:
-    return f"qlogad.{folder.replace('/', '.')}"
+def rooms(kind: Kind) -> list[Path]:
+    """The folders that hold the files of a kind: its own, and those in it that are neither a component nor another kind's.
+
+    >>> [room.name for room in rooms("detector")]
+    ['detect', 'floors', 'parts', 'sequences', 'windows']
+    """
+    folder = _PACKAGE / KINDS[kind][0]
+    others = {_PACKAGE / place for place, _, _ in KINDS.values()}
+    inner = [path for path in sorted(folder.iterdir()) if (path / "__init__.py").is_file() and path not in others]
+    return [folder, *(path for path in inner if not _class_in(path / "__init__.py", KINDS[kind][1]))]
 
 
 @cache
-def _own(kind: Kind) -> dict[str, str]:
-    """File name -> class name, from the source text: the one class per file whose bases include the kind's base but not ABC."""
-    folder, base, _ = KINDS[kind]
-    found: dict[str, str] = {}
-    for path in sorted((_PACKAGE / folder).iterdir()):
-        source = path / "__init__.py" if path.is_dir() else path
-        if source.suffix != ".py" or not source.is_file() or source == _PACKAGE / folder / "__init__.py":
-            continue
-        for node in ast.parse(source.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ClassDef):
-                bases = {one.id for one in node.bases if isinstance(one, ast.Name)}
-                if base in bases and "ABC" not in bases:
-                    found[path.stem.replace("_", "-")] = node.name
+def _own(kind: Kind) -> dict[str, _Component]:
+    """The components of a kind by file name, from the source text."""
+    found: dict[str, _Component] = {}
+    for room in rooms(kind):
+        dotted = ".".join(("qlogad", *room.relative_to(_PACKAGE).parts))
+        for path in sorted(room.iterdir()):
+            source = path / "__init__.py" if path.is_dir() else path
+            if source.suffix == ".py" and source.is_file() and path.stem != "__init__":
+                called = _class_in(source, KINDS[kind][1])
+                if called is not None:
+                    found[path.stem.replace("_", "-")] = _Component(f"{dotted}.{path.stem}", called, source)
     return found
+
+
+@cache
+def _class_in(source: Path, base: str) -> str | None:
+    """The class in a file whose bases include `base` but not ABC; None if there is none."""
+    text = source.read_text(encoding="utf-8")
+    if f"{base})" not in text and f"{base}," not in text:  # parsing takes a millisecond
+        return None
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ClassDef):
+            bases = {one.id for one in node.bases if isinstance(one, ast.Name)}
+            if base in bases and "ABC" not in bases:
+                return node.name
+    return None
 
 
 def _foreign(kind: Kind) -> dict[str, EntryPoint]:

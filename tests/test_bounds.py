@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from qlogad import documents, names
 from qlogad.backend.backend import open_backend
 from qlogad.bounds import Between, memory, room
-from qlogad.detect.deeplog import DeepLog
+from qlogad.detect.sequences.deeplog import DeepLog
 from qlogad.errors import DataError, DocumentError, InputError, QlogadError
 from qlogad.experiment.data import Data
 from qlogad.experiment.experiment import Experiment, Judge
 from qlogad.logs.inject import parse_spec
 from qlogad.nn.core import Classical, Quantum
-from qlogad.nn.train import Schedule, check_device
+from qlogad.nn.schedule import Schedule
+from qlogad.nn.train import check_device
 from qlogad.sweep.space import FloatAxis, IntAxis
 from qlogad.sweep.study import Settings
 

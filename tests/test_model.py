@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from qlogad import Classical, DeepLog, Detector, Experiment, Model, Quantum, documents, files, names
-from qlogad.detect.length import Length
+from qlogad.detect.floors.length import Length
 from qlogad.errors import AccountNeeded, DataError, NotFitted, QlogadError, ResultError
 from qlogad.experiment.cell import CellOutcome, read_outcome, run_cell
 from qlogad.experiment.ground import Ground

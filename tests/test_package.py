@@ -213,4 +213,7 @@ def test_listing_names_imports_none_of_them() -> None:
 )
 def test_every_name_leads_to_its_class(kind: names.Kind, name: str) -> None:
     folder = names.KINDS[kind][0].replace("/", ".")
-    assert names.find(kind, name).__module__ == f"qlogad.{folder}.{name.replace('-', '_')}"
+    package, _, file = names.find(kind, name).__module__.rpartition(".")
+    assert file == name.replace("-", "_")
+    assert f"{package}.".startswith(f"qlogad.{folder}.")
+    assert ROOT.parent.joinpath(*package.split(".")) in names.rooms(kind)

@@ -161,7 +161,7 @@ def _size(path: Path) -> float:
 
 def _epochs(progress: Progress) -> list[Row]:
     """Seconds per epoch of DeepLog with either core on the same synthetic windows."""
-    from qlogad.detect.deeplog import DeepLog
+    from qlogad.detect.sequences.deeplog import DeepLog
     from qlogad.experiment.data import Data
     from qlogad.experiment.ground import ground, open_source
     from qlogad.nn.core.classical import Classical

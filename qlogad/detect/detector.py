@@ -191,7 +191,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
                 normal; or lists or a DataFrame of event ids, which are assumed normal.
             report: called after every epoch by detectors that train in epochs; an exception it raises stops training.
 
-        >>> from qlogad.detect.new_event import NewEvent
+        >>> from qlogad.detect.floors.new_event import NewEvent
         >>> frame = pd.DataFrame({"window": ["a", "a", "b", "b"], "event": [0, 1, 1, 0]})
         >>> NewEvent().fit(frame, validation=frame).predict(pd.DataFrame({"window": ["c", "d"], "event": [1, 7]})).tolist()
         [0, 1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -17,13 +17,15 @@ from torch import Tensor
 
 from qlogad import documents, seeds
 from qlogad.arrays import Ints, Numbers
+from qlogad.bounds import Seed
 from qlogad.detect.batches import SLOTS, micro_batches
 from qlogad.detect.detector import Detector, State
 from qlogad.errors import DataError
 from qlogad.nn.core.core import Core
 from qlogad.nn.layer import GateCircuits
 from qlogad.nn.network import CoreNetwork
-from qlogad.nn.train import History, Schedule, check_device, train
+from qlogad.nn.schedule import Schedule
+from qlogad.nn.train import History, check_device, train
 
 __all__ = ["Examples", "Trained"]
 
@@ -51,25 +53,29 @@ class Examples:
         return float(sum(parts) / self.weight_U.sum())
 
 
-class Trained(Detector, ABC):
-    """A detector with a network around a core, trained in epochs.
-
-    A concrete detector declares the field `core`, and those of `seed`, `device` and the fields of `Schedule` that are to be keys in an
-    experiment, with its own defaults; it implements `network`, `_fit` and `anomaly_score`. After `fit`: `network_`; `history_`, the
-    training history; `executions`, the number of circuit runs by this object.
-    """
-
-    core: Core
-    seed: int = 0  # for weights and shuffling
-    device: str = "cpu"  # a torch device
+class _Fitted:
+    """What `fit` leaves behind; not fields of a dataclass."""
 
     network_: CoreNetwork
     history_: History
 
+
+@dataclass(kw_only=True)
+class Trained(Schedule, _Fitted, Detector, ABC):
+    """A detector with a network around a core, trained in epochs.
+
+    A concrete detector declares the field `core` with a default, and those fields of `Schedule` whose defaults differ; it implements
+    `network`, `_fit` and `anomaly_score`. After `fit`: `network_`; `history_`, the training history; `executions`, the number of
+    circuit runs by this object.
+    """
+
+    core: Core  # the core of its maps
+    seed: Seed = 0  # for weights and shuffling
+    device: str = "cpu"  # a torch device
+
     def __post_init__(self) -> None:
-        super().__post_init__()
+        Detector.__post_init__(self)
         documents.enforce(self, DataError)
-        self.schedule()
         check_device(self.device)
 
     @abstractmethod
@@ -81,11 +87,6 @@ class Trained(Detector, ABC):
 
     def check(self) -> None:
         self.core.check()
-
-    def schedule(self) -> Schedule:
-        """The training schedule: the detector's fields of these names, else the defaults."""
-        own = self.get_params(deep=False)
-        return Schedule(**{field.name: own[field.name] for field in fields(Schedule) if field.name in own})
 
     def built(self, make: Callable[[Core], N]) -> N:
         """An untrained network around the detector's core, on its device; resolves the size of a control that depends on the network."""
@@ -105,7 +106,7 @@ class Trained(Detector, ABC):
                 examples.batch_loss,
                 len(examples),
                 validation=None if held is None or len(held) == 0 else held.mean_loss,
-                schedule=self.schedule(),
+                schedule=self,
                 seed=self.seed,
                 report=self._report,
             )

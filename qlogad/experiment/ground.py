@@ -21,10 +21,10 @@ from scipy.sparse.csgraph import connected_components
 
 from qlogad import documents, files, names, seeds
 from qlogad.arrays import Bools, Floats, Ints, Texts
-from qlogad.detect.count_vector import CountVector
-from qlogad.detect.length import Length
-from qlogad.detect.new_event import NewEvent
-from qlogad.detect.ngram import NGram
+from qlogad.detect.floors.count_vector import CountVector
+from qlogad.detect.floors.length import Length
+from qlogad.detect.floors.new_event import NewEvent
+from qlogad.detect.floors.ngram import NGram
 from qlogad.errors import DataError, ResultError, counted
 from qlogad.experiment.data import Data
 from qlogad.features.features import Features, Labels

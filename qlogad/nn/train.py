@@ -1,71 +1,20 @@
-"""The one training loop: Adam, clipped gradients, seeded shuffling, early stopping on validation with the best weights restored."""
+"""The one training loop: clipped gradients, seeded shuffling, early stopping on validation with the best weights restored."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
-from qlogad import documents, seeds
-from qlogad.bounds import Between
+from qlogad import seeds
 from qlogad.errors import DataError, QlogadError, counted, shown
 from qlogad.nn.epochs import Epoch, History
+from qlogad.nn.schedule import Schedule
 
-__all__ = [
-    "Batch",
-    "Clip",
-    "Decay",
-    "Epoch",
-    "Epochs",
-    "History",
-    "LearningRate",
-    "Patience",
-    "Schedule",
-    "Tolerance",
-    "check_device",
-    "train",
-]
-
-Epochs = Annotated[int, Between(1, 100_000)]
-Batch = Annotated[int, Between(1, 1_000_000)]
-LearningRate = Annotated[float, Between(0, 1_000, "low")]
-Clip = Annotated[float, Between(0, 1e9, "low")]
-Patience = Annotated[int, Between(1, 1_000_000)]
-Decay = Annotated[float, Between(0, 1, "low")]
-Tolerance = Annotated[float, Between(0, 1, "high")]
-
-
-USUAL = 10  # epochs per unit of patience: typical length of a training that stops early
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast to train.
-
-    Raises:
-        DataError: a number is out of range.
-    """
-
-    epochs: Epochs = 30  # the largest number of epochs
-    batch: Batch = 128  # rows per step
-    lr: LearningRate = 0.01  # Adam's learning rate
-    clip: Clip = 1.0  # gradients are clipped to this norm
-    patience: Patience = 8  # epochs without a better validation loss before stopping
-    decay: Decay = 1.0  # factor on the learning rate after every epoch without improvement
-    tolerance: Tolerance = 0.0  # an improvement lowers the validation loss by more than this share
-
-    def __post_init__(self) -> None:
-        documents.enforce(self, DataError)
-
-    @property
-    def expected(self) -> int:
-        """A rough estimate of the number of epochs a training will take."""
-        return min(self.epochs, USUAL * self.patience)
+__all__ = ["Epoch", "History", "check_device", "train"]
 
 
 def check_device(name: str) -> None:
@@ -92,7 +41,7 @@ def train(
     rows: int,
     *,
     validation: Callable[[], float] | None = None,
-    schedule: Schedule = Schedule(),
+    schedule: Schedule | None = None,
     seed: int = 0,
     report: Callable[[Epoch], None] | None = None,
 ) -> History:
@@ -103,21 +52,23 @@ def train(
         loss: maps row numbers (B,) to the mean loss of that batch.
         rows: the number of training rows.
         validation: returns the validation loss for early stopping; None: run all epochs and keep the last weights.
-        schedule: epochs, batch size, learning rate and stopping rule.
+        schedule: epochs, batch size, optimizer, learning rate and stopping rule. Default: `Schedule()`.
         seed: for shuffling; the order within an epoch depends on the seed and the epoch's number only.
         report: called after each epoch.
 
     Raises:
         QlogadError: the loss is no longer finite.
     """
+    schedule = schedule or Schedule()
     weights = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(weights, lr=schedule.lr)
+    optimizer = _optimizer(schedule, weights)
     epochs: list[Epoch] = []
+    lr = schedule.lr
     best, best_loss, best_state = 0, math.inf, _copy(module)
     for number in range(1, schedule.epochs + 1):
         started = time.perf_counter()
         module.train()
-        total = _epoch(weights, optimizer, loss, rows, schedule, seeds.torch_generator(seed, "shuffle", number))
+        total = _epoch(weights, optimizer, loss, rows, schedule, number, lr, seeds.torch_generator(seed, "shuffle", number))
         module.eval()
         held = None if validation is None else validation()
         better = held is None or held < best_loss - schedule.tolerance * abs(best_loss) or best == 0
@@ -135,13 +86,19 @@ def train(
         elif better:
             best, best_loss, best_state = number, held, _copy(module)
         else:
-            for group in optimizer.param_groups:
-                group["lr"] *= schedule.decay
+            lr *= schedule.decay
         if last:
             break
     if validation is not None:
         module.load_state_dict(best_state)
     return History(tuple(epochs), best)
+
+
+def _optimizer(schedule: Schedule, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
+    if schedule.optimizer == "sgd":
+        return torch.optim.SGD(weights, lr=schedule.lr, momentum=schedule.momentum, weight_decay=schedule.weight_decay)
+    kind = torch.optim.AdamW if schedule.optimizer == "adamw" else torch.optim.Adam
+    return kind(weights, lr=schedule.lr, weight_decay=schedule.weight_decay)
 
 
 def _epoch(
@@ -150,10 +107,15 @@ def _epoch(
     loss: Callable[[Tensor], Tensor],
     rows: int,
     schedule: Schedule,
+    number: int,
+    lr: float,
     generator: torch.Generator,
 ) -> float:
     total, steps = torch.zeros(()), 0
-    for rows_B in torch.split(torch.randperm(rows, generator=generator), schedule.batch):
+    batches = torch.split(torch.randperm(rows, generator=generator), schedule.batch)
+    for place, rows_B in enumerate(batches, 1):
+        for group in optimizer.param_groups:
+            group["lr"] = lr * schedule.rate(number - 1 + (place - 0.5) / len(batches))
         optimizer.zero_grad()
         value = loss(rows_B)
         value.backward()  # type: ignore[no-untyped-call]

@@ -6,7 +6,7 @@ To add an objective, add an entry to `OBJECTIVES`; it can then be listed and cho
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +17,7 @@ from qlogad.errors import DataError, DocumentError, did_you_mean, shown
 from qlogad.evaluate import metrics
 from qlogad.experiment.ground import Ground
 from qlogad.nn.core.core import Core
+from qlogad.nn.schedule import Schedule
 
 if TYPE_CHECKING:
     from qlogad.circuit.circuit import Circuit
@@ -40,7 +41,7 @@ _JUDGED = (
 )
 
 
-_SCHEDULE = ("lr", "epochs", "batch", "clip", "patience", "seed", "threshold", "fpr", "score", "unseen")  # do not change model size
+_SCHEDULE = (*(field.name for field in fields(Schedule)), "seed", "threshold", "fpr", "score", "unseen")  # do not change model size
 _NO_CIRCUIT = (
     "core.hidden",
     "core.backend",

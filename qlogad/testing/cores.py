@@ -12,7 +12,7 @@ from torch import Tensor
 
 from qlogad import documents, seeds
 from qlogad.circuit.readout import bases
-from qlogad.detect.deeplog import Network
+from qlogad.detect.sequences.deeplog import Network
 from qlogad.errors import BackendError, DesignError, InputError
 from qlogad.names import name_of
 from qlogad.nn.core.core import Core, Encoded

@@ -42,7 +42,7 @@ def check_detector(cls: type[Detector], *, tell: Tell | None = None, **settings:
     Raises:
         AssertionError: with the name of the broken law; only without `tell`.
 
-    >>> from qlogad.detect.length import Length
+    >>> from qlogad.detect.floors.length import Length
     >>> check_detector(Length)
     """
     with tempfile.TemporaryDirectory() as folder:

@@ -15,9 +15,9 @@ from qlogad.backend.backend import open_backend
 from qlogad.backend.parameter_shift import lift
 from qlogad.backend.qiskit import to_qiskit
 from qlogad.circuit.encoding import assemble
-from qlogad.detect.deeplog import DeepLog
 from qlogad.detect.detector import Detector
-from qlogad.detect.length import Length
+from qlogad.detect.floors.length import Length
+from qlogad.detect.sequences.deeplog import DeepLog
 from qlogad.errors import BackendError, MissingExtra, ResultError
 from qlogad.nn.core import Quantum
 from qlogad.testing.circuits import random_circuit

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from qlogad import seeds
 from qlogad.arrays import Ints
-from qlogad.bounds import Between, Seed
+from qlogad.bounds import Between
 from qlogad.detect.detector import Detector
 from qlogad.detect.next_event import NextEvent, histories
 from qlogad.detect.trained import Trained
@@ -18,7 +18,7 @@ from qlogad.features.features import Features
 from qlogad.nn.core import Classical, Core
 from qlogad.nn.network import CoreNetwork
 from qlogad.nn.recurrent import GRU
-from qlogad.nn.train import Epochs, LearningRate
+from qlogad.nn.schedule import Epochs, LearningRate
 
 
 @dataclass(kw_only=True)
@@ -29,7 +29,6 @@ class CountingGRU(NextEvent, Trained, Detector):
     history: Annotated[int, Between(1, 1_000)] = 3
     epochs: Epochs = 60
     lr: LearningRate = 0.02
-    seed: Seed = 0
 
     def before(self, features: Features) -> Ints:
         own_EV = np.eye(features.size + 1, dtype=np.int64)[features.ids_E]

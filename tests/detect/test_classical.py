@@ -11,27 +11,28 @@ from scipy.special import expit
 from sklearn import ensemble, feature_extraction, linear_model, neighbors, svm, tree
 
 from qlogad import seeds
-from qlogad.detect import edit_distance, knn, lof, logcluster, one_class_svm
-from qlogad.detect.autoencoder import Autoencoder
-from qlogad.detect.count_vector import CountVector
-from qlogad.detect.decision_tree import DecisionTree
 from qlogad.detect.detector import Detector
-from qlogad.detect.edit_distance import EditDistance
-from qlogad.detect.gradient_boosting import GradientBoosting
-from qlogad.detect.invariant_mining import InvariantMining
-from qlogad.detect.isolation_forest import IsolationForest
-from qlogad.detect.knn import KNN
-from qlogad.detect.length import Length
-from qlogad.detect.linear_svm import LinearSVM
-from qlogad.detect.lof import LOF
-from qlogad.detect.logcluster import LogCluster
-from qlogad.detect.logistic_regression import LogisticRegression
-from qlogad.detect.one_class_svm import OneClassSVM
+from qlogad.detect.floors import edit_distance
+from qlogad.detect.floors.count_vector import CountVector
+from qlogad.detect.floors.edit_distance import EditDistance
+from qlogad.detect.floors.length import Length
 from qlogad.detect.parts.linear import examples
 from qlogad.detect.parts.rows import labelled_rows
 from qlogad.detect.parts.trees import Trees
-from qlogad.detect.pca import PCA
-from qlogad.detect.vqc import VQC
+from qlogad.detect.windows import knn, lof, logcluster, one_class_svm
+from qlogad.detect.windows.autoencoder import Autoencoder
+from qlogad.detect.windows.decision_tree import DecisionTree
+from qlogad.detect.windows.gradient_boosting import GradientBoosting
+from qlogad.detect.windows.invariant_mining import InvariantMining
+from qlogad.detect.windows.isolation_forest import IsolationForest
+from qlogad.detect.windows.knn import KNN
+from qlogad.detect.windows.linear_svm import LinearSVM
+from qlogad.detect.windows.lof import LOF
+from qlogad.detect.windows.logcluster import LogCluster
+from qlogad.detect.windows.logistic_regression import LogisticRegression
+from qlogad.detect.windows.one_class_svm import OneClassSVM
+from qlogad.detect.windows.pca import PCA
+from qlogad.detect.windows.vqc import VQC
 from qlogad.errors import DataError
 from qlogad.evaluate.metrics import roc_auc
 from qlogad.features.features import Features, Labels

@@ -12,9 +12,9 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 
 from qlogad import documents, seeds
-from qlogad.detect.deeplog import DeepLog
 from qlogad.detect.detector import Detector
 from qlogad.detect.next_event import histories
+from qlogad.detect.sequences.deeplog import DeepLog
 from qlogad.errors import DataError, DocumentError, ResultError
 from qlogad.features.features import Features, Labels
 from qlogad.nn.core import Classical, Core, Quantum

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qlogad import names
 from qlogad.detect.detector import Detector
-from qlogad.detect.markov import Markov
+from qlogad.detect.floors.markov import Markov
 from qlogad.errors import DataError
 
 SMALL = {"epochs": 1}

@@ -13,19 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import decomposition
 
-from qlogad.detect.all_positive import AllPositive
-from qlogad.detect.count_vector import CountVector
 from qlogad.detect.detector import Detector
-from qlogad.detect.edit_distance import EditDistance
-from qlogad.detect.gap import Gap
-from qlogad.detect.jaccard import Jaccard
-from qlogad.detect.length import Length
-from qlogad.detect.markov import Markov
-from qlogad.detect.new_event import NewEvent
-from qlogad.detect.ngram import NGram, match
-from qlogad.detect.pca import PCA
-from qlogad.detect.rarity import Rarity
-from qlogad.detect.template_lookup import TemplateLookup
+from qlogad.detect.floors.all_positive import AllPositive
+from qlogad.detect.floors.count_vector import CountVector
+from qlogad.detect.floors.edit_distance import EditDistance
+from qlogad.detect.floors.gap import Gap
+from qlogad.detect.floors.jaccard import Jaccard
+from qlogad.detect.floors.length import Length
+from qlogad.detect.floors.markov import Markov
+from qlogad.detect.floors.new_event import NewEvent
+from qlogad.detect.floors.ngram import NGram, match
+from qlogad.detect.floors.rarity import Rarity
+from qlogad.detect.floors.template_lookup import TemplateLookup
+from qlogad.detect.windows.pca import PCA
 from qlogad.errors import InputError
 from qlogad.features.features import Features, Labels
 

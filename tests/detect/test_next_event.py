@@ -12,20 +12,17 @@ from torch import Tensor, nn
 from qlogad import names, seeds
 from qlogad.arrays import Floats
 from qlogad.bounds import Between
-from qlogad.detect.deeplog import DeepLog
 from qlogad.detect.detector import Detector
 from qlogad.detect.next_event import NextEvent, histories
+from qlogad.detect.sequences.deeplog import DeepLog
 from qlogad.detect.trained import Trained
-from qlogad.detect.vqc import VQC
 from qlogad.features.features import Features
 from qlogad.nn.core import Classical, Core, Quantum
 from qlogad.nn.network import CoreNetwork
-from qlogad.nn.train import Schedule
+from qlogad.nn.schedule import Schedule
 from qlogad.testing.detectors import check_detector
 from tests.detect import counting_gru
 from tests.detect.counting_gru import CountingGRU
-
-REAL = ("lr", "clip", "decay", "tolerance")
 
 
 @dataclass(kw_only=True)
@@ -76,14 +73,25 @@ def test_no_mixin_is_a_detector_of_that_name() -> None:
     assert not {"trained", "next-event"} & set(names.known("detector"))
 
 
-@pytest.mark.parametrize("cls", [DeepLog, VQC, CountingGRU, NextCNN])
-def test_the_schedule_is_of_the_fields_that_there_are(cls: type[Trained]) -> None:
-    own = {field.name for field in fields(cls)}
-    for field in fields(Schedule):
-        if field.name in own:
-            assert getattr(cls(**{field.name: 0.5 if field.name in REAL else 7}).schedule(), field.name) in (0.5, 7)
-        else:
-            assert getattr(cls().schedule(), field.name) == field.default
+TRAINED = [cls for cls in (names.find("detector", name) for name in names.known("detector")) if issubclass(cls, Trained)]
+
+
+@pytest.mark.parametrize("cls", [*TRAINED, CountingGRU, NextCNN])
+def test_every_detector_that_trains_has_the_keys_of_the_schedule_and_trains_by_them(cls: type[Trained]) -> None:
+    windows, labels = [[0, 1, 2], [0, 2, 1], [1], [2, 2]] * 3, [0, 1, 0, 1] * 3
+    weights = []
+    for given in (
+        {"epochs": 2},
+        {"epochs": 2, "optimizer": "sgd", "momentum": 0.5},
+        {"epochs": 2, "warmup": 2, "anneal": "cosine"},
+    ):
+        detector = cls(**given)
+        assert all(getattr(detector, key) == value for key, value in given.items())
+        assert {field.name for field in fields(Schedule)} <= set(detector.get_params())
+        weights.append(detector.fit(windows, labels)._state())
+        assert len(detector.history_.epochs) == 2
+    for one, other in zip(weights, weights[1:] + weights[:1], strict=True):
+        assert any((one[name] != other[name]).any() for name in one)
 
 
 def rounds(*many: int) -> list[list[int]]:

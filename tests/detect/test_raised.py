@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qlogad import names
-from qlogad.detect.deeplog import DeepLog
 from qlogad.detect.detector import EXPECTED, Detector
-from qlogad.detect.markov import Markov
-from qlogad.detect.new_event import NewEvent
-from qlogad.detect.ngram import NGram
+from qlogad.detect.floors.markov import Markov
+from qlogad.detect.floors.new_event import NewEvent
+from qlogad.detect.floors.ngram import NGram
+from qlogad.detect.sequences.deeplog import DeepLog
 from qlogad.detect.threshold import Threshold
 from qlogad.features.features import Features
 from qlogad.nn.core import Classical

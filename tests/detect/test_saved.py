@@ -12,12 +12,12 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from qlogad import documents, names
-from qlogad.detect.autoencoder import Autoencoder
-from qlogad.detect.deeplog import DeepLog
 from qlogad.detect.detector import Detector
-from qlogad.detect.length import Length
-from qlogad.detect.new_event import NewEvent
-from qlogad.detect.vqc import VQC
+from qlogad.detect.floors.length import Length
+from qlogad.detect.floors.new_event import NewEvent
+from qlogad.detect.sequences.deeplog import DeepLog
+from qlogad.detect.windows.autoencoder import Autoencoder
+from qlogad.detect.windows.vqc import VQC
 from qlogad.errors import InputError, ResultError, UnknownName
 from qlogad.nn.controls.control import control
 from qlogad.nn.core import Classical, Core, Quantum
@@ -240,7 +240,7 @@ NAMES = (
     "x.y:Model",
     "x/y",
     "../x/y",
-    "qlogad.detect.length:Length",
+    "qlogad.detect.floors.length:Length",
     "os:system",
 )
 
@@ -250,7 +250,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder on the path, with modules that must not be imported."""
     (tmp_path / "x").mkdir()
     for path in (tmp_path / "planted.py", tmp_path / "x" / "y.py", tmp_path / "x" / "__init__.py"):
-        path.write_text("from qlogad.detect.length import Length as Model\n")
+        path.write_text("from qlogad.detect.floors.length import Length as Model\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path

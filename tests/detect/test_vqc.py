@@ -16,7 +16,7 @@ from qlogad import documents, names, seeds
 from qlogad.circuit.design import Design
 from qlogad.circuit.encoding import Encoding
 from qlogad.detect.detector import Detector
-from qlogad.detect.vqc import VQC
+from qlogad.detect.windows.vqc import VQC
 from qlogad.errors import DataError, DesignError, DocumentError, InputError, QlogadWarning
 from qlogad.experiment import Experiment
 from qlogad.features.features import Features, Labels

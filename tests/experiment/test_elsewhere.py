@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from qlogad import seeds
-from qlogad.detect.deeplog import DeepLog
 from qlogad.detect.detector import Detector
-from qlogad.detect.vqc import VQC
+from qlogad.detect.sequences.deeplog import DeepLog
+from qlogad.detect.windows.vqc import VQC
 from qlogad.evaluate.metrics import measure
 from qlogad.experiment import Experiment
 from qlogad.features.features import Features

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qlogad import Features, names
-from qlogad.detect.gap import Gap
+from qlogad.detect.floors.gap import Gap
 from qlogad.errors import DataError
 from qlogad.features.frame import ATTRIBUTES
 from qlogad.features.view import Columns

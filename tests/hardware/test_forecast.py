@@ -15,10 +15,10 @@ from qlogad.backend.backend import open_backend
 from qlogad.backend.pennylane import PennyLane
 from qlogad.cli import main
 from qlogad.detect.batches import distinct
-from qlogad.detect.deeplog import DeepLog
 from qlogad.detect.detector import Detector
-from qlogad.detect.markov import Markov
-from qlogad.detect.vqc import VQC
+from qlogad.detect.floors.markov import Markov
+from qlogad.detect.sequences.deeplog import DeepLog
+from qlogad.detect.windows.vqc import VQC
 from qlogad.errors import BackendError, InputError, ResultError, UnknownName
 from qlogad.experiment import Experiment
 from qlogad.experiment.ground import Part

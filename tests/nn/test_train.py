@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from qlogad import seeds
 from qlogad.errors import QlogadError
-from qlogad.nn.train import Epoch, Schedule, train
+from qlogad.nn.schedule import Schedule
+from qlogad.nn.train import Epoch, train
 
 
 def regression(seed: int = 0, rows: int = 64) -> tuple[nn.Linear, Callable[[Tensor], Tensor], list[Tensor]]:
@@ -75,6 +76,33 @@ def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best_weights(
     assert len(history.epochs) == 3 + patience
     assert torch.equal(module.weight, weights[2])
     assert not torch.equal(module.weight, weights[-1])
+
+
+@pytest.mark.parametrize("anneal", ["constant", "linear", "cosine"])
+@pytest.mark.parametrize(("optimizer", "momentum"), [("sgd", 0.0), ("sgd", 0.7), ("adam", 0.0), ("adamw", 0.0)])
+def test_a_step_is_that_of_the_papers(optimizer: str, momentum: float, anneal: str) -> None:
+    """One weight, loss w^2 / 2, so that the gradient is w: the rules of the papers in ten lines."""
+    module = nn.Linear(1, 1, bias=False).double()
+    nn.init.ones_(module.weight)
+    schedule = Schedule(
+        epochs=6, batch=1, lr=0.1, clip=1e6, optimizer=optimizer, momentum=momentum, weight_decay=0.3, warmup=2, anneal=anneal
+    )
+    train(module, lambda rows_B: module.weight.square().sum() / 2, 3, schedule=schedule)
+    w, first, second = 1.0, 0.0, 0.0
+    for step in range(1, 6 * 3 + 1):
+        done = (step - 0.5) / 3  # epochs, at the middle of the step
+        lr = 0.1 * min(done / 2, 1.0)
+        if done > 2:
+            lr *= {"constant": 1.0, "linear": 1 - (done - 2) / 4, "cosine": 0.5 + 0.5 * math.cos(math.pi * (done - 2) / 4)}[anneal]
+        gradient = w + (0.0 if optimizer == "adamw" else 0.3 * w)
+        if optimizer == "sgd":
+            first = momentum * first + gradient
+            w -= lr * first
+            continue
+        w -= lr * 0.3 * w if optimizer == "adamw" else 0.0
+        first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
+        w -= lr * (first / (1 - 0.9**step)) / (math.sqrt(second / (1 - 0.999**step)) + 1e-8)
+    assert module.weight.item() == pytest.approx(w, rel=1e-9)
 
 
 @settings(max_examples=50)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from qlogad.catalogue import listing
-from qlogad.detect.deeplog import DeepLog
+from qlogad.detect.sequences.deeplog import DeepLog
 from qlogad.errors import DocumentError
 from qlogad.nn.core import Quantum
 from qlogad.sweep.objectives import OBJECTIVES, Fitted, Objective, objective

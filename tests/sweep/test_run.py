@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from qlogad import documents
-from qlogad.detect.deeplog import DeepLog
+from qlogad.detect.sequences.deeplog import DeepLog
 from qlogad.errors import QlogadError, ResultError
 from qlogad.evaluate.coupling import unfit_for
 from qlogad.sweep import figures, run

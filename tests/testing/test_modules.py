@@ -9,7 +9,7 @@ import torch
 from qlogad import names, seeds
 from qlogad.circuit.design import Design
 from qlogad.circuit.readout import bases
-from qlogad.detect.deeplog import DeepLog, Network
+from qlogad.detect.sequences.deeplog import DeepLog, Network
 from qlogad.nn.controls.control import control
 from qlogad.nn.core import Classical, Core, Quantum
 from qlogad.nn.layer import GateCircuits

@@ -14,8 +14,8 @@ from qlogad.backend.exact import METHODS, Exact
 from qlogad.backend.exact.method import Task
 from qlogad.backend.exact.planner import DEFAULTS, STEP, Speeds, choose, choose_tables, options, speeds_of
 from qlogad.circuit.encoding import assemble
-from qlogad.detect.deeplog import DeepLog
 from qlogad.detect.detector import Detector
+from qlogad.detect.sequences.deeplog import DeepLog
 from qlogad.errors import BackendError
 from qlogad.nn.core import Quantum
 from qlogad.seeds import torch_generator

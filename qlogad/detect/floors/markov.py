@@ -13,7 +13,7 @@ import numpy as np
 from qlogad.arrays import Floats, Ints
 from qlogad.bounds import Between
 from qlogad.detect.detector import EXPECTED, Detector, State
-from qlogad.detect.ngram import grams, match
+from qlogad.detect.floors.ngram import grams, match
 from qlogad.detect.parts.event_scores import largest
 from qlogad.errors import ResultError
 from qlogad.features.features import Features, Labels

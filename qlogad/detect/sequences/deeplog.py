@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from qlogad import seeds
 from qlogad.arrays import Ints
-from qlogad.bounds import Between, Seed
+from qlogad.bounds import Between
 from qlogad.detect.batches import distinct
 from qlogad.detect.detector import Detector, State
 from qlogad.detect.next_event import NextEvent, histories
@@ -30,7 +30,6 @@ from qlogad.nn.core.core import Core
 from qlogad.nn.kernel_speed import saved_by_compiling
 from qlogad.nn.network import CoreNetwork
 from qlogad.nn.recurrent import GRU, LSTM
-from qlogad.nn.train import Batch, Clip, Decay, Epochs, LearningRate, Patience, Tolerance
 
 __all__ = ["DeepLog", "Network"]
 
@@ -58,15 +57,6 @@ class DeepLog(NextEvent, Trained, Detector):
     embedding: Annotated[int, Between(1, 10_000)] = 32  # width of the event embedding
     score: Literal["rank", "nll"] = "rank"  # the event score: rank or negative log likelihood
     unseen: Literal["anomaly", "ignore"] = "anomaly"  # events not seen in training; "ignore": they do not count
-    epochs: Epochs = 30  # the largest number of epochs
-    batch: Batch = 128  # distinct histories per step
-    lr: LearningRate = 0.01  # Adam's learning rate
-    clip: Clip = 1.0  # gradients are clipped to this norm
-    patience: Patience = 8  # epochs without improvement before stopping
-    decay: Decay = 1.0  # factor on the learning rate after every epoch without improvement
-    tolerance: Tolerance = 0.0  # an improvement lowers the validation loss by more than this share
-    seed: Seed = 0  # for weights and shuffling
-    device: str = "cpu"  # a torch device
 
     def before(self, features: Features) -> Ints:
         return histories(features, self.history)
@@ -79,7 +69,7 @@ class DeepLog(NextEvent, Trained, Detector):
             return 0.0
         distinct_UH, _ = distinct(self.before(features)[features.ids_E < features.size])
         rows = (4 if self.cell == "lstm" else 3) * self.history * len(distinct_UH)
-        return self.schedule().expected * saved_by_compiling(max(circuit.wires for circuit in self.core.circuits()), rows)
+        return self.usual_epochs * saved_by_compiling(max(circuit.wires for circuit in self.core.circuits()), rows)
 
     def _restore(self, state: State) -> None:
         sizes = {

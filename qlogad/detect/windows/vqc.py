@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from qlogad import seeds
 from qlogad.arrays import Floats, Ints
-from qlogad.bounds import Seed
 from qlogad.circuit.encoding import Encoding
 from qlogad.detect.batches import distinct
 from qlogad.detect.detector import Detector, State
@@ -33,7 +32,7 @@ from qlogad.nn.core.core import Core, Encoded
 from qlogad.nn.core.quantum import Quantum
 from qlogad.nn.maps import GateLinear, Map
 from qlogad.nn.network import CoreNetwork
-from qlogad.nn.train import Batch, Clip, Decay, Epochs, LearningRate, Patience, Tolerance
+from qlogad.nn.schedule import Epochs, LearningRate, Patience
 
 __all__ = ["VQC", "Classifier"]
 
@@ -74,14 +73,8 @@ class VQC(Trained, Detector):
     feed: Feed = "linear"  # how a quantum core takes the view
     balance: bool = True  # give normal windows and anomalies the same total weight in the loss
     epochs: Epochs = 100  # the largest number of epochs
-    batch: Batch = 128  # distinct windows per step
-    lr: LearningRate = 0.02  # Adam's learning rate
-    clip: Clip = 1.0  # gradients are clipped to this norm
-    patience: Patience = 20  # epochs without improvement before stopping
-    decay: Decay = 1.0  # factor on the learning rate after every epoch without improvement
-    tolerance: Tolerance = 0.0  # an improvement lowers the validation loss by more than this share
-    seed: Seed = 0  # for weights and shuffling
-    device: str = "cpu"  # a torch device
+    lr: LearningRate = 0.02  # the optimizer's learning rate
+    patience: Patience = 20  # epochs without a better validation loss before stopping
 
     reads: ClassVar[tuple[str, ...]] = ("ids", "counts")
     supervised: ClassVar[bool] = True

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from qlogad import seeds
 from qlogad.arrays import Floats
-from qlogad.bounds import Seed
 from qlogad.detect.batches import distinct
 from qlogad.detect.detector import Detector, State
 from qlogad.detect.parts.rows import WindowView, blocks, score_rows, training_rows
@@ -27,7 +26,7 @@ from qlogad.features.features import Features, Labels
 from qlogad.nn.core.classical import Classical
 from qlogad.nn.core.core import Core
 from qlogad.nn.network import CoreNetwork
-from qlogad.nn.train import Batch, Clip, Decay, Epochs, LearningRate, Patience, Tolerance
+from qlogad.nn.schedule import Epochs, LearningRate, Patience
 
 __all__ = ["Autoencoder", "AutoencoderNetwork"]
 
@@ -52,14 +51,8 @@ class Autoencoder(Trained, Detector):
     core: Core = Classical(hidden=4)  # of the encoder and the decoder; its `hidden` is the size of the code
     view: WindowView = "counts"  # raw counts, or weighted by TF-IDF
     epochs: Epochs = 200  # the largest number of epochs
-    batch: Batch = 128  # distinct windows per step
-    lr: LearningRate = 0.02  # Adam's learning rate
-    clip: Clip = 1.0  # gradients are clipped to this norm
-    patience: Patience = 20  # epochs without improvement before stopping
-    decay: Decay = 1.0  # factor on the learning rate after every epoch without improvement
-    tolerance: Tolerance = 0.0  # an improvement lowers the validation loss by more than this share
-    seed: Seed = 0  # for weights and shuffling
-    device: str = "cpu"  # a torch device
+    lr: LearningRate = 0.02  # the optimizer's learning rate
+    patience: Patience = 20  # epochs without a better validation loss before stopping
 
     reads: ClassVar[tuple[str, ...]] = ("ids", "counts", "tf-idf")
 

@@ -1,0 +1,1 @@
+"""Detectors that read a window event by event. One per file."""
