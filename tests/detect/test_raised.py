@@ -13,6 +13,7 @@ from qlogad.detect.floors.markov import Markov
 from qlogad.detect.floors.new_event import NewEvent
 from qlogad.detect.floors.ngram import NGram
 from qlogad.detect.sequences.deeplog import DeepLog
+from qlogad.detect.sequences.loganomaly import LogAnomaly
 from qlogad.detect.threshold import Threshold
 from qlogad.features.features import Features
 from qlogad.nn.core import Classical
@@ -29,6 +30,7 @@ MAKERS = {
     "markov": Markov,
     "markov of order 2, nll": lambda: Markov(order=2, score="nll"),
     "deeplog": lambda: DeepLog(core=Classical(hidden=12), **SMALL),
+    "loganomaly": lambda: LogAnomaly(core=Classical(hidden=12), epochs=300, lr=0.03, history=3, counted="history"),
     "deeplog, nll": lambda: DeepLog(core=Classical(hidden=12), score="nll", **SMALL),
 }
 
