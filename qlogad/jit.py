@@ -9,7 +9,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
+from types import CodeType
 from typing import Any, TypeVar, cast
+
+import numpy as np
 
 from qlogad import documents
 from qlogad.errors import QlogadWarning, one_line
@@ -59,6 +62,7 @@ def _numba() -> bool:
 def compiled(function: F, *, regroup: bool = False, counted: bool = True) -> F:
     """Compile a function at its first call, which takes some seconds; the result is cached on disk.
 
+    A cached result is used as long as the function's file, the compiled functions it calls and the constants they use are the same.
     Of concurrent processes, one compiles and the others wait for its cache.
 
     Args:
@@ -76,11 +80,11 @@ def compiled(function: F, *, regroup: bool = False, counted: bool = True) -> F:
         return cast(F, numba.njit(function, **options))
     compiling = getattr(made, "compile", None)  # numba.njit returns the function unchanged if disabled
     if compiling is not None:
-        made.compile = _one_at_a_time(compiling, f"{function.__module__}.{function.__qualname__}")
+        made.compile = _one_at_a_time(compiling, made, f"{function.__module__}.{function.__qualname__}")
     return cast(F, made)
 
 
-def _one_at_a_time(compiling: Callable[[Any], Any], name: str) -> Callable[[Any], Any]:
+def _one_at_a_time(compiling: Callable[[Any], Any], made: Any, name: str) -> Callable[[Any], Any]:
     """A function that compiles or loads another in one process at a time, so that the next one finds the cache."""
     from numba.core.compiler_lock import global_compiler_lock
 
@@ -89,9 +93,36 @@ def _one_at_a_time(compiling: Callable[[Any], Any], name: str) -> Callable[[Any]
             global_compiler_lock,
             _locked(documents.cache_folder() / "compiling" / f"{name}.lock"),
         ):  # same order in every thread
+            stamped()
             return compiling(signature)
 
+    @cache
+    def stamped() -> None:
+        index = made._cache._cache_file  # numba compares its stamp, by default only of the function's own file, with the stored one
+        index._source_stamp = (index._source_stamp, documents.digest(list(_compiled_with(made.py_func, set()))))
+
     return once
+
+
+def _compiled_with(function: Any, seen: set[int]) -> Iterator[str]:
+    """What a compiled function is made of: its code, the constants it uses, and the compiled functions it calls, each in turn."""
+    if id(function) in seen:
+        return
+    seen.add(id(function))
+    waiting = [function.__code__]
+    while waiting:
+        code = waiting.pop()
+        waiting += [one for one in code.co_consts if isinstance(one, CodeType)]
+        yield repr((code.co_code, code.co_names, [one for one in code.co_consts if not isinstance(one, CodeType)]))
+        for name in code.co_names:
+            value = function.__globals__.get(name)
+            called = getattr(value, "py_func", None)
+            if called is not None:
+                yield from _compiled_with(called, seen)
+            elif isinstance(value, np.ndarray):
+                yield f"{name} {value.dtype} {value.shape} {value.tobytes().hex()}"
+            elif isinstance(value, (int, float, complex, str, bytes, tuple)):
+                yield f"{name} {value!r}"
 
 
 @contextmanager

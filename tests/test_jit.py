@@ -59,6 +59,33 @@ def test_processes_that_ask_for_a_kernel_at_once_compile_it_once(tmp_path: Path,
     assert compiled == [1, 1] if writable else min(compiled) >= 1
 
 
+@pytest.mark.sample(1)
+@pytest.mark.parametrize(("before", "after"), [("return 2 * x", "return 3 * x"), ("SHIFT = 1", "SHIFT = 5"), ("[1.0]", "[4.0]")])
+def test_a_cached_kernel_is_as_new_as_what_it_calls(tmp_path: Path, before: str, after: str) -> None:
+    inner = "import numpy as np\nfrom qlogad.jit import compiled\nSHIFT = 1\nTABLE = np.array([1.0])\n"
+    inner += "@compiled\ndef part(x):\n    return 2 * x + SHIFT + TABLE[0]\n"
+    (tmp_path / "other.py").write_text(
+        "from own_inner import part\nfrom qlogad.jit import compiled\n@compiled\ndef whole(x):\n    return part(x)\n"
+    )
+    ask = "from other import whole; print(whole(1.0), sum(whole.stats.cache_misses.values()))"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]), "NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
+
+    def told() -> tuple[float, int]:
+        run = subprocess.run([sys.executable, "-c", ask], env=env, check=True, capture_output=True, text=True)
+        value, compiled = run.stdout.split()
+        return float(value), int(compiled)
+
+    (tmp_path / "own_inner.py").write_text(inner)
+    assert told() == (4.0, 1)
+    assert told() == (4.0, 0)
+    edited = inner.replace(before, after)
+    assert edited != inner
+    (tmp_path / "own_inner.py").write_text(edited)
+    value, compiled = told()
+    assert value != 4.0
+    assert compiled == 1
+
+
 def test_what_is_not_allowed_stays_so_inside() -> None:
     assert works()
     with allowed(False):

@@ -54,6 +54,7 @@ START, END, END_OR_NEWLINE, LINE_START, LINE_END, BOUNDARY, NO_BOUNDARY, NO_BOUN
 _compiled = partial(compiled, counted=False)
 
 _RESUME, _GIVE, _MORE, _UNDO = range(4)  # kinds of entries of the stack
+_START = 2  # the state of an automaton at the beginning, see automaton.py
 _STOP = 256  # where sets and tables have the end of the text
 _NEWLINE, _SPACE, _LESS, _STAR, _MORE_THAN, _COLON = b"\n <*>:"
 
@@ -123,6 +124,201 @@ _BLANKS[[9, 10, 11, 12, 13, 28, 29, 30, 31]] = _SPACE
 
 
 @_compiled
+def _attempt(
+    code: Numbers,
+    sets: Numbers,
+    jumps: Numbers,
+    pc: int,
+    data: Numbers,
+    begin: int,
+    end: int,
+    start: int,
+    least: int,
+    slots: Ints,
+    stack: Ints,
+    height: int,
+    budget: int,
+) -> Any:
+    """Run a program at one place, with choices that are on the stack already.
+
+    Returns:
+        The end of the match, NONE or PYTHON; its mark; what is left of the budget.
+    """
+    i, top = start, len(stack) - 3
+    while True:
+        budget -= 1
+        if budget < 0 or height > top - 6:
+            return PYTHON, 0, budget
+        good = True
+        op = _get(code, pc)
+        if op == SWITCH:
+            pc = _get(jumps, _get(code, pc + 1) + (_get(data, i) if i < end else _STOP))
+            good = pc > 0
+        elif op == SEQUENCE:
+            n = _get(code, pc + 1)
+            if n > end - i:
+                good = False
+            else:
+                pc += 2
+                for k in range(n):
+                    if _get(sets, _get(code, pc + k) + _get(data, i + k)) == 0:
+                        good = False
+                        break
+                pc += n
+                i += n
+        elif op == RUN:
+            these, low, most, rest = _get(code, pc + 1), i + _get(code, pc + 2), _get(code, pc + 3), _get(code, pc + 4)
+            limit = end if most < 0 or most > end - i else i + most
+            while i < limit and _get(sets, these + _get(data, i)) != 0:
+                i += 1
+            if i < low:
+                good = False
+            else:
+                good = _get(sets, rest + (_get(data, i) if i < end else _STOP)) != 0
+                if i > low and _get(code, pc + 5) != 0:
+                    height = _push(stack, height, pc << 2 | _GIVE, low, i)
+                pc += 6
+        elif op == FORK:
+            height = _push(stack, height, _get(code, pc + 2) << 2 | _RESUME, i, 0)
+            pc = _get(code, pc + 1)
+        elif op == LOOK:
+            n, p, hit = _get(code, pc + 3), i - _get(code, pc + 2), False
+            if p >= begin and n <= end - p:
+                hit = True
+                for k in range(n):
+                    if _get(sets, _get(code, pc + 4 + k) + _get(data, p + k)) == 0:
+                        hit = False
+                        break
+            good = hit != (_get(code, pc + 1) != 0)
+            pc += 4 + n
+        elif op == AT:
+            good = _holds(_get(code, pc + 1), data, begin, end, i)
+            pc += 2
+        elif op == JUMP:
+            pc = _get(code, pc + 1)
+        elif op == MATCH:
+            if i >= least and (_get(code, pc + 2) == 0 or i == end):
+                return i, _get(code, pc + 1), budget
+            good = False
+        elif op == SAVE:
+            slot = _get(code, pc + 1)
+            if height > 0:
+                height = _push(stack, height, slot << 2 | _UNDO, _get(slots, slot), 0)
+            slots[np.uint64(slot)] = i
+            pc += 2
+        elif op == LAZY:
+            these, low, most = _get(code, pc + 1), i + _get(code, pc + 2), _get(code, pc + 3)
+            limit = end if most < 0 or most > end - i else i + most
+            if low > limit:
+                good = False
+            else:
+                while i < low and _get(sets, these + _get(data, i)) != 0:
+                    i += 1
+                if i < low:
+                    good = False
+                else:
+                    height = _push(stack, height, pc << 2 | _MORE, i, limit)
+                    good = _get(sets, _get(code, pc + 4) + (_get(data, i) if i < end else _STOP)) != 0
+                    pc += 5
+        elif op == ATOMIC:
+            slots[np.uint64(_get(code, pc + 1))] = height
+            pc += 2
+        elif op == CUT:
+            height = _cut(stack, _get(slots, _get(code, pc + 1)), height)
+            pc += 2
+        elif op == AHEAD:
+            slot = _get(code, pc + 1)
+            slots[np.uint64(slot)], slots[np.uint64(slot + 1)] = height, i
+            i -= _get(code, pc + 2)
+            good = i >= begin
+            pc += 3
+        elif op == SEEN:
+            slot = _get(code, pc + 1)
+            height, i = _cut(stack, _get(slots, slot), height), _get(slots, slot + 1)
+            pc += 2
+        elif op == NOT:
+            slots[np.uint64(_get(code, pc + 1))] = height
+            if i - _get(code, pc + 2) < begin:
+                pc = _get(code, pc + 3)
+            else:
+                height = _push(stack, height, _get(code, pc + 3) << 2 | _RESUME, i, 0)
+                i -= _get(code, pc + 2)
+                pc += 4
+        elif op == FOUND:
+            low = _get(slots, _get(code, pc + 1))
+            while height > low:
+                height -= 3
+                if _get(stack, height) & 3 == _UNDO:
+                    slots[np.uint64(_get(stack, height) >> 2)] = _get(stack, height + 1)
+            good = False
+        elif op == ENTER:
+            slot = _get(code, pc + 1)
+            height = _push(stack, height, slot << 2 | _UNDO, _get(slots, slot), 0)
+            height = _push(stack, height, (slot + 1) << 2 | _UNDO, _get(slots, slot + 1), 0)
+            slots[np.uint64(slot)], slots[np.uint64(slot + 1)] = 0, -1
+            pc += 2
+        elif op >= REPEAT:  # or lazily, or again
+            slot = _get(code, pc + 1)
+            count, last = _get(slots, slot), _get(slots, slot + 1)
+            if op == AGAIN:
+                once, body, where = True, _get(code, pc + 2), i
+            elif count < _get(code, pc + 2):
+                once, body, where = True, _get(code, pc + 4), last
+                if op == REPEAT_LAZY:
+                    body = _get(code, body + 2)
+            else:
+                once, body, where = (_get(code, pc + 3) < 0 or count < _get(code, pc + 3)) and i != last, _get(code, pc + 4), i
+                if once:  # a choice
+                    height = _push(stack, height, (pc + 5 if op == REPEAT else body) << 2 | _RESUME, i, 0)
+                    once = op == REPEAT
+            if once:
+                height = _push(stack, height, slot << 2 | _UNDO, count, 0)
+                height = _push(stack, height, (slot + 1) << 2 | _UNDO, last, 0)
+                slots[np.uint64(slot)], slots[np.uint64(slot + 1)] = count + 1, where
+                pc = body
+            else:
+                pc += 5
+        else:
+            good = False
+        if good:
+            continue
+        while height > 0:
+            height -= 3
+            kind, pc = _get(stack, height) & 3, _get(stack, height) >> 2
+            if kind == _RESUME:
+                i = _get(stack, height + 1)
+                good = True
+                break
+            if kind == _UNDO:
+                slots[np.uint64(pc)] = _get(stack, height + 1)
+            elif kind == _GIVE:
+                low, i, rest = _get(stack, height + 1), _get(stack, height + 2) - 1, _get(code, pc + 4)
+                while i >= low and _get(sets, rest + _get(data, i)) == 0:
+                    i -= 1
+                if i >= low:
+                    if i > low:
+                        stack[np.uint64(height + 2)] = i
+                        height += 3
+                    pc += 6
+                    good = True
+                    break
+            else:
+                these, rest, i, limit = _get(code, pc + 1), _get(code, pc + 4), _get(stack, height + 1), _get(stack, height + 2)
+                while i < limit and _get(sets, these + _get(data, i)) != 0:
+                    i += 1
+                    if _get(sets, rest + (_get(data, i) if i < end else _STOP)) != 0:
+                        good = True
+                        break
+                if good:
+                    stack[np.uint64(height + 1)] = i
+                    height += 3
+                    pc += 5
+                    break
+        if not good:
+            return NONE, 0, budget
+
+
+@_compiled
 def search(
     code: Numbers,
     sets: Numbers,
@@ -155,7 +351,6 @@ def search(
     Returns:
         start, end and mark of the match; start is NONE without one, and PYTHON where stack or budget did not do. `slots` has the groups.
     """
-    top = len(stack) - 3
     start = at
     while True:
         table = _get(jumps, entry + (_get(data, start - 1) if start > begin else _STOP))
@@ -174,191 +369,86 @@ def search(
         least = at + 1 if advance and start == at else start
         for slot in range(len(slots)):
             slots[np.uint64(slot)] = -1
-        i, height = start, 0
-        while True:
-            budget -= 1
-            if budget < 0 or height > top - 6:
-                return PYTHON, PYTHON, 0
-            good = True
-            op = _get(code, pc)
-            if op == SWITCH:
-                pc = _get(jumps, _get(code, pc + 1) + (_get(data, i) if i < end else _STOP))
-                good = pc > 0
-            elif op == SEQUENCE:
-                n = _get(code, pc + 1)
-                if n > end - i:
-                    good = False
-                else:
-                    pc += 2
-                    for k in range(n):
-                        if _get(sets, _get(code, pc + k) + _get(data, i + k)) == 0:
-                            good = False
-                            break
-                    pc += n
-                    i += n
-            elif op == RUN:
-                these, low, most, rest = _get(code, pc + 1), i + _get(code, pc + 2), _get(code, pc + 3), _get(code, pc + 4)
-                limit = end if most < 0 or most > end - i else i + most
-                while i < limit and _get(sets, these + _get(data, i)) != 0:
-                    i += 1
-                if i < low:
-                    good = False
-                else:
-                    good = _get(sets, rest + (_get(data, i) if i < end else _STOP)) != 0
-                    if i > low and _get(code, pc + 5) != 0:
-                        height = _push(stack, height, pc << 2 | _GIVE, low, i)
-                    pc += 6
-            elif op == FORK:
-                height = _push(stack, height, _get(code, pc + 2) << 2 | _RESUME, i, 0)
-                pc = _get(code, pc + 1)
-            elif op == LOOK:
-                n, p, hit = _get(code, pc + 3), i - _get(code, pc + 2), False
-                if p >= begin and n <= end - p:
-                    hit = True
-                    for k in range(n):
-                        if _get(sets, _get(code, pc + 4 + k) + _get(data, p + k)) == 0:
-                            hit = False
-                            break
-                good = hit != (_get(code, pc + 1) != 0)
-                pc += 4 + n
-            elif op == AT:
-                good = _holds(_get(code, pc + 1), data, begin, end, i)
-                pc += 2
-            elif op == JUMP:
-                pc = _get(code, pc + 1)
-            elif op == MATCH:
-                if i >= least and (_get(code, pc + 2) == 0 or i == end):
-                    return start, i, _get(code, pc + 1)
-                good = False
-            elif op == SAVE:
-                slot = _get(code, pc + 1)
-                if height > 0:
-                    height = _push(stack, height, slot << 2 | _UNDO, _get(slots, slot), 0)
-                slots[np.uint64(slot)] = i
-                pc += 2
-            elif op == LAZY:
-                these, low, most = _get(code, pc + 1), i + _get(code, pc + 2), _get(code, pc + 3)
-                limit = end if most < 0 or most > end - i else i + most
-                if low > limit:
-                    good = False
-                else:
-                    while i < low and _get(sets, these + _get(data, i)) != 0:
-                        i += 1
-                    if i < low:
-                        good = False
-                    else:
-                        height = _push(stack, height, pc << 2 | _MORE, i, limit)
-                        good = _get(sets, _get(code, pc + 4) + (_get(data, i) if i < end else _STOP)) != 0
-                        pc += 5
-            elif op == ATOMIC:
-                slots[np.uint64(_get(code, pc + 1))] = height
-                pc += 2
-            elif op == CUT:
-                height = _cut(stack, _get(slots, _get(code, pc + 1)), height)
-                pc += 2
-            elif op == AHEAD:
-                slot = _get(code, pc + 1)
-                slots[np.uint64(slot)], slots[np.uint64(slot + 1)] = height, i
-                i -= _get(code, pc + 2)
-                good = i >= begin
-                pc += 3
-            elif op == SEEN:
-                slot = _get(code, pc + 1)
-                height, i = _cut(stack, _get(slots, slot), height), _get(slots, slot + 1)
-                pc += 2
-            elif op == NOT:
-                slots[np.uint64(_get(code, pc + 1))] = height
-                if i - _get(code, pc + 2) < begin:
-                    pc = _get(code, pc + 3)
-                else:
-                    height = _push(stack, height, _get(code, pc + 3) << 2 | _RESUME, i, 0)
-                    i -= _get(code, pc + 2)
-                    pc += 4
-            elif op == FOUND:
-                low = _get(slots, _get(code, pc + 1))
-                while height > low:
-                    height -= 3
-                    if _get(stack, height) & 3 == _UNDO:
-                        slots[np.uint64(_get(stack, height) >> 2)] = _get(stack, height + 1)
-                good = False
-            elif op == ENTER:
-                slot = _get(code, pc + 1)
-                height = _push(stack, height, slot << 2 | _UNDO, _get(slots, slot), 0)
-                height = _push(stack, height, (slot + 1) << 2 | _UNDO, _get(slots, slot + 1), 0)
-                slots[np.uint64(slot)], slots[np.uint64(slot + 1)] = 0, -1
-                pc += 2
-            elif op >= REPEAT:  # or lazily, or again
-                slot = _get(code, pc + 1)
-                count, last = _get(slots, slot), _get(slots, slot + 1)
-                if op == AGAIN:
-                    once, body, where = True, _get(code, pc + 2), i
-                elif count < _get(code, pc + 2):
-                    once, body, where = True, _get(code, pc + 4), last
-                    if op == REPEAT_LAZY:
-                        body = _get(code, body + 2)
-                else:
-                    once, body, where = (_get(code, pc + 3) < 0 or count < _get(code, pc + 3)) and i != last, _get(code, pc + 4), i
-                    if once:  # a choice
-                        height = _push(stack, height, (pc + 5 if op == REPEAT else body) << 2 | _RESUME, i, 0)
-                        once = op == REPEAT
-                if once:
-                    height = _push(stack, height, slot << 2 | _UNDO, count, 0)
-                    height = _push(stack, height, (slot + 1) << 2 | _UNDO, last, 0)
-                    slots[np.uint64(slot)], slots[np.uint64(slot + 1)] = count + 1, where
-                    pc = body
-                else:
-                    pc += 5
-            else:
-                good = False
-            if good:
-                continue
-            while height > 0:
-                height -= 3
-                kind, pc = _get(stack, height) & 3, _get(stack, height) >> 2
-                if kind == _RESUME:
-                    i = _get(stack, height + 1)
-                    good = True
-                    break
-                if kind == _UNDO:
-                    slots[np.uint64(pc)] = _get(stack, height + 1)
-                elif kind == _GIVE:
-                    low, i, rest = _get(stack, height + 1), _get(stack, height + 2) - 1, _get(code, pc + 4)
-                    while i >= low and _get(sets, rest + _get(data, i)) == 0:
-                        i -= 1
-                    if i >= low:
-                        if i > low:
-                            stack[np.uint64(height + 2)] = i
-                            height += 3
-                        pc += 6
-                        good = True
-                        break
-                else:
-                    these, rest, i, limit = _get(code, pc + 1), _get(code, pc + 4), _get(stack, height + 1), _get(stack, height + 2)
-                    while i < limit and _get(sets, these + _get(data, i)) != 0:
-                        i += 1
-                        if _get(sets, rest + (_get(data, i) if i < end else _STOP)) != 0:
-                            good = True
-                            break
-                    if good:
-                        stack[np.uint64(height + 1)] = i
-                        height += 3
-                        pc += 5
-                        break
-            if not good:
-                break
+        stop, mark, budget = _attempt(code, sets, jumps, pc, data, begin, end, start, least, slots, stack, 0, budget)
+        if stop == PYTHON:
+            return PYTHON, PYTHON, 0
+        if stop >= 0:
+            return start, stop, mark
         if anchored or start >= end:
             return NONE, NONE, 0
         start += 1
 
 
 @_compiled
-def mask_line(
+def _next_mask(
     code: Numbers,
     sets: Numbers,
     jumps: Numbers,
-    entries: Numbers,
-    names: Numbers,
-    offsets: Numbers,
+    begins: Ints,
+    entry: int,
+    labels: Numbers,
+    classes: Numbers,
+    moves: Numbers,
+    accepts: Ints,
+    data: Numbers,
+    begin: int,
+    end: int,
+    at: int,
+    advance: bool,
+    slots: Ints,
+    stack: Ints,
+    budget: int,
+) -> Any:
+    """As `search`, for masks: only those are tried that can begin at a place by the bytes around it and by the automaton."""
+    shift, start = int(classes[_STOP]), at
+    if 3 * len(labels) + 9 > len(stack):
+        return PYTHON, PYTHON, 0
+    while True:
+        table = _get(begins, entry + (_get(data, start - 1) if start > begin else _STOP))
+        may = np.int64(0)
+        while start < end:
+            byte = _get(data, start)
+            may = _get(begins, table + byte)
+            if may != 0:
+                state = _START << shift
+                seen, place = accepts[_START], start
+                while place < end:
+                    state = _get(moves, state + _get(classes, _get(data, place)))
+                    if state == 0:
+                        break
+                    seen |= _get(accepts, state >> shift)
+                    place += 1
+                may &= seen
+                if may != 0:
+                    break
+            table = _get(begins, entry + byte)
+            start += 1
+        if start == end:
+            may = _get(begins, table + _STOP) & accepts[_START]
+        if may == 0:
+            return NONE, NONE, 0
+        least = at + 1 if advance and start == at else start
+        for slot in range(len(slots)):
+            slots[np.uint64(slot)] = -1
+        height, pc = 0, 0
+        for mark in range(len(labels) - 1, -1, -1):
+            if may >> mark & 1:
+                if pc > 0:
+                    height = _push(stack, height, pc << 2 | _RESUME, start, 0)
+                pc = int(labels[mark])
+        stop, which, budget = _attempt(code, sets, jumps, pc, data, begin, end, start, least, slots, stack, height, budget)
+        if stop == PYTHON:
+            return PYTHON, PYTHON, 0
+        if stop >= 0:
+            return start, stop, which
+        if start >= end:
+            return NONE, NONE, 0
+        start += 1
+
+
+@_compiled
+def mask_line(
+    masks: Any,
     data: Numbers,
     begin: int,
     end: int,
@@ -373,7 +463,7 @@ def mask_line(
     """Mask a message as `qlogad.logs.events.Mask` does, and write it with single blanks between its words.
 
     Args:
-        code to offsets: compiled masks.
+        masks: the arrays of `program.Masks`.
         data, begin, end: the message.
         out, at: where the masked message goes.
         spans, known: where values go, each a row: where it begins and ends in `data`, and its mask; the row of the first one.
@@ -382,6 +472,7 @@ def mask_line(
     Returns:
         The end of the masked message in `out`, and of its values in `spans`; or PYTHON, if a byte is not ASCII, room or budget do not do.
     """
+    code, sets, jumps, begins, entries, labels, classes, moves, accepts, names, offsets = masks
     seen, less, room = np.uint8(0), np.uint8(0), len(out) - 2
     for i in range(begin, end):
         byte = _get(data, i)
@@ -399,7 +490,9 @@ def mask_line(
     i, advance, blank = begin, False, 1  # blank: 1 after a blank, which others that follow do not add to
     written = at
     while True:
-        start, stop, mark = search(code, sets, jumps, entry, data, begin, end, i, False, advance, slots, stack, budget)
+        start, stop, mark = _next_mask(
+            code, sets, jumps, begins, entry, labels, classes, moves, accepts, data, begin, end, i, advance, slots, stack, budget
+        )
         if start == PYTHON:
             return PYTHON, known
         last = start if start >= 0 else end

@@ -7,24 +7,19 @@ Left to `re` are references to groups, conditionals, groups in negative looks, a
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from importlib import import_module
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qlogad.arrays import Places
+from qlogad.arrays import Ints, Places
 from qlogad.logs.regex import machine as m
+from qlogad.logs.regex.automaton import MOST_MARKS, build
+from qlogad.logs.regex.syntax import At, Atomic, Branch, Group, Look, Node, One, Repeat, Row, Unsupported, parse, plain, shortest
 
 __all__ = ["Masks", "Program", "compile_masks", "compile_pattern"]
-
-_parser: Any = import_module("re._parser")
-_compiler: Any = import_module("re._compiler")
 
 _STOP = 1 << 256  # the end of the text, as a member of a set
 _ALL = (_STOP << 1) - 1  # sets are numbers: bit b for byte b
@@ -53,198 +48,69 @@ class Program:
 
 @dataclass(frozen=True, eq=False)
 class Masks:
-    """Compiled masks: the arguments of `machine.mask_line`.
+    """Compiled masks: what `machine.mask_line` reads.
 
     Attributes:
-        entries: where the masks begin, and where the masks with the mask of placeholders before them do.
-        names, offsets: the placeholders one after the other, and where each begins; the first is `<:ANY:>`.
+        arrays: code, sets and jumps of all masks; beginnings: numbers whose bit k says that mask k may begin between two bytes; entries:
+            where the beginnings of the masks are, and those with the mask of placeholders before them; labels: where the code of each mask
+            is; classes, moves and accepts of the automaton; names: the placeholders one after the other, the first is `<:ANY:>`; offsets:
+            where each of them begins.
         slots: how many the machine needs.
     """
 
-    code: Places
-    sets: NDArray[np.uint8]
-    jumps: Places
-    entries: Places
-    names: NDArray[np.uint8]
-    offsets: Places
+    arrays: tuple[NDArray[np.integer], ...]
     slots: int
 
+    @property
+    def names(self) -> bytes:
+        """The placeholders one after the other."""
+        return self.arrays[9].tobytes()
 
-class _Unsupported(Exception):
-    """Something that is left to Python's `re`."""
-
-
-# ---------------------------------------------------------------- what an expression consists of
-
-
-@dataclass(frozen=True)
-class _One:
-    these: int  # a set
+    @property
+    def offsets(self) -> NDArray[np.integer]:
+        """Where each placeholder begins in `names`, and where the last one ends."""
+        return self.arrays[10]
 
 
-@dataclass(frozen=True)
-class _Row:
-    items: tuple[_Node, ...]
-
-
-@dataclass(frozen=True)
-class _Branch:
-    items: tuple[_Node, ...]
-
-
-@dataclass(frozen=True)
-class _Repeat:
-    least: int
-    most: int  # -1: any number
-    how: str  # "greedy", "lazy" or "possessive"
-    item: _Node
-
-
-@dataclass(frozen=True)
-class _Group:
-    number: int
-    item: _Node
-
-
-@dataclass(frozen=True)
-class _At:
-    kind: int
-
-
-@dataclass(frozen=True)
-class _Look:
-    negative: bool
-    back: int  # bytes
-    item: _Node
-    behind: bool
-
-
-@dataclass(frozen=True)
-class _Atomic:
-    item: _Node
-
-
-_Node = _One | _Row | _Branch | _Repeat | _Group | _At | _Look | _Atomic
-
-
-@lru_cache(maxsize=1 << 12)
-def _set(node: str, flags: int, make: _Item) -> int:
-    """The ASCII characters that one item of a parsed expression matches."""
-    state = _parser.State()
-    state.flags = flags
-    pattern = _compiler.compile(_parser.SubPattern(state, [make.item]), flags)
-    return sum(1 << code for code in range(128) if pattern.fullmatch(chr(code)))
-
-
-@dataclass(frozen=True)
-class _Item:
-    item: Any = field(compare=False)
-
-
-def _row(parsed: Any, flags: int) -> _Row:
-    return _Row(tuple(_node(op, value, flags) for op, value in parsed))
-
-
-def _node(op: Any, value: Any, flags: int) -> _Node:
-    name = str(op)
-    if name in ("LITERAL", "NOT_LITERAL", "IN", "ANY"):
-        return _One(_set(repr((op, value)), flags, _Item((op, value))))
-    if name == "BRANCH":
-        return _Branch(tuple(_row(one, flags) for one in value[1]))
-    if name == "SUBPATTERN":
-        number, more, less, parsed = value
-        inner = _row(parsed, int(_compiler._combine_flags(flags, more, less)))
-        return inner if number is None else _Group(number, inner)
-    if name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
-        least, most, parsed = value
-        how = {"MAX_REPEAT": "greedy", "MIN_REPEAT": "lazy"}.get(name, "possessive")
-        item = _plain(_row(parsed, flags))
-        return _Repeat(int(least), -1 if most is _parser.MAXREPEAT else int(most), how, item)
-    if name == "AT":
-        return _At(_anchor(str(value), flags))
-    if name in ("ASSERT", "ASSERT_NOT"):
-        direction, parsed = value
-        inner = _row(parsed, flags)
-        return _Look(name == "ASSERT_NOT", _shortest(inner) if direction < 0 else 0, inner, direction < 0)
-    if name == "ATOMIC_GROUP":
-        return _Atomic(_row(value, flags))
-    if name == "FAILURE":
-        return _One(0)
-    raise _Unsupported(name)
-
-
-def _plain(node: _Node) -> _Node:
-    """A row of one item is that item."""
-    return _plain(node.items[0]) if isinstance(node, (_Row, _Branch)) and len(node.items) == 1 else node
-
-
-def _anchor(name: str, flags: int) -> int:
-    lines = flags & re.MULTILINE
-    kinds = {
-        "AT_BEGINNING": m.LINE_START if lines else m.START,
-        "AT_BEGINNING_STRING": m.START,
-        "AT_END": m.LINE_END if lines else m.END_OR_NEWLINE,
-        "AT_END_STRING": m.END,
-        "AT_BOUNDARY": m.BOUNDARY,
-        "AT_NON_BOUNDARY": m.NO_BOUNDARY_OR_EMPTY if re.search(r"\B", "") else m.NO_BOUNDARY,  # changed in Python 3.14
-    }
-    if name not in kinds:
-        raise _Unsupported(name)
-    return kinds[name]
-
-
-def _children(node: _Node) -> tuple[_Node, ...]:
-    if isinstance(node, (_Row, _Branch)):
+def _children(node: Node) -> tuple[Node, ...]:
+    if isinstance(node, (Row, Branch)):
         return node.items
-    return (node.item,) if isinstance(node, (_Repeat, _Group, _Look, _Atomic)) else ()
+    return (node.item,) if isinstance(node, (Repeat, Group, Look, Atomic)) else ()
 
 
-def _size(node: _Node) -> int:
+def _size(node: Node) -> int:
     return 1 + sum(map(_size, _children(node)))
 
 
-def _has_groups(node: _Node) -> bool:
-    return isinstance(node, _Group) or any(map(_has_groups, _children(node)))
+def _has_groups(node: Node) -> bool:
+    return isinstance(node, Group) or any(map(_has_groups, _children(node)))
 
 
-def _shortest(node: _Node) -> int:
-    """The fewest bytes that a node matches."""
-    if isinstance(node, _One):
-        return 1
-    if isinstance(node, _Row):
-        return sum(map(_shortest, node.items))
-    if isinstance(node, _Branch):
-        return min(map(_shortest, node.items))
-    if isinstance(node, _Repeat):
-        return node.least * _shortest(node.item)
-    return _shortest(node.item) if isinstance(node, (_Group, _Atomic)) else 0
-
-
-def _first(node: _Node, follow: int, before: int | None = None) -> int:
+def _first(node: Node, follow: int, before: int | None = None) -> int:
     """The bytes that a node can begin with (no fewer than there are), if `follow` comes after it and the byte `before` before it."""
-    if isinstance(node, _One):
+    if isinstance(node, One):
         return node.these
-    if isinstance(node, _Row):
-        still = next((place for place, one in enumerate(node.items) if not isinstance(one, (_At, _Look))), len(node.items))
+    if isinstance(node, Row):
+        still = next((place for place, one in enumerate(node.items) if not isinstance(one, (At, Look))), len(node.items))
         for place in range(len(node.items) - 1, -1, -1):
             follow = _first(node.items[place], follow, before if place <= still else None)
         return follow
-    if isinstance(node, _Branch):
+    if isinstance(node, Branch):
         found = 0
         for one in node.items:
             found |= _first(one, follow, before)
         return found
-    if isinstance(node, _Repeat):
+    if isinstance(node, Repeat):
         if node.most == 0:
             return follow
         return _first(node.item, follow, before) | (0 if node.least else follow)
-    if isinstance(node, (_Group, _Atomic)):
+    if isinstance(node, (Group, Atomic)):
         return _first(node.item, follow, before)
-    if isinstance(node, _At):
+    if isinstance(node, At):
         return follow & _allowed(node.kind, before)
     if node.behind:
-        inner = _plain(node.item)
-        if before is None or not isinstance(inner, _One):
+        inner = plain(node.item)
+        if before is None or not isinstance(inner, One):
             return follow
         return follow if bool(inner.these >> before & 1) != node.negative else 0
     if not node.negative:
@@ -269,28 +135,28 @@ def _allowed(kind: int, before: int | None) -> int:
     return unlike if kind == m.BOUNDARY else _ALL & ~unlike | (_STOP if before == 256 else 0)
 
 
-def _is_decided(node: _Node) -> bool:
+def _is_decided(node: Node) -> bool:
     """Whether `_first` knows exactly, by the bytes before and after, if a node matches there."""
-    if isinstance(node, _Look):
-        return node.behind and isinstance(_plain(node.item), _One)
-    return isinstance(node, _At) and node.kind in (m.START, m.LINE_START, m.BOUNDARY)
+    if isinstance(node, Look):
+        return node.behind and isinstance(plain(node.item), One)
+    return isinstance(node, At) and node.kind in (m.START, m.LINE_START, m.BOUNDARY)
 
 
-def _optional(row: Sequence[_Node]) -> int:
+def _optional(row: Sequence[Node]) -> int:
     """The bytes of a repeat at the beginning that may as well not be there; 0 if there is none."""
     first = row[0] if row else None
     return (
         first.item.these
-        if isinstance(first, _Repeat) and first.how != "lazy" and not first.least and isinstance(first.item, _One)
+        if isinstance(first, Repeat) and first.how != "lazy" and not first.least and isinstance(first.item, One)
         else 0
     )
 
 
-def _sequences(node: _Node) -> list[tuple[int, ...]] | None:
+def _sequences(node: Node) -> list[tuple[int, ...]] | None:
     """What a node matches as a few sequences of sets; None if it is not that simple."""
-    if isinstance(node, _One):
+    if isinstance(node, One):
         return [(node.these,)]
-    if isinstance(node, _Row):
+    if isinstance(node, Row):
         found: list[tuple[int, ...]] = [()]
         for one in node.items:
             tails = _sequences(one)
@@ -298,11 +164,11 @@ def _sequences(node: _Node) -> list[tuple[int, ...]] | None:
                 return None
             found = [head + tail for head in found for tail in tails]
         return found
-    if isinstance(node, _Branch):
+    if isinstance(node, Branch):
         several = [_sequences(one) for one in node.items]
         flat = [one for some in several if some is not None for one in some]
         return None if None in several or len(flat) > 4 else flat
-    if isinstance(node, _Repeat) and node.least == node.most <= 8 and isinstance(node.item, _One):
+    if isinstance(node, Repeat) and node.least == node.most <= 8 and isinstance(node.item, One):
         return [(node.item.these,) * node.least]
     return None
 
@@ -345,7 +211,7 @@ class _Assembly:
     def put(self, *words: int | _Label) -> None:
         self.code += words
         if len(self.code) > _LARGEST or len(self.tables) > 1 << 10:
-            raise _Unsupported("too long")
+            raise Unsupported("too long")
 
     def here(self, label: _Label) -> None:
         label.place = len(self.code)
@@ -354,37 +220,38 @@ class _Assembly:
         self.slots += count
         return self.slots - count
 
-    def whole_program(self, branches: Sequence[tuple[_Node, int]], allowed: int = _ALL) -> _Entry:
-        """Write alternatives, each with its mark; a match begins with an allowed byte."""
-        follow, ways = _STOP if self.whole else _ALL, dict[tuple[int, ...], int]()
-        labels = [_Label() for _ in branches]
-        befores = []
-        skipping = [_Label() for _ in branches]
-        rows = [self.entered(node) for node, _ in branches]
+    def whole_program(self, node: Node) -> _Entry:
+        """Write a whole expression."""
+        follow, ways = _STOP if self.whole else _ALL, dict[int, int]()
+        label, skip, row, befores = _Label(), _Label(), self.entered(node), []
+        without = ~_optional(row)
         for before in (*range(128), 256):
-            firsts = tuple(_first(node, follow, before) & allowed for node, _ in branches)
-            if firsts not in ways:
-                ways[firsts] = 257 * len(self.tables)
-                choices = []
-                for first, label, skip, row in zip(firsts, labels, skipping, rows, strict=True):
-                    without = ~_optional(row)
-                    choices += [(first & ~without, label), (first & without, skip)]
-                self.tables.append(self.choose(choices))
-            befores.append(ways[firsts])
-        for (_, mark), label, skip, row in zip(branches, labels, skipping, rows, strict=True):
-            self.here(label)
-            if _optional(row):
-                self.node(row[0], _first(_Row(row[1:]), follow), False)
-            self.here(skip)
-            self.row(row[1:] if _optional(row) else row, follow, not self.whole)
-            self.put(m.MATCH, mark, int(self.whole))
+            first = _first(node, follow, before)
+            if first not in ways:
+                ways[first] = 257 * len(self.tables)
+                self.tables.append(self.choose([(first & ~without, label), (first & without, skip)]))
+            befores.append(ways[first])
+        self.here(label)
+        if _optional(row):
+            self.node(row[0], _first(Row(row[1:]), follow), False)
+        self.here(skip)
+        self.row(row[1:] if _optional(row) else row, follow, not self.whole)
+        self.put(m.MATCH, 0, int(self.whole))
         return _Entry([*befores[:-1], *befores[:1] * 128, befores[-1]])
 
-    def entered(self, node: _Node) -> tuple[_Node, ...]:
+    def marked(self, node: Node, mark: int) -> _Label:
+        """Write one of several alternatives, which is begun only where its first byte and the one before allow."""
+        label = _Label()
+        self.here(label)
+        self.row(self.entered(node), _ALL, True)
+        self.put(m.MATCH, mark, 0)
+        return label
+
+    def entered(self, node: Node) -> tuple[Node, ...]:
         """What is left to match of an alternative after the tables of beginnings, which look at the bytes before and after."""
-        while isinstance(node, _Group) and not self.groups:
+        while isinstance(node, Group) and not self.groups:
             node = node.item
-        items = node.items if isinstance(node, _Row) else (node,)
+        items = node.items if isinstance(node, Row) else (node,)
         while items and _is_decided(items[0]):
             items = items[1:]
         return items
@@ -412,12 +279,12 @@ class _Assembly:
         self.tables.append([])
         self.tables[place] = self.choose(choices)
 
-    def node(self, node: _Node, follow: int, sure: bool) -> None:
-        if isinstance(node, _One):
+    def node(self, node: Node, follow: int, sure: bool) -> None:
+        if isinstance(node, One):
             self.put(m.SEQUENCE, 1, self.set(node.these))
-        elif isinstance(node, _Row):
+        elif isinstance(node, Row):
             self.row(node.items, follow, sure)
-        elif isinstance(node, _Branch):
+        elif isinstance(node, Branch):
             labels, end = [_Label() for _ in node.items], _Label()
             self.switch([(_first(one, follow), label) for one, label in zip(node.items, labels, strict=True)])
             for one, label in zip(node.items, labels, strict=True):
@@ -426,28 +293,28 @@ class _Assembly:
                 if label is not labels[-1]:
                     self.put(m.JUMP, end)
             self.here(end)
-        elif isinstance(node, _Repeat):
+        elif isinstance(node, Repeat):
             self.repeat(node, follow, sure)
-        elif isinstance(node, _Group):
+        elif isinstance(node, Group):
             if self.groups:
                 self.put(m.SAVE, 2 * node.number)
             self.node(node.item, follow, sure)
             if self.groups:
                 self.put(m.SAVE, 2 * node.number + 1)
-        elif isinstance(node, _At):
+        elif isinstance(node, At):
             self.put(m.AT, node.kind)
-        elif isinstance(node, _Look):
+        elif isinstance(node, Look):
             self.look(node)
         else:
             self.atomic(node.item)
 
-    def row(self, items: Sequence[_Node], follow: int, sure: bool) -> None:
+    def row(self, items: Sequence[Node], follow: int, sure: bool) -> None:
         follows = [follow]
         for one in reversed(items[1:]):
             follows.append(_first(one, follows[-1]))
         together: list[int] = []
         for place, (one, after) in enumerate(zip(items, reversed(follows), strict=False)):
-            fixed = _sequences(one) if isinstance(one, (_One, _Repeat)) else None
+            fixed = _sequences(one) if isinstance(one, (One, Repeat)) else None
             if fixed is not None:
                 together += fixed[0]
                 continue
@@ -460,24 +327,24 @@ class _Assembly:
         if these:
             self.put(m.SEQUENCE, len(these), *map(self.set, these))
 
-    def repeat(self, node: _Repeat, follow: int, sure: bool) -> None:
+    def repeat(self, node: Repeat, follow: int, sure: bool) -> None:
         item, least, most, lazy = node.item, node.least, node.most, node.how == "lazy"
         if most == 0:
             return
-        if isinstance(item, _One):
+        if isinstance(item, One):
             if lazy and least != most:
                 self.put(m.LAZY, self.set(item.these), least, most, self.set(follow))
                 return
             keeps = node.how == "possessive" or sure or least == most or not follow & item.these
             self.put(m.RUN, self.set(item.these), least, most, self.set(follow), int(not keeps))
         elif node.how == "possessive":
-            raise _Unsupported("a possessive repeat of more than one character")  # what Python makes of it is not what it documents
-        elif not _shortest(item) or _size(item) * (least + max(most - least, 1)) > _UNROLLED:
+            raise Unsupported("a possessive repeat of more than one character")  # what Python makes of it is not what it documents
+        elif not shortest(item) or _size(item) * (least + max(most - least, 1)) > _UNROLLED:
             self.counted(node, follow)
         else:
             self.unrolled(node, follow, sure)
 
-    def unrolled(self, node: _Repeat, follow: int, sure: bool) -> None:
+    def unrolled(self, node: Repeat, follow: int, sure: bool) -> None:
         item, least, most, lazy = node.item, node.least, node.most, node.how == "lazy"
         first = _first(item, 0)
         for done in range(1, least + 1):
@@ -496,7 +363,7 @@ class _Assembly:
                 self.here(out)
         self.here(end)
 
-    def counted(self, node: _Repeat, follow: int) -> None:
+    def counted(self, node: Repeat, follow: int) -> None:
         slot, body, again, end = self.take(2), _Label(), _Label(), _Label()
         self.put(m.ENTER, slot)
         head = _Label()
@@ -512,15 +379,15 @@ class _Assembly:
         self.put(m.JUMP, head)
         self.here(end)
 
-    def atomic(self, item: _Node) -> None:
+    def atomic(self, item: Node) -> None:
         slot = self.take(1)
         self.put(m.ATOMIC, slot)
         self.node(item, _ALL, True)
         self.put(m.CUT, slot)
 
-    def look(self, node: _Look) -> None:
+    def look(self, node: Look) -> None:
         if self.groups and node.negative and _has_groups(node.item):
-            raise _Unsupported("groups in a negative look")
+            raise Unsupported("groups in a negative look")
         fixed = None if self.groups and _has_groups(node.item) else _sequences(node.item)
         if fixed is not None and (node.negative or len(fixed) == 1):
             for these in fixed:
@@ -537,29 +404,12 @@ class _Assembly:
             self.node(node.item, _ALL, True)
             self.put(m.SEEN, slot)
 
-    def arrays(self, *entries: _Entry) -> tuple[Places, NDArray[np.uint8], Places, list[int]]:
-        """Code, sets and jumps, and the places of the entries in the jumps."""
+    def arrays(self) -> tuple[Places, NDArray[np.uint8], Places]:
+        """Code, sets and jump tables."""
         words = [one.place if isinstance(one, _Label) else one for one in self.code]
         bits = [[these >> byte & 1 for byte in range(257)] for these in self.sets]
         jumps = [label.place for table in self.tables for label in table]
-        jumps += [table for entry in entries for table in entry.tables]
-        return (
-            np.array(words, dtype=np.int32),
-            np.array(bits, dtype=np.uint8).reshape(-1),
-            np.array(jumps, dtype=np.int32),
-            [len(jumps) - 257 * left for left in range(len(entries), 0, -1)],
-        )
-
-
-def _parsed(pattern: str, flags: int) -> tuple[_Row, Any]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # is for whoever wrote the expression
-            re.compile(pattern, flags)  # finds more errors than the parser
-            parsed = _parser.parse(pattern, flags)
-        return _row(parsed, parsed.state.flags), parsed.state
-    except (re.error, RecursionError, OverflowError) as error:
-        raise _Unsupported(str(error)) from error
+        return np.array(words, dtype=np.int32), np.array(bits, dtype=np.uint8).reshape(-1), np.array(jumps, dtype=np.int32)
 
 
 @lru_cache(maxsize=1 << 8)
@@ -580,18 +430,20 @@ def compile_pattern(pattern: str, flags: int = 0, *, whole: bool = False) -> Pro
         The program; None if only `re` can decide, also whether this is an expression at all.
     """
     try:
-        row, state = _parsed(pattern, flags)
+        row, state = parse(pattern, flags)
         assembly = _Assembly(groups=state.groups, whole=whole)
-        code, sets, jumps, (entry,) = assembly.arrays(assembly.whole_program([(row, 0)]))
-        return Program(code, sets, jumps, entry, assembly.slots, dict(state.groupdict))
-    except _Unsupported:
+        entry = assembly.whole_program(row)
+        code, sets, jumps = assembly.arrays()
+        jumps, place = np.concatenate([jumps, np.array(entry.tables, dtype=np.int32)]), len(jumps)
+        return Program(code, sets, jumps, place, assembly.slots, dict(state.groupdict))
+    except Unsupported:
         return None
 
 
 def compile_masks(masks: Sequence[tuple[str, str]], starts: str = "") -> Masks | None:
     r"""Compile masks, as they are given to `qlogad.logs.events.Mask`.
 
-    >>> bytes(compile_masks([("NUM", r"\d+")]).names)
+    >>> compile_masks([("NUM", r"\d+")]).names
     b'<:ANY:><:NUM:>'
 
     Returns:
@@ -603,39 +455,62 @@ def compile_masks(masks: Sequence[tuple[str, str]], starts: str = "") -> Masks |
 @lru_cache(maxsize=1 << 6)
 def _compiled_masks(masks: tuple[tuple[str, str], ...], starts: str) -> Masks | None:
     assembly = _Assembly(groups=0, whole=False)
-    own_starts = f"<{starts}" if starts or not masks else ""
+    own = [("ANY", _OWN), *masks]
     try:
-        both = _masks(assembly, masks, starts, 1), _masks(assembly, [("ANY", _OWN), *masks], own_starts, 0)
-    except _Unsupported:
+        branches, own_allowed = _branches(own, f"<{starts}" if starts or not masks else "")
+        allowed = _branches(masks, starts)[1] if masks else 0
+        if len(branches) > MOST_MARKS:
+            return None
+        labels = [assembly.marked(node, mark) for mark, node in enumerate(branches)]
+        begins, entries = _beginnings(branches, [[0, *[allowed] * len(masks)], [own_allowed] * len(own)])
+    except Unsupported:
         return None
-    texts = [f"<:{name}:>".encode() for name in ("ANY", *(name for name, _ in masks))]
-    code, sets, jumps, entries = assembly.arrays(*both)
-    return Masks(
-        code,
-        sets,
-        jumps,
-        entries=np.array(entries, dtype=np.int32),
-        names=np.frombuffer(b"".join(texts), dtype=np.uint8),
-        offsets=np.cumsum([0, *map(len, texts)], dtype=np.int32),
-        slots=assembly.slots,
+    texts = [f"<:{name}:>".encode() for name, _ in own]
+    automaton = build(branches)
+    arrays = (
+        *assembly.arrays(),
+        begins,
+        entries,
+        np.array([label.place for label in labels], dtype=np.int32),
+        automaton.classes,
+        automaton.moves,
+        automaton.accepts,
+        np.frombuffer(b"".join(texts), dtype=np.uint8),
+        np.cumsum([0, *map(len, texts)], dtype=np.int32),
     )
+    return Masks(arrays, slots=assembly.slots)
 
 
-def _masks(assembly: _Assembly, masks: Sequence[tuple[str, str]], starts: str, mark: int) -> _Entry:
-    """Write masks, marked from `mark` on."""
-    if not masks:
-        return assembly.whole_program([])
+def _beginnings(branches: Sequence[Node], allowed: Sequence[Sequence[int]]) -> tuple[Ints, Ints]:
+    """Which branches may begin where, by the bytes that each is allowed to begin with, and where the table of bytes before is for each."""
+    tables, entries, numbers = list[int](), list[int](), dict[tuple[int, ...], int]()
+    befores = list[int]()
+    for own in allowed:
+        row = []
+        for before in (*range(128), 256):
+            firsts = tuple(_first(node, _ALL, before) & these for node, these in zip(branches, own, strict=True))
+            if firsts not in numbers:
+                numbers[firsts] = len(tables)
+                tables += [sum((first >> byte & 1) << mark for mark, first in enumerate(firsts)) for byte in range(257)]
+            row.append(numbers[firsts])
+        befores += [*row[:-1], *row[:1] * 128, row[-1]]
+    entries = [len(tables) + 257 * place for place in range(len(allowed))]
+    return np.array([*tables, *befores], np.int64), np.array(entries, np.int64)
+
+
+def _branches(masks: Sequence[tuple[str, str]], starts: str) -> tuple[list[Node], int]:
+    """The alternatives that masks are, and the bytes that a match may begin with."""
     any_mask = "|".join(f"(?P<{name}>{expression})" for name, expression in masks)
-    row, state = _parsed(f"(?=[{starts}])(?:{any_mask})" if starts else any_mask, 0)
+    row, state = parse(f"(?=[{starts}])(?:{any_mask})" if starts else any_mask, 0)
     items, allowed = list(row.items), _ALL
     if starts:
         look = items.pop(0)
-        if not isinstance(look, _Look) or look.negative or look.behind:
-            raise _Unsupported("starts")
+        if not isinstance(look, Look) or look.negative or look.behind:
+            raise Unsupported("starts")
         allowed = _first(look, _ALL)  # the machine tries no other places
-    body = _plain(_Row(tuple(items)))
-    branches = [_plain(one) for one in body.items] if isinstance(body, _Branch) else [body]
-    numbers = [one.number for one in branches if isinstance(one, _Group)]
+    body = plain(Row(tuple(items)))
+    branches: list[Node] = [plain(one) for one in body.items] if isinstance(body, Branch) else [body]
+    numbers = [one.number for one in branches if isinstance(one, Group)]
     if numbers != [state.groupdict[name] for name, _ in masks] or len(numbers) != len(branches):
-        raise _Unsupported("an alternative outside its group")
-    return assembly.whole_program([(one, mark + place) for place, one in enumerate(branches)], allowed)
+        raise Unsupported("an alternative outside its group")
+    return branches, allowed

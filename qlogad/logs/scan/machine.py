@@ -312,12 +312,7 @@ def finish(
     source: Numbers,
     begin: int,
     end: int,
-    mask_code: Numbers,
-    mask_sets: Numbers,
-    mask_jumps: Numbers,
-    mask_entries: Numbers,
-    mask_names: Numbers,
-    mask_offsets: Numbers,
+    masks: Any,
     row: int,
     text_E: Ints,
     value_E: Ints,
@@ -339,12 +334,7 @@ def finish(
     if len(spans) < end - begin:  # as many values as bytes; there is room for all their placeholders then
         return FULL
     size, known = mask_line(
-        mask_code,
-        mask_sets,
-        mask_jumps,
-        mask_entries,
-        mask_names,
-        mask_offsets,
+        masks,
         source,
         begin,
         end,
@@ -441,7 +431,7 @@ def scan(
         apart: fractions of seconds are to be apart from the seconds.
         session_groups: of the expression that finds sessions; -1 if the text of the role is the session.
         more_group: of the message in `more`; 0: all of the line.
-        masks: (code, sets, jumps, entries, names, offsets, slots), see `mask_line`.
+        masks: (arrays, slots), see `mask_line`.
         row_line to aside_reason: the columns, and lines that are set aside.
         table to state: the words, see `intern`.
         scratch to stack: room.
@@ -603,11 +593,6 @@ def scan(
                     row_begin,
                     row_end,
                     masks[0],
-                    masks[1],
-                    masks[2],
-                    masks[3],
-                    masks[4],
-                    masks[5],
                     row,
                     text_E,
                     value_E,
@@ -621,7 +606,7 @@ def scan(
                     state,
                     out,
                     spans,
-                    masks[6],
+                    masks[1],
                     stack,
                     budget,
                 )

@@ -207,7 +207,7 @@ class _State:
         self._machine, self._layout = machine, layout
         own = {"form": plan.form, "session": plan.session, "more": plan.more}
         self._form, self._session, self._more = (_own_places(program) for program in own.values())
-        self._masks = (*plan.masks[:-1], plan.masks[-1].copy())
+        self._masks = (plan.masks[0], plan.masks[1].copy())
         self._time = (plan.time[0], _own_places(plan.time[1]), *plan.time[2:])
         self._plan = plan
         self._readers: dict[str, LineReader] = {}
@@ -329,7 +329,7 @@ class _State:
 
     def _scratch(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], Ints]:
         room = self._room
-        placeholder = int(np.diff(self._masks[5]).max(initial=0)) + 1
+        placeholder = int(np.diff(self._masks[0][-1]).max(initial=0)) + 1
         out = np.empty(placeholder * room + 64, np.uint8)
         return np.empty(room, np.uint8), np.empty(room, np.uint8), out, np.empty((room, 3), np.int64)
 
@@ -560,15 +560,7 @@ def _plan_of(layout: Layout, masks: tuple[tuple[str, str], ...], starts: str) ->
         session_groups=session_groups,
         more=_program(more),
         more_group=more_group,
-        masks=(
-            compiled_masks.code,
-            compiled_masks.sets,
-            compiled_masks.jumps,
-            compiled_masks.entries,
-            compiled_masks.names,
-            compiled_masks.offsets,
-            np.zeros(max(compiled_masks.slots, 4), np.int64),
-        ),
+        masks=(compiled_masks.arrays, np.zeros(max(compiled_masks.slots, 4), np.int64)),
         continues=continues,
     )
 
