@@ -41,6 +41,7 @@ _DIRECTIVES = ("Y", "y", "m", "b", "d", "H", "M", "S", "f", "L", "z")  # in the 
 _NUMBERS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _BUDGET = 1 << 16  # steps of a search
 _NEW = -(1 << 60)
+_AHEAD = 2  # blocks read or waiting for each thread
 _PARTS = 6  # most groups that make the text of a role
 SIZE = 1 << 20  # bytes of a block that is worth a call
 _LARGEST = 1 << 24  # bytes of lines that go on with one event before they are no longer joined
@@ -117,17 +118,27 @@ class Scanner:
         """
         assert self._plan is not None
         merge = _Merge(self.layout, self._mask, intake, words, self._plan)
-        states = deque(_State(self.layout, self._plan) for _ in range(self._workers + 1))
-        waiting: deque[tuple[_State, Future[_Read]]] = deque()
+        states = deque(_State(self.layout, self._plan) for _ in range(self._workers))  # one for each thread
+
+        def read(file: str, block: Block, first: bool, room: _Room) -> _Read:
+            state = states.popleft()
+            try:
+                return state.read(file, block, first, room)
+            finally:
+                states.append(state)
+
+        rooms = [_Room() for _ in range(_AHEAD * self._workers + 1)]
+        waiting: deque[Future[_Read]] = deque()
         with ThreadPoolExecutor(self._workers) as pool:
             try:
                 for file, block, first in self._blocks(files):
-                    if not states:
-                        yield from merge.next(*waiting.popleft(), states)
-                    state = states.popleft()
-                    waiting.append((state, pool.submit(state.read, file, block, first)))
+                    if not rooms:
+                        done = waiting.popleft().result()
+                        yield from merge.next(done)
+                        rooms.append(done.room)
+                    waiting.append(pool.submit(read, file, block, first, rooms.pop()))
                 while waiting:
-                    yield from merge.next(*waiting.popleft(), states)
+                    yield from merge.next(waiting.popleft().result())
             finally:
                 pool.shutdown(cancel_futures=True)
         merge.end()
@@ -185,21 +196,58 @@ def _begins_event(reader: LineReader, text: str) -> bool:
     return isinstance(reader.record(RawLine(0, 0, text)), LogRecord)
 
 
+class _Room:
+    """The columns that a block is read into; used again for other blocks."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, NDArray[Any]] = {}
+        self._rows = self._size = 0
+
+    def make(self, rows: int, size: int) -> None:
+        """Room for so many rows, of a block of so many bytes; whatever is in it may be overwritten."""
+        if rows > self._rows or size > self._size:
+            self._rows = rows = max(rows, self._rows)
+            self._size = size = max(size, self._size)
+            self.columns = {
+                "line": np.empty(rows, np.int64),
+                "last": np.empty(rows, np.int64),
+                "python": np.empty(rows, np.uint8),
+                "time": np.empty(rows, np.float64),
+                "fraction": np.empty(rows, np.float64),
+                "words": np.empty((rows, 7), np.int64),
+                "text": np.empty(rows, np.int64),
+                "values": np.zeros(rows + 1, np.int64),
+                "ends": np.zeros(max(size // 4, 64), np.int64),
+                "bytes": np.empty(size + 64, np.uint8),
+                "member_event": np.empty(2 * rows, np.int64),
+                "member_word": np.empty(2 * rows, np.int64),
+                "aside_line": np.empty(rows, np.int64),
+                "aside_reason": np.empty(rows, np.int64),
+            }
+
+    def grow(self, *names: str) -> None:
+        """Twice as much room in columns."""
+        for name in names:
+            self.columns[name] = np.concatenate([self.columns[name], np.zeros_like(self.columns[name])])
+
+
 @dataclass(frozen=True, eq=False)
 class _Read:
     """What the machine made of a block."""
 
+    by: _State  # whose words it refers to
+    words: int  # how many there were then
     file: str
     block: Block
     start_L1: Ints  # where lines begin in the block
-    columns: dict[str, NDArray[Any]]
+    room: _Room
     state: Ints
     told: dict[int, str]  # why Python sets a line aside
     first: bool  # of its file
 
 
 class _State:
-    """The words and the room of one thread."""
+    """The words of one thread. Their numbers stay, so that another thread can look up those of blocks that have been read."""
 
     def __init__(self, layout: Layout, plan: _Plan) -> None:
         from qlogad.logs.scan import machine
@@ -219,33 +267,18 @@ class _State:
         self.count = self.used = 0
         self._room = 1 << 12  # of one message
 
-    def read(self, file: str, block: Block, first: bool) -> _Read:
+    def read(self, file: str, block: Block, first: bool, room: _Room) -> _Read:
         """Read a block; the result refers to words of this thread."""
         machine, plan = self._machine, self._plan
         data = np.frombuffer(block.data, np.uint8)
         start_L1 = np.concatenate([[0], np.flatnonzero(data == 10) + 1]).astype(np.int64)
         lines = len(start_L1) - 1
         told_L, why = np.zeros(lines, np.uint8), dict[int, str]()
-        odd = np.flatnonzero((data >= 128) | (data == 0))
-        for line in np.unique(np.searchsorted(start_L1, odd, side="right") - 1).tolist():
-            self._tell(file, block, start_L1, line, first, told_L, why)
-        rows, size = lines + 1, len(data)
-        columns: dict[str, NDArray[Any]] = {
-            "line": np.empty(rows, np.int64),
-            "last": np.empty(rows, np.int64),
-            "python": np.empty(rows, np.uint8),
-            "time": np.empty(rows, np.float64),
-            "fraction": np.empty(rows, np.float64),
-            "words": np.empty((rows, 7), np.int64),
-            "text": np.empty(rows, np.int64),
-            "values": np.zeros(rows + 1, np.int64),
-            "ends": np.zeros(max(size // 4, 64), np.int64),
-            "bytes": np.empty(size + 64, np.uint8),
-            "member_event": np.empty(2 * rows, np.int64),
-            "member_word": np.empty(2 * rows, np.int64),
-            "aside_line": np.empty(rows, np.int64),
-            "aside_reason": np.empty(rows, np.int64),
-        }
+        if not block.data.isascii() or b"\0" in block.data:
+            odd = np.flatnonzero((data >= 128) | (data == 0))
+            for line in np.unique(np.searchsorted(start_L1, odd, side="right") - 1).tolist():
+                self._tell(file, block, start_L1, line, first, told_L, why)
+        room.make(lines + 1, len(data))
         state = np.zeros(11, np.int64)
         state[machine.COUNT], state[machine.USED] = self.count, self.used
         scratch, buffer, out, spans = self._scratch()
@@ -273,7 +306,7 @@ class _State:
                 self._more,
                 plan.more_group,
                 self._masks,
-                *columns.values(),
+                *room.columns.values(),
                 self.table,
                 self.hashes,
                 self.starts,
@@ -290,11 +323,11 @@ class _State:
             )
             self.count, self.used = int(state[machine.COUNT]), int(state[machine.USED])
             if ended == machine.DONE:
-                return _Read(file, block, start_L1, columns, state, why, first)
+                return _Read(self, self.count, file, block, start_L1, room, state, why, first)
             if ended == machine.UNDECIDED:
                 self._tell(file, block, start_L1, int(state[machine.ASK]), first, told_L, why)
                 continue
-            self._grow(columns, state)
+            self._grow(room)
             scratch, buffer, out, spans = self._scratch()
 
     def word(self, number: int) -> str:
@@ -333,12 +366,11 @@ class _State:
         out = np.empty(placeholder * room + 64, np.uint8)
         return np.empty(room, np.uint8), np.empty(room, np.uint8), out, np.empty((room, 3), np.int64)
 
-    def _grow(self, columns: dict[str, NDArray[Any]], state: Ints) -> None:
+    def _grow(self, room: _Room) -> None:
         """Make room for whatever may be lacking."""
         machine = self._machine
         self._room = min(2 * self._room, 4 * LONGEST)
-        for name in ("ends", "bytes", "member_event", "member_word"):
-            columns[name] = np.concatenate([columns[name], np.zeros_like(columns[name])])
+        room.grow("ends", "bytes", "member_event", "member_word")
         if 4 * self.count > len(self.table) or 2 * self.count > len(self.hashes):
             self.hashes = np.concatenate([self.hashes, np.zeros_like(self.hashes)])
             self.spaces = np.concatenate([self.spaces, np.zeros_like(self.spaces)])
@@ -360,22 +392,20 @@ class _Merge:
         self._places: dict[tuple[int, str], Ints] = {}  # by thread and use: what its words mean; _NEW: not looked at yet
         self._left_out = frozenset(layout.without or ())
 
-    def next(self, state: _State, found: Future[_Read], states: deque[_State]) -> Iterator[Piece]:
+    def next(self, read: _Read) -> Iterator[Piece]:
         """The pieces of one more block."""
-        read = found.result()
-        states.append(state)
-        machine, intake, block = state._machine, self._intake, read.block
+        machine, intake, block = read.by._machine, self._intake, read.block
         if self._reader.file != read.file:
             self._reader.file = read.file
         for number, offset in block.long:
             intake.set_aside(number, offset, TOO_LONG)
-        python, rows = read.columns["python"], int(read.state[machine.ROWS])
-        aside = self._aside(state, read)
+        python, rows = read.room.columns["python"], int(read.state[machine.ROWS])
+        aside = self._aside(read)
         turns_T = np.flatnonzero(np.diff(python[:rows])) + 1
         for first, last in zip([0, *turns_T.tolist()], [*turns_T.tolist(), rows], strict=True):
             if first == last:
                 continue
-            piece = self._by_python(read, first, last) if python[first] else self._fast(state, read, first, last, aside)
+            piece = self._by_python(read, first, last) if python[first] else self._fast(read, first, last, aside)
             if piece is not None and len(piece):
                 yield piece
         lines = len(read.start_L1) - 1
@@ -395,18 +425,18 @@ class _Merge:
         self._doubt.settle(self._intake)
         self._intake.warnings.extend(self._reader.times.warnings())
 
-    def _aside(self, state: _State, read: _Read) -> list[tuple[int, str]]:
-        machine = state._machine
+    def _aside(self, read: _Read) -> list[tuple[int, str]]:
+        machine = read.by._machine
         many = int(read.state[machine.ASIDES])
         said = {machine.TOO_LONG: TOO_LONG, machine.NOT: NOT_OF_LAYOUT}
-        pairs = zip(read.columns["aside_line"][:many].tolist(), read.columns["aside_reason"][:many].tolist(), strict=True)
+        pairs = zip(read.room.columns["aside_line"][:many].tolist(), read.room.columns["aside_reason"][:many].tolist(), strict=True)
         return [(line, read.told[line] if reason == machine.TOLD else said[reason]) for line, reason in pairs]
 
     def _by_python(self, read: _Read, first: int, last: int) -> Piece | None:
         """Rows that Python has to read."""
         records = list[LogRecord]()
         for row in range(first, last):
-            lines = range(int(read.columns["line"][row]), int(read.columns["last"][row]) + 1)
+            lines = range(int(read.room.columns["line"][row]), int(read.room.columns["last"][row]) + 1)
             raws = [(line, read.block.data[read.start_L1[line] : read.start_L1[line + 1] - 1]) for line in lines]
             texts = [
                 RawLine(read.block.number + line, read.block.offset + int(read.start_L1[line]), text)
@@ -419,8 +449,8 @@ class _Merge:
             self._intake.left_out += alone.left_out
         return next(pieces_of(records, self._words, self._mask, len(records)), None)
 
-    def _fast(self, state: _State, read: _Read, first: int, last: int, aside: list[tuple[int, str]]) -> Piece:
-        words, columns, reader, block = self._words, read.columns, self._reader, read.block
+    def _fast(self, read: _Read, first: int, last: int, aside: list[tuple[int, str]]) -> Piece:
+        words, columns, reader, block = self._words, read.room.columns, self._reader, read.block
         word_ER, line_E = columns["words"][first:last], columns["line"][first:last]
         roles = self._plan.roles
         many = last - first
@@ -432,27 +462,27 @@ class _Merge:
             aside += [(line, NO_TIME) for line in line_E[np.isinf(time_E)].tolist()]
         label_E = np.full(many, -1, np.int64)
         if _LABEL in roles or "label" in self._plan.constant:
-            label_E = self._codes(state, word_ER[:, _LABEL], "label", lambda word: reader.label_of(word))
+            label_E = self._codes(read, word_ER[:, _LABEL], "label", lambda word: reader.label_of(word))
             bad_E = (label_E == NO_LABEL) & keep_E
             aside += [(line, "no such label") for line in line_E[bad_E].tolist()]
             keep_E &= ~bad_E
         if self._left_out:
-            out_E = self._codes(state, word_ER[:, _LEVEL], "out", lambda word: reader.level_of(word) in self._left_out).astype(bool)
+            out_E = self._codes(read, word_ER[:, _LEVEL], "out", lambda word: reader.level_of(word) in self._left_out).astype(bool)
             self._intake.left_out += int((out_E & keep_E).sum())
             keep_E &= ~out_E
         kept = slice(None) if keep_E.all() else keep_E
         self._intake.records += int(keep_E.sum())
-        level_E = self._codes(state, word_ER[kept, _LEVEL], "level", lambda word: words.levels[reader.level_of(word)])
-        component_E = self._codes(state, word_ER[kept, _COMPONENT], "component", lambda word: words.components[word])
-        text_E = self._codes(state, columns["text"][first:last][kept], "", lambda word: words.texts[word])
+        level_E = self._codes(read, word_ER[kept, _LEVEL], "level", lambda word: words.levels[reader.level_of(word)])
+        component_E = self._codes(read, word_ER[kept, _COMPONENT], "component", lambda word: words.components[word])
+        text_E = self._codes(read, columns["text"][first:last][kept], "", lambda word: words.texts[word])
         kind_E = np.zeros(int(keep_E.sum()), np.int64)
         odd_E = label_E[kept] == 1
         if odd_E.any() and (_KIND in roles or "kind" in self._plan.constant):
-            kind_E[odd_E] = self._codes(state, word_ER[kept, _KIND][odd_E], "kind", lambda word: words.kinds[word])
+            kind_E[odd_E] = self._codes(read, word_ER[kept, _KIND][odd_E], "kind", lambda word: words.kinds[word])
         value_E1 = columns["values"][first : last + 1]
         ends_V1 = columns["ends"][value_E1[0] : value_E1[-1] + 1]
         values_E = Ragged(value_E1 - value_E1[0], ends_V1 - ends_V1[0], columns["bytes"][ends_V1[0] : ends_V1[-1]].copy())
-        members = int(read.state[state._machine.MEMBERS])
+        members = int(read.state[read.by._machine.MEMBERS])
         event_M, word_M = columns["member_event"][:members], columns["member_word"][:members]
         low, high = np.searchsorted(event_M, [first, last])
         event_M, word_M = event_M[low:high] - first, word_M[low:high]
@@ -464,7 +494,7 @@ class _Merge:
             event_M = np.arange(int(keep_E.sum()))
             word_M = np.full(len(event_M), words.sessions[read.file])
         else:
-            word_M = self._codes(state, word_M, "session", lambda word: words.sessions[word])
+            word_M = self._codes(read, word_M, "session", lambda word: words.sessions[word])
         return Piece(
             line_E=block.number + line_E[kept],
             offset_E=block.offset + read.start_L1[line_E[kept]],
@@ -479,14 +509,14 @@ class _Merge:
             member_session_M=word_M.astype(np.int64),
         )
 
-    def _codes(self, state: _State, word_E: Ints, role: str, code: Callable[[str], int]) -> Ints:
+    def _codes(self, read: _Read, word_E: Ints, role: str, code: Callable[[str], int]) -> Ints:
         """What words of a thread mean, looked up once for each word, in the order of the events."""
         if role in self._plan.constant:
             return np.full(len(word_E), code(self._reader.file)) if len(word_E) else np.zeros(0, np.int64)
-        key = (id(state), role)
+        key = (id(read.by), role)
         known = self._places.get(key)
-        if known is None or len(known) <= state.count:
-            grown = np.full(2 * state.count + 2, _NEW, np.int64)
+        if known is None or len(known) <= read.words:
+            grown = np.full(2 * read.words + 2, _NEW, np.int64)
             if known is not None:
                 grown[: len(known) - 1] = known[:-1]
                 grown[-1] = known[-1]
@@ -494,7 +524,7 @@ class _Merge:
         found_E = known[word_E]  # -1, a field that the line lacks, is the last place
         if (found_E == _NEW).any():
             for word in dict.fromkeys(word_E[found_E == _NEW].tolist()):
-                known[word] = code("" if word < 0 else state.word(word))
+                known[word] = code("" if word < 0 else read.by.word(word))
             found_E = known[word_E]
         return found_E
 
