@@ -77,11 +77,20 @@ def intern(
     state: Ints,
 ) -> Any:
     """The number of a word of a space, a new one if it is new; -1 if there is no room."""
+    prime = np.int64(1099511628211)
     h = np.int64(-3750763034362895579) ^ np.int64(space)
-    for i in range(begin, end):
-        h = (h ^ np.int64(text[i])) * np.int64(1099511628211)
-    h ^= (h >> 32) & 0xFFFFFFFF
+    a, b, c = h + 1, h + 2, h + 3  # four sums that do not wait for each other
     size = end - begin
+    fours = begin + (size & ~3)
+    for i in range(begin, fours, 4):
+        h = (h ^ np.int64(text[i])) * prime
+        a = (a ^ np.int64(text[i + 1])) * prime
+        b = (b ^ np.int64(text[i + 2])) * prime
+        c = (c ^ np.int64(text[i + 3])) * prime
+    for i in range(fours, end):
+        h = (h ^ np.int64(text[i])) * prime
+    h = (((h * prime ^ a) * prime ^ b) * prime ^ c) * prime
+    h ^= (h >> 32) & 0xFFFFFFFF
     mask = len(table) - 1
     place = h & mask
     while True:
@@ -89,12 +98,10 @@ def intern(
         if found < 0:
             break
         if hashes[found] == h and spaces[found] == space and starts[found + 1] - starts[found] == size:
-            at, same = starts[found], True
+            at, differs = starts[found], np.uint8(0)
             for i in range(size):
-                if arena[at + i] != text[begin + i]:
-                    same = False
-                    break
-            if same:
+                differs |= arena[at + i] ^ text[begin + i]
+            if differs == 0:
                 return found
         place = (place + 1) & mask
     new, used = state[COUNT], state[USED]

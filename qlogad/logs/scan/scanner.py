@@ -161,15 +161,16 @@ class _Cut:
     def __call__(self, blocks: Iterator[Block]) -> Iterator[Block]:
         rest: Block | None = None
         for block in blocks:
+            below = block.number + block.lines  # the number of the next line
             if rest is not None and block.long:  # lines that were too long lie between
                 yield rest
             elif rest is not None:
                 block = Block(rest.number, rest.offset, rest.data + block.data, rest.long)
             place = self._last_event(block.data)
             if place > 0:
-                head = Block(block.number, block.offset, block.data[:place], block.long)
-                yield head
-                rest = Block(block.number + head.lines, block.offset + place, block.data[place:])
+                yield Block(block.number, block.offset, block.data[:place], block.long)
+                left = block.data[place:]
+                rest = Block(below - left.count(b"\n"), block.offset + place, left)
             elif len(block.data) > _LARGEST:  # whatever goes on with this event is counted and not kept
                 yield block
                 rest = None
@@ -246,6 +247,20 @@ class _Read:
     first: bool  # of its file
 
 
+def _odd_lines(data: bytes, start_L1: Ints) -> list[int]:
+    """The lines that have bytes beyond ASCII, or NUL."""
+    odd = []
+    if not data.isascii():
+        many = len(data) // 8
+        eight = np.flatnonzero(np.frombuffer(data, np.uint64, many) & np.uint64(0x8080808080808080)) * 8
+        tail = np.arange(8 * many, len(data))
+        near = np.concatenate([(eight[:, None] + np.arange(8)).reshape(-1), tail])
+        odd.append(near[np.frombuffer(data, np.uint8)[near] >= 128])
+    if b"\0" in data:
+        odd.append(np.flatnonzero(np.frombuffer(data, np.uint8) == 0))
+    return np.unique(np.searchsorted(start_L1, np.concatenate(odd), side="right") - 1).tolist() if odd else []
+
+
 class _State:
     """The words of one thread. Their numbers stay, so that another thread can look up those of blocks that have been read."""
 
@@ -274,10 +289,8 @@ class _State:
         start_L1 = np.concatenate([[0], np.flatnonzero(data == 10) + 1]).astype(np.int64)
         lines = len(start_L1) - 1
         told_L, why = np.zeros(lines, np.uint8), dict[int, str]()
-        if not block.data.isascii() or b"\0" in block.data:
-            odd = np.flatnonzero((data >= 128) | (data == 0))
-            for line in np.unique(np.searchsorted(start_L1, odd, side="right") - 1).tolist():
-                self._tell(file, block, start_L1, line, first, told_L, why)
+        for line in _odd_lines(block.data, start_L1):
+            self._tell(file, block, start_L1, line, first, told_L, why)
         room.make(lines + 1, len(data))
         state = np.zeros(11, np.int64)
         state[machine.COUNT], state[machine.USED] = self.count, self.used
