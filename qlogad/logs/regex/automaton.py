@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlogad.arrays import Ints, Places
-from qlogad.logs.regex.syntax import At, Atomic, Branch, Group, Look, Node, One, Repeat, Row
+from qlogad.logs.regex.syntax import At, Atomic, Branch, Concatenation, Group, Look, Node, One, Repeat
 
 __all__ = ["MOST_MARKS", "Automaton", "build"]
 
@@ -62,7 +62,7 @@ class _Net:
             self.free[at].append(before)
             self.steps[before] = node.these, after
             return after
-        if isinstance(node, Row):
+        if isinstance(node, Concatenation):
             for one in node.items:
                 at = self.add(one, at)
             return at
@@ -137,7 +137,7 @@ def _classes(sets: set[int]) -> tuple[list[int], list[int]]:
 def build(branches: Sequence[Node]) -> Automaton:
     """The automaton of alternatives, which are marked 0, 1, ... in order, at most `MOST_MARKS`.
 
-    >>> found = build([One(1 << 97), Row(())])  # an "a", and nothing
+    >>> found = build([One(1 << 97), Concatenation(())])  # an "a", and nothing
     >>> found.accepts[2:].tolist()
     [2, 1]
     """

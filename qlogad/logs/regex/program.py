@@ -17,7 +17,21 @@ from numpy.typing import NDArray
 from qlogad.arrays import Ints, Places
 from qlogad.logs.regex import machine as m
 from qlogad.logs.regex.automaton import MOST_MARKS, build
-from qlogad.logs.regex.syntax import At, Atomic, Branch, Group, Look, Node, One, Repeat, Row, Unsupported, parse, plain, shortest
+from qlogad.logs.regex.syntax import (
+    At,
+    Atomic,
+    Branch,
+    Concatenation,
+    Group,
+    Look,
+    Node,
+    One,
+    Repeat,
+    Unsupported,
+    parse,
+    plain,
+    shortest,
+)
 
 __all__ = ["Masks", "Program", "compile_masks", "compile_pattern"]
 
@@ -73,7 +87,7 @@ class Masks:
 
 
 def _children(node: Node) -> tuple[Node, ...]:
-    if isinstance(node, (Row, Branch)):
+    if isinstance(node, (Concatenation, Branch)):
         return node.items
     return (node.item,) if isinstance(node, (Repeat, Group, Look, Atomic)) else ()
 
@@ -90,7 +104,7 @@ def _first(node: Node, follow: int, before: int | None = None) -> int:
     """The bytes that a node can begin with (no fewer than there are), if `follow` comes after it and the byte `before` before it."""
     if isinstance(node, One):
         return node.these
-    if isinstance(node, Row):
+    if isinstance(node, Concatenation):
         still = next((place for place, one in enumerate(node.items) if not isinstance(one, (At, Look))), len(node.items))
         for place in range(len(node.items) - 1, -1, -1):
             follow = _first(node.items[place], follow, before if place <= still else None)
@@ -156,7 +170,7 @@ def _sequences(node: Node) -> list[tuple[int, ...]] | None:
     """What a node matches as a few sequences of sets; None if it is not that simple."""
     if isinstance(node, One):
         return [(node.these,)]
-    if isinstance(node, Row):
+    if isinstance(node, Concatenation):
         found: list[tuple[int, ...]] = [()]
         for one in node.items:
             tails = _sequences(one)
@@ -233,7 +247,7 @@ class _Assembly:
             befores.append(ways[first])
         self.here(label)
         if _optional(row):
-            self.node(row[0], _first(Row(row[1:]), follow), False)
+            self.node(row[0], _first(Concatenation(row[1:]), follow), False)
         self.here(skip)
         self.row(row[1:] if _optional(row) else row, follow, not self.whole)
         self.put(m.MATCH, 0, int(self.whole))
@@ -251,7 +265,7 @@ class _Assembly:
         """What is left to match of an alternative after the tables of beginnings, which look at the bytes before and after."""
         while isinstance(node, Group) and not self.groups:
             node = node.item
-        items = node.items if isinstance(node, Row) else (node,)
+        items = node.items if isinstance(node, Concatenation) else (node,)
         while items and _is_decided(items[0]):
             items = items[1:]
         return items
@@ -282,7 +296,7 @@ class _Assembly:
     def node(self, node: Node, follow: int, sure: bool) -> None:
         if isinstance(node, One):
             self.put(m.SEQUENCE, 1, self.set(node.these))
-        elif isinstance(node, Row):
+        elif isinstance(node, Concatenation):
             self.row(node.items, follow, sure)
         elif isinstance(node, Branch):
             labels, end = [_Label() for _ in node.items], _Label()
@@ -508,7 +522,7 @@ def _branches(masks: Sequence[tuple[str, str]], starts: str) -> tuple[list[Node]
         if not isinstance(look, Look) or look.negative or look.behind:
             raise Unsupported("starts")
         allowed = _first(look, _ALL)  # the machine tries no other places
-    body = plain(Row(tuple(items)))
+    body = plain(Concatenation(tuple(items)))
     branches: list[Node] = [plain(one) for one in body.items] if isinstance(body, Branch) else [body]
     numbers = [one.number for one in branches if isinstance(one, Group)]
     if numbers != [state.groupdict[name] for name, _ in masks] or len(numbers) != len(branches):

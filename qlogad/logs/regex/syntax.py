@@ -11,7 +11,21 @@ from typing import Any
 
 from qlogad.logs.regex import machine as m
 
-__all__ = ["At", "Atomic", "Branch", "Group", "Look", "Node", "One", "Repeat", "Row", "Unsupported", "parse", "plain", "shortest"]
+__all__ = [
+    "At",
+    "Atomic",
+    "Branch",
+    "Concatenation",
+    "Group",
+    "Look",
+    "Node",
+    "One",
+    "Repeat",
+    "Unsupported",
+    "parse",
+    "plain",
+    "shortest",
+]
 
 _parser: Any = import_module("re._parser")
 _compiler: Any = import_module("re._compiler")
@@ -30,7 +44,7 @@ class One:
 
 
 @dataclass(frozen=True)
-class Row:
+class Concatenation:
     items: tuple[Node, ...]
 
 
@@ -71,7 +85,7 @@ class Atomic:
     item: Node
 
 
-Node = One | Row | Branch | Repeat | Group | At | Look | Atomic
+Node = One | Concatenation | Branch | Repeat | Group | At | Look | Atomic
 
 
 @lru_cache(maxsize=1 << 12)
@@ -88,8 +102,8 @@ class _Item:
     item: Any = field(compare=False)
 
 
-def _row(parsed: Any, flags: int) -> Row:
-    return Row(tuple(_node(op, value, flags) for op, value in parsed))
+def _row(parsed: Any, flags: int) -> Concatenation:
+    return Concatenation(tuple(_node(op, value, flags) for op, value in parsed))
 
 
 def _node(op: Any, value: Any, flags: int) -> Node:
@@ -122,7 +136,7 @@ def _node(op: Any, value: Any, flags: int) -> Node:
 
 def plain(node: Node) -> Node:
     """A row of one item is that item."""
-    return plain(node.items[0]) if isinstance(node, (Row, Branch)) and len(node.items) == 1 else node
+    return plain(node.items[0]) if isinstance(node, (Concatenation, Branch)) and len(node.items) == 1 else node
 
 
 def _anchor(name: str, flags: int) -> int:
@@ -144,7 +158,7 @@ def shortest(node: Node) -> int:
     """The fewest bytes that a node matches."""
     if isinstance(node, One):
         return 1
-    if isinstance(node, Row):
+    if isinstance(node, Concatenation):
         return sum(map(shortest, node.items))
     if isinstance(node, Branch):
         return min(map(shortest, node.items))
@@ -153,7 +167,7 @@ def shortest(node: Node) -> int:
     return shortest(node.item) if isinstance(node, (Group, Atomic)) else 0
 
 
-def parse(pattern: str, flags: int) -> tuple[Row, Any]:
+def parse(pattern: str, flags: int) -> tuple[Concatenation, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # is for whoever wrote the expression
