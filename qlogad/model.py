@@ -35,6 +35,7 @@ from qlogad.features.pipeline import FeaturePipeline
 from qlogad.features.preprocessor import Preprocessor
 from qlogad.logs.dataset import Dataset, Intake
 from qlogad.logs.events import Events, read_events
+from qlogad.logs.parser.callable import Factory, resume
 from qlogad.logs.parser.drain import Drain
 from qlogad.logs.parser.identity import Identity
 from qlogad.logs.parser.parser import Parser
@@ -204,15 +205,18 @@ class Model:
         write(folder, self.preprocessor.state(), {name: (folder / name).read_bytes() for name in DETECTOR}, self.origin)
 
     @classmethod
-    def load(cls, folder: str | Path, *, backend: str | None = None) -> Self:
+    def load(cls, folder: str | Path, *, backend: str | None = None, factory: Factory | None = None) -> Self:
         """Read a model.
 
         Args:
             folder: the folder it was saved or exported to.
             backend: the backend to run its circuits on; see `Detector.load`.
+            factory: the function of a model with parser 'callable', which no saved file imports; needed for messages that training did
+                not see.
 
         Raises:
             AccountNeeded: its backend may use one of your accounts, and `backend` is None.
+            DataError: the model has no use for `factory`, or the function gives the training messages other templates.
             ResultError: the folder has no model, or one that is damaged or needs something that is not installed.
         """
         folder = Path(folder)
@@ -221,6 +225,8 @@ class Model:
             if documents.digest(_content(folder / name)) != wanted:
                 raise ResultError(f"{folder / name} is damaged or belongs to another model; {_ANEW}")
         preprocessor = Preprocessor.from_state(files.read_facts(folder / PREPROCESSOR), str(folder / PREPROCESSOR))
+        if factory is not None:
+            resume(preprocessor.pipeline.parser, factory)
         detector = Detector.load(folder / "detector", backend=backend)
         if detector.size_ != (size := len(preprocessor.pipeline.vocabulary_)):
             raise ResultError(f"{folder}: the detector has {detector.size_} event types, but its preprocessor {size}; {_ANEW}")

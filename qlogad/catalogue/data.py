@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qlogad import documents, names
+from qlogad.arrays import Floats
+from qlogad.catalogue.profile import times
 from qlogad.errors import DataError, InputError, did_you_mean
 from qlogad.logs.reading.archives import inside
 
@@ -70,6 +72,7 @@ def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int],
         **({"warnings": list(intake.warnings)} if intake.warnings else {}),
         "from": _stamp(time_E.min()) if len(time_E) else "no times",
         "to": _stamp(time_E.max()) if len(time_E) else "no times",
+        **({"clock": _clock(events.time_E)} if len(time_E) else {}),
         "sessions": len(events.sessions),
         "distinct masked messages": len(events.texts),
         "windows": f"{len(windows)} by {source.window.by}",
@@ -102,6 +105,12 @@ def _made_of(contender: Contender) -> str:
     control = f", {contender.control}" if contender.control else ""
     varied = ", ".join(f"{key} = {value}" for key, value in (contender.grid or {}).items() if key != "control")
     return f"{contender.detector}{like}{control}{': ' if varied else ''}{varied}"
+
+
+def _clock(time_E: Floats) -> dict[str, Any]:
+    """How times go on from event to event, in the order of the lines."""
+    found = times(time_E, np.zeros(len(time_E), dtype=np.int64), None)
+    return {key: value for key, value in found.items() if key not in ("first", "last", "lines per hour", "lines per day")}
 
 
 def _stamp(seconds: float) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import io
 import re
+import tokenize
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import partial
@@ -148,6 +151,7 @@ def _show_format(name: str) -> Shown:
 
 def _show_keys(name: str, kind: names.Kind) -> Shown:
     cls = names.find(kind, name)
+    said = _meanings(cls)
     keys = []
     for field in fields(cls) if is_dataclass(cls) else ():
         if not field.init:
@@ -162,9 +166,34 @@ def _show_keys(name: str, kind: names.Kind) -> Shown:
                 "key": field.name,
                 "default": default,
                 "type": field.type.__name__ if isinstance(field.type, type) else str(field.type).removeprefix("typing."),
+                "meaning": said.get(field.name, ""),
             }
         )
-
     table = escape.table(keys, "simple") if keys else ""
     about = "\n\n".join(text for text in (inspect.getdoc(inspect.getmodule(cls)), inspect.getdoc(cls), table) if text)
     return Shown(f"{name}: {about}", {"name": name, "kind": kind, "keys": keys})
+
+
+def _meanings(cls: type) -> dict[str, str]:
+    """What the comments beside the fields of a class, and of those it inherits from, say."""
+    found: dict[str, str] = {}
+    for each in reversed(cls.__mro__):
+        try:
+            source = inspect.cleandoc("\n" + inspect.getsource(each))
+        except (OSError, TypeError):  # of what is built in, or has no source
+            continue
+        body = ast.parse(source).body[0]
+        if not isinstance(body, ast.ClassDef):
+            continue
+        comments = {
+            token.start[0]: token.string.lstrip("# ").rstrip()
+            for token in tokenize.generate_tokens(io.StringIO(source).readline)
+            if token.type == tokenize.COMMENT
+        }
+        for statement in body.body:
+            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+                lines = range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)
+                words = [comments[line] for line in lines if line in comments]
+                if words:
+                    found[statement.target.id] = " ".join(words)
+    return found

@@ -31,7 +31,7 @@ from qlogad.logs.reading.raw_lines import blocks, raw_lines
 from qlogad.logs.split import SplitBy, make_splits
 from qlogad.logs.windows import Window, Windows, make_windows
 
-__all__ = ["Profile", "profile"]
+__all__ = ["Profile", "profile", "times"]
 
 Progress = Callable[[str, int], None]
 _TOP = 10  # levels, components, templates shown
@@ -50,9 +50,16 @@ class Profile:
     facts: Mapping[str, Any]  # as JSON types
     table: Mapping[str, Any]  # [data]
     notes: tuple[str, ...]  # why the table is as it is
+    divisible: bool = True  # whether the log is long enough for training, validation and test
 
     def experiment(self) -> str:
-        """A whole experiment file on the log, for detectors that need no labels."""
+        """A whole experiment file on the log, for detectors that need no labels.
+
+        Raises:
+            DataError: the log is too short for one.
+        """
+        if not self.divisible:
+            raise DataError(f"no experiment to write: {self.notes[0]}")
         contenders: list[dict[str, Any]] = [
             {"name": "new-event", "detector": "new-event"},
             {"name": "length", "detector": "length"},
@@ -114,7 +121,7 @@ def profile(log: str, overrides: Sequence[str], progress: Progress, *, whole: bo
     session, window, split, why = _windows(base, events, choices, sample, whole, own)
     table = {**base, **session}
     table |= {"window": _plain(window)} if "window" not in own else {}
-    table |= {"split": _plain(split)} if "split" not in own else {}
+    table |= {"split": _plain(split)} if split is not None and "split" not in own else {}
     notes = list(why)
     if session:
         data = data_of(table, "data describe")
@@ -123,7 +130,7 @@ def profile(log: str, overrides: Sequence[str], progress: Progress, *, whole: bo
     known = windows.label_W[windows.label_W >= 0]
     if "inject" not in own and "labels" not in own:
         length = float(np.median(windows.lengths_W))
-        if len(known) == 0 or not (known == 1).any():
+        if split is not None and (len(known) == 0 or not (known == 1).any()):
             table["inject"] = _injection(events, length)
             what = "no line of this log is labelled" if len(known) == 0 else "no line that was looked at is labelled anomalous"
             notes.append(f"{what}: windows are taken as normal, and known anomalies are put into held-out ones (inject)")
@@ -137,7 +144,7 @@ def profile(log: str, overrides: Sequence[str], progress: Progress, *, whole: bo
         f"median length {np.median(windows.lengths_W):g}",
         "data": documents.plain(table),
     }
-    return Profile(facts, table, tuple(notes))
+    return Profile(facts, table, tuple(notes), split is not None)
 
 
 def _plain(value: Window | SplitBy) -> dict[str, Any]:
@@ -189,8 +196,8 @@ def _messages(dataset: Dataset, layout: Layout, sample: LogSample) -> Iterator[t
 
 def _windows(
     base: Mapping[str, Any], events: Events, choices: Sequence[Candidate], sample: LogSample, whole: bool, own: Mapping[str, Any]
-) -> tuple[dict[str, Any], Window, SplitBy, list[str]]:
-    """Keys of sessions, windows and split that leave windows in every part, and why."""
+) -> tuple[dict[str, Any], Window, SplitBy | None, list[str]]:
+    """Keys of sessions, windows and split that leave windows in every part, and why; no split where none does."""
     lines = len(events)
     timed = bool(np.isfinite(events.time_E).mean() >= 0.9) if lines else False
     orders: list[Any] = ["time", "order"] if timed else ["order"]
@@ -221,7 +228,11 @@ def _windows(
                 if cuts:
                     late = "" if order == "time" or not timed else "; by time, a part would be empty, so the split is by order"
                     return session, window, SplitBy(order, cuts), [f"{why}{late}"] if why else []
-    raise DataError(f"{counted(lines, 'event')} cannot be cut into training, validation and test; take more of the log")
+    few = f"{counted(lines, 'event')} cannot be cut into training, validation and test: no experiment can run on them; take more of the log"
+    session, window, _ = tried[0]
+    if _made(base, events, session, window, sample, whole) is None:
+        session, window = {}, Window("count", size=1)
+    return session, window, None, [few]
 
 
 def _sensible(one: Candidate) -> bool:
@@ -302,7 +313,7 @@ def _seen(data: Data, events: Events, sample: LogSample, whole: bool, texts: Seq
     labels = Counter(events.label_E.tolist())
     return {
         "events": len(events),
-        "times": _times(events.time_E, np.asarray(at), None if whole or sample.whole else sample.expected_lines),
+        "times": times(events.time_E, np.asarray(at), None if whole or sample.whole else sample.expected_lines),
         "levels": _counts(events.level_E, events.levels),
         "components": {
             "number": sum(map(bool, events.components)),
@@ -350,7 +361,7 @@ def _counts(code_E: NDArray[np.int32], words: Sequence[str]) -> dict[str, int]:
     return {words[place]: int(counts[place]) for place in order.tolist() if words[place] and counts[place]}
 
 
-def _times(time_E: Floats, part_E: Ints, lines: int | None) -> dict[str, Any]:
+def times(time_E: Floats, part_E: Ints, lines: int | None) -> dict[str, Any]:
     """First and last time, rate, and where the clock does not go on as it should; steps between two parts of a sample do not count."""
     known = np.isfinite(time_E)
     if not known.any():
@@ -358,6 +369,7 @@ def _times(time_E: Floats, part_E: Ints, lines: int | None) -> dict[str, Any]:
     time, part = time_E[known], part_E[known]
     first, last = float(time.min()), float(time.max())
     step = np.diff(time)[part[1:] == part[:-1]]
+    same = int((step == 0).sum())
     back, ahead = step[step < 0], np.sort(step[step > 0])[::-1]
     usual = float(np.quantile(ahead, 0.99)) if len(ahead) else 0.0
     jumps = ahead[(ahead > max(_HOUR, 100 * usual))]
@@ -371,6 +383,7 @@ def _times(time_E: Floats, part_E: Ints, lines: int | None) -> dict[str, Any]:
         "without": int((~known).sum()),
         "out of order": len(back),
         "largest step back, s": round(float(-back.min()), 3) if len(back) else 0.0,
+        "same as the one before": same,
         "jumps ahead": len(jumps),
         "largest jump ahead, s": round(float(jumps[0]), 3) if len(jumps) else 0.0,
     }
@@ -407,7 +420,8 @@ def _page(facts: Mapping[str, Any]) -> Iterator[str]:
         rate = f", {times['lines per hour']:,} lines an hour" if times["lines per hour"] else ""
         yield f"times: {times['first']} to {times['last']}{rate}; {times['without']} events without"
         yield (
-            f"  {times['out of order']} out of order (by {times['largest step back, s']:g} s at most), {times['jumps ahead']} jumps ahead"
+            f"  {times['out of order']} out of order (by {times['largest step back, s']:g} s at most), "
+            f"{times['same as the one before']} the same as the one before, {times['jumps ahead']} jumps ahead"
             + (f" (by {times['largest jump ahead, s']:g} s at most)" if times["jumps ahead"] else "")
         )
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from qlogad.errors import DataError, InputError, counted, did_you_mean, one_line
 from qlogad.experiment.data import Data, data_of
 from qlogad.experiment.experiment import Experiment
 from qlogad.logs.dataset import Intake
+from qlogad.logs.guess.guess import guess
+from qlogad.logs.guess.log_sample import take_sample
 from qlogad.logs.parser.parser import Parser
 from qlogad.logs.parser.templates import PLACEHOLDER, SLOT, WILDCARD
 from qlogad.logs.reading.mask import Mask
@@ -22,6 +24,7 @@ from qlogad.logs.reading.mask import Mask
 __all__ = ["Finding", "Parsed", "Template", "parse", "parsed"]
 
 Progress = Callable[[str, int], None]
+TOLD = frozenset({"format", "pattern", "syntax"})  # keys of [data] that say what a line looks like
 MANY = 20  # lines that say something of how a token varies
 FEW = 3  # values of a token that hardly varies
 _EVERY = 1 << 14  # lines between two reports of progress
@@ -58,6 +61,7 @@ class Parsed:
     findings: tuple[Finding, ...]
     texts: tuple[str, ...]  # the templates by id
     intake: Intake
+    guessed: str | None = None  # the layout that was taken where none was given
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each template, as JSON types."""
@@ -78,7 +82,7 @@ class Parsed:
     def facts(self) -> dict[str, Any]:
         """Everything as JSON types."""
         intake = self.intake
-        read = {
+        read: dict[str, Any] = {
             "lines": intake.lines,
             "understood": intake.records,
             "blank": intake.blank,
@@ -86,6 +90,7 @@ class Parsed:
             "quarantine reasons": intake.reasons(),
         }
         findings = [{"templates": list(one.templates), "what": one.what} for one in self.findings]
+        read |= {"layout guessed": self.guessed} if self.guessed else {}
         return {**read, "templates": self.rows(), "looks wrong": findings}
 
     def csv(self) -> str:
@@ -119,6 +124,7 @@ class Parsed:
         kinds = sum(one.number >= 0 for one in self.templates)
         parts += [
             "",
+            *([f"layout: {one_line(self.guessed, _SHOWN)} (guessed; say another with --format)"] if self.guessed else []),
             f"{intake.lines} lines, {intake.records} understood, {intake.blank} blank, {len(intake.quarantine)} quarantined"
             f" -> {counted(kinds, 'template')}",
             "",
@@ -144,19 +150,23 @@ def parse(
     Args:
         log: the path of a log, or a data set that needs none, or an experiment file, whose [data] table is read.
         dataset: of what kind the log is; None: "lines".
-        layout: of a log of lines: what a line looks like, or the name of a format.
+        layout: of a log of lines: what a line looks like, or the name of a format; None: guessed unless the overrides say it.
         overrides: keys of [data].
         progress: told what is being done, and the number of lines.
 
     Raises:
         InputError: there is no such log, data set or key, or not one line was understood.
     """
-    return parsed(_data(log, dataset, layout, overrides), progress)
+    data, guessed = _data(log, dataset, layout, overrides, progress)
+    return replace(parsed(data, progress), guessed=guessed)
 
 
-def _data(log: str, dataset: str | None, layout: str | None, overrides: Sequence[str]) -> Data:
+def _data(
+    log: str, dataset: str | None, layout: str | None, overrides: Sequence[str], progress: Progress
+) -> tuple[Data, str | None]:
+    """The [data] table, and the layout that was guessed where nothing says one."""
     if dataset is None and layout is None and (log.endswith(".toml") or log in names.documents("experiment")):
-        return Experiment.load(log, [f"data.{one.removeprefix('data.')}" for one in overrides]).data
+        return Experiment.load(log, [f"data.{one.removeprefix('data.')}" for one in overrides]).data, None
     if dataset is None and layout is None and log in names.known("dataset") and not Path(log).exists():
         table: dict[str, Any] = {"dataset": log}
     else:
@@ -164,9 +174,15 @@ def _data(log: str, dataset: str | None, layout: str | None, overrides: Sequence
         if dataset is not None and dataset not in known:
             raise InputError(f"there is no dataset '{dataset}'{did_you_mean(dataset, known)}; known: {', '.join(known)}")
         table = {"dataset": dataset or "lines", "path": log, **({} if layout is None else {"format": layout})}
+    own: dict[str, Any] = {}
     for assignment in overrides:
+        own = documents.override(own, assignment.removeprefix("data."))
         table = documents.override(table, assignment.removeprefix("data."))
-    return data_of(table, "data parse")
+    if table.get("dataset") == "lines" and not TOLD & {*table, *own}:
+        found = guess(take_sample(log).texts)
+        progress(f"layout: {found.name}", 0)
+        return data_of({**table, **found.data, **own}, "data parse"), found.name
+    return data_of(table, "data parse"), None
 
 
 def parsed(data: Data, progress: Progress) -> Parsed:

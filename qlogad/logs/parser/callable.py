@@ -15,7 +15,7 @@
     parser = { name = "callable", factory = "package:drain3" }           in an experiment, for a package that is installed
 
 A saved model holds the templates of its training messages by text. Loading one imports no code: messages of training keep their
-templates, and others need the function again: `model.preprocessor.pipeline.parser.resume(drain3)`.
+templates, and others need the function again: `Model.load(folder, factory=drain3)`.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from qlogad.arrays import Ints
 from qlogad.bounds import Between
 from qlogad.errors import DataError, NotFitted, shown
 from qlogad.installed import check_factory, imported
-from qlogad.logs.parser.parser import FROZEN, Parser
+from qlogad.logs.parser.parser import FROZEN, Parser, Steered
 from qlogad.logs.parser.templates import KnownTemplates
 
-__all__ = ["CallableParser", "Factory", "Match"]
+__all__ = ["CallableParser", "Factory", "Match", "resume"]
 
 Match = Callable[[str], str | None]
 Factory = Callable[[Iterable[str]], Match]
@@ -99,7 +99,7 @@ class CallableParser(Parser):
         if new and self._match is None:
             raise DataError(
                 f"the parser was made by '{_named(self.factory):.80}', and no saved file makes qlogad import code: {len(new)} messages "
-                "that training did not see need it; import it yourself, and give it: model.preprocessor.pipeline.parser.resume(function)"
+                "that training did not see need it; import it yourself, and give it: Model.load(folder, factory=function)"
             )
         if self._match is not None:
             found |= {text: self._number(self._match(text)) for text in new}
@@ -165,6 +165,18 @@ class _Saved:
     factory: str
     templates: tuple[str, ...]
     texts: tuple[tuple[str, Annotated[int, Between(-1, 10**9)]], ...]
+
+
+def resume(parser: Parser | Steered, factory: Factory) -> None:
+    """Give a loaded parser, with or without known templates before it, its function back.
+
+    Raises:
+        DataError: the parser is of another kind, or the function gives the training messages other templates.
+    """
+    own = parser.parser if isinstance(parser, Steered) else parser
+    if not isinstance(own, CallableParser):
+        raise DataError("factory is for models whose parser is 'callable', and this one's is not; leave it out")
+    own.resume(factory)
 
 
 def _named(factory: str | Factory) -> str:

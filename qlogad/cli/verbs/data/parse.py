@@ -24,7 +24,10 @@ def verb(
     log: Annotated[str, typer.Argument(help="A log; or a dataset that needs no file, or an experiment file.")],
     dataset: Annotated[str | None, typer.Option(help="What the log is: bgl, hdfs, ...; by default lines.")] = None,
     layout: Annotated[
-        str | None, typer.Option("--format", help="What a line looks like, '<date> <time> <level> <message>', or a format's name.")
+        str | None,
+        typer.Option(
+            "--format", help="What a line looks like, '<date> <time> <level> <message>', or a format's name; by default guessed."
+        ),
     ] = None,
     overrides: Set = None,
     top: Annotated[int | None, typer.Option(min=1, help="Show the most frequent templates only.")] = None,
