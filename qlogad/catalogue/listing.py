@@ -10,7 +10,7 @@ import tokenize
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 from qlogad import documents, escape, names
 from qlogad.catalogue import analysis
@@ -175,8 +175,10 @@ def _show_keys(name: str, kind: names.Kind) -> Shown:
 
 
 def _meanings(cls: type) -> dict[str, str]:
-    """What the comments beside the fields of a class, and of those it inherits from, say."""
-    found: dict[str, str] = {}
+    """What annotations and the comments beside the fields of a class, and of those it inherits from, say."""
+    hints = get_type_hints(cls, include_extras=True)
+    said = {name: [one for one in getattr(hint, "__metadata__", ()) if isinstance(one, str)] for name, hint in hints.items()}
+    found = {name: words[0] for name, words in said.items() if words}
     for each in reversed(cls.__mro__):
         try:
             source = inspect.cleandoc("\n" + inspect.getsource(each))

@@ -143,6 +143,7 @@ def profile(log: str, overrides: Sequence[str], progress: Progress, *, whole: bo
         "windows": f"by {window.by}: {counted(len(windows), 'window')} in what was looked at, "
         f"median length {np.median(windows.lengths_W):g}",
         "data": documents.plain(table),
+        "notes": notes,
     }
     return Profile(facts, table, tuple(notes), split is not None)
 

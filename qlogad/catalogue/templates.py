@@ -179,7 +179,7 @@ def _data(
         own = documents.override(own, assignment.removeprefix("data."))
         table = documents.override(table, assignment.removeprefix("data."))
     if table.get("dataset") == "lines" and not TOLD & {*table, *own}:
-        found = guess(take_sample(log).texts)
+        found = guess(take_sample(str(table["path"])).texts)
         progress(f"layout: {found.name}", 0)
         return data_of({**table, **found.data, **own}, "data parse"), found.name
     return data_of(table, "data parse"), None

@@ -41,7 +41,7 @@ class Values(View):
     [-1.0, 1.0, 0.0]
     """
 
-    slots: tuple[Slot, ...]
+    slots: tuple[Slot, ...]  # numbers of templates, and their training ranges
 
     of: ClassVar[Literal["event"]] = "event"
     apart: ClassVar[bool] = True

@@ -45,8 +45,8 @@ class Synthetic(Dataset):
     For anomalies of order only, invisible in counts and event types: `kinds = ["order"]`, `noise = 0`, `drift = 0`.
     """
 
-    lines: Annotated[int, Between(1, 10**8)] = 50_000
-    seed: Seed = 0
+    lines: Annotated[int, Between(1, 10**8)] = 50_000  # length of the log
+    seed: Seed = 0  # another seed, another cluster and log
     kinds: tuple[Kind, ...] = KINDS  # kinds of anomaly to inject
     rate: Part | tuple[Part, ...] = 0.05  # share of anomalous requests, in total or one per kind
     severity: Annotated[float, Between(0, 1_000)] = 1.0  # 0: barely outside the normal range, 1: obvious, or higher

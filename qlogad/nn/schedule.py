@@ -65,7 +65,7 @@ class Schedule:
     patience: Patience = 8  # epochs without a better validation loss before stopping
     decay: Decay = 1.0  # factor on the learning rate after every epoch without improvement
     tolerance: Tolerance = 0.0  # an improvement lowers the validation loss by more than this share
-    optimizer: Optimizer = "adam"
+    optimizer: Optimizer = "adam"  # Adam, AdamW, or stochastic gradient descent
     weight_decay: WeightDecay = 0.0  # L2 penalty on the weights; decoupled from the gradient with "adamw"
     momentum: Momentum = 0.0  # of "sgd"
     warmup: Warmup = 0  # epochs in which the learning rate rises from 0 to lr

@@ -22,6 +22,9 @@ def test_everything_that_has_a_name_is_shown_by_it(kind: names.Kind) -> None:
             continue
         assert shown.text.startswith(f"{name}: ")
         assert not any(key["key"].startswith("_") for key in shown.facts["keys"])
+        assert [key["key"] for key in shown.facts["keys"] if not key["meaning"]] == [], (
+            "a comment beside a field says what it means"
+        )
 
 
 def test_detectors_are_listed_with_what_their_classes_are() -> None:

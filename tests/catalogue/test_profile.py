@@ -250,3 +250,15 @@ def test_an_archive_of_many_files_is_looked_into(real_data: Path, tmp_path: Path
     found = described(real_data / "iotdb_multilog" / "iotdb_single_nodes135.tar.xz")
     assert found.facts["layout"] == "iotdb"
     assert found.facts["labels"].keys() == {"normal", "anomalous"}
+
+
+def test_a_log_too_short_for_an_experiment_is_profiled_and_says_so(tmp_path: Path) -> None:
+    path, out = tmp_path / "short.log", tmp_path / "mine.toml"
+    path.write_text("2026-01-01 00:00:00 INFO a: up\n2026-01-01 00:00:00 INFO a: down\n")
+    done = qlogad("data", "describe", str(path), "--out", str(out), "--json")
+    assert done.returncode == 2
+    assert "take more of the log" in done.stderr
+    assert not out.exists()
+    found = json.loads(done.stdout)
+    assert found["times"]["same as the one before"] == 1
+    assert any("no experiment can run" in note for note in found["notes"])

@@ -86,3 +86,20 @@ def test_a_cap_leaves_lines_without_a_template(tmp_path: Path) -> None:
     rows = parse(lay(tmp_path, MESSAGES), "--set", "parser.max_templates=1")["templates"]
     assert sorted(row["id"] for row in rows) == [-1, 0]
     assert sum(row["lines"] for row in rows) == len(MESSAGES)
+
+
+@pytest.mark.parametrize("where", ["argument", "--set path="])
+def test_without_a_layout_one_is_guessed_and_told(where: str, tmp_path: Path) -> None:
+    path = lay(tmp_path, MESSAGES[:-1])
+    other = tmp_path / "other.log"
+    other.write_text("nothing that looks like it\n")
+    done = qlogad("data", "parse", *([str(path)] if where == "argument" else [str(other), "--set", f"path={path}"]), "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["layout guessed"]
+    assert found["understood"] == len(MESSAGES) - 1
+    given = parse(path)
+    assert "layout guessed" not in given
+    assert [(row["template"], row["lines"], row["first"]) for row in found["templates"]] == [
+        (row["template"], row["lines"], row["first"]) for row in given["templates"]
+    ]

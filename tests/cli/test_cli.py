@@ -110,7 +110,7 @@ BAD = {
     "a file that is not": (["data", "describe", "bgl", "--set", "path=nowhere.log"], "nowhere.log"),
     "a key a dataset lacks": (["data", "describe", "synthetic", "--set", "line=3"], "did you mean 'lines'"),
     "a log that is not": (["data", "parse", "nowhere.log", "--format", "<message>"], "nowhere.log"),
-    "a log without a format": (["data", "parse", str(EXPERIMENT.with_name("README.md"))], "format"),
+    "a path that is not": (["data", "parse", "nowhere.log"], "nowhere.log"),
     "a dataset of a log": (["data", "parse", "x.log", "--dataset", "bgll"], "did you mean 'bgl'"),
     "a mask that is none": (["data", "parse", "synthetic", "--set", "masks.NUM=(["], "masks: NUM"),
     "a kind of list": (["list", "detector"], "did you mean 'detectors'"),

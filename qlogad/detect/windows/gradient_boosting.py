@@ -35,7 +35,7 @@ class GradientBoosting(Detector):
     [False, True]
     """
 
-    trees: Annotated[int, Between(1, 10_000)] = 100
+    trees: Annotated[int, Between(1, 10_000)] = 100  # number of trees
     depth: Annotated[int, Between(1, 100)] = 3  # the largest number of splits on a path
     rate: Annotated[float, Between(0, 10, "low")] = 0.1  # the share of each tree that is added
 

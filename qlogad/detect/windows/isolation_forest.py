@@ -37,7 +37,7 @@ class IsolationForest(Detector):
     [0.5, 0.9]
     """
 
-    trees: Annotated[int, Between(1, 10_000)] = 100
+    trees: Annotated[int, Between(1, 10_000)] = 100  # number of trees
     samples: Annotated[int, Between(2, POOL)] = 256  # training windows drawn for each tree
     seed: Seed = 0  # for subsamples and splits
 

@@ -61,7 +61,7 @@ class Layout:
     format: str | None = None  # the line with its <fields>; or the name of a format (qlogad list formats), or a format file (.toml)
     pattern: str | None = None  # instead: a regular expression with named groups, which matches a whole line
     syntax: Syntax | None = None  # "text", or lines that name their fields: "json", "logfmt", "csv" with a header
-    time: Field = None
+    time: Field = None  # the field of an event's time
     time_format: str | None = (
         None  # "iso"; "s", "ms", "us", "ns" since 1970; or as of strptime; None: ISO or a number, told by its form
     )
@@ -70,11 +70,11 @@ class Layout:
     level: Field = None  # "" where levels are to play no part
     levels: Literal["syslog"] | Mapping[str, str] | None = None  # other names of levels; "syslog": severities by number (RFC 5424)
     without: tuple[str, ...] | None = None  # lines of these levels are left out
-    component: Field = None
-    message: Field = None
-    session: Field = None
+    component: Field = None  # the field that says what wrote the line
+    message: Field = None  # the field of the message, which the parser turns into a template
+    session: Field = None  # the field that says to which session a line belongs
     session_pattern: str | None = None  # what names sessions in that field, by default the message: its group, or all of it
-    label: Field = None
+    label: Field = None  # the field that says whether a line is anomalous
     normal: str | None = None  # matches the labels of normal lines, whole; all others are anomalous unless `anomalous` says which
     anomalous: str | None = None  # matches the labels of anomalous lines, whole; all others are normal unless `normal` says which
     kind: Field = None  # of an anomalous line

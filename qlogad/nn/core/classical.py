@@ -20,7 +20,7 @@ __all__ = ["Classical"]
 class Classical(Core):
     """A linear map per gate, so that the recurrent cell is torch.nn.LSTM."""
 
-    kind: Literal["classical"] = "classical"
+    kind: Literal["classical"] = "classical"  # the name of this kind of core
     hidden: Annotated[int, Between(1, 8_192)] = 32  # H, hidden units of the cell
 
     linear: ClassVar[bool] = True

@@ -56,7 +56,7 @@ class Module(Core, documents.Written):
     """
 
     factory: Annotated[str | Factory, BeforeValidator(_unsaved)]  # a function, or "package:function" of an installed package
-    kind: Literal["module"] = "module"
+    kind: Literal["module"] = "module"  # the name of this kind of core
     inputs: Size = 4  # input features of the module
     readouts: Size = 4  # output features of the module
     hidden: Size = 32  # H, hidden units of the cell

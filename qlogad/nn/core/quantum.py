@@ -44,12 +44,14 @@ class Quantum(Core, Encoded):
     `encoding` and `ansatz` are names, paths of design files, or circuits of another library, converted by `Design.from_circuit`.
     """
 
-    kind: Literal["quantum"] = "quantum"
-    encoding: Annotated[str | Design, BeforeValidator(lambda given: _as_data(given, "encoding"))] = UNSAID
-    ansatz: Annotated[str | Design, BeforeValidator(lambda given: _as_data(given, "ansatz"))] = "strongly-entangling"
-    wires: Annotated[int, Between(1, MAX_WIRES)] = 4
+    kind: Literal["quantum"] = "quantum"  # the name of this kind of core
+    encoding: Annotated[str | Design, BeforeValidator(lambda given: _as_data(given, "encoding"))] = UNSAID  # how features enter
+    ansatz: Annotated[str | Design, BeforeValidator(lambda given: _as_data(given, "ansatz"))] = (
+        "strongly-entangling"  # trained part
+    )
+    wires: Annotated[int, Between(1, MAX_WIRES)] = 4  # qubits
     depth: Annotated[int, Between(0, MAX_DEPTH)] = 1  # layers of the ansatz
-    backend: str = "exact"
+    backend: str = "exact"  # where its circuits run: see `qlogad list backends`
     hidden: Annotated[int, Between(1, 8_192)] = 32  # H, hidden units of the cell
     shared: bool = False  # all gates share the linear maps in and out (the cell of QuLog)
     reupload: bool = False  # repeat the encoding before every layer of the ansatz

@@ -24,8 +24,8 @@ class SameTotal(Core):
     It makes no maps itself: call `resolve` to get the classical core once the network's weights can be counted.
     """
 
-    of: Core
-    kind: Literal["same-total"] = "same-total"
+    of: Core  # the core whose number of weights it has
+    kind: Literal["same-total"] = "same-total"  # the name of this kind of core
 
     def __post_init__(self) -> None:
         documents.enforce(self, DesignError)

@@ -25,8 +25,8 @@ __all__ = ["SameWrapper"]
 class SameWrapper(Core, Encoded):
     """Control: a quantum core whose circuit is replaced by a diagonal map with at most as many weights as the circuit's live ones."""
 
-    of: Quantum
-    kind: Literal["same-wrapper"] = "same-wrapper"
+    of: Quantum  # the core whose circuit it replaces
+    kind: Literal["same-wrapper"] = "same-wrapper"  # the name of this kind of core
 
     def __post_init__(self) -> None:
         documents.enforce(self, DesignError)

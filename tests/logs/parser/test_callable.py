@@ -2,13 +2,18 @@
 
 import json
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
+from qlogad.detect.floors.new_event import NewEvent
 from qlogad.errors import DataError, InputError
 from qlogad.experiment.data import Data
+from qlogad.logs.lines import Lines
 from qlogad.logs.parser.callable import CallableParser
 from qlogad.logs.parser.parser import Steered, load_parser
+from qlogad.model import Model
 from tests.logs.parser.parsers import NEEDED
 
 FACTORY = NEEDED["callable"]["factory"]
@@ -29,7 +34,7 @@ def test_a_saved_parser_imports_nothing_and_says_what_it_lacks() -> None:
     assert again.ids(TEXTS).tolist() == parser.ids(TEXTS).tolist() == [0, 0, 1, 1]
     assert wrapped.ids([*TEXTS, "halt"]).tolist() == [1, 1, 2, 2, 0]
     for one in (again, wrapped):
-        with pytest.raises(DataError, match=r"1 messages that training did not see need it.*resume\(function\)"):
+        with pytest.raises(DataError, match=r"1 messages that training did not see need it.*factory=function"):
             one.ids(["open c"])
     assert FACTORY.partition(":")[0] not in sys.modules
     assert isinstance(again, CallableParser)
@@ -37,6 +42,24 @@ def test_a_saved_parser_imports_nothing_and_says_what_it_lacks() -> None:
         again.resume(by_length)
     again.resume(module.first_words)
     assert again.ids(["open c", "halt"]).tolist() == [0, -1]
+
+
+def test_a_loaded_model_takes_the_function_again(tmp_path: Path) -> None:
+    log, folder = tmp_path / "own.log", tmp_path / "model"
+    log.write_text("".join(f"{('open', 'stop', 'wait')[n % 3]} x{n}\n" for n in range(300)))
+    function = getattr(import_module(FACTORY.partition(":")[0]), FACTORY.partition(":")[2])
+    model = Model.fit(Lines(path=str(log), format="<message>"), NewEvent(), parser=CallableParser(factory=function))
+    model.save(folder)
+    new = ["open y", "never seen"] * 50
+    with pytest.raises(DataError, match=r"need it.*factory=function"):
+        Model.load(folder).score(new)
+    again = Model.load(folder, factory=function)
+    assert again.score(new).frame().equals(model.score(new).frame())
+    with pytest.raises(DataError, match="other templates"):
+        Model.load(folder, factory=by_length)
+    Model.fit(Lines(path=str(log), format="<message>"), NewEvent()).save(tmp_path / "drain")
+    with pytest.raises(DataError, match="leave it out"):
+        Model.load(tmp_path / "drain", factory=function)
 
 
 def test_parameters_are_those_of_the_template_where_it_fits() -> None:

@@ -41,8 +41,7 @@ def verb(
         return
     with Progress() as progress:
         found = profile.profile(log, overrides or (), progress.preparing, whole=whole)
-    if out is not None:
-        files.write(out, found.experiment())
     printing.result(found.facts, found.text(), as_json)
     if out is not None:
+        files.write(out, found.experiment())
         printing.note(f"written: {out}; run it: qlogad run {out}")
