@@ -315,13 +315,21 @@ def open_unpacked(
             yield stack.enter_context(lzma.open(packed, "rb")) if magic.startswith(b"\xfd7zXZ\0") else packed
 
 
+def _in_utf16(head: bytes) -> bool:
+    """Whether bytes are UTF-16: by the mark in front, or because nearly every other byte is zero, and few of those between are."""
+    if head.startswith(UTF16):
+        return 4 * head.count(0) >= len(head) > 2
+    zeros = sorted((head[::2].count(0), head[1::2].count(0)))
+    return len(head) >= 32 and 20 * zeros[0] <= len(head) // 2 and 10 * zeros[1] >= 9 * (len(head) // 2)
+
+
 def _check_head(path: Path, head: bytes) -> None:
     """Raise DataError for files that are not text, judged by their first (decompressed) bytes."""
     for start, (what, mend) in FOREIGN.items():
         if head.startswith(start):
             raise DataError(f"{path} is {what}; {mend}")
-    if head.startswith(UTF16) and 4 * head.count(0) >= len(head) > 2:
-        raise DataError(f"{path} is text in UTF-16; save it as UTF-8")
+    if _in_utf16(head):
+        raise DataError(f"{path} is text in UTF-16; save it as UTF-8, for example with: iconv -f UTF-16 -t UTF-8")
     if len(head) < tarfile.BLOCKSIZE:
         return
     try:

@@ -171,3 +171,26 @@ def test_picked_lines_are_those_that_are_read(tmp_path: Path, drawn: random.Rand
     for many in (0, 1, 2, 50):
         wanted = drawn.sample(range(1, intake.lines + 2), many)
         assert pick_lines(paths, wanted) == {number: read[number] for number in wanted if number in read}
+
+
+@on_disk
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=0xFF), min_size=30), st.booleans())
+def test_text_in_utf_16_is_told_with_or_without_a_mark_and_in_archives(tmp_path: Path, text: str, packed: bool) -> None:
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        path = tmp_path / "a.log"
+        raw = f"{text}\n".encode(encoding)
+        path.write_bytes(gzip.compress(raw) if packed else raw)
+        with pytest.raises(DataError, match=r"UTF-16.*iconv"):
+            list(read_lines(path, Intake()))
+
+
+@on_disk
+@given(st.lists(st.sampled_from([b"up", b"\x00", b"\x00\x00\x00", b" a "]), min_size=20), st.integers(0, 19))
+def test_zeros_in_text_are_not_utf_16(tmp_path: Path, pieces: list[bytes], start: int) -> None:
+    pieces[start] = b"two words and more of them in a line without zeros"
+    raw = b"".join(pieces)
+    assume(raw.count(0) < 0.4 * len(raw))
+    path = tmp_path / "a.log"
+    path.write_bytes(raw)
+    intake = Intake()
+    assert len(list(read_lines(path, intake))) == intake.lines == 1
