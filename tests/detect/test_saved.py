@@ -29,6 +29,9 @@ ODD = [*WINDOWS, [], [7], [0] * 50]
 SMALL = Quantum(wires=2, hidden=3)
 KINDS: dict[str, Callable[[], Detector]] = {name: names.find("detector", name) for name in names.known("detector")} | {
     "deeplog": lambda: DeepLog(core=Classical(hidden=3), epochs=1, history=2, embedding=3),
+    "deeplog stacked": lambda: DeepLog(
+        core=Classical(hidden=3), epochs=1, history=2, layers=2, inputs="one-hot", padding="right", end=True
+    ),
     "deeplog quantum": lambda: DeepLog(core=SMALL, epochs=1, history=2, embedding=3),
     "deeplog same-wrapper": lambda: controlled("same-wrapper"),
     "deeplog same-total": lambda: controlled("same-total"),
