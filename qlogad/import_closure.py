@@ -105,11 +105,16 @@ def _counted(name: str) -> Iterator[str]:
     """A module; a package with all files below it."""
     yield name
     path = _path(name)
-    shared = [_PACKAGE, *(room for kind in names.KINDS for room in names.rooms(kind))]
-    if path is not None and path.name == "__init__.py" and path.parent not in shared:
+    if path is not None and path.name == "__init__.py" and path.parent not in _shared():
         for file in path.parent.rglob("*.py"):
             parts = file.relative_to(path.parent).with_suffix("").parts
             yield ".".join((name, *(part for part in parts if part != "__init__")))
+
+
+@cache
+def _shared() -> frozenset[Path]:
+    """The folders of files that are looked up by name, and the package itself."""
+    return frozenset([_PACKAGE, *(room for kind in names.KINDS for room in names.rooms(kind))])
 
 
 @cache
