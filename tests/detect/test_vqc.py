@@ -175,6 +175,12 @@ def test_what_does_not_vary_in_training_has_no_part() -> None:
     plain = [window[:-1] for window in windows]
     assert_array_equal(detector.score_samples(windows), detector.score_samples(plain))
     assert_array_equal(detector.score_samples(windows), detector.score_samples([[*window, 99] for window in windows]))
+    runs = []
+    for given in (plain, [*windows, *plain]):
+        before = detector.executions
+        detector.score_samples(given)
+        runs.append(detector.executions - before)
+    assert runs[0] == runs[1] > 0, "a circuit is run for what differs where it is read"
 
 
 @pytest.mark.parametrize("encoding", FED)
