@@ -55,17 +55,20 @@ State = dict[str, np.ndarray]
 Track = Literal["unsupervised", "normal-only", "normal-only, labelled validation", "supervised"]
 Sequences: TypeAlias = Sequence[Sequence[int]] | pd.DataFrame  # a list of event ids per window, or a row per event
 Rate = Annotated[float, Between(0, 1, "high")]
+ByHand = Annotated[float, Between(-1e12, 1e12)]
 
 
 @dataclass(kw_only=True)
 class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     """A detector of anomalous windows, following scikit-learn's conventions.
 
-    After `fit`: `threshold_` (None without validation data), `size_` (V), `weights_` (the number of fitted parameters by kind),
-    `views_` (the fitted views).
+    After `fit`: `threshold_` (None without validation data, unless the threshold is fixed by hand), `size_` (V), `weights_` (the number
+    of fitted parameters by kind), `views_` (the fitted views).
     """
 
-    threshold: Literal["fpr", "f1"] = "fpr"  # threshold rule: false positive rate (label-free), or best F1 (needs labels)
+    threshold: Literal["fpr", "f1"] | ByHand = (
+        "fpr"  # rule: false positive rate (label-free), best F1 (needs labels); or a number by hand
+    )
     fpr: Rate = 0.01  # target false positive rate of the rule "fpr"
 
     reads: ClassVar[tuple[str, ...]] = ("ids",)  # the views it needs
@@ -217,7 +220,10 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             self._fit(features, labels, held)
         finally:
             self._report = None
-        self.threshold_ = None if held is None else self.threshold_on(*held)
+        if isinstance(self.threshold, str):
+            self.threshold_ = None if held is None else self.threshold_on(*held)
+        else:
+            self.threshold_ = Threshold.by_hand(self.threshold)
         self.weights_ = self.weights()
         self.views_ = {name: view for name, view in features.views.items() if name in self.reads}
         return self
@@ -242,12 +248,14 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         return _features(given, self.reads, views, size), None
 
     def threshold_on(self, features: Features, labels: Labels | None = None) -> Threshold:
-        """The threshold by the detector's rule on validation windows, with circuits on their current backend.
+        """The threshold by the detector's rule on validation windows, with circuits on their current backend; as it is, if fixed by hand.
 
         Args:
             features: validation windows, never test windows.
             labels: labels of the rows, needed by the rule "f1"; None: all are assumed normal.
         """
+        if not isinstance(self.threshold, str):
+            return Threshold.by_hand(self.threshold)
         scores_N = self.anomaly_score(features)
         if self.threshold == "f1":
             if labels is None:

@@ -1,4 +1,4 @@
-"""Thresholds: fitted on validation data by a stated rule, then frozen; alarm iff score > value."""
+"""Thresholds: fitted on validation data by a stated rule, or fixed by hand, then frozen; alarm iff score > value."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Threshold:
     """A frozen decision rule: alarm iff score > value."""
 
     value: float
-    rule: Literal["fpr", "f1"]
-    target: float  # the target false positive rate, or the F1 reached on validation
-    windows: int  # the number of validation windows it was fitted on
+    rule: Literal["fpr", "f1", "hand"]
+    target: float  # the target false positive rate, or the F1 reached on validation; 0 if fixed by hand
+    windows: int  # the number of validation windows it was fitted on; 0 if fixed by hand
 
     def __post_init__(self) -> None:
         documents.enforce(self)
@@ -88,6 +88,15 @@ class Threshold:
         above = weight_N.sum() - np.cumsum(np.bincount(inverse, weights=weight_N))  # weight strictly above each value
         allowed = np.flatnonzero(above <= fpr * weight_N.sum() + 1e-9)
         return cls(float(values[allowed[0]]), "fpr", float(fpr), int(weight_N.sum()))
+
+    @classmethod
+    def by_hand(cls, value: float) -> Self:
+        """A number that was chosen beforehand, on nothing.
+
+        >>> Threshold.by_hand(9)([9.0, 10.0]).tolist()
+        [False, True]
+        """
+        return cls(float(value), "hand", 0.0, 0)
 
     @classmethod
     def best_f1(cls, scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> Self:

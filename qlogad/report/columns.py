@@ -47,6 +47,7 @@ class ContenderFacts:
     made: bool  # by a grid
     epochs: int | None = None  # the most epochs of each training; None if not trained in epochs
     fpr: float | None = None  # the false alarm rate of its threshold; None for other threshold rules
+    by_hand: float | None = None  # its threshold, if that is a number fixed by hand
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,7 @@ def _facts_of(contender: Contender, training: Training) -> ContenderFacts:
         made=contender.grid is not None,
         epochs=int(params["epochs"]) if "epochs" in params else None,
         fpr=float(detector.fpr) if detector.threshold == "fpr" else None,
+        by_hand=None if isinstance(detector.threshold, str) else float(detector.threshold),
     )
 
 

@@ -136,7 +136,12 @@ def table(record: Record) -> str:
         for cut in record.cuts:
             chosen = frame[(frame["track"] == track) & (frame["cut"] == cut.name)]
             parts += [f"### Cut {cut.name}", "", markdown_table(_result_rows(record, chosen, cut, spans)), ""]
-            silent = [*_silent(record, chosen, cut), *_apart(record, chosen, cut), *spans.notes[cut.name]]
+            silent = [
+                *_by_hand(record, chosen),
+                *_silent(record, chosen, cut),
+                *_apart(record, chosen, cut),
+                *spans.notes[cut.name],
+            ]
             parts += [*map(item, silent), ""] if silent else []
             strata = _recall_rows(chosen, [f"stratum {name}" for name in cut.facts.strata], "stratum ")
             if strata:
@@ -195,6 +200,7 @@ def summary(record: Record) -> str:
             parts += [
                 f"cut {cut.name}, track: {track}",
                 escape.table(short, "simple"),
+                *_by_hand(record, chosen),
                 *_silent(record, chosen, cut),
                 *_apart(record, chosen, cut),
                 *spans.notes[cut.name],
@@ -226,10 +232,21 @@ def _result_rows(record: Record, chosen: pd.DataFrame, cut: Cut, spans: Spans) -
     return rows
 
 
+def _by_hand(record: Record, chosen: pd.DataFrame) -> list[str]:
+    """A line for every contender whose threshold is a number fixed by hand."""
+    names = set(chosen["contender"])
+    return [
+        f"- '{one.name}': its threshold, {one.by_hand:g}, is fixed by hand, not fitted on validation windows"
+        for one in record.entrants
+        if one.by_hand is not None and one.name in names
+    ]
+
+
 def _silent(record: Record, chosen: pd.DataFrame, cut: Cut) -> list[str]:
     """A line for every contender without alarms because its threshold is the highest score that its test windows reach."""
     lines = []
-    for name in chosen["contender"].unique():
+    by_hand = {one.name for one in record.entrants if one.by_hand is not None}
+    for name in [one for one in chosen["contender"].unique() if one not in by_hand]:
         own = record.cells_of(name, cut)
         spans = [
             (float(scores_N.min()), float(scores_N.max()), cell.facts.threshold)

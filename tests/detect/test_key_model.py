@@ -196,6 +196,23 @@ def test_common_code_finds_every_short_session_anomalous(end: bool) -> None:
     assert_array_equal(worst_N, [0 < length <= 3 - end for length in lengths])
 
 
+@pytest.mark.parametrize(("padding", "end"), list(product(PADDINGS, (False, True))))
+def test_g_by_hand_is_the_top_g_of_the_paper(padding: str, end: bool) -> None:
+    """A window is an alarm iff something that came is not among the g likeliest; common code sorts and looks for it there."""
+    rows = random_rows(60, 4, SIZE)
+    for g in range(1, SIZE + 1):
+        detector = small(padding=padding, end=end, threshold=g).fit(random_rows(40, 0))
+        wanted = []
+        for row in rows:
+            tops = []
+            for before, came, _ in slid(row, 3, padding, end):
+                with torch.no_grad():
+                    logits_V = torch.zeros(SIZE) if before is None else detector.network_(torch.tensor([before]))[0]
+                tops.append(came in torch.argsort(logits_V)[-g:].tolist())
+            wanted.append(not all(tops))
+        assert_array_equal(detector.predict(rows), wanted)
+
+
 # ---------------------------------------------------------------- truncated sessions
 
 

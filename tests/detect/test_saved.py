@@ -210,6 +210,7 @@ def test_the_essentials_of_a_detector_are_checked(kind: str, saved: dict[str, Pa
         (("threshold", "windows"), [-1, "20", 2.5]),
         (("params",), [[], 1, "fpr"]),
         (("params", "fpr"), ["0.01", 1.0, -0.1, float("nan")]),
+        (("params", "threshold"), ["f2", "0.5", True, float("nan"), float("inf"), 1e13]),
         (("params", "no-such-key"), [1]),
         (("no-such-key",), [1]),
         (("plans",), [{}, ["exact"], [{"method": "real"}]]),

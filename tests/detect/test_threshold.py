@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 from sklearn.metrics import f1_score
 
 import qlogad
+from qlogad import documents, names
+from qlogad.detect.floors.length import Length
 from qlogad.detect.threshold import Threshold
-from qlogad.errors import DataError
+from qlogad.errors import DataError, DocumentError
 
 scores = st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.5, 8.0, np.inf]), min_size=1, max_size=40)
 rates = st.floats(0, 0.99)
@@ -75,6 +78,33 @@ def test_an_equal_score_is_no_alarm_and_a_higher_one_is() -> None:
 def test_what_gives_no_threshold_is_refused(call: object) -> None:
     with pytest.raises(DataError):
         call()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["length", "rarity", "knn", "deeplog"])
+@pytest.mark.parametrize("value", [9, 2.5, -1.0])
+def test_a_number_fixed_by_hand_is_the_threshold_whatever_the_windows(name: str, value: float, tmp_path: Path) -> None:
+    cls = names.find("detector", name)
+    windows, held = ([[0, 1, 2, 3, 4][: 1 + n % 5] * (1 + n % 3) for n in range(start, start + 20)] for start in (0, 7))
+    labels = [n % 2 for n in range(20)] if cls.supervised else None
+    few = {"epochs": 1} if name == "deeplog" else {}
+    plain = cls(**few).fit(windows, labels, validation=held)
+    for validation in (None, held, held[:1]):
+        detector = cls(threshold=value, **few).fit(windows, labels, validation=validation)
+        assert detector.threshold_ == Threshold.by_hand(value)
+        assert_array_equal(detector.predict(held), detector.score_samples(held) > value)
+        if validation is held:
+            assert_array_equal(detector.score_samples(held), plain.score_samples(held))
+    detector.save(tmp_path)
+    assert cls.load(tmp_path).threshold_ == detector.threshold_
+    assert documents.from_mapping(cls, documents.plain(detector.get_params(deep=False))) == detector
+
+
+@pytest.mark.parametrize("value", ["f2", True, None, float("nan"), float("inf"), 1e13, [9]])
+def test_what_is_no_rule_and_no_number_is_refused(value: object) -> None:
+    with pytest.raises(DataError, match="threshold"):
+        Length(threshold=value).fit([[0]])
+    with pytest.raises(DocumentError, match="threshold"):
+        documents.from_mapping(Length, {"threshold": value})
 
 
 def test_a_threshold_alone_compares_scores_with_it() -> None:

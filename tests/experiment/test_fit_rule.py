@@ -60,9 +60,9 @@ class Pupil(Witness):
     supervised: ClassVar[bool] = True
 
 
-@pytest.mark.parametrize(("cls", "rule", "training"), list(product((Witness, Pupil), ("fpr", "f1"), TRAININGS)))
+@pytest.mark.parametrize(("cls", "rule", "training"), list(product((Witness, Pupil), ("fpr", "f1", 9.0), TRAININGS)))
 def test_labels_reach_only_what_says_that_it_reads_them(
-    cls: type[Witness], rule: str, training: str, grounds: dict[str, Ground]
+    cls: type[Witness], rule: str | float, training: str, grounds: dict[str, Ground]
 ) -> None:
     made = grounds["all"] if cls is Pupil else grounds[training]
     seed = int(np.random.default_rng().integers(2**31))

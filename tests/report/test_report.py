@@ -64,6 +64,20 @@ def test_who_raises_no_alarm_for_a_threshold_at_the_top_is_told_why(tmp_path: Pa
         assert "No randomness: 'rank', '2-gram'" in text
 
 
+@pytest.mark.parametrize("value", [0.5, 99.0])
+def test_a_threshold_fixed_by_hand_is_marked_and_no_other(tmp_path: Path, value: float) -> None:
+    sequences(tmp_path / "own.csv", labelled=True, noise=0.0)
+    text = TOML.replace('detector = "new-event"', f'detector = "new-event"\nthreshold = {value}')
+    record, table = ran(tmp_path, f"path = '{tmp_path / 'own.csv'}'", text)
+    again = Record.load(tmp_path / "results" / "own")
+    for said in (table, summary(record), summary(again)):
+        marked = [line for line in said.splitlines() if "fixed by hand" in line]
+        assert len(marked) == 1
+        assert marked[0].startswith(f"- 'new-event': its threshold, {value:g}, is fixed by hand")
+    assert set(record.frame().query("contender == 'new-event'")["threshold"]) == {value}
+    assert set(record.frame()["track"]) == {"normal-only"}
+
+
 def test_unlabelled_windows_are_taken_as_normal_where_anomalies_are_injected(tmp_path: Path) -> None:
     rows = []
     for labelled in (True, False):
