@@ -22,10 +22,19 @@ def explain(error: BaseException) -> tuple[str | None, int]:
         return f"error: {one_line(message[:1].lower() + message[1:])}; see: {command} --help", 2
     if isinstance(error, QlogadError):
         return f"error: {one_line(error)}", 2 if isinstance(error, InputError) else 1
-    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+    if _interrupted(error):
         same = "the same command without --fresh" if "--fresh" in sys.argv else "the same command"
         return f"interrupted; what was finished or submitted is kept, and {same} continues from there", INTERRUPTED
     if isinstance(error, OSError):
         what = one_line(f"{error.strerror or error}: {error.filename}")
         return f"error: {what}; check the path, its permissions and the space left", 1
     return None, 1
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether an error is Ctrl-C, or came while what Ctrl-C had broken off was being closed."""
+    while error is not None:
+        if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+            return True
+        error = error.__context__
+    return False

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from qlogad import names
 from qlogad.catalogue import listing
 from qlogad.cli.commands import Verbs
+from qlogad.cli.failures import INTERRUPTED, explain
 from tests.command_line import qlogad
 
 EXPERIMENT, STUDY = (Path(__file__).parents[2] / "experiments" / name for name in ("quickstart.toml", "quickstart.sweep.toml"))
@@ -96,6 +97,22 @@ def test_ctrl_c_says_that_nothing_is_lost(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert "the same command continues from there" in process.communicate()[1]
     assert process.returncode == 130
+
+
+def test_ctrl_c_is_heard_while_a_file_is_written(tmp_path: Path) -> None:
+    """What cannot be closed then raises an error of its own."""
+
+    def broken_off() -> None:
+        with (tmp_path / "arrays.npz").open("wb") as file, ZipFile(file, "w"):
+            file.close()
+            raise KeyboardInterrupt
+
+    with pytest.raises(ValueError, match="closed file") as raised:
+        broken_off()
+    said, code = explain(raised.value)
+    assert "the same command continues from there" in str(said)
+    assert code == INTERRUPTED
+    assert explain(ValueError("seek of closed file")) == (None, 1)
 
 
 BAD = {

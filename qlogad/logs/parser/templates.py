@@ -51,7 +51,7 @@ _STAND_IN = "\ue000"  # private use: for a token that masks leave alone
 
 
 class KnownTemplates:
-    """Templates that were given, and which of them a masked message fits: the one that spells out most, then the first.
+    """Templates that were given, and which of them a masked message fits: the one that spells out most, without `<*>`, the first.
 
     A message fits a template of as many tokens if each token does: `<*>` is a token or a part of one. If there is none, `<*>` may be
     any text, also several tokens or none. Work grows with the length of a message times that of a template, whatever they are.
@@ -68,7 +68,8 @@ class KnownTemplates:
         self.templates = tuple(dict.fromkeys(" ".join(template.split()) for template in templates))
         self._tokens = [template.split() for template in self.templates]
         spelled = [len(SLOT.sub("", template)) for template in self.templates]
-        ranked = sorted(range(len(self.templates)), key=lambda place: (-spelled[place], place))
+        varies = [WILDCARD in template for template in self.templates]
+        ranked = sorted(range(len(self.templates)), key=lambda place: (-spelled[place], varies[place], place))
         self._rank = {place: rank for rank, place in enumerate(ranked)}
         self._by_length: dict[Hashable, list[int]] = {}  # by the number of tokens and the first one, None if it varies
         self._by_start: dict[Hashable, list[int]] = {}  # by the first token
@@ -187,8 +188,14 @@ def _pieces(template: str) -> tuple[str, ...]:
 def _parts(pieces: Sequence[str], text: str, least: int = 0) -> list[str] | None:
     """The texts between pieces, of which the first begins the text and the last ends it; None where they do not occur in that order.
 
-    Each piece is taken where it first occurs after `least` characters, which finds a way if there is one.
+    Each piece is taken where it first occurs after `least` characters, which finds a way if there is one. A placeholder is one character.
     """
+    if found := dict.fromkeys(PLACEHOLDER.findall(text)):
+        letters = dict(zip(found, _letters_beside(text, *pieces), strict=False))
+        names = {letter: name for name, letter in letters.items()}
+        own = [PLACEHOLDER.sub(lambda name: letters.get(name[0], name[0]), part) for part in (*pieces, text)]
+        parts = _parts(own[:-1], own[-1], least)
+        return None if parts is None else ["".join(names.get(letter, letter) for letter in part) for part in parts]
     if len(pieces) == 1:
         return [] if pieces[0] == text else None
     first, *middle, last = pieces
@@ -203,3 +210,9 @@ def _parts(pieces: Sequence[str], text: str, least: int = 0) -> list[str] | None
         parts.append(text[place:found])
         place = found + len(piece)
     return [*parts, text[place:end]] if place + least <= end else None
+
+
+def _letters_beside(*texts: str) -> Iterator[str]:
+    """Characters of the private use planes that are in none of the texts."""
+    used = set().union(*texts)
+    return (letter for letter in map(chr, range(0xF0000, 0x110000)) if letter not in used)

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qlogad.bench.parser import samples
@@ -37,6 +37,7 @@ def test_a_message_made_from_a_template_fits_one_and_is_restored(given_templates
 
 
 @given(st.lists(templates, min_size=1, max_size=6))
+@example(["<*>", "<*><*>", "<:NUM:>"])
 def test_what_has_no_wildcard_is_found_verbatim_and_first(given_templates: list[str]) -> None:
     plain = [template for template in given_templates if WILDCARD not in template]
     known = KnownTemplates(given_templates)
