@@ -112,9 +112,10 @@ class VQC(Trained, Detector):
 
     def anomaly_score(self, features: Features) -> Floats:
         """The logit of each row, (N,)."""
-        rows_NV = self._rows(features)
-        if not self.network_.ids:  # rows that differ where nothing is read are one row, and one circuit
-            rows_NV[:, np.setdiff1d(np.arange(rows_NV.shape[1]), self.network_.columns_D.cpu().numpy())] = 0
+        rows_NV, network = self._rows(features), self.network_
+        assert isinstance(network, Classifier)
+        if not network.ids:  # rows that differ where nothing is read are one row, and one circuit
+            rows_NV[:, np.setdiff1d(np.arange(rows_NV.shape[1]), network.columns_D.cpu().numpy())] = 0
         rows_UV, place_N = distinct(rows_NV)
         scores_U = np.empty(len(rows_UV))
         for logits_S, slots_B, rows_B in self.outputs(rows_UV, fill=0):

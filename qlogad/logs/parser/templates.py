@@ -190,8 +190,8 @@ def _parts(pieces: Sequence[str], text: str, least: int = 0) -> list[str] | None
 
     Each piece is taken where it first occurs after `least` characters, which finds a way if there is one. A placeholder is one character.
     """
-    if found := dict.fromkeys(PLACEHOLDER.findall(text)):
-        letters = dict(zip(found, _letters_beside(text, *pieces), strict=False))
+    if masked := dict.fromkeys(PLACEHOLDER.findall(text)):
+        letters = dict(zip(masked, _letters_beside(text, *pieces), strict=False))
         names = {letter: name for name, letter in letters.items()}
         own = [PLACEHOLDER.sub(lambda name: letters.get(name[0], name[0]), part) for part in (*pieces, text)]
         parts = _parts(own[:-1], own[-1], least)
