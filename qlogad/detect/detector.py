@@ -73,6 +73,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
 
     reads: ClassVar[tuple[str, ...]] = ("ids",)  # the views it needs
     supervised: ClassVar[bool] = False  # whether `fit` needs training rows with both labels
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # names of values for several keys, as in an experiment
 
     def __post_init__(self) -> None:
         documents.enforce(self, DataError, sizes=False)  # sizes are checked by `fit`
@@ -93,6 +94,26 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
                 setattr(self, name, value)
             raise
         return self
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> Self:
+        """A detector with the values of a preset, which is nothing but values of keys (`presets`), and with changes to them.
+
+        In an experiment, `preset = "paper"` stands for these keys; those written beside it take precedence.
+
+        >>> from qlogad.detect.sequences.deeplog import DeepLog
+        >>> detector = DeepLog.preset("paper", history=5)
+        >>> detector.layers, detector.history
+        (2, 5)
+
+        Raises:
+            UnknownName: there is no such preset.
+            ValueError: there is no such field, or a value is invalid.
+        """
+        if name not in cls.presets:
+            raise UnknownName(f"preset of {_called(cls)}", name, cls.presets)
+        made: Self = documents.from_mapping(cls, cls.presets[name], f"preset '{name}'")
+        return made.set_params(**changes)
 
     def check(self) -> None:
         """Build what can be built without data.

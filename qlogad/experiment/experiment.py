@@ -1,7 +1,8 @@
 """An experiment as a document: a question, the data, contenders on the same features, and how they are evaluated.
 
-`like` copies another contender's keys; `control` replaces its quantum core by one of the controls of qlogad.nn.controls; `[grid]` makes
-contenders (grid.py). All are resolved when the document is loaded, so a manifest holds exactly what ran.
+`like` copies another contender's keys; `preset` stands for keys that the detector names together; `control` replaces its quantum core by
+one of the controls of qlogad.nn.controls; `[grid]` makes contenders (grid.py). All are resolved when the document is loaded, so a manifest
+holds exactly what ran.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from qlogad.experiment.grid import Axes, combinations, grids_of, made_name, nest
 __all__ = ["Contender", "Experiment", "Judge", "found_beside", "located", "names_design"]
 
 _NAME = 80  # characters
-_OURS = ("name", "like", "detector", "control")  # keys of a [[contender]] that are not parameters of its detector
+_OURS = ("name", "like", "detector", "preset", "control")  # keys of a [[contender]] that are not parameters of its detector
 MAX_SEEDS, MAX_RESAMPLES = 1000, 1_000_000
 
 
@@ -287,8 +288,23 @@ def _contender(name: str, table: Mapping[str, Any], resolved: Mapping[str, Conte
             raise DocumentError(
                 f"{where}: contender '{name}': unknown key {shown(key)}{did_you_mean(key, known)}; known: {', '.join(known)}"
             )
-    control = _control(table.get("control", base.control if base else None), f"{where}: contender '{name}'")
-    return Contender(name, detector, {**(base.params if base else {}), **own}, like, control)
+    where = f"{where}: contender '{name}'"
+    control = _control(table.get("control", base.control if base else None), where)
+    preset = _preset(table.get("preset"), detector, where)
+    return Contender(name, detector, {**(base.params if base else {}), **preset, **own}, like, control)
+
+
+def _preset(given: Any, detector: str, where: str) -> Mapping[str, Any]:
+    """The keys that a preset of a detector stands for; none without one."""
+    if given is None:
+        return {}
+    known: Mapping[str, Mapping[str, Any]] = names.find("detector", detector).presets
+    if not isinstance(given, str) or given not in known:
+        raise DocumentError(
+            f"{where}: {shown(detector)} has no preset {shown(given)}{did_you_mean(str(given), known)}; known: "
+            f"{', '.join(known) or 'none'}"
+        )
+    return known[given]
 
 
 def _control(given: Any, where: str) -> str | None:
@@ -314,7 +330,7 @@ def _made(base: Contender, axes: Axes, values: Mapping[str, Any], where: str) ->
     detector = values.get("detector", base.detector)
     if not isinstance(detector, str):
         raise DocumentError(f"{where}: detector must be a name such as 'deeplog', got {shown(detector)}")
-    varied = dict(base.params)
+    varied = {**base.params, **_preset(values.get("preset"), detector, where)}
     try:
         for key, value in params.items():
             varied = documents.override_value(varied, key, value)
@@ -330,4 +346,4 @@ def _keys(contender: Contender) -> list[str]:
     detector = replace(contender, control=None).build()
     core = detector.get_params(deep=False).get("core")
     inside = [f"core.{f.name}" for f in fields(core)] if is_dataclass(core) else []
-    return ["control", "detector", *(f.name for f in fields(detector)), *inside]
+    return ["control", "detector", "preset", *(f.name for f in fields(detector)), *inside]

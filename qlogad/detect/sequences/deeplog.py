@@ -2,15 +2,16 @@
 
     last h events ── inputs ──► layers of cell(core) ── last h ──► linear ──► V logits ──► rank of the true event ── max ──► window
 
-Implements the log-key model only: recurrent layers, LSTMs as in the paper or GRUs, whose core is classical, quantum or a control. The keys
-that make it the paper's model, or the one that is mostly run under this name, are in experiments/README.md.
+The log-key model: recurrent layers, LSTMs as in the paper or GRUs, whose core is classical, quantum or a control. Two presets are the
+paper's model and the one that is mostly run under this name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -34,6 +35,17 @@ from qlogad.nn.recurrent import GRU, LSTM
 
 __all__ = ["DeepLog", "Network"]
 
+_PUBLISHED = {
+    "core": {"kind": "classical", "hidden": 64},
+    "cell": "lstm",
+    "layers": 2,
+    "history": 10,
+    "end": False,
+    "score": "rank",
+    "unseen": "anomaly",
+    "threshold": 9,  # g
+}
+
 
 @dataclass(kw_only=True)
 class DeepLog(NextEvent, Trained, Detector):
@@ -55,6 +67,10 @@ class DeepLog(NextEvent, Trained, Detector):
     index, an event is its id, unseen V, padding -1, in one number, as in the common code: what order ids have then matters.
 
     Early stopping uses the negative log likelihood of the validation windows or, if they have labels, of the normal ones.
+    Presets: "paper", the log-key model as published, and "common-code" (wuyifan18/DeepLog), which takes ids as numbers and finds every
+    window of at most h events anomalous. Both have two layers of 64 units, h = 10, and g = 9 by hand. They leave the schedule as it is:
+    the epochs and batches of others count events, where equal histories are one row here.
+
     After `fit`: `history_`, the training history; `executions`, the number of circuit runs by this object.
 
     >>> windows = [[0, 1, 2, 3] * 5] * 20
@@ -77,6 +93,11 @@ class DeepLog(NextEvent, Trained, Detector):
     end: bool = False  # whether the end of a window is predicted too, so that truncated sessions can be seen
     score: Literal["rank", "nll"] = "rank"  # the event score: rank or negative log likelihood
     unseen: Literal["anomaly", "ignore"] = "anomaly"  # events not seen in training; "ignore": they do not count
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": _PUBLISHED | {"inputs": "one-hot", "padding": "skip"},
+        "common-code": _PUBLISHED | {"inputs": "index", "padding": "right"},
+    }
 
     def before(self, features: Features) -> Ints:
         return histories(features, self.history)
