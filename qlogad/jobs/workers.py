@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import connection, get_context, parent_process
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import optuna
@@ -127,15 +127,16 @@ class _Team:
 
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
-        self.members: dict[connection.Connection, tuple[SpawnProcess, Process]] = {}
+        self.members: dict[connection.Connection, tuple[BaseProcess, Process]] = {}
         self.fallen: dict[Process, str] = {}
         self._deaths = 0  # consecutive deaths of workers that had not started a trial
 
     def grow(self, count: int) -> None:
         """Start more workers."""
+        context = _context()
         for _ in range(count):
-            mine, its = get_context("spawn").Pipe()
-            process = get_context("spawn").Process(target=_work, args=(self._orders, its))
+            mine, its = context.Pipe()
+            process = context.Process(target=_work, args=(self._orders, its, dict(os.environ)))
             process.start()
             its.close()
             assert process.pid is not None
@@ -182,10 +183,23 @@ class _Team:
         self.members.clear()
 
 
-def _work(orders: Orders, pipe: connection.Connection) -> None:
+def _context() -> Any:
+    """How workers are started: on Linux as forks of a process that has imported what the driver has, so that it is imported once.
+
+    That process has neither threads nor a CUDA context. Elsewhere, system libraries may not survive a fork.
+    """
+    if sys.platform != "linux":
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([name for name in sys.modules if name.split(".")[0] == "qlogad"])
+    return context
+
+
+def _work(orders: Orders, pipe: connection.Connection, environment: Mapping[str, str]) -> None:
     """The main function of a worker: run trials until none is left; sends None whenever one starts or ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's
-    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ.clear()
+    os.environ.update(environment, OMP_NUM_THREADS="1")
     if "torch" in sys.modules:
         import torch
 
