@@ -41,6 +41,7 @@ def fitted(kind, backend, **settings):
     return DeepLog(core=core, history=2, embedding=4, score="nll", **{"epochs": 2, **settings}).fit(windows, validation=windows)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("kind", [VQC, DeepLog])
 def test_noise_is_part_of_training_and_means_the_same_on_every_simulator(kind, tmp_path):
     windows, _ = sessions(8, "test")

@@ -137,6 +137,7 @@ def by(record: Record, **changed: Any) -> Record:
     return replace(record, judge=replace(record.judge, **changed))
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("metric", ["f1", "recall", "mcc", "pr_auc", "roc_auc"])
 def test_every_contrast_is_paired_and_of_values_that_are_there(nested: Nested, metric: Any) -> None:
     record = by(nested.record, metric=metric)

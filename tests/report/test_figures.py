@@ -43,6 +43,7 @@ def legend_lies_inside(figure: Figure) -> list[str]:
     return [text.get_text().replace("\n", " ").strip() for text in drawn.get_texts()]
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize(("names", "cuts"), [(SHORT, 1), (SHORT, 3), (LONG, 1), (ODD, 1), (LONG, 3)])
 @pytest.mark.parametrize("count", [1, 2, 13])
 def test_legends_are_whole(names: list[str], cuts: int, count: int) -> None:

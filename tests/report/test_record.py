@@ -182,6 +182,7 @@ def test_the_command_names_the_file_and_fails(finished: tuple[Path, Record], tmp
 COMMITTED = [folder for folder in folders(Path(__file__).parents[2] / "results") if (folder / FILE).exists()]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.name)
 def test_committed_results_are_what_their_records_give(folder: Path) -> None:
     """In a process of its own, as figures depend on what was drawn before."""
@@ -300,6 +301,7 @@ class Sprung:
 # ---------------------------------------------------------------- judging anew
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("key", ["metric=pr_auc", "alpha=0.2", "resamples=30", "power=0.5", 'contrasts=[["c","a"]]'])
 def test_judged_otherwise_is_said_and_changes_no_score(key: str, tmp_path: Path) -> None:
     made = record()
