@@ -58,7 +58,8 @@ class TemplateVectors(View):
 
         hashed = HashingVectorizer(analyzer=_terms_of, n_features=_HASHED, norm=None).transform(base.vocabulary)
         weighted = TfidfTransformer().fit_transform(hashed)
-        left_VD, singular_D, _ = randomized_svd(weighted, n_components=min(base.size, WIDTH), random_state=0)
+        kept = np.union1d(weighted.indices, np.arange(min(base.size, _HASHED)))  # at least V; the others are zero, but cost time
+        left_VD, singular_D, _ = randomized_svd(weighted[:, kept], min(base.size, WIDTH), transpose=True, random_state=0)
         return cls(tuple(tuple(row) for row in (left_VD * singular_D).tolist()))
 
     def make(self, base: Base) -> Floats:
