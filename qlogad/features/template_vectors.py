@@ -53,13 +53,15 @@ class TemplateVectors(View):
         """Decompose the terms of the training templates."""
         if not base.size:
             return cls(())
+        from scipy.sparse import csr_array
         from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
         from sklearn.utils.extmath import randomized_svd
 
         hashed = HashingVectorizer(analyzer=_terms_of, n_features=_HASHED, norm=None).transform(base.vocabulary)
-        weighted = TfidfTransformer().fit_transform(hashed)
-        kept = np.union1d(weighted.indices, np.arange(min(base.size, _HASHED)))  # at least V; the others are zero, but cost time
-        left_VD, singular_D, _ = randomized_svd(weighted[:, kept], min(base.size, WIDTH), transpose=True, random_state=0)
+        kept = np.union1d(hashed.indices, np.arange(min(base.size, _HASHED)))  # at least V; the others are zero, but cost time
+        places = np.searchsorted(kept, hashed.indices)
+        weighted = TfidfTransformer().fit_transform(csr_array((hashed.data, places, hashed.indptr), shape=(base.size, len(kept))))
+        left_VD, singular_D, _ = randomized_svd(weighted, min(base.size, WIDTH), transpose=True, random_state=0)
         return cls(tuple(tuple(row) for row in (left_VD * singular_D).tolist()))
 
     def make(self, base: Base) -> Floats:
