@@ -58,7 +58,7 @@ class TemplateVectors(View):
         from sklearn.utils.extmath import randomized_svd
 
         hashed = HashingVectorizer(analyzer=_terms_of, n_features=_HASHED, norm=None).transform(base.vocabulary)
-        kept = np.union1d(hashed.indices, np.arange(min(base.size, _HASHED)))  # at least V columns; those left out are zero and only cost time
+        kept = np.union1d(hashed.indices, np.arange(min(base.size, _HASHED)))  # V columns or more; the others are zero
         places = np.searchsorted(kept, hashed.indices)
         weighted = TfidfTransformer().fit_transform(csr_array((hashed.data, places, hashed.indptr), shape=(base.size, len(kept))))
         left_VD, singular_D, _ = randomized_svd(weighted, min(base.size, WIDTH), transpose=True, random_state=0)
