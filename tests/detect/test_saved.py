@@ -16,6 +16,7 @@ from qlogad.detect.detector import Detector
 from qlogad.detect.floors.length import Length
 from qlogad.detect.floors.new_event import NewEvent
 from qlogad.detect.sequences.deeplog import DeepLog
+from qlogad.detect.sequences.deeplog_parameters import DeepLogParameters
 from qlogad.detect.windows.autoencoder import Autoencoder
 from qlogad.detect.windows.vqc import VQC
 from qlogad.errors import InputError, ResultError, UnknownName
@@ -31,6 +32,9 @@ KINDS: dict[str, Callable[[], Detector]] = {name: names.find("detector", name) f
     "deeplog": lambda: DeepLog(core=Classical(hidden=3), epochs=1, history=2, embedding=3),
     "deeplog stacked": lambda: DeepLog(
         core=Classical(hidden=3), epochs=1, history=2, layers=2, inputs="one-hot", padding="right", end=True
+    ),
+    "deeplog-parameters": lambda: DeepLogParameters(
+        core=Classical(hidden=3), epochs=1, history=2, embedding=3, parameter_hidden=2, parameter_history=1
     ),
     "deeplog quantum": lambda: DeepLog(core=SMALL, epochs=1, history=2, embedding=3),
     "deeplog same-wrapper": lambda: controlled("same-wrapper"),
