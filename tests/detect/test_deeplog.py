@@ -64,6 +64,7 @@ def trained(core: Core = CORES[0], **fields: object) -> DeepLog:
     return small(core, **fields).fit(grammar(20, 0), validation=grammar(10, 1))
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("core", [Classical(), Quantum(wires=4), Quantum(wires=4, shared=True)], ids=lambda core: str(core.kind))
 def test_it_learns_an_order_that_counts_and_keys_cannot_see(core: Core, cell: str) -> None:
