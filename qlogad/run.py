@@ -13,7 +13,7 @@ from qlogad.experiment.experiment import Experiment
 from qlogad.experiment.runner import cells, execute, forget, prepare
 from qlogad.experiment.watch import WAITING, Watch
 from qlogad.jobs.address import check_place
-from qlogad.report import alarm_lines
+from qlogad.report import alarm_lines, quarantine
 from qlogad.report.folder import write
 from qlogad.report.gather import begun, ended
 from qlogad.report.record import Record
@@ -51,6 +51,12 @@ def run(
     watch, folder = watch or Watch(), Path(out) / experiment.name
     with files.at_work(folder, partial(forget, folder) if fresh else None, partial(watch.preparing, WAITING, 1)):
         prepared = prepare(experiment, folder, watch.preparing)
+        source = prepared.source
+        page = quarantine.text_of(experiment.name, source.dataset, source.events)
+        if page is None:
+            files.remove(folder / "quarantine.md")
+        else:
+            files.write(folder / "quarantine.md", page)
         record = begun(prepared)
         watch.prepared(before(record))
         wanted = cells(prepared)

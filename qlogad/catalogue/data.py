@@ -11,14 +11,20 @@ import numpy as np
 
 from qlogad import documents, names
 from qlogad.arrays import Floats
-from qlogad.catalogue.profile import times
-from qlogad.errors import DataError, InputError, did_you_mean
+from qlogad.errors import DataError, InputError, did_you_mean, one_line
+from qlogad.logs.clock import clock, stamp
+from qlogad.logs.quarantine import by_reason
 from qlogad.logs.reading.archives import inside
 
 if TYPE_CHECKING:
     from qlogad.experiment.experiment import Contender
+    from qlogad.logs.dataset import Dataset
+    from qlogad.logs.events import Events
 
 __all__ = ["describe", "facts_text", "is_log", "what"]
+
+_FIRST = 3  # lines shown
+_SHOWN = 160  # characters of a line
 
 
 def what(name: str) -> str:
@@ -68,10 +74,15 @@ def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int],
         "blank": intake.blank,
         "quarantined": len(intake.quarantine),
         "quarantine reasons": intake.reasons(),
-        "first quarantined lines": sorted(item.line for item in intake.quarantine)[:10],
+        "quarantined lines": {
+            f"{group.reason}, line {line}": one_line(text, _SHOWN)
+            for group in by_reason(intake, source.dataset.text)
+            for line, text in group.examples.items()
+        },
+        "first lines": _examples(source.dataset, events),
         **({"warnings": list(intake.warnings)} if intake.warnings else {}),
-        "from": _stamp(time_E.min()) if len(time_E) else "no times",
-        "to": _stamp(time_E.max()) if len(time_E) else "no times",
+        "from": stamp(float(time_E.min())) if len(time_E) else "no times",
+        "to": stamp(float(time_E.max())) if len(time_E) else "no times",
         **({"clock": _clock(events.time_E)} if len(time_E) else {}),
         "sessions": len(events.sessions),
         "distinct masked messages": len(events.texts),
@@ -99,6 +110,12 @@ def describe(name: str, overrides: Sequence[str], progress: Callable[[str, int],
     return facts
 
 
+def _examples(dataset: Dataset, events: Events) -> dict[str, str]:
+    """The first lines that became events, escaped, by line number."""
+    wanted = list(dict.fromkeys(events.line_E[:_FIRST].tolist()))
+    return {f"line {line}": one_line(text, _SHOWN) for line, text in sorted(dataset.text(wanted).items())}
+
+
 def _made_of(contender: Contender) -> str:
     """A short description of a contender: its detector, and its values of a grid."""
     like = f", like {contender.like}" if contender.like else ""
@@ -109,14 +126,8 @@ def _made_of(contender: Contender) -> str:
 
 def _clock(time_E: Floats) -> dict[str, Any]:
     """How times go on from event to event, in the order of the lines."""
-    found = times(time_E, np.zeros(len(time_E), dtype=np.int64), None)
+    found = clock(time_E, np.zeros(len(time_E), dtype=np.int64), None)
     return {key: value for key, value in found.items() if key not in ("first", "last", "lines per hour", "lines per day")}
-
-
-def _stamp(seconds: float) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(float(seconds), UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def facts_text(facts: dict[str, Any]) -> str:

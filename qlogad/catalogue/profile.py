@@ -10,16 +10,17 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from itertools import islice
+from math import isnan
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qlogad import documents, escape
-from qlogad.arrays import Floats, Ints
 from qlogad.errors import DataError, counted, one_line
 from qlogad.experiment.data import Data, data_of
+from qlogad.logs.clock import clock, duration, stamp
 from qlogad.logs.dataset import Dataset, Intake
 from qlogad.logs.events import Events, read_events
 from qlogad.logs.guess.guess import Guess, guess
@@ -31,16 +32,17 @@ from qlogad.logs.reading.raw_lines import blocks, raw_lines
 from qlogad.logs.split import SplitBy, make_splits
 from qlogad.logs.windows import Window, Windows, make_windows
 
-__all__ = ["Profile", "profile", "times"]
+__all__ = ["Profile", "profile"]
 
 Progress = Callable[[str, int], None]
 _TOP = 10  # levels, components, templates shown
 _EXAMPLES = 3
 _SHOWN = 160  # characters of an example
+_WARNING = 300  # characters of a warning
+_FIRST = 3  # lines shown with what is read in them
 _LOOKED = 8_000  # events in which sessions are looked for
 _CUTS = (0.4, 0.55, 0.7)
 _PARTS = ((8, 3, 8), (1, 1, 1))  # windows for training, validation and test: what is wanted, what is needed
-_HOUR = 3600.0
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,9 @@ def _windows(
             for order in orders:
                 cuts = tuple(cut for cut in _CUTS if _leaves(windows, SplitBy(order, (cut,)), wanted))
                 if cuts:
+                    if best is not None and not session and not labelled and window.by == "count":
+                        found = f"{best.sessions} sessions were found ({'as the layout says' if not best.data else best.what})"
+                        why = f"{found}, too few for training, validation and test: windows have {window.size} lines each"
                     late = "" if order == "time" or not timed else "; by time, a part would be empty, so the split is by order"
                     return session, window, SplitBy(order, cuts), [f"{why}{late}"] if why else []
     few = f"{counted(lines, 'event')} cannot be cut into training, validation and test: no experiment can run on them; take more of the log"
@@ -314,7 +319,7 @@ def _seen(data: Data, events: Events, sample: LogSample, whole: bool, texts: Seq
     labels = Counter(events.label_E.tolist())
     return {
         "events": len(events),
-        "times": times(events.time_E, np.asarray(at), None if whole or sample.whole else sample.expected_lines),
+        "times": clock(events.time_E, np.asarray(at), None if whole or sample.whole else sample.expected_lines),
         "levels": _counts(events.level_E, events.levels),
         "components": {
             "number": sum(map(bool, events.components)),
@@ -345,7 +350,29 @@ def _seen(data: Data, events: Events, sample: LogSample, whole: bool, texts: Seq
             for reason, lines in sorted(reasons.items(), key=lambda pair: -len(pair[1]))
         },
         "joined to the line above": intake.joined,
+        "warnings": list(intake.warnings),
+        "first lines": _first_lines(dataset, sample),
     }
+
+
+def _first_lines(dataset: Dataset, sample: LogSample) -> list[dict[str, Any]]:
+    """The first lines of the log that are events, and what is read in each."""
+    lines, intake, found = sample.lines[:_LOOKED], Intake(), list[dict[str, Any]]()
+    try:
+        for record in islice(dataset.read(raw_lines(lines, intake), intake), _FIRST):
+            read = {
+                "time": "" if isnan(record.time) else stamp(record.time),
+                "level": record.level,
+                "component": record.component,
+                "session": " ".join(record.sessions),
+                "label": {0: "normal", 1: "anomalous"}.get(record.label, ""),
+                "message": record.message[:_SHOWN],
+            }
+            line = lines[record.line - 1].decode("utf-8", "backslashreplace")
+            found.append({"line": line[:_SHOWN], "read": {name: text for name, text in read.items() if text}})
+    except DataError:  # told where all of the sample is read
+        return found
+    return found
 
 
 def _dirt(sample: LogSample, whole: bool) -> Dirt:
@@ -360,38 +387,6 @@ def _counts(code_E: NDArray[np.int32], words: Sequence[str]) -> dict[str, int]:
     counts = np.bincount(code_E, minlength=len(words))
     order = np.argsort(-counts, kind="stable")[:_TOP]
     return {words[place]: int(counts[place]) for place in order.tolist() if words[place] and counts[place]}
-
-
-def times(time_E: Floats, part_E: Ints, lines: int | None) -> dict[str, Any]:
-    """First and last time, rate, and where the clock does not go on as it should; steps between two parts of a sample do not count."""
-    known = np.isfinite(time_E)
-    if not known.any():
-        return {"without": int((~known).sum())}
-    time, part = time_E[known], part_E[known]
-    first, last = float(time.min()), float(time.max())
-    step = np.diff(time)[part[1:] == part[:-1]]
-    same = int((step == 0).sum())
-    back, ahead = step[step < 0], np.sort(step[step > 0])[::-1]
-    usual = float(np.quantile(ahead, 0.99)) if len(ahead) else 0.0
-    jumps = ahead[(ahead > max(_HOUR, 100 * usual))]
-    span = max(last - first, 1e-9)
-    rate = (len(time) if lines is None else lines) / span
-    return {
-        "first": _stamp(first),
-        "last": _stamp(last),
-        "lines per hour": float(f"{rate * _HOUR:.3g}") if span > 1 else None,
-        "lines per day": float(f"{rate * 24 * _HOUR:.3g}") if span > 1 else None,
-        "without": int((~known).sum()),
-        "out of order": len(back),
-        "largest step back, s": round(float(-back.min()), 3) if len(back) else 0.0,
-        "same as the one before": same,
-        "jumps ahead": len(jumps),
-        "largest jump ahead, s": round(float(jumps[0]), 3) if len(jumps) else 0.0,
-    }
-
-
-def _stamp(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(" ", "milliseconds").removesuffix("+00:00")
 
 
 def _candidate(one: Candidate) -> dict[str, Any]:
@@ -418,15 +413,20 @@ def _page(facts: Mapping[str, Any]) -> Iterator[str]:
     for one in facts["formats tried"]:
         yield f"  {one['understood']:7.1%}  {one['format']}"
     if "first" in times:
-        rate = f", {times['lines per hour']:,} lines an hour" if times["lines per hour"] else ""
-        yield f"times: {times['first']} to {times['last']}{rate}; {times['without']} events without"
+        rate = f", {times['lines per hour']:,g} lines an hour" if times["lines per hour"] else ""
+        yield f"times: {times['first']} to {times['last']} (UTC){rate}; {times['without']} events without"
         yield (
-            f"  {times['out of order']} out of order (by {times['largest step back, s']:g} s at most), "
+            f"  {times['out of order']} out of order (by {duration(times['largest step back, s'])} at most), "
             f"{times['same as the one before']} the same as the one before, {times['jumps ahead']} jumps ahead"
-            + (f" (by {times['largest jump ahead, s']:g} s at most)" if times["jumps ahead"] else "")
+            + (f" (by {duration(times['largest jump ahead, s'])} at most)" if times["jumps ahead"] else "")
         )
     else:
         yield "times: none"
+    yield from (f"  warning: {one_line(warning, _WARNING)}" for warning in facts["warnings"])
+    yield "the first lines, and what is read in them:"
+    for one in facts["first lines"]:
+        yield f"  {_short(one['line'])}"
+        yield f"    {', '.join(f'{name}: {_short(text)}' for name, text in one['read'].items())}"
     yield f"levels: {_listed(facts['levels'])}"
     components = facts["components"]
     yield f"components: {components['number']}: {_listed(components['most frequent'])}"

@@ -63,7 +63,9 @@ def prepare(experiment: Experiment, folder: Path, progress: Callable[[str, int],
         progress: called with a step and a count (lines read, cuts prepared).
     """
     source = open_source(experiment.data, lambda lines: progress("lines read", lines))
-    files.write(folder / ".gitignore", "cells/\nwork/\nalarms.md\n.gitignore\n")  # files that contain log lines stay local
+    files.write(
+        folder / ".gitignore", "cells/\nwork/\nalarms.md\nquarantine.md\n.gitignore\n"
+    )  # files that contain log lines stay local
     views = sorted({view for contender in experiment.contenders for view in contender.reads} | {"ids"})
     grounds = []
     for number, _ in enumerate(splits(experiment.data, source)):

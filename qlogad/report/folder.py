@@ -1,7 +1,7 @@
 """The results folder of an experiment: record.npz, and the files made from it: manifest.json, runs.csv, table.md, alarms.csv, figures.
 
-Committed files hold numbers and line numbers only. `alarms.md` shows the original log lines, needs the data set, and is git-ignored,
-because third-party logs may not be published.
+Committed files hold numbers and line numbers only. `alarms.md` and `quarantine.md` show the original log lines, need the data
+set, and are git-ignored, because third-party logs may not be published.
 """
 
 from __future__ import annotations

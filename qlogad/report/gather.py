@@ -99,6 +99,8 @@ def _facts(prepared: PreparedRun) -> dict[str, Any]:
         "intake": {
             "lines": events.intake.lines,
             "records": events.intake.records,
+            "joined": events.intake.joined,
+            "left_out": events.intake.left_out,
             "blank": events.intake.blank,
             "quarantined": len(events.intake.quarantine),
             "reasons": events.intake.reasons(),

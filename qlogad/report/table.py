@@ -31,13 +31,18 @@ ROC-AUC 0.5 are chance, and so is a PR-AUC equal to the base rate. Weights are q
 change a readout. A dash is undefined (no such window)."""
 
 
+_ASIDE = {"joined": "joined to the line above", "left_out": "left out by level"}
+
+
 def before(record: Record) -> str:
     """The facts known before training: the data of every cut and the smallest difference it can show."""
     facts = record.manifest
     intake, made = facts["intake"], sum(one.made for one in record.entrants)
     lines = [
         record.question or record.name,
-        f"{intake['lines']} lines, {intake['records']} understood, {intake['blank']} blank, {intake['quarantined']} quarantined"
+        f"{intake['lines']} lines, {intake['records']} understood, "
+        + "".join(f"{intake[key]} {what}, " for key, what in _ASIDE.items() if intake.get(key))
+        + f"{intake['blank']} blank, {intake['quarantined']} quarantined{' (see quarantine.md)' if intake['quarantined'] else ''}"
         f" -> {facts['windows']} windows ({facts['windows_of_unknown_label']} more of unknown label left out)",
         *([f"{counted(made, 'contender')} of {len(record.entrants)} made by [grid]"] if made else []),
         "",

@@ -175,6 +175,28 @@ def test_dirt_is_counted_shown_and_escaped(tmp_path: Path) -> None:
     assert found.facts["times"]["out of order"] == 1
 
 
+def test_the_first_lines_are_shown_with_what_is_read_in_them(tmp_path: Path) -> None:
+    lines = [f"2026-03-01 08:{n // 60:02}:{n % 60:02} WARN api: did {n}\x1b[2J of a lot" for n in range(300)]
+    (tmp_path / "a.log").write_text("\n".join(lines))
+    found = described(tmp_path / "a.log")
+    assert [one["line"] for one in found.facts["first lines"]] == lines[:3]
+    for one, line in zip(found.facts["first lines"], lines, strict=False):
+        assert one["read"]["time"].startswith(line[:19])
+        assert (one["read"]["level"], one["read"]["component"], one["read"]["message"]) == ("WARN", "api", line.partition(": ")[2])
+    assert "\x1b" not in found.text()
+
+
+def test_a_data_set_is_described_with_lines_and_with_those_in_quarantine(tmp_path: Path) -> None:
+    sample = SAMPLES["bgl"](tmp_path)
+    with sample.log.open("a") as log:
+        log.write("\x1b[2J is no line of it\n")
+    done = qlogad("data", "describe", "bgl", "--set", f"path={sample.log}", "--set", "window={by='count', size=10}")
+    assert done.returncode == 0, done.stderr
+    assert "\\x1b[2J is no line of it" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert sample.log.read_text().splitlines()[0][:100] in done.stdout
+
+
 def test_all_of_a_log_is_read_on_demand(tmp_path: Path) -> None:
     lines = [f"2026-03-01 08:{n // 60:02}:{n % 60:02} INFO api: did {n % 7} of a lot" for n in range(300)]
     (tmp_path / "a.log").write_text("\n".join(lines))

@@ -262,14 +262,17 @@ def test_public_results_hold_no_log_line(tmp_path: Path) -> None:
         odd = i > 900 and i % 97 == 5
         said = head.format(i=i, m=i // 60, s=i % 60, secret=secret)
         lines.append(f"FAULT {said} never heard of before" if odd else f"- {said} {'abc'[i % 3]} done")
+    lines.insert(600, f"{secret} is no line of this log")
     log.write_text("\n".join(lines) + "\n")
     toml = tmp_path / "own.toml"
     toml.write_text(OWN)
     done = qlogad("run", "own.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "results" / "own"
-    public = [path for path in folder.iterdir() if path.is_file() and path.name != "alarms.md"]
+    public = [path for path in folder.iterdir() if path.is_file() and path.name not in {"alarms.md", "quarantine.md"}]
     assert all(secret.encode() not in path.read_bytes() for path in public)
     with ZipFile(folder / "record.npz") as packed:  # compressed
         assert all(secret.encode() not in packed.read(name) for name in packed.namelist())
-    assert secret in (folder / "alarms.md").read_text()
+    for name in ("alarms.md", "quarantine.md"):
+        assert secret in (folder / name).read_text()
+        assert name in (folder / ".gitignore").read_text().splitlines()

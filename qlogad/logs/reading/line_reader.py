@@ -16,13 +16,25 @@ from qlogad.logs.dataset import Intake, LogRecord, RawLine, label_of
 from qlogad.logs.reading.layout import FILE, LINE, Layout, Role
 from qlogad.logs.reading.line_times import LineTimes
 
-__all__ = ["EARLY", "MOST_JOINED", "NOT_OF_LAYOUT", "NO_LABEL", "TOLERATED", "Doubt", "LineReader", "entries", "read_records"]
+__all__ = [
+    "EARLY",
+    "MOST_JOINED",
+    "NOT_OF_LAYOUT",
+    "NO_LABEL",
+    "NO_SUCH_LABEL",
+    "TOLERATED",
+    "Doubt",
+    "LineReader",
+    "entries",
+    "read_records",
+]
 
 TOLERATED = 0.5  # of a log's lines may be set aside; beyond it the layout is the wrong one
 MOST_JOINED = 1 << 16  # characters of a message with the lines that go on with it; the rest is counted and not kept
 EARLY = 1 << 16  # lines after which a wrong layout is told without reading on
 _EXAMPLES = 3
 NOT_OF_LAYOUT = "not a line of this layout"
+NO_SUCH_LABEL = "no such label"
 _PAIR = re.compile(r'\s*([^\s="]+)(?:=(?:"((?:[^"\\]|\\.)*)"|(\S*)))?(?=\s|$)')
 _SEVERITIES = ("EMERG", "ALERT", "CRIT", "ERR", "WARNING", "NOTICE", "INFO", "DEBUG")  # RFC 5424, 6.2.1
 
@@ -88,7 +100,7 @@ class LineReader:
         if self._label is not None:
             label = self._label_of[self._label(found, text) or ""]
             if label is NO_LABEL:
-                return "no such label"
+                return NO_SUCH_LABEL
             if label == 1 and self._kind is not None:
                 kind = self._kind(found, text) or ""
         level = self._level_of[(self._level(found, text) or "") if self._level else ""]

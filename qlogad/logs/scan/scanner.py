@@ -25,7 +25,7 @@ from qlogad import jit
 from qlogad.arrays import Floats, Ints
 from qlogad.logs.dataset import Intake, LogRecord, RawLine
 from qlogad.logs.reading.layout import FILE, LINE, Layout, Role
-from qlogad.logs.reading.line_reader import EARLY, MOST_JOINED, NO_LABEL, NOT_OF_LAYOUT, Doubt, LineReader, entries
+from qlogad.logs.reading.line_reader import EARLY, MOST_JOINED, NO_LABEL, NO_SUCH_LABEL, NOT_OF_LAYOUT, Doubt, LineReader, entries
 from qlogad.logs.reading.line_times import NO_TIME, LineTimes
 from qlogad.logs.reading.mask import Mask
 from qlogad.logs.reading.pieces import Piece, Ragged, StringTables, pieces_of
@@ -477,7 +477,7 @@ class _Merge:
         if _LABEL in roles or "label" in self._plan.constant:
             label_E = self._codes(read, word_ER[:, _LABEL], "label", lambda word: reader.label_of(word))
             bad_E = (label_E == NO_LABEL) & keep_E
-            aside += [(line, "no such label") for line in line_E[bad_E].tolist()]
+            aside += [(line, NO_SUCH_LABEL) for line in line_E[bad_E].tolist()]
             keep_E &= ~bad_E
         if self._left_out:
             out_E = self._codes(read, word_ER[:, _LEVEL], "out", lambda word: reader.level_of(word) in self._left_out).astype(bool)
