@@ -125,6 +125,27 @@ def test_of_a_log_that_no_format_is_made_for_a_layout_is_derived(
     assert (found.table["window"] == {"by": "session"}) == sessions
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_lines_that_lack_a_piece_are_events_of_their_own_and_stack_traces_are_not(seed: int, tmp_path: Path) -> None:
+    """One line in 50 ends or goes over into its message after any of its pieces."""
+    draw = random.Random(seed)
+    lines, own = list[str](), 0
+    for number in range(2_000):
+        when = f"2026-03-01 {10 + number // 600}:{number // 10 % 60:02}:{number % 10:02}.120"
+        pieces = [f" [{draw.randrange(9)}]", f" {draw.choice(['LOG', 'INFO'])}:  ", f"{draw.choice(['query', 'checkpoint'])}: "]
+        kept = pieces if number % 50 else pieces[: draw.randrange(4)]
+        lines.append(f"{when}{''.join(kept)}{draw.choice([' deadlock detected', f'took {number} ms'])}")
+        own += 1
+        if number % 7 == 0:
+            lines.append("    at line 7 of a function")
+    log = tmp_path / "own.log"
+    log.write_text("\n".join(lines) + "\n")
+    messages, understood = read(described(log).table)
+    assert len(messages) == own
+    assert understood == len(lines)
+    assert all(("deadlock" in message) == ("deadlock" in lines[line - 1]) for line, message in messages.items())
+
+
 @pytest.mark.parametrize("syntax", ["json", "csv", "logfmt"])
 def test_lines_that_name_their_fields_need_no_usual_names(syntax: str, tmp_path: Path) -> None:
     rows = [

@@ -4,7 +4,8 @@ r"""A layout of a log's own, where no format fits: what its lines have in common
     └ time, by its shape ──┘ └level┘└pid┘    └ thread ───────┘ └ component ─────┘     └ message
 
 From the time on, one piece after another is taken as long as `MOST` of the lines have it: marks, a level, [brackets], a number, a
-component before ':' or '-'. The rest is the message. Lines of JSON, logfmt and tables name their fields: values say which is what.
+component before ':' or '-'. The rest is the message; in the few lines that lack a piece, it begins there. Lines of JSON, logfmt and tables
+name their fields: values say which is what.
 """
 
 from __future__ import annotations
@@ -186,7 +187,7 @@ _HOST = re.compile(r"[\w.:@/-]+(?=\s)", re.ASCII)
 
 
 def _after(rests: Sequence[str], said: Mapping[str, Any]) -> str:
-    """The expression of what follows the time."""
+    """The expression of what follows the time; where a line lacks a piece, its message begins."""
     pieces, taken, left = list[str](), {"Level"} if "level" in said else set[str](), list(rests)
     while True:
         run, left = _marks(left)
@@ -197,9 +198,13 @@ def _after(rests: Sequence[str], said: Mapping[str, Any]) -> str:
         if piece is None:
             break
         pieces.append(piece)
-    if pieces[-1].endswith(r"\s+"):  # a line may end before its message
-        return "".join([*pieces[:-1], f"(?:{pieces[-1]}(?P<Message>.*))?"])
-    return "".join([*pieces, "(?P<Message>.*)"])
+    first, *others = pieces
+    expression = ""
+    for piece, run in zip(others[-2::-2], others[::-2], strict=True):
+        if run.endswith(r"\s+"):
+            run = run.removesuffix(r"\s+") + r"(?:\s+|$)"  # a line may end here
+        expression = f"(?:{piece}{run}{expression})?"
+    return rf"(?:{first}{expression})?\s*(?P<Message>.*)"
 
 
 def _marks(left: Sequence[str]) -> tuple[str, list[str]]:
