@@ -22,7 +22,7 @@ from qlogad.arrays import Floats, Ints, Numbers
 from qlogad.bounds import Between, room
 from qlogad.detect.batches import distinct
 from qlogad.detect.detector import Detector, State
-from qlogad.detect.trained import Examples, Trained
+from qlogad.detect.labelled import Labelled, Pairs
 from qlogad.errors import ResultError
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
@@ -37,7 +37,7 @@ Pool = Literal["attention", "mean"]
 
 
 @dataclass(kw_only=True)
-class LogRobust(Trained, Detector):
+class LogRobust(Labelled, Detector):
     """A classifier of windows; the score is the logit of an anomaly: higher is more anomalous, 0 is even odds in the balanced loss.
 
     A window is the sequence of its events' template vectors; an event not seen in training is the zero vector. Of a window longer than
@@ -57,10 +57,8 @@ class LogRobust(Trained, Detector):
     core: Core = Classical()  # the core of both cells; its `hidden` is the size of each state
     pool: Pool = "attention"  # how the states of a window's events become one
     longest: Annotated[int, Between(1, 100_000)] = 100  # the number of events that are read of a window
-    balance: bool = True  # give normal windows and anomalies the same total weight in the loss
 
     reads: ClassVar[tuple[str, ...]] = ("ids", "template-vectors")
-    supervised: ClassVar[bool] = True
 
     def network(self, core: Core) -> LogRobustNetwork:
         return LogRobustNetwork(core, self._vectors_VD, self.pool, self.seed)
@@ -81,13 +79,14 @@ class LogRobust(Trained, Detector):
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         assert labels is not None  # a supervised detector's labels have been checked
         self._vectors_VD: Numbers = features.view("template-vectors").astype(np.float32)
-        share_C = np.ones(2)
-        if self.balance:
-            share_C = features.weight_N.sum() / (2 * np.bincount(labels.window_N, weights=features.weight_N, minlength=2))
         held = None
-        if validation is not None and validation[1] is not None and np.ptp(validation[1].window_N[validation[0].weight_N > 0]):
-            held = self._examples(validation[0], validation[1], share_C)
-        self.learn(self.built(self.network), self._examples(features, labels, share_C), held)
+        if validation is not None and validation[1] is not None:
+            held = Pairs.of(self._rows(validation[0]), validation[0], validation[1])
+        self.classify(self.built(self.network), Pairs.of(self._rows(features), features, labels), held)
+
+    def trimmed(self, rows_BT: Tensor) -> Tensor:
+        longest = max(int((rows_BT <= self.size_).sum(dim=1).max()), 1)
+        return rows_BT[:, :longest]
 
     def _restore(self, state: State) -> None:
         sizes = {"vectors_VD": Array("float32", (self.size_, "width")), "attention_H": Array("float32", ("states",))}
@@ -110,26 +109,6 @@ class LogRobust(Trained, Detector):
         read_E = np.flatnonzero(place_E < steps)
         rows_NT[features.row_E[read_E], place_E[read_E]] = features.ids_E[read_E]
         return rows_NT
-
-    def _examples(self, features: Features, labels: Labels, share_C: Floats) -> Examples:
-        """Distinct pairs of window and label, with their weights times the share of the label."""
-        known_N = np.flatnonzero(features.weight_N > 0)
-        pairs_UI, place_N = distinct(np.column_stack([self._rows(features), labels.window_N])[known_N])
-        weight_U = np.bincount(place_N, weights=features.weight_N[known_N], minlength=len(pairs_UI)) * share_C[pairs_UI[:, -1]]
-        rows_UT, label_U, weights_U = (
-            torch.from_numpy(array).to(self.device)
-            for array in (pairs_UI[:, :-1].copy(), pairs_UI[:, -1].astype(np.float32), weight_U.astype(np.float32))
-        )
-
-        def loss(rows_B: Tensor) -> Tensor:
-            rows_BT = rows_UT[rows_B]
-            longest = max(int((rows_BT <= self.size_).sum(dim=1).max()), 1)
-            logits_B = self.network_(rows_BT[:, :longest])
-            return nn.functional.binary_cross_entropy_with_logits(
-                logits_B, label_U[rows_B], weight=weights_U[rows_B], reduction="sum"
-            )
-
-        return Examples(weights_U, loss)
 
 
 class LogRobustNetwork(CoreNetwork):

@@ -17,14 +17,14 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from qlogad import seeds
 from qlogad.arrays import Floats, Ints
 from qlogad.circuit.encoding import Encoding
 from qlogad.detect.batches import distinct
 from qlogad.detect.detector import Detector, State
-from qlogad.detect.trained import Examples, Trained
+from qlogad.detect.labelled import Labelled, Pairs
 from qlogad.errors import DataError, DesignError, QlogadWarning, ResultError
 from qlogad.features.features import Features, Labels
 from qlogad.files import Array, check_arrays
@@ -41,7 +41,7 @@ Feed = Literal["linear", "scaled", "direct"]
 
 
 @dataclass(kw_only=True)
-class VQC(Trained, Detector):
+class VQC(Labelled, Detector):
     """A classifier of windows; the score is the logit of an anomaly: higher is more anomalous, 0 is even odds in the balanced loss.
 
     A window is represented by its `view`: `counts` of every event type; `presence`, 0 or 1 per event type; or `last`, the type of its
@@ -71,13 +71,11 @@ class VQC(Trained, Detector):
     core: Core = Quantum(wires=3, depth=3, reupload=True)
     view: View = "counts"  # the representation of a window
     feed: Feed = "linear"  # how a quantum core takes the view
-    balance: bool = True  # give normal windows and anomalies the same total weight in the loss
     epochs: Epochs = 100  # the largest number of epochs
     lr: LearningRate = 0.02  # the optimizer's learning rate
     patience: Patience = 20  # epochs without a better validation loss before stopping
 
     reads: ClassVar[tuple[str, ...]] = ("ids", "counts")
-    supervised: ClassVar[bool] = True
 
     def check(self) -> None:
         self.core.check()
@@ -93,22 +91,17 @@ class VQC(Trained, Detector):
 
     def _fit(self, features: Features, labels: Labels | None, validation: tuple[Features, Labels | None] | None) -> None:
         assert labels is not None  # a supervised detector's labels have been checked
-        share_C = np.ones(2)
-        if self.balance:
-            share_C = features.weight_N.sum() / (2 * np.bincount(labels.window_N, weights=features.weight_N, minlength=2))
-        table, held = self._table(features, labels), None
+        pairs, held = Pairs.of(self._rows(features), features, labels), None
         if validation is not None and validation[1] is not None:
-            held = self._table(validation[0], validation[1])
-        columns_D = np.flatnonzero(np.ptp(table.rows_UV, axis=0))
+            held = Pairs.of(self._rows(validation[0]), validation[0], validation[1])
+        columns_D = np.flatnonzero(np.ptp(pairs.rows_UX, axis=0))
         if len(columns_D) == 0:
             raise DataError(f"all training windows have the same {self.view}, so they cannot be distinguished; choose another view")
         self.width_ = len(columns_D)
         network = self.built(self.network)
-        network.fit_scale(table.rows_UV, table.weight_U, columns_D)
-        self._report_aliases(network, table.rows_UV)
-        if held is not None and np.ptp(held.label_U) == 0:
-            held = None
-        self.learn(network, self._examples(table, share_C), None if held is None else self._examples(held, share_C))
+        network.fit_scale(pairs.rows_UX, pairs.weight_U, columns_D)
+        self._report_aliases(network, pairs.rows_UX)
+        self.classify(network, pairs, held)
 
     def anomaly_score(self, features: Features) -> Floats:
         """The logit of each row, (N,)."""
@@ -139,28 +132,6 @@ class VQC(Trained, Detector):
             return np.asarray(np.eye(features.size + 1, dtype=np.int64)[last_N])
         counts_NV = features.view("counts").astype(np.int64)
         return counts_NV if self.view == "counts" else (counts_NV > 0).astype(np.int64)
-
-    def _table(self, features: Features, labels: Labels) -> _Table:
-        known_N = np.flatnonzero(features.weight_N > 0)
-        rows_NV = np.column_stack([self._rows(features), labels.window_N])[known_N]
-        rows_UV, place_N = distinct(rows_NV)
-        weight_U = np.bincount(place_N, weights=features.weight_N[known_N], minlength=len(rows_UV))
-        return _Table(rows_UV[:, :-1], rows_UV[:, -1], weight_U.astype(np.float64))
-
-    def _examples(self, table: _Table, share_C: Floats) -> Examples:
-        """The examples of a table, their weights multiplied by the share of their class."""
-        weights_U = (table.weight_U * share_C[table.label_U]).astype(np.float32)
-        rows_UV, label_U, weight_U = (
-            torch.from_numpy(array).to(self.device) for array in (table.rows_UV, table.label_U.astype(np.float32), weights_U)
-        )
-
-        def loss(rows_B: Tensor) -> Tensor:
-            logits_B = self.network_(rows_UV[rows_B])
-            return nn.functional.binary_cross_entropy_with_logits(
-                logits_B, label_U[rows_B], weight=weight_U[rows_B], reduction="sum"
-            )
-
-        return Examples(weight_U, loss)
 
     def _report_aliases(self, network: Classifier, rows_UV: Ints) -> None:
         core = network.core
@@ -261,12 +232,3 @@ def _check_feed(encoding: Encoding, view: View, feed: Feed) -> None:
         raise DesignError(f"encoding '{name}' takes real numbers, not an event id; use 'binary' or 'table', or feed = 'linear'")
     if feed == "direct" and view == "counts" and takes.range is not None:
         raise DesignError(f"encoding '{name}' takes a limited range, but counts are unbounded; use feed = 'scaled'")
-
-
-@dataclass(frozen=True, eq=False)
-class _Table:
-    """Distinct pairs of view and label, (U, V + 1) and (U,), with the number of windows that each represents."""
-
-    rows_UV: Ints
-    label_U: Ints
-    weight_U: Floats
