@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -56,8 +56,6 @@ class Labelled(Trained, ABC):
     """
 
     balance: bool = True  # give normal windows and anomalies the same total weight in the loss
-
-    supervised: ClassVar[bool] = True
 
     def trimmed(self, rows_BX: Tensor) -> Tensor:
         """Rows of a batch as the network takes them: as they are, unless a detector cuts off what they all lack."""

@@ -59,6 +59,7 @@ class LogRobust(Labelled, Detector):
     longest: Annotated[int, Between(1, 100_000)] = 100  # the number of events that are read of a window
 
     reads: ClassVar[tuple[str, ...]] = ("ids", "template-vectors")
+    supervised: ClassVar[bool] = True
 
     def network(self, core: Core) -> LogRobustNetwork:
         return LogRobustNetwork(core, self._vectors_VD, self.pool, self.seed)

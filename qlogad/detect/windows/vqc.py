@@ -76,6 +76,7 @@ class VQC(Labelled, Detector):
     patience: Patience = 20  # epochs without a better validation loss before stopping
 
     reads: ClassVar[tuple[str, ...]] = ("ids", "counts")
+    supervised: ClassVar[bool] = True
 
     def check(self) -> None:
         self.core.check()
