@@ -61,8 +61,7 @@ print(json.dumps([len(lines) / fit, len(lines) / frozen]))
 _MEMORY = """
 import resource, sys
 from qlogad.bench.logs import stream
-base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(stream(sys.argv[1], sys.argv[2]), base, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(stream(sys.argv[1], sys.argv[2]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
@@ -94,7 +93,7 @@ class Rate:
     compiled_one: float  # with one thread
     expressions: float  # by regular expressions
     fit: float  # lines to events, and a parser is fitted on their messages
-    peak: float  # MB of memory that reading takes beyond what the program takes before
+    peak: float  # MB of memory that a process which reads it takes at most, the program included
     drain3_fit: float | None
     drain3: float | None
 
@@ -214,10 +213,9 @@ def stream(kind: str, path: str) -> int:
 
 
 def memory(kind: str, path: Path) -> float:
-    """MB that reading a log takes at most, in a process of its own, beyond what the program takes before."""
+    """MB that a process which reads a log takes at most, the program and its compiled kernels included."""
     run = subprocess.run([sys.executable, "-c", _MEMORY, kind, str(path)], check=True, capture_output=True, text=True)
-    _, base, peak = map(int, run.stdout.split())
-    return (peak - base) / 1024
+    return int(run.stdout.split()[-1]) / 1024
 
 
 def _drain3(path: Path, masks: Sequence[tuple[str, str]], python: Path) -> tuple[float, float]:
@@ -266,5 +264,5 @@ _HEAD = """\
 By `qlogad bench logs`. Rates are lines per second of wall clock, of one run on plain files that the system has in memory.
 floor: the bytes are read and the ends of lines found. compiled: lines to events and templates by a frozen parser, in one compiled pass
 with a thread for each core; one thread; expressions: the same events by regular expressions; fit: as compiled, and a parser is fitted.
-MB: the most memory that reading takes beyond the program itself. Drain3: with the same masks, on whole lines; it makes no columns.
+MB: the most memory of a process that reads the log, the program included. Drain3: with the same masks, on whole lines; it makes no columns.
 """
