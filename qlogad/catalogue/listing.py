@@ -17,7 +17,6 @@ from qlogad.catalogue import analysis
 from qlogad.catalogue.analysis import check_column
 from qlogad.catalogue.designs import Shown, design_row, role_for, show_design, size_of, width_of
 from qlogad.circuit.design import ROLES, Role
-from qlogad.detect.detector import Detector
 from qlogad.errors import InputError, UnknownName
 
 __all__ = ["KINDS", "analysed", "rows", "show"]
@@ -171,7 +170,7 @@ def _show_keys(name: str, kind: names.Kind) -> Shown:
             }
         )
     table = escape.table(keys, "simple") if keys else ""
-    presets = documents.plain(cls.presets) if issubclass(cls, Detector) else {}
+    presets = documents.plain(getattr(cls, "presets", {}))
     written = "\n".join(f'preset = "{preset}" stands for\n\n{documents.dump(values)}' for preset, values in presets.items())
     about = "\n\n".join(text for text in (inspect.getdoc(inspect.getmodule(cls)), inspect.getdoc(cls), table, written) if text)
     return Shown(f"{name}: {about}", {"name": name, "kind": kind, "keys": keys, **({"presets": presets} if presets else {})})

@@ -190,6 +190,8 @@ def _parts(pieces: Sequence[str], text: str, least: int = 0) -> list[str] | None
 
     Each piece is taken where it first occurs after `least` characters, which finds a way if there is one. A placeholder is one character.
     """
+    if not all(piece in text for piece in pieces):
+        return None
     if masked := dict.fromkeys(PLACEHOLDER.findall(text)):
         letters = dict(zip(masked, _letters_beside(text, *pieces), strict=False))
         names = {letter: name for name, letter in letters.items()}
