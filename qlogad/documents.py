@@ -131,7 +131,7 @@ def from_mapping(cls: type[T], content: Mapping[str, Any], where: str = "documen
     except RecursionError as error:
         raise DocumentError(f"{where} is nested too deeply") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        first = _joined(error.errors(include_url=False))
         place = one_line(".".join(str(part) for part in first["loc"]), 80)
         if first["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
             known = sorted(
@@ -143,6 +143,18 @@ def from_mapping(cls: type[T], content: Mapping[str, Any], where: str = "documen
         message = _what_fits(first)
         told = f"{place} {message}" if first["type"] == "bounds" else ": ".join(part for part in (place, message) if part)
         raise DocumentError(": ".join(part for part in (where, told) if part)) from None
+
+
+def _joined(errors: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The first of pydantic's errors; of a value that may be a word or a number, which is told for each, what would fit."""
+    first, *others = errors
+    number = next((one for one in others if one["type"] == "bounds" and one["loc"][:-1] == first["loc"][:-1]), None)
+    if number is None or not str(first["loc"][-1]).startswith("literal["):
+        return first
+    if isinstance(first["input"], (int, float)) and not isinstance(first["input"], bool):
+        return {**number, "loc": number["loc"][:-1]}
+    words = {**first["ctx"], "expected": f"{first['ctx']['expected']}, or a number"}
+    return {**first, "loc": first["loc"][:-1], "ctx": words}
 
 
 def _what_fits(error: Mapping[str, Any]) -> str:

@@ -103,8 +103,9 @@ def test_a_number_fixed_by_hand_is_the_threshold_whatever_the_windows(name: str,
 def test_what_is_no_rule_and_no_number_is_refused(value: object) -> None:
     with pytest.raises(DataError, match="threshold"):
         Length(threshold=value).fit([[0]])
-    with pytest.raises(DocumentError, match="threshold"):
-        documents.from_mapping(Length, {"threshold": value})
+    fits = " must be from -1e" if isinstance(value, float) else ": got .*; known: 'fpr' or 'f1', or a number"
+    with pytest.raises(DocumentError, match=f"^a test: threshold{fits}"):
+        documents.from_mapping(Length, {"threshold": value}, "a test")
 
 
 def test_a_threshold_alone_compares_scores_with_it() -> None:
